@@ -1,0 +1,221 @@
+//! Who may have what.
+//!
+//! A [`Peer`] is who the kernel, or the bus daemon, says it is; nothing that the peer
+//! sends takes part in a decision. Default deny. Root and the daemon's own user always
+//! may, within what a narrowing socket lets through. `admin` is never implied
+//! by another right.
+
+use std::fmt;
+
+use serde::Deserialize;
+use serde::Serialize;
+
+use crate::name::AccountId;
+
+/// A local process that asks.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Peer {
+    /// Its user.
+    pub uid: u32,
+    /// Its group.
+    pub gid: u32,
+    /// Its supplementary groups, as the kernel attested them.
+    pub groups: Vec<u32>,
+    /// Its process, where it is in our pid namespace.
+    pub pid: Option<u32>,
+    /// Its systemd system unit, where that is proven.
+    pub unit: Option<Box<str>>,
+}
+
+impl Peer {
+    /// Whether one of its groups is `gid`.
+    pub fn in_group(&self, gid: u32) -> bool {
+        self.gid == gid || self.groups.contains(&gid)
+    }
+}
+
+/// Something that a peer may be allowed to do.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Right {
+    /// Have the current token, and see how the account stands.
+    Read,
+    /// Have it refreshed now.
+    Refresh,
+    /// Say that a token was rejected.
+    Report,
+    /// Change the account.
+    Admin,
+}
+
+impl Right {
+    /// Every right.
+    pub const ALL: &[Self] = &[Self::Read, Self::Refresh, Self::Report, Self::Admin];
+
+    /// The word in the configuration and on the wire.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Read => "read",
+            Self::Refresh => "refresh",
+            Self::Report => "report",
+            Self::Admin => "admin",
+        }
+    }
+
+    const fn bit(self) -> u8 {
+        match self {
+            Self::Read => 1,
+            Self::Refresh => 2,
+            Self::Report => 4,
+            Self::Admin => 8,
+        }
+    }
+}
+
+/// A set of rights.
+#[derive(Clone, Copy, Default, Eq, PartialEq)]
+pub struct Rights(u8);
+
+impl Rights {
+    /// No right at all.
+    pub const NONE: Self = Self(0);
+    /// Every right.
+    pub const ALL: Self = Self(15);
+    /// What a rule gives that names no rights: read and report.
+    pub const DEFAULT: Self = Self(1 | 4);
+
+    /// Whether `right` is among them.
+    pub const fn has(self, right: Right) -> bool {
+        self.0 & right.bit() != 0
+    }
+
+    /// Whether there is none.
+    pub const fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+
+    /// These and `right`.
+    #[must_use]
+    pub const fn with(self, right: Right) -> Self {
+        Self(self.0 | right.bit())
+    }
+
+    /// Those that are in either.
+    #[must_use]
+    pub const fn or(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
+    /// Those that are in both.
+    #[must_use]
+    pub const fn and(self, other: Self) -> Self {
+        Self(self.0 & other.0)
+    }
+
+    /// Each of them, in the order of [`Right`].
+    pub fn iter(self) -> impl Iterator<Item = Right> {
+        Right::ALL.iter().copied().filter(move |right| self.has(*right))
+    }
+}
+
+impl fmt::Debug for Rights {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.iter()).finish()
+    }
+}
+
+impl FromIterator<Right> for Rights {
+    fn from_iter<I: IntoIterator<Item = Right>>(rights: I) -> Self {
+        rights.into_iter().fold(Self::NONE, Self::with)
+    }
+}
+
+/// One line of `allow`, its names resolved. All that it says must match.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Rule {
+    /// The user.
+    pub user: Option<Principal>,
+    /// The group.
+    pub group: Option<Principal>,
+    /// The system unit.
+    pub unit: Option<Box<str>>,
+    /// What it gives.
+    pub rights: Rights,
+}
+
+/// A user or group that a rule names.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Principal {
+    /// Known by this number.
+    Id(u32),
+    /// A name that means nobody on this host (yet): matches no peer.
+    Unresolved(Box<str>),
+}
+
+impl Principal {
+    fn is(&self, matches: impl FnOnce(u32) -> bool) -> bool {
+        match self {
+            Self::Id(id) => matches(*id),
+            Self::Unresolved(_) => false,
+        }
+    }
+}
+
+impl Rule {
+    /// Whether the rule speaks of this peer. A rule that names nobody speaks of nobody.
+    pub fn matches(&self, peer: &Peer) -> bool {
+        let Self { user, group, unit, rights: _ } = self;
+        if user.is_none() && group.is_none() && unit.is_none() {
+            return false;
+        }
+        user.as_ref().is_none_or(|user| user.is(|uid| uid == peer.uid))
+            && group.as_ref().is_none_or(|group| group.is(|gid| peer.in_group(gid)))
+            && unit.as_ref().is_none_or(|unit| peer.unit.as_ref() == Some(unit))
+    }
+}
+
+/// What a listening socket lets through, whoever comes; the ordinary socket has none.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Narrowing {
+    /// The accounts that exist for its peers.
+    pub accounts: Vec<AccountId>,
+    /// The most that they may do.
+    pub rights: Rights,
+}
+
+/// Which peers are the daemon's masters: root, and the user that it runs as.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Masters {
+    /// The daemon's own user.
+    pub own_uid: u32,
+}
+
+impl Masters {
+    /// Whether the peer is one of them.
+    pub const fn include(self, peer: &Peer) -> bool {
+        peer.uid == 0 || peer.uid == self.own_uid
+    }
+}
+
+/// What `peer` may do with an account that has these rules, through a socket with that narrowing.
+pub fn rights(
+    peer: &Peer,
+    masters: Masters,
+    account: &AccountId,
+    rules: &[Rule],
+    narrowing: Option<&Narrowing>,
+) -> Rights {
+    let granted = if masters.include(peer) {
+        Rights::ALL
+    } else {
+        rules
+            .iter()
+            .filter(|rule| rule.matches(peer))
+            .fold(Rights::NONE, |sum, rule| sum.or(rule.rights))
+    };
+    match narrowing {
+        None => granted,
+        Some(narrow) if narrow.accounts.contains(account) => granted.and(narrow.rights),
+        Some(_) => Rights::NONE,
+    }
+}

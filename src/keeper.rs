@@ -1,0 +1,148 @@
+//! The handle that front ends hold: published accounts to read, orders to give.
+//!
+//! Reading never waits for the supervisor: [`Keeper::directory`] is the list of accounts
+//! and each [`Seat`] carries its newest [`Snapshot`]. Giving an order is one bounded
+//! message and one reply. A front end that goes away takes nothing with it: the
+//! supervisor owns what was begun.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use tokio::sync::broadcast;
+use tokio::sync::mpsc;
+use tokio::sync::oneshot;
+use tokio::sync::watch;
+
+use crate::access::Rule;
+use crate::error::Code;
+use crate::name::AccountId;
+use crate::notice::Notice;
+use crate::provider::Profile;
+use crate::snapshot::Refusal;
+use crate::snapshot::Snapshot;
+use crate::token::Generation;
+use crate::token::Secret;
+
+/// What front ends hold of the supervisor.
+#[derive(Clone)]
+pub struct Keeper {
+    directory: watch::Receiver<Arc<Directory>>,
+    orders: mpsc::Sender<Order>,
+    notices: broadcast::Sender<Arc<Notice>>,
+}
+
+/// Every account, by name. A reload publishes a new one.
+#[derive(Default)]
+pub struct Directory {
+    /// The accounts.
+    pub seats: BTreeMap<AccountId, Arc<Seat>>,
+    /// Who may order about the daemon itself, besides its masters.
+    pub admin: Vec<Rule>,
+    /// Who may read metrics, besides its masters.
+    pub metrics: Vec<Rule>,
+}
+
+/// One account, as front ends see it.
+pub struct Seat {
+    /// Its name.
+    pub account: AccountId,
+    /// What its provider's configuration decides.
+    pub profile: Profile,
+    /// Who may have what of it.
+    pub rules: Vec<Rule>,
+    /// How it stands.
+    pub snapshot: watch::Receiver<Arc<Snapshot>>,
+}
+
+/// One thing that a front end wants done.
+pub struct Order {
+    /// With which account.
+    pub account: AccountId,
+    /// What.
+    pub action: Action,
+    /// Where to answer.
+    pub reply: oneshot::Sender<Result<Done, Refusal>>,
+}
+
+/// What can be ordered of an account.
+pub enum Action {
+    /// Somebody waits for a token that is not there: begin a refresh, if that is sensible.
+    Demand,
+    /// Refresh now, if the budget allows.
+    Refresh,
+    /// The token of this generation was rejected by the provider's API.
+    Report {
+        /// Its generation.
+        generation: Generation,
+        /// Whether that was noticed on a stream.
+        stream: bool,
+    },
+    /// Take over a refresh token, after one exchange has proven it. Answered when that is over.
+    Import(Secret),
+    /// Spend nothing until [`Resume`](Self::Resume).
+    Pause,
+    /// End a pause.
+    Resume,
+    /// Leave a resting state and try now.
+    Retry,
+    /// Forget the credential.
+    Clear,
+    /// One of the account's secrets changed.
+    SecretChanged,
+}
+
+/// What came of an [`Action`].
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Done {
+    /// A refresh is under way; the account is at this generation until it ends.
+    Joined(Generation),
+    /// Nothing had to be done: the account is at this generation.
+    Current(Generation),
+}
+
+impl Keeper {
+    /// Orders that may wait for the supervisor before a front end has to.
+    pub const ORDERS: usize = 1024;
+
+    /// Notices that a slow follower may be behind before it misses some.
+    pub const NOTICES: usize = 4096;
+
+    /// A keeper of what `directory` publishes, whose orders go to `orders`.
+    pub const fn new(
+        directory: watch::Receiver<Arc<Directory>>,
+        orders: mpsc::Sender<Order>,
+        notices: broadcast::Sender<Arc<Notice>>,
+    ) -> Self {
+        Self { directory, orders, notices }
+    }
+
+    /// The accounts, as of the last reload.
+    pub fn directory(&self) -> Arc<Directory> {
+        self.directory.borrow().clone()
+    }
+
+    /// Follows what happens from now on.
+    pub fn notices(&self) -> broadcast::Receiver<Arc<Notice>> {
+        self.notices.subscribe()
+    }
+
+    /// Gives an order and waits for what came of it.
+    ///
+    /// # Errors
+    ///
+    /// The supervisor's refusal; `STOPPING` if it has ended.
+    pub async fn order(&self, account: &AccountId, action: Action) -> Result<Done, Refusal> {
+        let stopping = || Refusal::new(Code::Stopping, "the daemon is stopping");
+        let (reply, answer) = oneshot::channel();
+        let order = Order { account: account.clone(), action, reply };
+        self.orders.send(order).await.map_err(|_| stopping())?;
+        answer.await.map_err(|_| stopping())?
+    }
+}
+
+impl Seat {
+    /// How it stands at this moment.
+    pub fn now(&self) -> Arc<Snapshot> {
+        self.snapshot.borrow().clone()
+    }
+}

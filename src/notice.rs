@@ -1,0 +1,99 @@
+//! What happens to accounts, told once to everyone who follows: the journal, event
+//! streams, metrics, hooks.
+
+use std::sync::Arc;
+
+use crate::name::AccountId;
+use crate::record::Failure;
+use crate::snapshot::Snapshot;
+use crate::time::Now;
+
+/// Something that happened to an account.
+pub struct Notice {
+    /// To which.
+    pub account: AccountId,
+    /// When.
+    pub at: Now,
+    /// What.
+    pub event: Event,
+    /// How the account stands after it.
+    pub snapshot: Arc<Snapshot>,
+}
+
+/// What happened.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Event {
+    /// There is a new token.
+    TokenChanged {
+        /// Why it was fetched.
+        reason: Reason,
+        /// The attempt that brought it, from 1.
+        attempt: u32,
+    },
+    /// An attempt failed. Every failure is told at once.
+    RefreshFailed {
+        /// Why it was made.
+        reason: Reason,
+        /// The failure.
+        failure: Arc<Failure>,
+    },
+    /// A failure that expires a token, needs a person, or lasts close to the expiry. Once per series.
+    Alarm {
+        /// The failure.
+        failure: Arc<Failure>,
+    },
+    /// The first good attempt after failures.
+    Recovered {
+        /// How many attempts failed.
+        failed: u32,
+    },
+    /// The token expired and no newer one is there.
+    Expired,
+    /// The state changed in a way that none of the others tells.
+    StateChanged,
+}
+
+impl Event {
+    /// The word on the wire.
+    pub const fn as_str(&self) -> &'static str {
+        match self {
+            Self::TokenChanged { .. } => "token_changed",
+            Self::RefreshFailed { .. } => "refresh_failed",
+            Self::Alarm { .. } => "alarm",
+            Self::Recovered { .. } => "recovered",
+            Self::Expired => "expired",
+            Self::StateChanged => "state_changed",
+        }
+    }
+}
+
+/// Why an attempt was made.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Reason {
+    /// Its time had come.
+    Scheduled,
+    /// Somebody asked for it.
+    Requested,
+    /// The reply of an earlier attempt was lost.
+    Replay,
+    /// Somebody needs a token and the held one is not good enough.
+    ExpiredCachedToken,
+    /// The provider's API rejected the token.
+    TransportUnauthenticated,
+    /// A stream of the provider's API rejected the token.
+    StreamUnauthenticated,
+}
+
+impl Reason {
+    /// The word on the wire.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Scheduled => "scheduled",
+            Self::Requested => "requested",
+            Self::Replay => "replay",
+            Self::ExpiredCachedToken => "expired_cached_token",
+            Self::TransportUnauthenticated => "transport_unauthenticated",
+            Self::StreamUnauthenticated => "stream_unauthenticated",
+        }
+    }
+}

@@ -1,0 +1,82 @@
+//! What the configuration decides about an account's life.
+
+use std::time::Duration;
+
+/// What an account's life goes by.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Plan {
+    /// What the provider does with refresh tokens.
+    pub rotation: Rotation,
+    /// How early to refresh, where the configuration says so.
+    pub refresh_before: Option<RefreshBefore>,
+    /// Whether it works with a refresh token; if not, it needs no login and has nothing to lose.
+    pub has_refresh_token: bool,
+    /// The most requests that one attempt makes.
+    pub requests: u8,
+    /// A failure that lasts into this span before the expiry is an alarm.
+    pub alarm_before: Duration,
+    /// What happens after a failed refresh.
+    pub on_refresh_failure: FailurePolicy,
+}
+
+/// What a provider does with the old refresh token when it issues a new one.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum Rotation {
+    /// It may rotate, and nobody said how long the old one works: 10 s are assumed.
+    #[default]
+    Unknown,
+    /// It never rotates.
+    Never,
+    /// The previous one works this long after it was spent.
+    Grace(Duration),
+    /// Spending it twice kills the whole family.
+    Strict,
+}
+
+impl Rotation {
+    /// Grace that is assumed where nobody knows.
+    pub const ASSUMED_GRACE: Duration = Duration::from_secs(10);
+
+    /// How long after the send a replay is good; `None` if there is nothing to replay
+    /// ([`Never`](Self::Never)) or a replay may kill the family ([`Strict`](Self::Strict)).
+    pub const fn grace(self) -> Option<Duration> {
+        match self {
+            Self::Unknown => Some(Self::ASSUMED_GRACE),
+            Self::Grace(span) => Some(span),
+            Self::Never | Self::Strict => None,
+        }
+    }
+
+    /// Whether a lost reply may cost the refresh token.
+    pub const fn can_lose(self) -> bool {
+        !matches!(self, Self::Never)
+    }
+
+    /// How long one exchange may take, from its first byte: a third of a known grace, so
+    /// that a lost reply leaves time for replays.
+    pub fn exchange_timeout(self) -> Duration {
+        match self {
+            Self::Unknown => Duration::from_secs(10),
+            Self::Never => Duration::from_secs(30),
+            Self::Grace(span) => (span / 3).clamp(Duration::from_secs(3), Duration::from_secs(15)),
+            Self::Strict => Duration::from_secs(60),
+        }
+    }
+}
+
+/// How early a refresh is due.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum RefreshBefore {
+    /// This long before the expiry.
+    Span(Duration),
+    /// With this share of the lifetime left, in percent, 1 to 99.
+    Percent(u8),
+}
+
+/// What happens after a failed refresh.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum FailurePolicy {
+    /// It is reported at once to everyone concerned; nothing falls back to anything.
+    #[default]
+    Raise,
+}

@@ -1,0 +1,337 @@
+//! What goes over the Unix socket, as the daemon writes it and `tokenctl` reads it.
+//!
+//! The document of record is the OpenAPI text at `/v1/openapi.json`, generated from
+//! these types. Spans are whole seconds and say so in their names; times are RFC 3339
+//! in UTC. Fields are only ever added.
+
+use serde::Deserialize;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::error::Code;
+use crate::error::OauthError;
+use crate::error::Remedy;
+
+/// An account's current token: `GET /v1/accounts/{account}/token`.
+///
+/// Written by hand in the daemon, since secrets have no `Serialize`; `tokenctl` reads it.
+#[derive(Deserialize, ToSchema)]
+pub struct TokenAnswer {
+    /// The account.
+    pub account: String,
+    /// `access` or `id`.
+    pub kind: String,
+    /// The token.
+    pub token: String,
+    /// The provider's `token_type`.
+    pub token_type: String,
+    /// The header in which the provider's API takes it.
+    pub header: HeaderView,
+    /// When it was granted.
+    pub issued_at: String,
+    /// When it expires; it is never handed out at or after this.
+    pub expires_at: String,
+    /// What is left, in whole seconds.
+    pub ttl: u64,
+    /// Counts the account's saved token sets.
+    pub generation: u64,
+    /// Whether it is not on disk yet: a restart now would cost a refresh.
+    pub unsaved: bool,
+    /// The failure that is raised, if any; the token is good all the same.
+    pub refresh_error: Option<ErrorBody>,
+}
+
+/// A ready-made HTTP header.
+#[derive(Clone, Deserialize, Serialize, ToSchema)]
+pub struct HeaderView {
+    /// Its name, in lower case.
+    pub name: String,
+    /// Its value, the token included.
+    pub value: String,
+}
+
+/// Every error, flat.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize, ToSchema)]
+pub struct ErrorBody {
+    /// Family of the code, in lower case: `needs_login`, `provider`, `request`, …
+    pub error: String,
+    /// What happened and what to do next, for people.
+    pub message: String,
+    /// The code, for programs.
+    #[schema(value_type = String)]
+    pub error_code: Code,
+    /// When this was said.
+    pub timestamp: String,
+    /// The account it is about.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub account: Option<String>,
+    /// When the daemon tries again by itself.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub retry_at: Option<String>,
+    /// Who has to act: `wait`, `sign_in`, `reconfigure`, `change_request`.
+    #[schema(value_type = String)]
+    pub remedy: Remedy,
+    /// What the provider itself said.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<ProviderErrorView>)]
+    pub provider_error: Option<OauthError>,
+}
+
+/// What a provider said, scrubbed.
+#[derive(Serialize, ToSchema)]
+pub struct ProviderErrorView {
+    /// Its `error`.
+    pub code: String,
+    /// Its `error_description`.
+    pub description: Option<String>,
+}
+
+/// One account as a peer sees it: `GET /v1/accounts/{account}`.
+#[derive(Clone, Debug, Deserialize, Serialize, ToSchema)]
+pub struct AccountView {
+    /// Its name.
+    pub account: String,
+    /// The provider's name in the configuration.
+    pub provider: String,
+    /// `vacant`, `fresh`, `queued`, `exchanging`, `saving`, `in_doubt`, `waiting`,
+    /// `suspect`, `needs_login` or `frozen`.
+    pub state: String,
+    /// Whether a token can be had at this moment.
+    pub ready: bool,
+    /// Whether an operator paused it.
+    pub paused: bool,
+    /// Counts the saved token sets.
+    pub generation: u64,
+    /// When the current token was granted.
+    pub issued_at: Option<String>,
+    /// When it expires.
+    pub expires_at: Option<String>,
+    /// What is left of it, in whole seconds; 0 when it is over.
+    pub ttl: u64,
+    /// How long it was good when new, in whole seconds.
+    pub lifetime: u64,
+    /// When something happens next by itself.
+    pub next_at: Option<String>,
+    /// Whether the token is not on disk yet.
+    pub unsaved: bool,
+    /// The failure that is raised.
+    pub refresh_error: Option<ErrorBody>,
+    /// Attempts in this series of failures; 0 without one.
+    pub attempt: u32,
+    /// When the first of them failed.
+    pub failing_since: Option<String>,
+    /// What this peer may do with it.
+    pub rights: Vec<String>,
+}
+
+/// `GET /v1/accounts`.
+#[derive(Clone, Debug, Deserialize, Serialize, ToSchema)]
+pub struct AccountList {
+    /// Those that this peer may see, by name.
+    pub accounts: Vec<AccountView>,
+}
+
+/// `POST /v1/accounts/{account}/refresh` and `…/report`: how it came out.
+#[derive(Clone, Debug, Deserialize, Serialize, ToSchema)]
+pub struct RefreshAnswer {
+    /// The account.
+    pub account: String,
+    /// Whether there is a newer token than the peer had.
+    pub refreshed: bool,
+    /// The current generation.
+    pub generation: u64,
+    /// When the current token expires.
+    pub expires_at: Option<String>,
+    /// What is left of it, in whole seconds.
+    pub ttl: u64,
+}
+
+/// `POST /v1/accounts/{account}/report`: "this token was rejected". One of the first two is needed.
+#[derive(Clone, Debug, Default, Deserialize, Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ReportRequest {
+    /// Generation of the rejected token.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub generation: Option<u64>,
+    /// SHA-256 of the rejected token, in hex.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub token_sha256: Option<String>,
+    /// `transport_unauthenticated` (default) or `stream_unauthenticated`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+/// `POST /v1/accounts/{account}/import`.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ImportRequest {
+    /// The refresh token to take over.
+    pub refresh_token: String,
+}
+
+/// `POST /v1/accounts/{account}/secret`: seals one of the account's secrets into the store.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SecretRequest {
+    /// The slot: `client_secret`, `password`, …
+    pub slot: String,
+    /// Its content; `null` forgets it.
+    pub value: Option<String>,
+}
+
+/// The answer of every verb that has nothing else to say.
+#[derive(Clone, Debug, Deserialize, Serialize, ToSchema)]
+pub struct DoneAnswer {
+    /// The account, where it is about one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub account: Option<String>,
+    /// What was done, for people.
+    pub message: String,
+}
+
+/// `GET /v1/status`.
+#[derive(Clone, Debug, Deserialize, Serialize, ToSchema)]
+pub struct StatusView {
+    /// Version of the daemon.
+    pub version: String,
+    /// Process id of the daemon.
+    pub pid: u32,
+    /// Whether the loop answers.
+    pub live: bool,
+    /// Whether state is loaded and requests are served.
+    pub ready: bool,
+    /// Whether something is wrong that an administrator should see.
+    pub degraded: bool,
+    /// How long the daemon runs, in whole seconds.
+    pub uptime: u64,
+    /// Number of accounts.
+    pub accounts: u64,
+    /// Accounts by state, states without any left out.
+    pub states: std::collections::BTreeMap<String, u64>,
+    /// Accounts with a raised failure.
+    pub failing: u64,
+    /// What happens next by itself: the account (for those who may see it) and when.
+    pub next_account: Option<String>,
+    /// When it happens.
+    pub next_at: Option<String>,
+    /// What `doctor` reports; administrators see it, others see none.
+    pub findings: Vec<Finding>,
+}
+
+/// One thing that an administrator should know.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize, ToSchema)]
+pub struct Finding {
+    /// `problem`: something does not work. `weakness`: it works and could be safer.
+    pub severity: Severity,
+    /// The account it is about.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub account: Option<String>,
+    /// What is so.
+    pub message: String,
+    /// What to do about it, ready to type where possible.
+    pub advice: String,
+}
+
+/// How bad a [`Finding`] is.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, Ord, PartialEq, PartialOrd, Serialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Severity {
+    /// Something does not work.
+    Problem,
+    /// It works and could be safer.
+    Weakness,
+}
+
+/// `GET /v1/whoami`: how the daemon sees this peer.
+#[derive(Clone, Debug, Deserialize, Serialize, ToSchema)]
+pub struct WhoAmI {
+    /// Its user.
+    pub uid: u32,
+    /// Its group.
+    pub gid: u32,
+    /// Its supplementary groups.
+    pub groups: Vec<u32>,
+    /// Its process.
+    pub pid: Option<u32>,
+    /// Its system unit, where proven.
+    pub unit: Option<String>,
+    /// `unix`, with the socket's path behind a colon.
+    pub transport: String,
+    /// Whether it may reload and see everything.
+    pub daemon_admin: bool,
+    /// Its rights by account, accounts without any left out.
+    pub rights: std::collections::BTreeMap<String, Vec<String>>,
+}
+
+/// `GET /v1/accounts/{account}/access?uid=&gid=&groups=&unit=`: a verdict explained beforehand (admin).
+#[derive(Clone, Debug, Deserialize, Serialize, ToSchema)]
+pub struct AccessView {
+    /// The account.
+    pub account: String,
+    /// What that peer may do.
+    pub rights: Vec<String>,
+    /// Each rule of the account: as written, what it gives, whether it speaks of that peer and why.
+    pub rules: Vec<RuleView>,
+}
+
+/// One rule and whether it speaks of a peer.
+#[derive(Clone, Debug, Deserialize, Serialize, ToSchema)]
+pub struct RuleView {
+    /// The rule, in words.
+    pub rule: String,
+    /// What it gives.
+    pub rights: Vec<String>,
+    /// Whether it speaks of that peer.
+    pub matches: bool,
+    /// Why, or why not.
+    pub because: String,
+}
+
+/// `POST /v1/reload` and `POST /v1/config/check`: what came of it. Errors come as [`ErrorBody`] with
+/// `CONFIG_INVALID`, one line per error in `message`.
+#[derive(Clone, Debug, Deserialize, Serialize, ToSchema)]
+pub struct ReloadView {
+    /// Accounts that are new.
+    pub added: Vec<String>,
+    /// Accounts that are gone.
+    pub removed: Vec<String>,
+    /// Accounts that changed and keep their credential.
+    pub changed: Vec<String>,
+    /// Accounts that changed so that they need a new login.
+    pub needs_login: Vec<String>,
+    /// How many did not change.
+    pub unchanged: u64,
+    /// Things that work and could be better.
+    pub warnings: Vec<String>,
+    /// What needs a restart to take effect.
+    pub restart: Vec<String>,
+}
+
+/// One server-sent event of `GET /v1/events`: `event: <kind>`, `data: <this>`.
+#[derive(Clone, Debug, Deserialize, Serialize, ToSchema)]
+pub struct EventView {
+    /// `token_changed`, `refresh_failed`, `alarm`, `recovered`, `expired`, `state_changed`, `lost`.
+    pub event: String,
+    /// The account.
+    pub account: String,
+    /// When.
+    pub timestamp: String,
+    /// Its state after the event.
+    pub state: String,
+    /// Its generation after the event.
+    pub generation: u64,
+    /// When its token expires.
+    pub expires_at: Option<String>,
+    /// When something happens next by itself.
+    pub next_at: Option<String>,
+    /// Why the attempt was made: `scheduled`, `requested`, `replay`, `expired_cached_token`,
+    /// `transport_unauthenticated`, `stream_unauthenticated`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// Number of the attempt in its series, from 1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub attempt: Option<u32>,
+    /// The failure, where it is about one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub refresh_error: Option<ErrorBody>,
+}

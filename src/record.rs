@@ -1,0 +1,255 @@
+//! What the store keeps of an account, and what it is asked to write.
+//!
+//! These are the words between the decisions and the store; how they become rows and
+//! seals is the `store` module's business. The order in which the writes of one refresh
+//! come ([`Write::Intent`] before anything is sent, [`Write::Commit`] before anything is
+//! published, [`Write::Note`] before a failure is raised) is decided by
+//! [`lifecycle`](crate::lifecycle).
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::Deserialize;
+use serde::Serialize;
+
+use crate::error::RefreshError;
+use crate::name::AccountId;
+use crate::time::Moment;
+use crate::time::Now;
+use crate::time::Timestamp;
+use crate::token::Generation;
+use crate::token::Grant;
+use crate::token::Secret;
+use crate::token::TokenSet;
+
+/// One account as the store holds it, read at start.
+pub struct Record {
+    /// Whose it is.
+    pub account: AccountId,
+    /// Where its credential came from; see [`Lineage`].
+    pub lineage: Lineage,
+    /// Subject (`sub`) of its tokens, once known.
+    pub subject: Option<Box<str>>,
+    /// The newest saved generation; `None` if there never was one, or it was cleared.
+    pub current: Option<Saved>,
+    /// Whether a refresh token that an operator handed in waits to be proven.
+    pub staged: bool,
+    /// The attempt that was under way when the last process ended.
+    pub intent: Option<Intent>,
+    /// When the last attempts began, oldest first, at most ten.
+    pub attempts: Vec<Stamp>,
+    /// How it stood with the account.
+    pub standing: Standing,
+}
+
+/// One saved generation. The refresh token stays in the store.
+pub struct Saved {
+    /// Its number.
+    pub generation: Generation,
+    /// What may be handed out; `None` if only a refresh token was saved.
+    pub tokens: Option<Arc<TokenSet>>,
+    /// When the first byte of the request that brought it was sent.
+    pub issued: Stamp,
+    /// How long its tokens are good, from `issued`.
+    pub lifetime: Duration,
+    /// When its refresh token dies, where the provider said so.
+    pub refresh_expires: Option<Timestamp>,
+    /// Whether it has a refresh token.
+    pub refreshable: bool,
+}
+
+/// A moment in the past that survived in the store.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Stamp {
+    /// Wall-clock time then.
+    pub wall: Timestamp,
+    /// The moment itself; `None` if the host was booted since.
+    pub boot: Option<Moment>,
+}
+
+/// A spend that was announced and not concluded.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Intent {
+    /// Which generation's refresh token it spends.
+    pub generation: Generation,
+    /// Whether that is the staged credential.
+    pub staged: bool,
+    /// When it was made durable, just before sending.
+    pub at: Stamp,
+}
+
+/// A fingerprint of issuer, endpoint, client and user: a token is never sent to a place
+/// that it did not come from, so a configuration with another lineage needs a login.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Lineage(pub Box<str>);
+
+/// How it stands with an account apart from its tokens.
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+pub struct Standing {
+    /// What the provider last said of the credential.
+    pub condition: Condition,
+    /// Whether an operator paused it.
+    pub paused: bool,
+    /// The failure that is raised.
+    pub failure: Option<Failure>,
+}
+
+/// What the provider last said of the credential.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Condition {
+    /// Nothing bad that would outlast a restart.
+    #[default]
+    Sound,
+    /// Refused; this many confirmations were tried.
+    Suspect {
+        /// Confirmations tried, 0 to 2.
+        probes: u8,
+    },
+    /// Refused for good: a person has to log in.
+    NeedsLogin,
+}
+
+/// A failure that is raised: reported to everyone concerned until it is over.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct Failure {
+    /// What went wrong in the newest attempt.
+    pub error: RefreshError,
+    /// When the first attempt of this series failed, in Unix milliseconds.
+    pub since_ms: i64,
+    /// Number of the newest attempt in this series, from 1.
+    pub attempt: u32,
+    /// What the next attempt must not come before, in Unix milliseconds: `Retry-After`.
+    pub not_before_ms: Option<i64>,
+}
+
+/// One thing to make durable. Each is atomic.
+pub enum Write {
+    /// An attempt begins. Makes it known, with `attempts`, and hands out the refresh
+    /// token for this one exchange ([`Written::Leased`]).
+    Intent {
+        /// Whose.
+        account: AccountId,
+        /// Whether it spends the staged credential.
+        staged: bool,
+        /// Whether a lost reply could cost the account, so that the attempt must be
+        /// known after a crash. Where it could not, a store that cannot be written
+        /// still hands out the refresh token, with `durable: false`.
+        spends: bool,
+        /// When.
+        now: Now,
+        /// When the last attempts began, this one included, oldest first.
+        attempts: Vec<Moment>,
+    },
+    /// An exchange succeeded. Saves the generation after the current one, ends the
+    /// intent, keeps the previous generation ([`Written::Committed`]).
+    Commit {
+        /// Whose.
+        account: AccountId,
+        /// What the provider granted.
+        grant: Arc<Grant>,
+        /// When the first byte of the request was sent.
+        issued: Now,
+        /// When this is written.
+        now: Now,
+        /// Where it came from.
+        lineage: Lineage,
+        /// Whether the staged credential was spent: a grant without a refresh token then keeps that one.
+        staged: bool,
+        /// The standing from now on.
+        standing: Standing,
+    },
+    /// An exchange brought a new refresh token and nothing else that is usable. Saves
+    /// it as the next generation, the tokens of the current one with it.
+    Salvage {
+        /// Whose.
+        account: AccountId,
+        /// The refresh token found in the remains of the reply.
+        refresh_token: Secret,
+        /// When this is written.
+        now: Now,
+        /// Whether the staged credential was spent.
+        staged: bool,
+        /// The standing from now on.
+        standing: Standing,
+    },
+    /// How it stands with the account changed.
+    Note {
+        /// Whose.
+        account: AccountId,
+        /// The standing from now on.
+        standing: Standing,
+        /// Whether the intent is over: nothing was sent, or it was surely not rotated.
+        ends_intent: bool,
+    },
+    /// An operator hands in a refresh token. It waits, beside the current credential,
+    /// until one exchange has proven it. Replaces an earlier one that still waits.
+    Stage {
+        /// Whose.
+        account: AccountId,
+        /// The refresh token.
+        refresh_token: Secret,
+    },
+    /// The staged credential is no good: forget it, and the intent on it.
+    Unstage {
+        /// Whose.
+        account: AccountId,
+    },
+    /// The credential is to be forgotten; the account stays, and so does its generation count.
+    Clear {
+        /// Whose.
+        account: AccountId,
+    },
+    /// A grant that must not become this account's: kept aside for the operator.
+    Orphan {
+        /// Whose exchange brought it.
+        account: AccountId,
+        /// What it brought.
+        grant: Arc<Grant>,
+        /// When.
+        now: Now,
+    },
+}
+
+/// What came of a [`Write`].
+pub enum Written {
+    /// The refresh token for one exchange, after [`Write::Intent`].
+    Leased(Lease),
+    /// After [`Write::Commit`] and [`Write::Salvage`]: the generation's number.
+    Committed(Generation),
+    /// After every other.
+    Done,
+}
+
+/// A refresh token, handed out for one exchange.
+pub struct Lease {
+    /// Which generation it belongs to.
+    pub generation: Generation,
+    /// The token; `None` where the account has none (client credentials).
+    pub refresh_token: Option<Secret>,
+    /// Whether the intent is on disk.
+    pub durable: bool,
+}
+
+/// Why the store did not do what it was asked.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+pub enum StoreError {
+    /// No space or no quota left.
+    #[error("no space left for the store")]
+    Full,
+    /// The disk, or the file, cannot be written.
+    #[error("the store is read-only")]
+    ReadOnly,
+    /// The disk failed.
+    #[error("the store's disk failed: {0}")]
+    Io(String),
+    /// What is there cannot be trusted.
+    #[error("the store is damaged: {0}")]
+    Damaged(String),
+    /// The credential that the write speaks of is not there.
+    #[error("the store holds no such credential")]
+    Missing,
+    /// The store has ended.
+    #[error("the store is closed")]
+    Closed,
+}

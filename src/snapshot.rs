@@ -1,0 +1,259 @@
+//! One account as its readers see it, and what a request for its token gets.
+//!
+//! The supervisor publishes a [`Snapshot`] after each change; front ends read it and
+//! never wait for the loop. [`Snapshot::answer`] is the table *Demand by state* of the
+//! design: total, pure, and evaluated at the moment of answering, so that a token is
+//! never handed out at or after its expiry by either clock.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::error::Code;
+use crate::error::OauthError;
+use crate::record::Failure;
+use crate::time::Moment;
+use crate::time::Now;
+use crate::time::Timestamp;
+use crate::time::spoken;
+use crate::token::Generation;
+use crate::token::Kind;
+use crate::token::TokenSet;
+
+/// What is published of an account.
+pub struct Snapshot {
+    /// Where it is in its life.
+    pub state: StateName,
+    /// The newest saved generation; 0 before the first.
+    pub generation: Generation,
+    /// The newest tokens, expired or not.
+    pub held: Option<Held>,
+    /// When something happens next by itself: a refresh, a retry, a probe.
+    pub next: Option<Moment>,
+    /// The failure that is raised.
+    pub failure: Option<Arc<Failure>>,
+    /// Whether the held tokens are not on disk yet.
+    pub unsaved: bool,
+}
+
+/// Tokens with their dates.
+#[derive(Clone)]
+pub struct Held {
+    /// What may be handed out.
+    pub tokens: Arc<TokenSet>,
+    /// The generation they belong to.
+    pub generation: Generation,
+    /// When their request was sent.
+    pub issued_at: Timestamp,
+    /// How long they were good from then.
+    pub lifetime: Duration,
+    /// Never served at or after this moment.
+    pub expires_boot: Moment,
+    /// Never served at or after this time.
+    pub expires_wall: Timestamp,
+}
+
+impl Held {
+    /// What is left by the clock that sees less of it.
+    pub fn ttl(&self, now: Now) -> Duration {
+        self.expires_boot.since(now.boot).min(self.expires_wall.since(now.wall))
+    }
+}
+
+/// Names of the states of an account, as on the wire.
+#[derive(
+    Clone, Copy, Debug, serde::Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, serde::Serialize,
+)]
+#[serde(rename_all = "snake_case")]
+pub enum StateName {
+    /// There is no credential.
+    Vacant,
+    /// The tokens are good.
+    Fresh,
+    /// A refresh waits for its turn.
+    Queued,
+    /// A refresh is under way.
+    Exchanging,
+    /// Its result is being made durable.
+    Saving,
+    /// A spent refresh token's reply was lost; replays are planned.
+    InDoubt,
+    /// The last attempt failed; the next one has its time.
+    Waiting,
+    /// The refresh token was refused; to be confirmed.
+    Suspect,
+    /// A person has to log in.
+    NeedsLogin,
+    /// Nothing is spent until something changes: paused, or misconfigured.
+    Frozen,
+}
+
+impl StateName {
+    /// Every state.
+    pub const ALL: &[Self] = &[
+        Self::Vacant,
+        Self::Fresh,
+        Self::Queued,
+        Self::Exchanging,
+        Self::Saving,
+        Self::InDoubt,
+        Self::Waiting,
+        Self::Suspect,
+        Self::NeedsLogin,
+        Self::Frozen,
+    ];
+
+    /// The word on the wire.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Vacant => "vacant",
+            Self::Fresh => "fresh",
+            Self::Queued => "queued",
+            Self::Exchanging => "exchanging",
+            Self::Saving => "saving",
+            Self::InDoubt => "in_doubt",
+            Self::Waiting => "waiting",
+            Self::Suspect => "suspect",
+            Self::NeedsLogin => "needs_login",
+            Self::Frozen => "frozen",
+        }
+    }
+}
+
+/// What a request for a token asks for.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Demand {
+    /// Which token.
+    pub kind: Kind,
+    /// How long it must still be good.
+    pub min_ttl: Duration,
+}
+
+/// What a request gets at this moment.
+pub enum Answer<'a> {
+    /// The held token satisfies it.
+    Token {
+        /// The tokens.
+        held: &'a Held,
+        /// What is left of them.
+        ttl: Duration,
+    },
+    /// A refresh may bring what it needs: join the one flight.
+    Join,
+    /// It cannot be satisfied now.
+    Refuse(Refusal),
+}
+
+/// Why a request is not satisfied: what the wire says of it.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Refusal {
+    /// The code.
+    pub code: Code,
+    /// What happened, for people.
+    pub message: String,
+    /// When it is tried again.
+    pub retry_at: Option<Moment>,
+    /// What the provider said.
+    pub provider_error: Option<OauthError>,
+}
+
+impl Refusal {
+    /// A refusal that is not about a provider.
+    pub fn new(code: Code, message: impl Into<String>) -> Self {
+        Self { code, message: message.into(), retry_at: None, provider_error: None }
+    }
+}
+
+impl Snapshot {
+    /// What `demand` gets from this account at `now`.
+    pub fn answer(&self, demand: Demand, now: Now) -> Answer<'_> {
+        if let Some(held) = &self.held {
+            let ttl = held.ttl(now);
+            if !ttl.is_zero() && ttl >= demand.min_ttl {
+                return match held.tokens.get(demand.kind) {
+                    Some(_) => Answer::Token { held, ttl },
+                    None => Answer::Refuse(no_such_kind(demand.kind)),
+                };
+            }
+            if demand.min_ttl > grantable(held) {
+                return Answer::Refuse(too_long(demand, held));
+            }
+        }
+        match self.state {
+            StateName::Fresh | StateName::Saving | StateName::Queued | StateName::Exchanging => {
+                Answer::Join
+            }
+            StateName::InDoubt
+                if self.next.is_some_and(|next| next.since(now.boot) <= LONGEST_WAIT) =>
+            {
+                Answer::Join
+            }
+            StateName::Vacant => Answer::Refuse(Refusal::new(
+                Code::TokenMissing,
+                "the account has no credential yet",
+            )),
+            StateName::InDoubt
+            | StateName::Waiting
+            | StateName::Suspect
+            | StateName::NeedsLogin
+            | StateName::Frozen => Answer::Refuse(self.refusal()),
+        }
+    }
+
+    /// The raised failure as an answer.
+    pub fn refusal(&self) -> Refusal {
+        let Some(failure) = &self.failure else {
+            let (code, message) = match self.state {
+                StateName::Vacant => (Code::TokenMissing, "the account has no credential yet"),
+                StateName::NeedsLogin => (Code::NeedsLogin, "the account must be logged in again"),
+                StateName::Frozen => (Code::NotSupported, "the account is paused"),
+                StateName::Fresh
+                | StateName::Queued
+                | StateName::Exchanging
+                | StateName::Saving
+                | StateName::InDoubt
+                | StateName::Waiting
+                | StateName::Suspect => (Code::TokenExpired, "the token expired"),
+            };
+            return Refusal { retry_at: self.next, ..Refusal::new(code, message) };
+        };
+        let code = match self.state {
+            StateName::InDoubt => Code::InDoubt,
+            StateName::NeedsLogin => Code::NeedsLogin,
+            StateName::Vacant
+            | StateName::Fresh
+            | StateName::Queued
+            | StateName::Exchanging
+            | StateName::Saving
+            | StateName::Waiting
+            | StateName::Suspect
+            | StateName::Frozen => failure.error.code(),
+        };
+        Refusal {
+            code,
+            message: failure.error.to_string(),
+            retry_at: self.next,
+            provider_error: failure.error.provider_error().cloned(),
+        }
+    }
+}
+
+/// Longest time that a request may ask to wait: the cap of its `wait`.
+pub const LONGEST_WAIT: Duration = Duration::from_secs(60);
+
+/// The most validity that this provider's tokens ever have when they arrive.
+fn grantable(held: &Held) -> Duration {
+    crate::schedule::usable(held.lifetime)
+}
+
+fn no_such_kind(kind: Kind) -> Refusal {
+    let message = format!("the provider grants this account no {} token", kind.as_str());
+    Refusal::new(Code::NotSupported, message)
+}
+
+fn too_long(demand: Demand, held: &Held) -> Refusal {
+    let (asked, granted) = (spoken(demand.min_ttl), spoken(grantable(held)));
+    let message = format!(
+        "min_ttl asks for {asked}, and the provider's tokens are good for {granted} when new"
+    );
+    Refusal::new(Code::LifetimeTooShort, message)
+}

@@ -1,0 +1,158 @@
+//! Secrets and what a provider grants.
+//!
+//! A [`Secret`] has no `Debug`, no `Display` and no `Serialize`, so neither has
+//! anything that holds one, unless it says by hand what may be seen.
+
+use std::fmt;
+use std::time::Duration;
+
+use secrecy::ExposeSecret;
+use secrecy::SecretString;
+use serde::Deserialize;
+use serde::Serialize;
+use sha2::Digest;
+use sha2::Sha256;
+use subtle::ConstantTimeEq;
+
+/// A text that must not be seen. Its memory is wiped when it goes.
+#[derive(Clone)]
+pub struct Secret(SecretString);
+
+impl Secret {
+    /// Takes a text in.
+    pub fn new(text: impl Into<String>) -> Self {
+        Self(SecretString::from(text.into()))
+    }
+
+    /// The text, for the wire, a seal or the terminal and nothing else.
+    pub fn expose(&self) -> &str {
+        self.0.expose_secret()
+    }
+
+    /// Whether there is nothing in it.
+    pub fn is_empty(&self) -> bool {
+        self.expose().is_empty()
+    }
+
+    /// SHA-256 of the text.
+    pub fn sha256(&self) -> [u8; 32] {
+        Sha256::digest(self.expose().as_bytes()).into()
+    }
+
+    /// Whether both are the same text, in a time that does not tell where they differ.
+    pub fn same_as(&self, other: &Self) -> bool {
+        self.expose().as_bytes().ct_eq(other.expose().as_bytes()).into()
+    }
+}
+
+/// Counts the saved token sets of an account. It never restarts and never goes back.
+#[derive(
+    Clone, Copy, Debug, Default, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize,
+)]
+#[serde(transparent)]
+pub struct Generation(pub u64);
+
+impl Generation {
+    /// The one after this.
+    #[must_use]
+    pub const fn next(self) -> Self {
+        Self(self.0.saturating_add(1))
+    }
+}
+
+impl fmt::Display for Generation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// Which of an account's tokens is asked for.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Kind {
+    /// The access token of RFC 6749.
+    Access,
+    /// The OpenID Connect ID token.
+    Id,
+}
+
+impl Kind {
+    /// Every kind.
+    pub const ALL: &[Self] = &[Self::Access, Self::Id];
+
+    /// The word on the wire.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Access => "access",
+            Self::Id => "id",
+        }
+    }
+}
+
+/// The tokens of one generation that local programs may have.
+///
+/// The refresh token is not among them: it rests in the store and is handed out
+/// for one exchange at a time.
+pub struct TokenSet {
+    /// The access token of RFC 6749 section 5.1.
+    pub access: Secret,
+    /// The ID token, where the provider sends one.
+    pub id: Option<Secret>,
+    /// `token_type` as the provider spells it; `Bearer` where it says nothing.
+    pub token_type: Box<str>,
+    /// `scope` of the reply, where the provider sends one.
+    pub scope: Option<Box<str>>,
+}
+
+impl TokenSet {
+    /// The token of that kind, if the provider granted one.
+    pub const fn get(&self, kind: Kind) -> Option<&Secret> {
+        match kind {
+            Kind::Access => Some(&self.access),
+            Kind::Id => self.id.as_ref(),
+        }
+    }
+}
+
+/// What one successful exchange brought.
+pub struct Grant {
+    /// What may be handed out.
+    pub tokens: TokenSet,
+    /// The new refresh token; `None` keeps the old one (RFC 6749 section 6).
+    pub refresh_token: Option<Secret>,
+    /// How long the tokens are good, counted from the first byte of the request.
+    /// Zero means dead on arrival.
+    pub lifetime: Duration,
+    /// Where `lifetime` comes from.
+    pub lifetime_source: LifetimeSource,
+    /// How long the refresh token is good, where the provider says so.
+    pub refresh_lifetime: Option<Duration>,
+    /// Whose tokens these are (`sub`), where the provider says so.
+    pub subject: Option<Box<str>>,
+}
+
+/// Where the lifetime of a grant comes from.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum LifetimeSource {
+    /// `expires_in`, a JWT's `exp - iat`, or the smaller of both.
+    Provider,
+    /// Nothing in the reply says it: the default for such providers.
+    Assumed,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_same_text_is_the_same_secret() {
+        assert!(Secret::new("a").same_as(&Secret::new("a")));
+        assert!(!Secret::new("a").same_as(&Secret::new("b")));
+        assert!(!Secret::new("a").same_as(&Secret::new("aa")));
+    }
+
+    #[test]
+    fn generations_never_wrap() {
+        assert_eq!(Generation(u64::MAX).next(), Generation(u64::MAX));
+    }
+}
