@@ -17,6 +17,8 @@ use crate::access::Rule;
 use crate::error::Code;
 use crate::name::AccountId;
 use crate::notice::Notice;
+use crate::protocol::Finding;
+use crate::protocol::ReloadView;
 use crate::provider::Profile;
 use crate::snapshot::Refusal;
 use crate::snapshot::Snapshot;
@@ -28,6 +30,7 @@ use crate::token::Secret;
 pub struct Keeper {
     directory: watch::Receiver<Arc<Directory>>,
     orders: mpsc::Sender<Order>,
+    errands: mpsc::Sender<Errand>,
     notices: broadcast::Sender<Arc<Notice>>,
 }
 
@@ -100,6 +103,27 @@ pub enum Done {
     Current(Generation),
 }
 
+/// Something that a front end wants done with the daemon as a whole.
+pub enum Errand {
+    /// Read the configuration again and apply it, at once or not at all.
+    Reload(oneshot::Sender<Result<ReloadView, Refusal>>),
+    /// Read the configuration and say what a reload would do.
+    CheckConfig(oneshot::Sender<Result<ReloadView, Refusal>>),
+    /// Seal a secret into an account's slot; `None` forgets it.
+    PutSecret {
+        /// Whose.
+        account: AccountId,
+        /// Which: `client_secret`, `password`, …
+        slot: String,
+        /// What.
+        secret: Option<Secret>,
+        /// Where to answer.
+        reply: oneshot::Sender<Result<(), Refusal>>,
+    },
+    /// What an administrator should know.
+    Findings(oneshot::Sender<Vec<Finding>>),
+}
+
 impl Keeper {
     /// Orders that may wait for the supervisor before a front end has to.
     pub const ORDERS: usize = 1024;
@@ -111,9 +135,10 @@ impl Keeper {
     pub const fn new(
         directory: watch::Receiver<Arc<Directory>>,
         orders: mpsc::Sender<Order>,
+        errands: mpsc::Sender<Errand>,
         notices: broadcast::Sender<Arc<Notice>>,
     ) -> Self {
-        Self { directory, orders, notices }
+        Self { directory, orders, errands, notices }
     }
 
     /// The accounts, as of the last reload.
@@ -132,12 +157,29 @@ impl Keeper {
     ///
     /// The supervisor's refusal; `STOPPING` if it has ended.
     pub async fn order(&self, account: &AccountId, action: Action) -> Result<Done, Refusal> {
-        let stopping = || Refusal::new(Code::Stopping, "the daemon is stopping");
         let (reply, answer) = oneshot::channel();
         let order = Order { account: account.clone(), action, reply };
         self.orders.send(order).await.map_err(|_| stopping())?;
         answer.await.map_err(|_| stopping())?
     }
+
+    /// Sends somebody off with an errand and waits for what came of it.
+    ///
+    /// # Errors
+    ///
+    /// `STOPPING` if nobody runs errands any more.
+    pub async fn errand<T>(
+        &self,
+        errand: impl FnOnce(oneshot::Sender<T>) -> Errand,
+    ) -> Result<T, Refusal> {
+        let (reply, answer) = oneshot::channel();
+        self.errands.send(errand(reply)).await.map_err(|_| stopping())?;
+        answer.await.map_err(|_| stopping())
+    }
+}
+
+fn stopping() -> Refusal {
+    Refusal::new(Code::Stopping, "the daemon is stopping")
 }
 
 impl Seat {

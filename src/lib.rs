@@ -1,5 +1,6 @@
 //! Keeps OAuth 2.0 access tokens fresh and hands them to local programs.
 pub mod access;
+pub mod clock;
 pub mod error;
 pub mod keeper;
 pub mod name;
