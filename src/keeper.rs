@@ -15,6 +15,7 @@ use tokio::sync::watch;
 
 use crate::access::Rule;
 use crate::error::Code;
+use crate::lifecycle::Done;
 use crate::name::AccountId;
 use crate::notice::Notice;
 use crate::protocol::Finding;
@@ -92,15 +93,6 @@ pub enum Action {
     Clear,
     /// One of the account's secrets changed.
     SecretChanged,
-}
-
-/// What came of an [`Action`].
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Done {
-    /// A refresh is under way; the account is at this generation until it ends.
-    Joined(Generation),
-    /// Nothing had to be done: the account is at this generation.
-    Current(Generation),
 }
 
 /// Something that a front end wants done with the daemon as a whole.

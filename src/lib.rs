@@ -1,10 +1,13 @@
 //! Keeps OAuth 2.0 access tokens fresh and hands them to local programs.
 pub mod access;
+pub mod budget;
 pub mod clock;
 pub mod error;
 pub mod keeper;
+pub mod lifecycle;
 pub mod name;
 pub mod notice;
+pub mod pacing;
 pub mod plan;
 pub mod protocol;
 pub mod provider;

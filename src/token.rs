@@ -4,6 +4,7 @@
 //! anything that holds one, unless it says by hand what may be seen.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use secrecy::ExposeSecret;
@@ -117,7 +118,7 @@ impl TokenSet {
 /// What one successful exchange brought.
 pub struct Grant {
     /// What may be handed out.
-    pub tokens: TokenSet,
+    pub tokens: Arc<TokenSet>,
     /// The new refresh token; `None` keeps the old one (RFC 6749 section 6).
     pub refresh_token: Option<Secret>,
     /// How long the tokens are good, counted from the first byte of the request.

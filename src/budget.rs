@@ -1,0 +1,135 @@
+//! How much an account may ask of its provider, whatever anybody answers.
+//!
+//! Exact sliding windows, below all other logic: proactive, forced, replayed and
+//! retried attempts count alike. The starts of the last attempts are stored, so a kill
+//! does not buy new ones.
+
+use std::time::Duration;
+
+use crate::time::Moment;
+
+/// Requests in any minute: the figure of the strictest provider that is known.
+pub const REQUESTS_PER_MINUTE: usize = 10;
+
+/// Refreshes that local programs may force in any five minutes.
+pub const FORCED_PER_FIVE_MINUTES: usize = 3;
+
+/// At most `most` starts in any `span`.
+#[derive(Clone, Debug)]
+pub struct Window {
+    most: usize,
+    span: Duration,
+    /// Oldest first, never more than `most`.
+    starts: Vec<Moment>,
+}
+
+impl Window {
+    /// An account's requests to its provider.
+    ///
+    /// A second is added to the minute: what leaves here 60 s apart may arrive a little
+    /// closer together.
+    pub const fn requests() -> Self {
+        Self::new(REQUESTS_PER_MINUTE, Duration::from_secs(61))
+    }
+
+    /// An account's refreshes that local programs forced.
+    pub const fn forced() -> Self {
+        Self::new(FORCED_PER_FIVE_MINUTES, Duration::from_secs(300))
+    }
+
+    const fn new(most: usize, span: Duration) -> Self {
+        Self { most, span, starts: Vec::new() }
+    }
+
+    /// The same window after `starts`, oldest first.
+    #[must_use]
+    pub fn after(mut self, starts: impl IntoIterator<Item = Moment>) -> Self {
+        self.starts = starts.into_iter().collect();
+        self.starts.sort_unstable();
+        self.forget_all_but_the_last();
+        self
+    }
+
+    /// The first moment, not before `now`, at which `count` further starts fit in.
+    ///
+    /// More than the window ever holds counts as all that it holds.
+    pub fn earliest(&self, now: Moment, count: usize) -> Moment {
+        let count = count.clamp(1, self.most);
+        let Some(must_be_over) = (self.starts.len() + count).checked_sub(self.most + 1) else {
+            return now;
+        };
+        let oldest_in_the_way = self.starts.get(must_be_over).copied();
+        oldest_in_the_way.map_or(now, |start| now.max(start + self.span))
+    }
+
+    /// Counts `count` starts at `now`.
+    pub fn take(&mut self, now: Moment, count: usize) {
+        self.starts.extend(std::iter::repeat_n(now, count));
+        self.forget_all_but_the_last();
+    }
+
+    /// The last starts, oldest first.
+    pub fn starts(&self) -> &[Moment] {
+        &self.starts
+    }
+
+    fn forget_all_but_the_last(&mut self) {
+        let surplus = self.starts.len().saturating_sub(self.most);
+        self.starts.drain(..surplus);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_eleventh_request_waits_until_the_first_is_a_minute_old() {
+        let mut window = Window::requests();
+        for second in 0..10 {
+            assert_eq!(window.earliest(at(second), 1), at(second));
+            window.take(at(second), 1);
+        }
+        assert_eq!(window.earliest(at(10), 1), at(61));
+        assert_eq!(window.earliest(at(10), 2), at(62));
+        assert_eq!(window.earliest(at(61), 1), at(61));
+    }
+
+    #[test]
+    fn more_than_the_window_holds_waits_for_an_empty_one() {
+        let mut window = Window::forced();
+        window.take(at(5), 1);
+        assert_eq!(window.earliest(at(6), 99), at(305));
+    }
+
+    #[test]
+    fn a_restored_window_counts_what_was_before() {
+        let window = Window::requests().after((0..10).map(at));
+        assert_eq!(window.earliest(at(30), 1), at(61));
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn no_minute_ever_holds_more_than_ten(
+            wishes in proptest::collection::vec((0_u64..20_000, 1_usize..4), 1..200),
+        ) {
+            let mut window = Window::requests();
+            let mut now = Moment::default();
+            let mut starts = Vec::new();
+            for (pause, count) in wishes {
+                now = window.earliest(now + Duration::from_millis(pause), count);
+                window.take(now, count);
+                starts.extend(std::iter::repeat_n(now, count));
+            }
+            for (index, first) in starts.iter().enumerate() {
+                if let Some(eleventh) = starts.get(index + REQUESTS_PER_MINUTE) {
+                    assert!(eleventh.since(*first) >= Duration::from_secs(60));
+                }
+            }
+        }
+    }
+
+    const fn at(secs: u64) -> Moment {
+        Moment::from_millis(secs * 1000)
+    }
+}

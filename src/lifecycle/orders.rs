@@ -1,0 +1,220 @@
+//! What people and programs may ask of an account.
+//!
+//! | order | resting after a failure | in doubt | refused for good | paused |
+//! |---|---|---|---|---|
+//! | demand | the stored error | waits for the replay | the stored error | the stored error |
+//! | refresh, report | the stored error | the stored error | the stored error | refused |
+//! | retry | tries now, not before `Retry-After` | replays now | probes once | refused |
+//! | import | proves it, then replaces | the same | the same | refused |
+//! | resume | nothing | nothing | nothing | finds its place again |
+
+use super::Account;
+use super::Command;
+use super::Done;
+use super::State;
+use crate::budget::FORCED_PER_FIVE_MINUTES;
+use crate::error::Code;
+use crate::notice::Reason;
+use crate::record::Standing;
+use crate::record::StoreError;
+use crate::record::Write;
+use crate::schedule;
+use crate::snapshot::Refusal;
+use crate::time::Jitter;
+use crate::time::Now;
+use crate::token::Generation;
+use crate::token::Secret;
+
+impl Account {
+    /// Somebody waits for a token: a fresh account refreshes, no sooner than its gap allows.
+    pub(super) fn demanded(&mut self, now: Now, out: &mut Vec<Command>) {
+        let State::Fresh { due } = self.state else { return };
+        let earliest = self.held.as_ref().map_or(now.boot, |held| {
+            let issued = held.expires_boot.before(schedule::usable(held.lifetime));
+            issued + schedule::gap(held.lifetime)
+        });
+        if earliest <= now.boot {
+            self.launch(Reason::ExpiredCachedToken, false, now, out);
+        } else if earliest < due {
+            self.state = State::Fresh { due: earliest };
+            out.push(Command::Publish);
+        }
+    }
+
+    /// Somebody wants a refresh for a reason of their own.
+    pub(super) fn forced(&mut self, reason: Reason, now: Now, out: &mut Vec<Command>) {
+        if self.is_flying() {
+            out.push(Command::Answer(Ok(Done::Joined(self.generation))));
+            return;
+        }
+        let State::Fresh { .. } = self.state else {
+            out.push(Command::Answer(Err(self.snapshot().refusal())));
+            return;
+        };
+        let free = self.forced.earliest(now.boot, 1).max(self.budgeted(now.boot));
+        if free > now.boot {
+            let message = format!(
+                "at most {FORCED_PER_FIVE_MINUTES} forced refreshes in five minutes; the current token stays"
+            );
+            let refusal =
+                Refusal { retry_at: Some(free), ..Refusal::new(Code::RateLimitExceeded, message) };
+            out.push(Command::Answer(Err(refusal)));
+            return;
+        }
+        self.forced.take(now.boot, 1);
+        self.launch(reason, false, now, out);
+        out.push(Command::Answer(Ok(Done::Joined(self.generation))));
+    }
+
+    /// The token of `generation` was rejected: only the current one is worth a refresh.
+    pub(super) fn rejected(
+        &mut self,
+        generation: Generation,
+        stream: bool,
+        now: Now,
+        out: &mut Vec<Command>,
+    ) {
+        if generation != self.generation {
+            out.push(Command::Answer(Ok(Done::Current(self.generation))));
+            return;
+        }
+        let reason =
+            if stream { Reason::StreamUnauthenticated } else { Reason::TransportUnauthenticated };
+        self.forced(reason, now, out);
+    }
+
+    /// An operator hands in a refresh token. It is staged, proven by one exchange, and only
+    /// then replaces the current one.
+    pub(super) fn import(&mut self, refresh_token: Secret, out: &mut Vec<Command>) {
+        let refusal = if !self.plan.has_refresh_token {
+            Some((Code::NotSupported, "this account works without a refresh token"))
+        } else if self.standing.paused {
+            Some((Code::NotSupported, "the account is paused; resume it first"))
+        } else if self.staged || self.staging.is_some() {
+            Some((Code::RefreshPending, "an earlier import is still being proven"))
+        } else {
+            None
+        };
+        if let Some((code, message)) = refusal {
+            out.push(Command::Proven(Err(Refusal::new(code, message))));
+            return;
+        }
+        let ticket = self.next_ticket();
+        self.staging = Some(ticket);
+        let write = Write::Stage { account: self.id.clone(), refresh_token };
+        out.push(Command::Write { ticket, write });
+    }
+
+    pub(super) fn staged_or_not(
+        &mut self,
+        result: Result<Option<Generation>, StoreError>,
+        now: Now,
+        jitter: Jitter,
+        out: &mut Vec<Command>,
+    ) {
+        match result {
+            Ok(_) => {
+                self.staged = true;
+                self.settle(now, jitter, out);
+            }
+            Err(error) => {
+                let refusal = Refusal::new(Code::StoreUnavailable, error.to_string());
+                out.push(Command::Proven(Err(refusal)));
+            }
+        }
+    }
+
+    pub(super) fn pause(&mut self, now: Now, jitter: Jitter, out: &mut Vec<Command>) {
+        if !self.standing.paused {
+            self.standing.paused = true;
+            self.note(out);
+            if let State::Queued(_) = self.state {
+                out.push(Command::Unqueue);
+                self.state = State::Vacant;
+            }
+            self.settle(now, jitter, out);
+        }
+        out.push(Command::Answer(Ok(Done::Current(self.generation))));
+    }
+
+    pub(super) fn resume(&mut self, now: Now, jitter: Jitter, out: &mut Vec<Command>) {
+        if self.standing.paused {
+            self.standing.paused = false;
+            self.note(out);
+            self.settle(now, jitter, out);
+        }
+        out.push(Command::Answer(Ok(Done::Current(self.generation))));
+    }
+
+    /// An operator wants a resting account tried now. `Retry-After` still holds.
+    pub(super) fn retry(&mut self, now: Now, out: &mut Vec<Command>) {
+        if self.is_flying() {
+            out.push(Command::Answer(Ok(Done::Joined(self.generation))));
+            return;
+        }
+        match self.state {
+            State::Fresh { .. } => {
+                out.push(Command::Answer(Ok(Done::Current(self.generation))));
+                return;
+            }
+            State::Vacant | State::Frozen { until: None } => {
+                out.push(Command::Answer(Err(self.snapshot().refusal())));
+                return;
+            }
+            State::NeedsLogin if self.leads_elsewhere() => {
+                out.push(Command::Answer(Err(self.snapshot().refusal())));
+                return;
+            }
+            State::InDoubt { .. }
+            | State::Waiting { .. }
+            | State::Suspect { .. }
+            | State::NeedsLogin
+            | State::Frozen { .. }
+            | State::Queued(_)
+            | State::Exchanging(..)
+            | State::Saving(..) => {}
+        }
+        let bound = self.series.not_before.filter(|bound| *bound > now.boot);
+        if let Some(bound) = bound {
+            let refusal = Refusal { retry_at: Some(bound), ..self.snapshot().refusal() };
+            out.push(Command::Answer(Err(refusal)));
+        } else if self.go_on(now, out) {
+            out.push(Command::Answer(Ok(Done::Joined(self.generation))));
+        } else {
+            let message = "the request budget is used up; it is tried as soon as it allows";
+            let refusal = Refusal {
+                retry_at: self.planned(),
+                ..Refusal::new(Code::RateLimitExceeded, message)
+            };
+            out.push(Command::Answer(Err(refusal)));
+        }
+    }
+
+    /// An operator wants the credential forgotten.
+    pub(super) fn clear(&mut self, now: Now, jitter: Jitter, out: &mut Vec<Command>) {
+        if self.is_flying() {
+            let message = "a refresh is under way; try again when it has ended";
+            out.push(Command::Answer(Err(Refusal::new(Code::RefreshPending, message))));
+            return;
+        }
+        let write = Write::Clear { account: self.id.clone() };
+        out.push(Command::Write { ticket: super::Ticket::UNHEARD, write });
+        self.held = None;
+        self.unsaved = false;
+        self.refreshable = false;
+        self.staged = false;
+        self.subject = None;
+        self.doubt = None;
+        self.series = super::Series::default();
+        self.standing = Standing { paused: self.standing.paused, ..Standing::default() };
+        self.settle(now, jitter, out);
+        out.push(Command::Answer(Ok(Done::Current(self.generation))));
+    }
+
+    /// One of its secrets changed: what failed for want of it is tried again.
+    pub(super) fn secret_changed(&mut self, now: Now, out: &mut Vec<Command>) {
+        if let State::Frozen { until: Some(_) } | State::Waiting { .. } = self.state {
+            self.go_on(now, out);
+        }
+    }
+}

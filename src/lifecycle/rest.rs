@@ -1,0 +1,300 @@
+//! Where an account comes to rest, and what wakes it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::Account;
+use super::Command;
+use super::Doubt;
+use super::State;
+use super::Ticket;
+use super::flight::ENDED_IN_FLIGHT;
+use crate::error::OauthError;
+use crate::error::RefreshError;
+use crate::notice::Event;
+use crate::notice::Reason;
+use crate::plan::Plan;
+use crate::record::Condition;
+use crate::record::Lineage;
+use crate::record::Record;
+use crate::record::Saved;
+use crate::record::Stamp;
+use crate::record::Write;
+use crate::schedule;
+use crate::snapshot::Held;
+use crate::time::Jitter;
+use crate::time::Moment;
+use crate::time::Now;
+use crate::time::Timestamp;
+
+/// A wall clock that is this much behind the newest record was set back, or starts
+/// without a battery: nothing can be said of what is left of a token.
+const TRUSTED_SETBACK: Duration = Duration::from_secs(60);
+
+/// How long an account without a token fails before that is an alarm: the first minute
+/// after a resume or a boot, when the network is not there yet, must not page anyone.
+const QUIET_START: Duration = Duration::from_secs(60);
+
+/// What a configuration that leads elsewhere is called, as the provider's word would be.
+const LED_ELSEWHERE: &str = "configuration_changed";
+
+impl Account {
+    /// Takes over what the store holds.
+    pub(super) fn restore(&mut self, record: Record, now: Now, out: &mut Vec<Command>) {
+        self.origin = record.lineage;
+        self.subject = record.subject;
+        self.staged = record.staged;
+        self.standing = record.standing;
+        self.requests =
+            self.requests.clone().after(record.attempts.iter().map(|stamp| moment(*stamp, now)));
+        if let Some(failure) = &self.standing.failure {
+            self.series.attempts = failure.attempt;
+            self.series.since = Some(now.boot);
+            self.series.not_before =
+                failure.not_before_ms.map(|millis| now.moment_of(Timestamp::from_millis(millis)));
+        }
+        if let Some(saved) = record.current {
+            self.generation = saved.generation;
+            self.refreshable = saved.refreshable;
+            self.held = held(&saved, now);
+            self.told.expiry = self.held.is_none();
+        }
+        if let Some(intent) = record.intent
+            && self.risk() != super::Risk::None
+        {
+            let sent = moment(intent.at, now);
+            self.doubt = Some(Doubt { sent, replays: 0, staged: intent.staged });
+            if !intent.staged {
+                self.series.attempts = self.series.attempts.max(1);
+                let error = RefreshError::ReplyLost(ENDED_IN_FLIGHT.to_owned());
+                self.record_failure(error, now);
+                self.tell_failure(Reason::Replay, out);
+            }
+        }
+    }
+
+    /// Finds the place where the account rests, from what is known of it.
+    pub(super) fn settle(&mut self, now: Now, jitter: Jitter, out: &mut Vec<Command>) {
+        if self.is_flying() {
+            return;
+        }
+        if self.standing.paused {
+            self.rest(State::Frozen { until: None }, out);
+        } else if self.staged {
+            let replay = self.doubt.is_some();
+            let reason = if replay { Reason::Replay } else { Reason::Requested };
+            self.launch(reason, true, now, out);
+        } else if self.leads_elsewhere() {
+            self.held = None;
+            let error = OauthError::new(
+                LED_ELSEWHERE,
+                Some("the configuration names another issuer, endpoint, client or user"),
+            );
+            self.record_failure(RefreshError::LoginRequired(error), now);
+            self.rest(State::NeedsLogin, out);
+        } else if self.plan.has_refresh_token && !self.refreshable {
+            self.rest(State::Vacant, out);
+        } else {
+            self.settle_by_condition(now, jitter, out);
+        }
+    }
+
+    fn settle_by_condition(&mut self, now: Now, jitter: Jitter, out: &mut Vec<Command>) {
+        let soon = now.boot + jitter.of(Duration::from_secs(1));
+        let soon = self.series.not_before.map_or(soon, |bound| soon.max(bound));
+        let soon = soon.max(self.budgeted(now.boot));
+        match self.standing.condition {
+            Condition::NeedsLogin => self.rest(State::NeedsLogin, out),
+            Condition::Suspect { probes } => {
+                let pause = schedule::SUSPECT_PROBES.get(usize::from(probes)).copied();
+                let until = now.boot + pause.unwrap_or_default();
+                self.rest(State::Suspect { until: until.max(soon) }, out);
+            }
+            Condition::Sound => {
+                if let Some(doubt) = self.doubt {
+                    let next = self.next_replay(doubt, Duration::ZERO, now, jitter);
+                    let next = next.max(self.budgeted(now.boot));
+                    self.rest(State::InDoubt { next }, out);
+                } else if self.standing.failure.is_some() {
+                    self.rest(State::Waiting { until: soon }, out);
+                } else if self.held.is_some() {
+                    self.rest(State::Fresh { due: self.due(now) }, out);
+                } else {
+                    self.launch(Reason::Scheduled, false, now, out);
+                }
+            }
+        }
+    }
+
+    /// After a flight: something that could not be done during it may be due.
+    pub(super) fn settle_if_due_elsewhere(
+        &mut self,
+        now: Now,
+        jitter: Jitter,
+        out: &mut Vec<Command>,
+    ) {
+        if self.standing.paused || self.staged || self.leads_elsewhere() {
+            self.settle(now, jitter, out);
+        }
+    }
+
+    /// Rests until `until`, as what it is at the moment.
+    pub(super) fn postpone(&mut self, until: Moment) {
+        self.state = if self.doubt.is_some() {
+            State::InDoubt { next: until }
+        } else if let Condition::Suspect { .. } = self.standing.condition {
+            State::Suspect { until }
+        } else if self.standing.failure.is_some() || self.staged {
+            State::Waiting { until }
+        } else {
+            State::Fresh { due: until }
+        };
+    }
+
+    pub(super) fn woken(&mut self, now: Now, out: &mut Vec<Command>) {
+        if self.expiry_to_tell().is_some_and(|expiry| expiry <= now.boot) {
+            self.told.expiry = true;
+            out.push(Command::Publish);
+            out.push(Command::Tell(Event::Expired));
+        }
+        if self.alarm_at().is_some_and(|alarm| alarm <= now.boot) {
+            self.told.alarm = true;
+            if let Some(failure) = &self.standing.failure {
+                out.push(Command::Tell(Event::Alarm { failure: Arc::new(failure.clone()) }));
+            }
+        }
+        if self.planned().is_none_or(|planned| planned > now.boot) {
+            return;
+        }
+        match &self.state {
+            State::Saving(..) => self.save_again(now, out),
+            State::Fresh { .. }
+            | State::InDoubt { .. }
+            | State::Waiting { .. }
+            | State::Suspect { .. }
+            | State::Frozen { .. } => {
+                self.go_on(now, out);
+            }
+            State::Vacant | State::Queued(_) | State::Exchanging(..) | State::NeedsLogin => {}
+        }
+    }
+
+    /// Leaves a resting state for the next attempt.
+    pub(super) fn go_on(&mut self, now: Now, out: &mut Vec<Command>) -> bool {
+        let staged = self.staged;
+        let reason = match (self.doubt.is_some(), staged) {
+            (true, _) => Reason::Replay,
+            (false, true) => Reason::Requested,
+            (false, false) => Reason::Scheduled,
+        };
+        self.launch(reason, staged, now, out)
+    }
+
+    pub(super) fn clock_stepped(&mut self, now: Now, out: &mut Vec<Command>) {
+        let Some(held) = &mut self.held else { return };
+        // The clock that sees less of the token is believed.
+        held.expires_boot = held.expires_boot.min(now.boot + held.ttl(now));
+        if let State::Fresh { .. } = self.state {
+            self.state = State::Fresh { due: self.due(now) };
+        }
+        out.push(Command::Publish);
+        self.woken(now, out);
+    }
+
+    pub(super) fn reconfigured(
+        &mut self,
+        plan: Arc<Plan>,
+        lineage: Lineage,
+        now: Now,
+        jitter: Jitter,
+        out: &mut Vec<Command>,
+    ) {
+        self.plan = plan;
+        self.lineage = lineage;
+        if let State::Queued(_) = self.state {
+            out.push(Command::Unqueue);
+            self.state = State::Vacant;
+        }
+        // What failed under the old configuration is tried under the new one.
+        if !self.is_flying() {
+            if self.standing.condition == Condition::Sound {
+                self.standing.failure = None;
+            }
+            self.settle(now, jitter, out);
+        }
+    }
+
+    /// When the end of the held tokens is to be told.
+    pub(super) fn expiry_to_tell(&self) -> Option<Moment> {
+        self.held.as_ref().filter(|_| !self.told.expiry).map(|held| held.expires_boot)
+    }
+
+    /// When the raised failure becomes an alarm.
+    pub(super) fn alarm_at(&self) -> Option<Moment> {
+        if self.told.alarm || self.standing.failure.is_none() {
+            return None;
+        }
+        let since = self.series.since.unwrap_or_default();
+        let needs_a_person = matches!(self.state, State::NeedsLogin | State::Frozen { .. });
+        if needs_a_person || self.unsaved {
+            return Some(since);
+        }
+        let Some(held) = &self.held else { return Some(since + QUIET_START) };
+        let ahead = self.plan.alarm_before.min(schedule::usable(held.lifetime) / 10);
+        let close = held.expires_boot.before(ahead).max(since);
+        let beyond = self.series.not_before.is_some_and(|bound| bound > held.expires_boot);
+        if beyond { Some(since) } else { Some(close.max(self.quiet_until(since, held))) }
+    }
+
+    /// A token that was over before the series of failures began is an account without one.
+    fn quiet_until(&self, since: Moment, held: &Held) -> Moment {
+        if held.expires_boot <= since { since + QUIET_START } else { Moment::default() }
+    }
+
+    /// Whether the configuration sends the credential to another place than it came from.
+    pub(super) fn leads_elsewhere(&self) -> bool {
+        self.plan.has_refresh_token && self.refreshable && self.origin != self.lineage
+    }
+
+    fn rest(&mut self, state: State, out: &mut Vec<Command>) {
+        self.state = state;
+        out.push(Command::Publish);
+    }
+
+    /// Writes how it stands, for nobody to wait for.
+    pub(super) fn note(&self, out: &mut Vec<Command>) {
+        let write = Write::Note {
+            account: self.id.clone(),
+            standing: self.standing.clone(),
+            ends_intent: false,
+        };
+        out.push(Command::Write { ticket: Ticket::UNHEARD, write });
+    }
+}
+
+/// The moment of a stamp, as far as it can be told after a reboot.
+fn moment(stamp: Stamp, now: Now) -> Moment {
+    stamp.boot.unwrap_or_else(|| now.boot.before(now.wall.since(stamp.wall)))
+}
+
+/// The tokens of a saved generation, with what is left of them.
+fn held(saved: &Saved, now: Now) -> Option<Held> {
+    let tokens = Arc::clone(saved.tokens.as_ref()?);
+    let usable = schedule::usable(saved.lifetime);
+    let expires_wall = saved.issued.wall + usable;
+    let set_back = now.wall + TRUSTED_SETBACK < saved.issued.wall;
+    let by_wall = now.boot + expires_wall.since(now.wall);
+    let expires_boot = match saved.issued.boot {
+        Some(boot) => (boot + usable).min(by_wall),
+        None if set_back => now.boot,
+        None => by_wall.min(now.boot + usable),
+    };
+    Some(Held {
+        tokens,
+        generation: saved.generation,
+        issued_at: saved.issued.wall,
+        lifetime: saved.lifetime,
+        expires_boot,
+        expires_wall,
+    })
+}

@@ -1,0 +1,253 @@
+//! One route: what is under way there, how fast, and whether it is believed.
+
+use std::collections::BTreeSet;
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use super::IN_FLIGHT_PER_ROUTE;
+use super::Place;
+use super::Verdict;
+use crate::lifecycle::Rank;
+use crate::lifecycle::Risk;
+use crate::lifecycle::Urgency;
+use crate::name::AccountId;
+use crate::time::Jitter;
+use crate::time::Moment;
+
+/// Attempts a second: at first, and the range in which it adapts.
+const FIRST_RATE: f64 = 10.0;
+const SLOWEST_RATE: f64 = 0.1;
+const FASTEST_RATE: f64 = 200.0;
+
+/// How many attempts may begin at once after a quiet time.
+const BURST: f64 = 20.0;
+
+/// The rate grows by half an attempt a second in each span of this length without a complaint.
+const CLEAN_SPAN: Duration = Duration::from_secs(10);
+const GROWTH: f64 = 0.5;
+
+/// The breaker looks at this many last attempts, and needs that many failures among them,
+/// of more than one account.
+const REMEMBERED: usize = 20;
+const FAILURES_TO_TRIP: usize = 5;
+
+/// Rest of a failing provider: this long at first, doubled by each failed probe.
+const FIRST_REST: Duration = Duration::from_secs(15);
+const LONGEST_REST: Duration = Duration::from_secs(300);
+
+/// Refusals of this many accounts, and of a twentieth of all, in this time are not believed.
+const REFUSALS_TO_DOUBT: usize = 3;
+const REFUSALS_SPAN: Duration = Duration::from_secs(600);
+
+/// Pause between probes of a provider that is not believed.
+const DOUBT_PROBE: Duration = Duration::from_secs(300);
+
+/// A route's queue and conduct.
+pub(super) struct Host {
+    pub(super) queue: BTreeSet<Place>,
+    /// Accounts that belong to it.
+    pub(super) accounts: usize,
+    /// Under which key the route is listed.
+    pub(super) listed: Listed,
+    in_flight: usize,
+    rate: f64,
+    /// Attempts that may begin at once, as of `refilled`.
+    allowance: f64,
+    refilled: Moment,
+    clean_since: Moment,
+    /// Whether each of the last attempts failed, and whose.
+    recent: VecDeque<(AccountId, bool)>,
+    breaker: Breaker,
+    refusals: Vec<(Moment, AccountId)>,
+    /// Set while refusals are not believed: when the next probe may begin.
+    next_probe: Option<Moment>,
+}
+
+/// Where a route is listed.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(super) enum Listed {
+    #[default]
+    Nowhere,
+    Ready(Urgency),
+    Later(Moment),
+}
+
+/// Whether the first in the queue may begin.
+pub(super) enum Gate {
+    Open,
+    /// The rate allows it from then on.
+    Later(Moment),
+    /// Enough are under way.
+    Full,
+    /// The route rests until then.
+    Closed(Moment),
+}
+
+#[derive(Clone, Copy)]
+enum Breaker {
+    Closed,
+    Open { until: Moment, trips: u32 },
+    Probing { trips: u32 },
+}
+
+impl Default for Host {
+    fn default() -> Self {
+        Self {
+            queue: BTreeSet::new(),
+            accounts: 0,
+            listed: Listed::Nowhere,
+            in_flight: 0,
+            rate: FIRST_RATE,
+            allowance: BURST,
+            refilled: Moment::default(),
+            clean_since: Moment::default(),
+            recent: VecDeque::new(),
+            breaker: Breaker::Closed,
+            refusals: Vec::new(),
+            next_probe: None,
+        }
+    }
+}
+
+impl Host {
+    /// Whether it can be forgotten.
+    pub(super) fn is_idle(&self) -> bool {
+        self.accounts == 0 && self.in_flight == 0 && self.queue.is_empty()
+    }
+
+    /// Who stands first. While the store is ill, only what cannot be lost counts; a
+    /// breaker's probe is not one whose lost reply could cost the account, if there is another.
+    pub(super) fn first(&self, store_is_ill: bool, now: Moment) -> Option<Place> {
+        let mut able = self.queue.iter().filter(|place| !store_is_ill || place.risk == Risk::None);
+        let probing = matches!(self.breaker, Breaker::Open { until, .. } if until <= now);
+        if probing {
+            let safe = able.clone().find(|place| place.risk != Risk::Account);
+            return safe.or_else(|| able.next()).cloned();
+        }
+        able.next().cloned()
+    }
+
+    pub(super) fn gate(&self, rank: Rank, now: Moment) -> Gate {
+        match self.breaker {
+            Breaker::Open { until, .. } if now < until => return Gate::Closed(until),
+            Breaker::Probing { .. } => return Gate::Closed(now + FIRST_REST),
+            Breaker::Open { .. } | Breaker::Closed => {}
+        }
+        if let Some(probe) = self.next_probe
+            && now < probe
+        {
+            return Gate::Closed(probe);
+        }
+        if self.in_flight >= IN_FLIGHT_PER_ROUTE {
+            return Gate::Full;
+        }
+        let allowance = self.allowance(now);
+        if rank == Rank::InDoubt || allowance >= 1.0 {
+            Gate::Open
+        } else {
+            Gate::Later(now + Duration::from_secs_f64((1.0 - allowance) / self.rate))
+        }
+    }
+
+    pub(super) fn begin(&mut self, now: Moment) {
+        self.allowance = (self.allowance(now) - 1.0).max(0.0);
+        self.refilled = now;
+        self.in_flight += 1;
+        if let Breaker::Open { trips, .. } = self.breaker {
+            self.breaker = Breaker::Probing { trips };
+        }
+        if self.next_probe.is_some() {
+            self.next_probe = Some(now + DOUBT_PROBE);
+        }
+    }
+
+    pub(super) fn end(
+        &mut self,
+        account: &AccountId,
+        verdict: Verdict,
+        now: Moment,
+        jitter: Jitter,
+    ) {
+        self.in_flight = self.in_flight.saturating_sub(1);
+        match verdict {
+            Verdict::Good => {
+                self.remember(account, false);
+                self.breaker = Breaker::Closed;
+                self.next_probe = None;
+                self.speed_up(now);
+            }
+            Verdict::Refused => {
+                self.remember(account, false);
+                self.breaker = Breaker::Closed;
+                self.refused(account, now);
+            }
+            Verdict::Throttled => {
+                self.allowance = self.allowance(now).min(0.0);
+                self.refilled = now;
+                self.rate = (self.rate * 0.5).max(SLOWEST_RATE);
+                self.clean_since = now;
+                self.rest_again(now, jitter);
+            }
+            Verdict::Failing => {
+                self.remember(account, true);
+                self.clean_since = now;
+                self.rest_again(now, jitter);
+                if self.fails_for_several() {
+                    self.recent.clear();
+                    self.breaker = Breaker::Open { until: now + rest(0, jitter), trips: 0 };
+                }
+            }
+            Verdict::Unused => self.rest_again(now, jitter),
+        }
+    }
+
+    /// A probe that did not show that the provider works.
+    fn rest_again(&mut self, now: Moment, jitter: Jitter) {
+        if let Breaker::Probing { trips } = self.breaker {
+            let trips = trips.saturating_add(1);
+            self.breaker = Breaker::Open { until: now + rest(trips, jitter), trips };
+        }
+    }
+
+    fn remember(&mut self, account: &AccountId, failed: bool) {
+        if self.recent.len() == REMEMBERED {
+            self.recent.pop_front();
+        }
+        self.recent.push_back((account.clone(), failed));
+    }
+
+    fn fails_for_several(&self) -> bool {
+        let failed = self.recent.iter().filter(|(_, failed)| *failed).collect::<Vec<_>>();
+        let several = failed.first().is_some_and(|first| failed.iter().any(|it| it.0 != first.0));
+        several && failed.len() >= FAILURES_TO_TRIP && failed.len() * 2 >= self.recent.len()
+    }
+
+    fn refused(&mut self, account: &AccountId, now: Moment) {
+        self.refusals.retain(|(at, whose)| now.since(*at) < REFUSALS_SPAN && whose != account);
+        self.refusals.push((now, account.clone()));
+        let too_many = REFUSALS_TO_DOUBT.max(self.accounts.div_ceil(20));
+        if self.refusals.len() >= too_many && self.next_probe.is_none() {
+            self.next_probe = Some(now + DOUBT_PROBE);
+        }
+    }
+
+    fn speed_up(&mut self, now: Moment) {
+        if now.since(self.clean_since) >= CLEAN_SPAN {
+            self.allowance = self.allowance(now);
+            self.refilled = now;
+            self.rate = (self.rate + GROWTH).min(FASTEST_RATE);
+            self.clean_since = now;
+        }
+    }
+
+    fn allowance(&self, now: Moment) -> f64 {
+        let gained = now.since(self.refilled).as_secs_f64() * self.rate;
+        (self.allowance + gained).min(BURST.max(self.rate))
+    }
+}
+
+/// How long a failing provider rests after that many failed probes.
+fn rest(trips: u32, jitter: Jitter) -> Duration {
+    let whole = FIRST_REST.saturating_mul(1 << trips.min(8)).min(LONGEST_REST);
+    jitter.between(whole / 2, whole)
+}
