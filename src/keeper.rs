@@ -21,6 +21,7 @@ use crate::notice::Notice;
 use crate::protocol::Finding;
 use crate::protocol::ReloadView;
 use crate::provider::Profile;
+use crate::provider::Provider;
 use crate::snapshot::Refusal;
 use crate::snapshot::Snapshot;
 use crate::token::Generation;
@@ -50,8 +51,8 @@ pub struct Directory {
 pub struct Seat {
     /// Its name.
     pub account: AccountId,
-    /// What its provider's configuration decides.
-    pub profile: Profile,
+    /// How its provider is talked to.
+    pub provider: Arc<dyn Provider>,
     /// Who may have what of it.
     pub rules: Vec<Rule>,
     /// How it stands.
@@ -175,6 +176,11 @@ fn stopping() -> Refusal {
 }
 
 impl Seat {
+    /// What its provider's configuration decides.
+    pub fn profile(&self) -> &Profile {
+        self.provider.profile()
+    }
+
     /// How it stands at this moment.
     pub fn now(&self) -> Arc<Snapshot> {
         self.snapshot.borrow().clone()

@@ -15,5 +15,6 @@ pub mod record;
 pub mod schedule;
 pub mod section;
 pub mod snapshot;
+pub mod supervisor;
 pub mod time;
 pub mod token;

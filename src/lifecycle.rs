@@ -42,7 +42,6 @@ use crate::notice::Event;
 use crate::notice::Reason;
 use crate::plan::Plan;
 use crate::provider::Outcome;
-use crate::record::Condition;
 use crate::record::Lineage;
 use crate::record::Record;
 use crate::record::Standing;

@@ -191,20 +191,33 @@ impl Account {
             self.staged_or_not(result, now, jitter, out);
             return;
         }
-        match std::mem::replace(&mut self.state, State::Vacant) {
-            State::Saving(attempt, catch) if attempt.ticket == ticket && catch.retry.is_none() => {
-                match result {
-                    Ok(generation) => {
-                        let generation = generation.unwrap_or_else(|| self.generation.next());
-                        self.saved(attempt, catch, generation, now, jitter, out);
-                    }
-                    Err(error) => self.not_saved(attempt, catch, &error, now, out),
+        let ours = match &self.state {
+            State::Saving(attempt, catch) => attempt.ticket == ticket && catch.retry.is_none(),
+            State::Exchanging(attempt, Step::Noting { .. }) => attempt.ticket == ticket,
+            State::Exchanging(_, Step::Intending | Step::Sent { .. })
+            | State::Vacant
+            | State::Fresh { .. }
+            | State::Queued(_)
+            | State::InDoubt { .. }
+            | State::Waiting { .. }
+            | State::Suspect { .. }
+            | State::NeedsLogin
+            | State::Frozen { .. } => false,
+        };
+        if !ours {
+            return;
+        }
+        let state = std::mem::replace(&mut self.state, State::Vacant);
+        if let State::Exchanging(attempt, Step::Noting { then }) = state {
+            self.concluded(attempt, *then, now, jitter, out);
+        } else if let State::Saving(attempt, catch) = state {
+            match result {
+                Ok(generation) => {
+                    let generation = generation.unwrap_or_else(|| self.generation.next());
+                    self.saved(attempt, catch, generation, now, jitter, out);
                 }
+                Err(error) => self.not_saved(attempt, catch, &error, now, out),
             }
-            State::Exchanging(attempt, Step::Noting { then }) if attempt.ticket == ticket => {
-                self.concluded(attempt, *then, now, jitter, out);
-            }
-            other => self.state = other,
         }
     }
 
@@ -557,10 +570,13 @@ impl Account {
     /// What an error means for this account: without a refresh token, nothing can be lost
     /// and nobody can log in.
     fn class_for_us(&self, error: &RefreshError) -> Class {
-        match error.class() {
-            Class::Ambiguous if self.risk() == Risk::None => Class::Transient,
-            Class::Suspect | Class::Definite if !self.plan.has_refresh_token => Class::Config,
-            class => class,
+        let class = error.class();
+        if class == Class::Ambiguous && self.risk() == Risk::None {
+            Class::Transient
+        } else if is_verdict(class) && !self.plan.has_refresh_token {
+            Class::Config
+        } else {
+            class
         }
     }
 

@@ -1,0 +1,374 @@
+//! The one loop that owns all accounts.
+//!
+//! It carries out what [`lifecycle`](crate::lifecycle) decides and decides nothing
+//! itself. Slow work runs beside it in a [`JoinSet`] and comes back as an input that
+//! carries a ticket; nobody else can cancel it. What is due next comes from an ordered
+//! set. Readers follow what it publishes and never wait for it.
+//!
+//! # Reading order
+//!
+//! 1. [`World`]: what the loop needs of the outside.
+//! 2. [`Supervisor::run`]: the loop.
+//! 3. `seat`: one account with its channels, and how its commands are carried out.
+//!
+//! # Invariants
+//!
+//! * A stop, a reload and a client that hangs up never end an exchange. What it brings
+//!   is saved first.
+//! * A panic in one exchange is that account's failure.
+
+mod lineup;
+mod seat;
+
+use std::collections::BTreeMap;
+use std::collections::BTreeSet;
+use std::collections::HashMap;
+use std::future::Future;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use tokio::sync::broadcast;
+use tokio::sync::mpsc;
+use tokio::sync::watch;
+use tokio::task::JoinError;
+use tokio::task::JoinSet;
+
+use crate::error::Class;
+use crate::error::RefreshError;
+use crate::keeper::Action;
+use crate::keeper::Directory;
+use crate::keeper::Order;
+use crate::lifecycle::Input;
+use crate::lifecycle::Ticket;
+use crate::name::AccountId;
+use crate::notice::Notice;
+use crate::pacing::Pacing;
+use crate::pacing::Turn;
+use crate::pacing::Verdict;
+use crate::provider::Outcome;
+use crate::provider::Provider;
+use crate::provider::Spend;
+use crate::record::StoreError;
+use crate::record::Write;
+use crate::record::Written;
+use crate::time::Jitter;
+use crate::time::Moment;
+use crate::time::Now;
+use crate::token::Secret;
+
+pub use self::lineup::Change;
+pub use self::lineup::Lineup;
+pub use self::lineup::Settings;
+
+use self::seat::Seat;
+
+/// What the loop needs of the outside. Slow work is handed out as futures that own what they need.
+pub trait World {
+    /// Both clocks.
+    fn now(&self) -> Now;
+
+    /// A share of chance.
+    fn jitter(&self) -> Jitter;
+
+    /// Returns at `at`, or a little earlier or later; never, if there is nothing to wait for.
+    fn sleep_until(&self, at: Option<Moment>) -> impl Future<Output = ()>;
+
+    /// Makes a write durable.
+    fn write(
+        &self,
+        write: Write,
+    ) -> impl Future<Output = Result<Written, StoreError>> + Send + 'static;
+
+    /// Fetches the secrets that an account's exchanges need.
+    fn secrets(
+        &self,
+        account: &AccountId,
+        provider: &Arc<dyn Provider>,
+    ) -> impl Future<Output = Result<Vec<(&'static str, Secret)>, RefreshError>> + Send + 'static;
+
+    /// Makes one exchange, in `timeout` at the most.
+    fn exchange(
+        &self,
+        provider: &Arc<dyn Provider>,
+        spend: Spend,
+        timeout: Duration,
+    ) -> impl Future<Output = Ended> + Send + 'static;
+}
+
+/// How an exchange ended, and what it learned.
+pub struct Ended {
+    /// What it brought.
+    pub outcome: Outcome,
+    /// The endpoint that it discovered.
+    pub learned: Option<url::Url>,
+}
+
+/// What the loop is told about itself, apart from orders.
+pub enum Control {
+    /// The configuration changed.
+    Apply(Box<Lineup>),
+    /// The wall clock was set, or the host slept.
+    ClockStepped,
+    /// One of an account's secrets changed.
+    SecretChanged(AccountId),
+    /// End, once nothing is under way that could be lost.
+    Stop,
+}
+
+/// Proof that the loop gets on: what the watchdog looks at.
+#[derive(Clone, Default)]
+pub struct Beat(Arc<AtomicU64>);
+
+impl Beat {
+    /// When the loop last came round.
+    pub fn last(&self) -> Moment {
+        Moment::from_millis(self.0.load(Ordering::Relaxed))
+    }
+
+    fn mark(&self, now: Moment) {
+        self.0.store(now.as_millis(), Ordering::Relaxed);
+    }
+}
+
+/// The loop's state.
+pub struct Supervisor<W> {
+    world: W,
+    seats: BTreeMap<AccountId, Seat>,
+    timers: BTreeSet<(Moment, AccountId)>,
+    pacing: Pacing,
+    work: JoinSet<Product>,
+    /// What each piece of work belongs to, should it panic.
+    under_way: HashMap<tokio::task::Id, (AccountId, Ticket, Stage)>,
+    directory: watch::Sender<Arc<Directory>>,
+    notices: broadcast::Sender<Arc<Notice>>,
+    /// Accounts whose tokens are not durable.
+    unsaved: BTreeSet<AccountId>,
+    beat: Beat,
+    stopping: bool,
+}
+
+/// What a piece of work brought.
+enum Product {
+    Spend(Result<(Spend, bool), RefreshError>),
+    Exchange(Ended),
+    Write(Result<Written, StoreError>),
+}
+
+/// What a piece of work is.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Stage {
+    Intending,
+    Exchanging,
+    Writing,
+}
+
+impl<W: World> Supervisor<W> {
+    /// A loop without accounts; the first [`Lineup`] brings them.
+    pub fn new(
+        world: W,
+        directory: watch::Sender<Arc<Directory>>,
+        notices: broadcast::Sender<Arc<Notice>>,
+        beat: Beat,
+    ) -> Self {
+        Self {
+            world,
+            seats: BTreeMap::new(),
+            timers: BTreeSet::new(),
+            pacing: Pacing::default(),
+            work: JoinSet::new(),
+            under_way: HashMap::new(),
+            directory,
+            notices,
+            unsaved: BTreeSet::new(),
+            beat,
+            stopping: false,
+        }
+    }
+
+    /// Runs until [`Control::Stop`], or until nobody can control it any more, and then until
+    /// everything that is under way is saved.
+    pub async fn run(
+        mut self,
+        mut orders: mpsc::Receiver<Order>,
+        mut control: mpsc::Receiver<Control>,
+    ) {
+        while !(self.stopping && self.is_quiet()) {
+            self.beat.mark(self.world.now().boot);
+            let next = self.next_at();
+            tokio::select! {
+                Some(ended) = self.work.join_next_with_id(), if !self.work.is_empty() => {
+                    self.work_ended(ended);
+                }
+                told = control.recv(), if !self.stopping => match told {
+                    Some(Control::Apply(lineup)) => self.apply(*lineup),
+                    Some(Control::ClockStepped) => self.everyone(|| Input::ClockStepped),
+                    Some(Control::SecretChanged(account)) => {
+                        self.feed(&account, Input::SecretChanged);
+                    }
+                    Some(Control::Stop) | None => {
+                        self.stopping = true;
+                        orders.close();
+                    }
+                },
+                Some(order) = orders.recv() => self.order(order),
+                () = self.world.sleep_until(next) => {}
+            }
+            self.wake_those_due();
+            self.give_turns();
+        }
+    }
+
+    /// Whether nothing is under way that a stop has to wait for.
+    fn is_quiet(&self) -> bool {
+        self.work.is_empty() && !self.seats.values().any(|seat| seat.account.is_busy())
+    }
+
+    fn next_at(&self) -> Option<Moment> {
+        let timer = self.timers.first().map(|(at, _)| *at);
+        let turn = self.pacing.next_at().filter(|_| !self.stopping);
+        timer.into_iter().chain(turn).min()
+    }
+
+    fn wake_those_due(&mut self) {
+        let now = self.world.now().boot;
+        while let Some((at, _)) = self.timers.first()
+            && *at <= now
+            && let Some((_, account)) = self.timers.pop_first()
+        {
+            if let Some(seat) = self.seats.get_mut(&account) {
+                seat.wake = None;
+                // While stopping, only what must be saved goes on.
+                if !self.stopping || seat.account.is_busy() {
+                    self.feed(&account, Input::Woken);
+                }
+            }
+        }
+    }
+
+    fn give_turns(&mut self) {
+        if self.stopping {
+            return;
+        }
+        let now = self.world.now().boot;
+        let jitter = self.world.jitter();
+        while let Some(turn) = self.pacing.turn(now, jitter) {
+            match turn {
+                Turn::Admit(account, ticket) => {
+                    if let Some(seat) = self.seats.get_mut(&account) {
+                        seat.slot = Some(seat.settings.route.clone());
+                    }
+                    let began = self.feed(&account, Input::Admitted(ticket));
+                    if !began {
+                        self.slot_is_free(&account, Verdict::Unused);
+                    }
+                }
+                Turn::Bar(account, ticket, until) => {
+                    self.feed(&account, Input::Barred { ticket, until });
+                }
+            }
+        }
+    }
+
+    fn order(&mut self, order: Order) {
+        let Some(seat) = self.seats.get_mut(&order.account) else { return };
+        let input = match order.action {
+            Action::Demand => Input::Demanded,
+            Action::Refresh => Input::RefreshWanted,
+            Action::Report { generation, stream } => Input::Rejected { generation, stream },
+            Action::Import(secret) => Input::Import(secret),
+            Action::Pause => Input::Pause,
+            Action::Resume => Input::Resume,
+            Action::Retry => Input::Retry,
+            Action::Clear => Input::Clear,
+            Action::SecretChanged => Input::SecretChanged,
+        };
+        seat.expect_answer(&input, order.reply);
+        self.feed(&order.account, input);
+    }
+
+    fn everyone(&mut self, input: impl Fn() -> Input) {
+        let accounts = self.seats.keys().cloned().collect::<Vec<_>>();
+        for account in accounts {
+            self.feed(&account, input());
+        }
+    }
+
+    fn work_ended(&mut self, ended: Result<(tokio::task::Id, Product), JoinError>) {
+        let id = match &ended {
+            Ok((id, _)) => *id,
+            Err(panic) => panic.id(),
+        };
+        let Some((account, ticket, stage)) = self.under_way.remove(&id) else { return };
+        let result = match ended {
+            Ok((_, product)) => product,
+            Err(_panic) => stage.broken(),
+        };
+        match result {
+            Product::Spend(Ok((spend, durable))) => {
+                if let Some(seat) = self.seats.get_mut(&account) {
+                    seat.spend = Some((ticket, spend));
+                }
+                if !self.feed(&account, Input::Intended(ticket, Ok(durable))) {
+                    self.slot_is_free(&account, Verdict::Unused);
+                }
+            }
+            Product::Spend(Err(error)) => {
+                self.slot_is_free(&account, Verdict::Unused);
+                self.feed(&account, Input::Intended(ticket, Err(error)));
+            }
+            Product::Exchange(Ended { outcome, learned }) => {
+                self.slot_is_free(&account, verdict(&outcome));
+                if let Some(seat) = self.seats.get_mut(&account) {
+                    seat.learned = learned;
+                }
+                self.feed(&account, Input::Exchanged(ticket, outcome));
+            }
+            Product::Write(written) => {
+                let written = written.map(|written| match written {
+                    Written::Committed(generation) => Some(generation),
+                    Written::Leased(_) | Written::Done => None,
+                });
+                self.feed(&account, Input::Written(ticket, written));
+            }
+        }
+    }
+
+    fn slot_is_free(&mut self, account: &AccountId, verdict: Verdict) {
+        let (now, jitter) = (self.world.now().boot, self.world.jitter());
+        if let Some(route) = self.seats.get_mut(account).and_then(|seat| seat.slot.take()) {
+            self.pacing.ended(account, &route, verdict, now, jitter);
+        }
+    }
+}
+
+impl Stage {
+    /// What a piece of work brings that panicked.
+    fn broken(self) -> Product {
+        const WHY: &str = "an exchange panicked";
+        let error = || RefreshError::Internal(WHY.into());
+        match self {
+            Self::Intending => Product::Spend(Err(error())),
+            Self::Exchanging => {
+                Product::Exchange(Ended { outcome: Outcome::Failed(error()), learned: None })
+            }
+            Self::Writing => Product::Write(Err(StoreError::Closed)),
+        }
+    }
+}
+
+/// What an outcome says about the provider, for its route.
+fn verdict(outcome: &Outcome) -> Verdict {
+    let error = match outcome {
+        Outcome::Granted(_) => return Verdict::Good,
+        Outcome::Salvaged(_, error) | Outcome::Failed(error) => error,
+    };
+    match error.class() {
+        Class::NotSent if matches!(error, RefreshError::StoreUnavailable(_)) => Verdict::Unused,
+        Class::NotSent | Class::Transient | Class::Ambiguous => Verdict::Failing,
+        Class::Throttled => Verdict::Throttled,
+        Class::Suspect | Class::Definite => Verdict::Refused,
+        Class::Config => Verdict::Unused,
+    }
+}

@@ -1,0 +1,129 @@
+//! Which accounts there are, and how a change of the configuration is applied.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::Seat;
+use super::Supervisor;
+use super::World;
+use crate::access::Rule;
+use crate::keeper;
+use crate::keeper::Directory;
+use crate::lifecycle::Account;
+use crate::lifecycle::Input;
+use crate::name::AccountId;
+use crate::pacing::Route;
+use crate::plan::Plan;
+use crate::provider::Provider;
+use crate::record::Record;
+
+/// Every account that the configuration names, and what changed about it.
+pub struct Lineup {
+    /// The accounts.
+    pub accounts: BTreeMap<AccountId, Change>,
+    /// Who may order about the daemon itself, besides its masters.
+    pub admin: Vec<Rule>,
+    /// Who may read metrics, besides its masters.
+    pub metrics: Vec<Rule>,
+}
+
+/// What changed about an account.
+pub enum Change {
+    /// Nothing: it keeps token, schedule and waiters.
+    Nothing,
+    /// Its settings. A new lineage means a new login.
+    Settings(Arc<Settings>),
+    /// It is new here; the store may know it.
+    New(Arc<Settings>, Option<Box<Record>>),
+}
+
+/// What the configuration says of an account.
+pub struct Settings {
+    /// How to talk to its provider.
+    pub provider: Arc<dyn Provider>,
+    /// What its life goes by.
+    pub plan: Arc<Plan>,
+    /// What its exchanges are counted by.
+    pub route: Route,
+    /// Who may have what of it.
+    pub rules: Vec<Rule>,
+}
+
+impl<W: World> Supervisor<W> {
+    /// Applies a change, as a whole.
+    pub(super) fn apply(&mut self, lineup: Lineup) {
+        let now = self.world.now();
+        let gone = self
+            .seats
+            .keys()
+            .filter(|account| !lineup.accounts.contains_key(*account))
+            .cloned()
+            .collect::<Vec<_>>();
+        for account in gone {
+            if let Some(seat) = self.seats.get_mut(&account) {
+                seat.leaving = true;
+                self.after(&account, now.boot);
+            }
+        }
+        for (account, change) in lineup.accounts {
+            match change {
+                Change::Nothing => {}
+                Change::Settings(settings) => self.change(&account, settings),
+                Change::New(settings, record) => self.add(account, settings, record),
+            }
+        }
+        self.directory.send_replace(Arc::new(self.listing(lineup.admin, lineup.metrics)));
+    }
+
+    fn add(&mut self, id: AccountId, settings: Arc<Settings>, record: Option<Box<Record>>) {
+        let (now, jitter) = (self.world.now(), self.world.jitter());
+        if let Some(seat) = self.seats.get_mut(&id) {
+            // It came back before its last exchange had ended.
+            seat.leaving = false;
+            self.change(&id, settings);
+            return;
+        }
+        let (account, commands) = Account::begin(
+            id.clone(),
+            Arc::clone(&settings.plan),
+            settings.provider.profile().lineage.clone(),
+            record.map(|record| *record),
+            now,
+            jitter,
+        );
+        self.pacing.join(&settings.route);
+        self.seats.insert(id.clone(), Seat::new(account, settings));
+        self.carry_out(&id, commands);
+    }
+
+    fn change(&mut self, id: &AccountId, settings: Arc<Settings>) {
+        let now = self.world.now();
+        let Some(seat) = self.seats.get_mut(id) else { return };
+        let old = std::mem::replace(&mut seat.settings, Arc::clone(&settings));
+        if old.route != settings.route {
+            self.pacing.leave(id, &old.route, now.boot);
+            self.pacing.join(&settings.route);
+        }
+        seat.learned = None;
+        let lineage = settings.provider.profile().lineage.clone();
+        self.feed(id, Input::Reconfigured(Arc::clone(&settings.plan), lineage));
+    }
+
+    fn listing(&self, admin: Vec<Rule>, metrics: Vec<Rule>) -> Directory {
+        let seats = self
+            .seats
+            .iter()
+            .filter(|(_, seat)| !seat.leaving)
+            .map(|(account, seat)| {
+                let shown = keeper::Seat {
+                    account: account.clone(),
+                    provider: Arc::clone(&seat.settings.provider),
+                    rules: seat.settings.rules.clone(),
+                    snapshot: seat.snapshot.subscribe(),
+                };
+                (account.clone(), Arc::new(shown))
+            })
+            .collect();
+        Directory { seats, admin, metrics }
+    }
+}

@@ -1,0 +1,268 @@
+//! One account with its channels, and how its commands are carried out.
+
+use std::sync::Arc;
+
+use tokio::sync::oneshot;
+use tokio::sync::watch;
+use tracing::error;
+use tracing::info;
+use tracing::warn;
+
+use super::Ended;
+use super::Product;
+use super::Settings;
+use super::Stage;
+use super::Supervisor;
+use super::World;
+use crate::error::RefreshError;
+use crate::lifecycle::Account;
+use crate::lifecycle::Command;
+use crate::lifecycle::Done;
+use crate::lifecycle::Input;
+use crate::lifecycle::Ticket;
+use crate::name::AccountId;
+use crate::notice::Event;
+use crate::notice::Notice;
+use crate::pacing::Route;
+use crate::provider::Spend;
+use crate::record::Write;
+use crate::record::Written;
+use crate::snapshot::Refusal;
+use crate::snapshot::Snapshot;
+use crate::time::Moment;
+use crate::token::Generation;
+
+/// What the loop holds of one account.
+pub(super) struct Seat {
+    pub(super) account: Account,
+    pub(super) settings: Arc<Settings>,
+    pub(super) snapshot: watch::Sender<Arc<Snapshot>>,
+    /// What the attempt with that ticket may spend.
+    pub(super) spend: Option<(Ticket, Spend)>,
+    /// The endpoint that an exchange discovered.
+    pub(super) learned: Option<url::Url>,
+    /// The route whose slot its attempt takes up.
+    pub(super) slot: Option<Route>,
+    /// Its entry among the timers.
+    pub(super) wake: Option<Moment>,
+    /// The configuration names it no more; it goes as soon as nothing is under way.
+    pub(super) leaving: bool,
+    reply: Option<oneshot::Sender<Result<Done, Refusal>>>,
+    import: Option<oneshot::Sender<Result<Done, Refusal>>>,
+}
+
+impl Seat {
+    pub(super) fn new(account: Account, settings: Arc<Settings>) -> Self {
+        let snapshot = watch::Sender::new(Arc::new(account.snapshot()));
+        Self {
+            account,
+            settings,
+            snapshot,
+            spend: None,
+            learned: None,
+            slot: None,
+            wake: None,
+            leaving: false,
+            reply: None,
+            import: None,
+        }
+    }
+
+    /// Keeps the way back to whoever gave an order. An import is answered when it is
+    /// proven; while one waits, it keeps its answer.
+    pub(super) fn expect_answer(
+        &mut self,
+        input: &Input,
+        reply: oneshot::Sender<Result<Done, Refusal>>,
+    ) {
+        let waits = matches!(input, Input::Import(_)) && self.import.is_none();
+        let slot = if waits { &mut self.import } else { &mut self.reply };
+        *slot = Some(reply);
+    }
+
+    fn answer(&mut self, answer: Result<Done, Refusal>) {
+        if let Some(reply) = self.reply.take() {
+            // Whoever asked may have gone.
+            let _gone = reply.send(answer);
+        }
+    }
+
+    fn proven(&mut self, proven: Result<Generation, Refusal>) {
+        let answer = proven.map(Done::Current);
+        // A second import is refused while the first one waits: the newest asker hears that.
+        if let Some(reply) = self.reply.take().or_else(|| self.import.take()) {
+            let _gone = reply.send(answer);
+        }
+    }
+}
+
+impl<W: World> Supervisor<W> {
+    /// Feeds an account and carries out what it wants. Says whether an attempt goes on.
+    pub(super) fn feed(&mut self, id: &AccountId, input: Input) -> bool {
+        let (now, jitter) = (self.world.now(), self.world.jitter());
+        let Some(seat) = self.seats.get_mut(id) else { return false };
+        let commands = seat.account.handle(input, now, jitter);
+        let goes_on = commands
+            .iter()
+            .any(|command| matches!(command, Command::Intend { .. } | Command::Exchange { .. }));
+        self.carry_out(id, commands);
+        goes_on
+    }
+
+    /// Carries out commands in their order. What is published is how the account stands
+    /// after all of them.
+    pub(super) fn carry_out(&mut self, id: &AccountId, commands: Vec<Command>) {
+        let now = self.world.now();
+        let mut shown: Option<Arc<Snapshot>> = None;
+        for command in commands {
+            let Some(seat) = self.seats.get_mut(id) else { return };
+            match command {
+                Command::Queue { ticket, urgency, risk } => {
+                    let route = &seat.settings.route;
+                    self.pacing.queue(id, route, ticket, urgency, risk, now.boot);
+                }
+                Command::Unqueue => self.pacing.unqueue(id, now.boot),
+                Command::Intend { ticket, write } => self.intend(id, ticket, write),
+                Command::Exchange { ticket, timeout } => match seat.spend.take() {
+                    Some((whose, spend)) if whose == ticket => {
+                        let work = self.world.exchange(&seat.settings.provider, spend, timeout);
+                        self.start(id, ticket, Stage::Exchanging, async move {
+                            Product::Exchange(work.await)
+                        });
+                    }
+                    _ => self.start(id, ticket, Stage::Exchanging, async { nothing_to_spend() }),
+                },
+                Command::Write { ticket, write } => {
+                    let work = self.world.write(write);
+                    self.start(
+                        id,
+                        ticket,
+                        Stage::Writing,
+                        async move { Product::Write(work.await) },
+                    );
+                }
+                Command::Publish => {
+                    let snapshot = Arc::new(seat.account.snapshot());
+                    seat.snapshot.send_replace(Arc::clone(&snapshot));
+                    shown = Some(snapshot);
+                }
+                Command::Tell(event) => {
+                    let snapshot =
+                        shown.clone().unwrap_or_else(|| Arc::new(seat.account.snapshot()));
+                    log(id, &event, &snapshot);
+                    let notice = Notice { account: id.clone(), at: now, event, snapshot };
+                    // Nobody may be following.
+                    let _unheard = self.notices.send(Arc::new(notice));
+                }
+                Command::Answer(answer) => seat.answer(answer),
+                Command::Proven(proven) => seat.proven(proven),
+            }
+        }
+        self.after(id, now.boot);
+    }
+
+    /// What follows from an account's new state for the loop itself.
+    pub(super) fn after(&mut self, id: &AccountId, now: Moment) {
+        let Some(seat) = self.seats.get_mut(id) else { return };
+        let wake = seat.account.wake_at();
+        if seat.wake != wake {
+            if let Some(old) = std::mem::replace(&mut seat.wake, wake) {
+                self.timers.remove(&(old, id.clone()));
+            }
+            if let Some(at) = wake {
+                self.timers.insert((at, id.clone()));
+            }
+        }
+        let changed = if seat.account.is_unsaved() {
+            self.unsaved.insert(id.clone())
+        } else {
+            self.unsaved.remove(id)
+        };
+        let gone = seat.leaving && !seat.account.is_busy();
+        if changed {
+            self.pacing.store_is_ill(!self.unsaved.is_empty(), now);
+        }
+        if gone {
+            self.dismiss(id, now);
+        }
+    }
+
+    /// Takes an account out of the loop.
+    fn dismiss(&mut self, id: &AccountId, now: Moment) {
+        if let Some(seat) = self.seats.remove(id) {
+            if let Some(wake) = seat.wake {
+                self.timers.remove(&(wake, id.clone()));
+            }
+            self.pacing.leave(id, &seat.settings.route, now);
+        }
+    }
+
+    /// Fetches what an attempt may spend: the secrets first, then the refresh token,
+    /// whose hand-out is the durable intent.
+    fn intend(&mut self, id: &AccountId, ticket: Ticket, write: Write) {
+        let Some(seat) = self.seats.get(id) else { return };
+        let secrets = self.world.secrets(id, &seat.settings.provider);
+        let write = self.world.write(write);
+        let learned = seat.learned.clone();
+        self.start(id, ticket, Stage::Intending, async move {
+            let secrets = match secrets.await {
+                Ok(secrets) => secrets,
+                Err(error) => return Product::Spend(Err(error)),
+            };
+            match write.await {
+                Ok(Written::Leased(lease)) => {
+                    let spend = Spend { refresh_token: lease.refresh_token, secrets, learned };
+                    Product::Spend(Ok((spend, lease.durable)))
+                }
+                Ok(Written::Committed(_) | Written::Done) => nothing_to_spend(),
+                Err(error) => {
+                    Product::Spend(Err(RefreshError::StoreUnavailable(error.to_string())))
+                }
+            }
+        });
+    }
+
+    fn start(
+        &mut self,
+        id: &AccountId,
+        ticket: Ticket,
+        stage: Stage,
+        work: impl Future<Output = Product> + Send + 'static,
+    ) {
+        let handle = self.work.spawn(work);
+        self.under_way.insert(handle.id(), (id.clone(), ticket, stage));
+    }
+}
+
+fn nothing_to_spend() -> Product {
+    let error = RefreshError::Internal("an attempt had nothing to spend".into());
+    Product::Exchange(Ended { outcome: crate::provider::Outcome::Failed(error), learned: None })
+}
+
+/// One line for each thing that happens, with the fields that the journal is searched by.
+fn log(account: &AccountId, event: &Event, snapshot: &Snapshot) {
+    let state = snapshot.state.as_str();
+    let generation = snapshot.generation.0;
+    match event {
+        Event::TokenChanged { reason, attempt } => {
+            let reason = reason.as_str();
+            info!(%account, state, generation, reason, attempt, "token refreshed");
+        }
+        Event::RefreshFailed { reason, failure } => {
+            let (reason, attempt) = (reason.as_str(), failure.attempt);
+            let code = failure.error.code().as_str();
+            let error = &failure.error;
+            warn!(%account, state, generation, reason, attempt, code, "refresh failed: {error}");
+        }
+        Event::Alarm { failure } => {
+            let code = failure.error.code().as_str();
+            let error = &failure.error;
+            error!(%account, state, generation, code, "account needs attention: {error}");
+        }
+        Event::Recovered { failed } => {
+            info!(%account, state, generation, failed, "account recovered");
+        }
+        Event::Expired => warn!(%account, state, generation, "token expired"),
+        Event::StateChanged => info!(%account, state, generation, "state changed"),
+    }
+}
