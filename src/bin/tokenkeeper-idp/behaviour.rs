@@ -1,0 +1,298 @@
+//! How one account behaves, as a test author writes it.
+//!
+//! A [`Script`] is the JSON object of the control interface together with what it means. Parsing
+//! is where every mistake is found; whoever holds a `Script` has nothing left to check.
+
+use std::num::NonZeroU32;
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+use serde::Deserialize;
+use serde_json::Map;
+use serde_json::Number;
+use serde_json::Value;
+
+use crate::family::Rotation;
+use crate::fault::Fault;
+use crate::field::ClientAuth;
+use crate::field::Delay;
+use crate::field::Grant;
+use crate::field::Member;
+use crate::field::RateLimit;
+use crate::field::ReplyFormat;
+use crate::field::RequestFormat;
+use crate::field::RotationField;
+use crate::field::span;
+use crate::token::LEAST_TOKEN_BYTES;
+
+/// Largest access token that can be asked for, in bytes.
+const MOST_TOKEN_BYTES: usize = 64 * 1024;
+/// Longest scripted delay, in ms: an hour.
+const LONGEST_DELAY_MS: u64 = 3_600_000;
+/// Most requests that a scripted rate limit may let through in its window.
+const MOST_RATE: usize = 100_000;
+
+/// A behaviour with the text that it was read from, so that single fields can be changed later.
+#[derive(Debug)]
+pub(crate) struct Script {
+    raw: Map<String, Value>,
+    /// What the text means.
+    pub(crate) behaviour: Behaviour,
+}
+
+impl Script {
+    /// Reads a behaviour.
+    ///
+    /// # Errors
+    ///
+    /// The first field that is unknown or out of place, by name.
+    pub(crate) fn parse(raw: Map<String, Value>) -> Result<Self, BadBehaviour> {
+        let behaviour = serde_json::from_value::<Behaviour>(Value::Object(raw.clone()))
+            .map_err(|problem| blame(&raw, problem))?;
+        behaviour.check()?;
+        Ok(Self { raw, behaviour })
+    }
+
+    /// The same behaviour with the fields of `changes` in place of its own.
+    ///
+    /// # Errors
+    ///
+    /// As for [`parse`](Self::parse).
+    pub(crate) fn changed(&self, changes: Map<String, Value>) -> Result<Self, BadBehaviour> {
+        let mut raw = self.raw.clone();
+        raw.extend(changes);
+        Self::parse(raw)
+    }
+}
+
+/// Everything that can be set for an account. The reference in `reference.md` explains each field.
+#[derive(Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Behaviour {
+    pub(crate) client_id: Option<String>,
+    pub(crate) client_secret: Option<String>,
+    pub(crate) client_auth: ClientAuth,
+    pub(crate) grants: Vec<Grant>,
+    pub(crate) request_format: RequestFormat,
+    pub(crate) lifetime_secs: Number,
+    pub(crate) expires_in: Member,
+    pub(crate) token_type: Member,
+    rotation: RotationField,
+    pub(crate) omit_refresh_token: bool,
+    pub(crate) jwt: bool,
+    pub(crate) jwt_exp_skew_secs: i64,
+    pub(crate) jwt_without_iat: bool,
+    pub(crate) id_token: bool,
+    pub(crate) subject: Option<String>,
+    pub(crate) token_bytes: usize,
+    pub(crate) reply_format: ReplyFormat,
+    pub(crate) extra: Map<String, Value>,
+    pub(crate) scope: Option<String>,
+    pub(crate) refresh_expires_in: Member,
+    delay_ms: Option<Delay>,
+    delay_after_commit_ms: Option<Delay>,
+    pub(crate) fault: Option<Fault>,
+    pub(crate) fault_every: Option<NonZeroU32>,
+    pub(crate) rate_limit: Option<RateLimit>,
+}
+
+impl Default for Behaviour {
+    fn default() -> Self {
+        Self {
+            client_id: None,
+            client_secret: None,
+            client_auth: ClientAuth::Any,
+            grants: vec![Grant::RefreshToken, Grant::ClientCredentials],
+            request_format: RequestFormat::Form,
+            lifetime_secs: Number::from(3600),
+            expires_in: Member::Usual,
+            token_type: Member::Usual,
+            rotation: RotationField(Rotation::None),
+            omit_refresh_token: false,
+            jwt: false,
+            jwt_exp_skew_secs: 0,
+            jwt_without_iat: false,
+            id_token: false,
+            subject: None,
+            token_bytes: 40,
+            reply_format: ReplyFormat::Json,
+            extra: Map::new(),
+            scope: None,
+            refresh_expires_in: Member::Usual,
+            delay_ms: None,
+            delay_after_commit_ms: None,
+            fault: None,
+            fault_every: None,
+            rate_limit: None,
+        }
+    }
+}
+
+impl Behaviour {
+    /// How long an access token is good by the provider's own clock: never less than nothing.
+    pub(crate) fn lifetime(&self) -> Duration {
+        span(self.lifetime_secs.as_f64().unwrap_or_default())
+    }
+
+    /// When refresh tokens change.
+    pub(crate) fn rotation(&self) -> Rotation {
+        self.rotation.0
+    }
+
+    /// Bounds of the delay before the request is decided, in ms.
+    pub(crate) fn delay_before(&self) -> Option<RangeInclusive<u64>> {
+        self.delay_ms.as_ref().map(Delay::bounds)
+    }
+
+    /// Bounds of the delay between the commit and the reply, in ms.
+    pub(crate) fn delay_after(&self) -> Option<RangeInclusive<u64>> {
+        self.delay_after_commit_ms.as_ref().map(Delay::bounds)
+    }
+
+    fn check(&self) -> Result<(), BadBehaviour> {
+        if !(LEAST_TOKEN_BYTES..=MOST_TOKEN_BYTES).contains(&self.token_bytes) {
+            return Err(BadBehaviour::Range {
+                field: "token_bytes",
+                expected: "33 to 65536 (bytes)",
+            });
+        }
+        if self.fault_every.is_some() && self.fault.is_none() {
+            return Err(BadBehaviour::Alone);
+        }
+        for (field, delay) in
+            [("delay_ms", &self.delay_ms), ("delay_after_commit_ms", &self.delay_after_commit_ms)]
+        {
+            let bounds = delay.as_ref().map_or(0..=0, Delay::bounds);
+            if bounds.is_empty() || *bounds.end() > LONGEST_DELAY_MS {
+                return Err(BadBehaviour::Range {
+                    field,
+                    expected: "0 to 3600000 (ms), min <= max",
+                });
+            }
+        }
+        let limit = self.rate_limit.as_ref();
+        if limit.is_some_and(|limit| limit.requests > MOST_RATE || limit.window().is_zero()) {
+            return Err(BadBehaviour::Range {
+                field: "rate_limit",
+                expected: "requests of 0 to 100000 and per_secs above 0",
+            });
+        }
+        Ok(())
+    }
+}
+
+/// Why a behaviour cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum BadBehaviour {
+    #[error("field `{field}`: {problem}")]
+    Field { field: String, problem: serde_json::Error },
+    #[error("{0}")]
+    Whole(serde_json::Error),
+    #[error("field `{field}` is out of range, expected {expected}")]
+    Range { field: &'static str, expected: &'static str },
+    #[error("field `fault_every` needs the field `fault` beside it")]
+    Alone,
+}
+
+/// Finds the field that a failed parse is about: the first that cannot be read on its own.
+fn blame(raw: &Map<String, Value>, problem: serde_json::Error) -> BadBehaviour {
+    for (field, value) in raw {
+        let alone = Map::from_iter([(field.clone(), value.clone())]);
+        if let Err(problem) = serde_json::from_value::<Behaviour>(Value::Object(alone)) {
+            return BadBehaviour::Field { field: field.clone(), problem };
+        }
+    }
+    BadBehaviour::Whole(problem)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::field::LONGEST_SPAN;
+
+    #[test]
+    fn an_empty_script_is_a_sound_provider_without_rotation() {
+        let script = parse(&json!({})).unwrap();
+        assert_eq!(script.behaviour.lifetime(), Duration::from_secs(3600));
+        assert_eq!(script.behaviour.rotation(), Rotation::None);
+        assert!(script.behaviour.fault.is_none());
+    }
+
+    #[test]
+    fn a_mistake_is_refused_in_words_that_name_the_field() {
+        #[rustfmt::skip]
+        let cases = [
+            (json!({"lifetime": 5}),                          "unknown field `lifetime`"),
+            (json!({"jwt": true, "scope": 7}),                "field `scope`"),
+            (json!({"lifetime_secs": "long"}),                "field `lifetime_secs`"),
+            (json!({"rotation": "sometimes"}),                "expected the word \"none\""),
+            (json!({"rotation": {"every": 0}}),               "field `rotation`"),
+            (json!({"rotation": {"grace": 1}}),               "unknown field `grace`"),
+            (json!({"rotation": {"grace_secs": -1}}),         "`grace_secs` is -1"),
+            (json!({"fault": {"fault": "sulk"}}),             "field `fault`"),
+            (json!({"fault_every": 3}),                       "needs the field `fault`"),
+            (json!({"token_bytes": 3}),                       "expected 33 to 65536"),
+            (json!({"delay_ms": {"min": 9, "max": 1}}),       "min <= max"),
+            (json!({"delay_ms": "a while"}),                  "expected a number of ms"),
+            (json!({"rate_limit": {"requests": 1}}),          "missing field `per_secs`"),
+        ];
+        for (script, words) in cases {
+            let refusal = parse(&script).unwrap_err().to_string();
+            assert!(refusal.contains(words), "{script}: {refusal}");
+        }
+    }
+
+    #[test]
+    fn a_change_keeps_the_other_fields_and_null_lifts_a_fault() {
+        let script = parse(&json!({"lifetime_secs": 60, "fault": "html"})).unwrap();
+        let script = script.changed(object(&json!({"fault": null, "jwt": true}))).unwrap();
+        assert_eq!(script.behaviour.lifetime(), Duration::from_secs(60));
+        assert!(script.behaviour.fault.is_none());
+        assert!(script.behaviour.jwt);
+    }
+
+    #[test]
+    fn a_member_is_replaced_word_for_word() {
+        #[rustfmt::skip]
+        let cases = [
+            (json!(null),             Member::Raw(json!(null))),
+            (json!("3600"),           Member::Raw(json!("3600"))),
+            (json!(1e308),            Member::Raw(json!(1e308))),
+            (json!(-1),               Member::Raw(json!(-1))),
+            (json!({"omit": true}),   Member::Omitted),
+            (json!({"usual": true}),  Member::Usual),
+            (json!({"omit": false}),  Member::Raw(json!({"omit": false}))),
+        ];
+        for (script, member) in cases {
+            let script = parse(&json!({"expires_in": script})).unwrap();
+            assert_eq!(script.behaviour.expires_in, member);
+        }
+    }
+
+    #[test]
+    fn a_lifetime_is_bounded_whatever_the_number() {
+        #[rustfmt::skip]
+        let cases = [
+            (json!(0),      Duration::ZERO),
+            (json!(-5),     Duration::ZERO),
+            (json!(0.25),   Duration::from_millis(250)),
+            (json!(1e308),  LONGEST_SPAN),
+        ];
+        for (secs, lifetime) in cases {
+            assert_eq!(
+                parse(&json!({"lifetime_secs": secs})).unwrap().behaviour.lifetime(),
+                lifetime
+            );
+        }
+    }
+
+    fn parse(script: &Value) -> Result<Script, BadBehaviour> {
+        Script::parse(object(script))
+    }
+
+    fn object(value: &Value) -> Map<String, Value> {
+        value.as_object().unwrap().clone()
+    }
+}

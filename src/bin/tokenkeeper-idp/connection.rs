@@ -1,0 +1,234 @@
+//! One client: requests in, deliveries out, until either side has had enough.
+//!
+//! This is the one file that misbehaves on a socket, as [`Delivery`] tells it to.
+
+use std::io;
+use std::time::Duration;
+
+use serde_json::Value;
+use serde_json::json;
+use tokio::io::AsyncReadExt;
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpStream;
+use tokio::time;
+
+use crate::control;
+use crate::delivery::Delivery;
+use crate::delivery::End;
+use crate::delivery::Place;
+use crate::delivery::Step;
+use crate::exchange;
+use crate::exchange::Outcome;
+use crate::field::ClientAuth;
+use crate::field::Grant;
+use crate::field::ReplyFormat;
+use crate::oauth::Call;
+use crate::provider::Server;
+use crate::reply::Connection;
+use crate::reply::Reply;
+use crate::request;
+use crate::request::Request;
+use crate::route;
+use crate::route::Miss;
+use crate::route::Route;
+use crate::wait;
+
+/// How long one write may be blocked by a client that does not read.
+const BLOCKED: Duration = Duration::from_secs(120);
+/// How long a connection hangs at most when a fault says so.
+const HANGING: Duration = Duration::from_secs(3600);
+/// Bytes of filler in one write.
+const FILLER: usize = 64 * 1024;
+/// Most pieces of a drip in a second; faster drips have larger pieces.
+const DRIPS_PER_SEC: u64 = 100;
+
+/// Serves one client until it goes.
+pub(crate) async fn serve(server: &Server, mut stream: TcpStream) {
+    let mut buffer = Vec::new();
+    loop {
+        let answer = match request::next(&mut stream, &mut buffer).await {
+            Ok(request) => Box::pin(answered(server, request)).await,
+            Err(none) => match none.reply() {
+                Some(reply) => plain(server, &reply, Connection::Close),
+                None => return,
+            },
+        };
+        match deliver(&mut stream, answer.delivery).await {
+            Ok(Written::Whole(end)) => {
+                if let Some((account, seq)) = answer.entry {
+                    server.provider.borrow_mut().replied(&account, seq);
+                }
+                if end != End::KeepAlive {
+                    return;
+                }
+            }
+            Ok(Written::Cut) | Err(_) => return,
+        }
+    }
+}
+
+/// A reply, and the ledger entry to be marked once it is written.
+struct Answer {
+    delivery: Delivery,
+    entry: Option<(String, u64)>,
+}
+
+async fn answered(server: &Server, request: Request) -> Answer {
+    let connection = request.connection;
+    let route = match route::route(&request.method, &request.path) {
+        Ok(route) => route,
+        Err(miss) => return plain(server, &missed(miss), connection),
+    };
+    let call = Call {
+        authorization: request.authorization,
+        content_type: request.content_type,
+        body: request.body,
+    };
+    let reply = match route {
+        Route::Token(account) => {
+            let Outcome { delivery, seq } =
+                exchange::exchange(server, account, &call, connection).await;
+            return Answer { delivery, entry: seq.map(|seq| (account.to_owned(), seq)) };
+        }
+        Route::Wait => wait::answer(server, &request.query).await,
+        Route::Control(control) => {
+            let provider = &mut server.provider.borrow_mut();
+            control::answer(provider, control, &request.query, &call.body)
+        }
+        Route::Discovery(account) => discovery(server, account),
+        Route::Revoke(account) => revoke(server, account, &call),
+        Route::Resource(account) => resource(server, account, call.authorization.as_deref()),
+    };
+    plain(server, &reply, connection)
+}
+
+fn plain(server: &Server, reply: &Reply, connection: Connection) -> Answer {
+    let place = Place { account: "", unix: server.clock.now().unix, connection };
+    Answer { delivery: Delivery::honest(reply, place), entry: None }
+}
+
+fn missed(miss: Miss) -> Reply {
+    let status = match miss {
+        Miss::Path => 404,
+        Miss::Account => 400,
+        Miss::Method(_) => 405,
+    };
+    Reply::problem(status, &miss.to_string())
+}
+
+/// The metadata of an account (RFC 8414, 2; OpenID Connect Discovery 1.0, 3).
+fn discovery(server: &Server, account: &str) -> Reply {
+    let mut provider = server.provider.borrow_mut();
+    let issuer = format!("{}/{account}", provider.origin());
+    let Some(found) = provider.aimed_at(account) else { return no_account() };
+    let behaviour = &found.script().behaviour;
+    let methods: &[&str] = match behaviour.client_auth {
+        ClientAuth::Basic => &["client_secret_basic"],
+        ClientAuth::Post => &["client_secret_post"],
+        ClientAuth::None => &["none"],
+        ClientAuth::Any => &["client_secret_basic", "client_secret_post", "none"],
+    };
+    let grants = behaviour.grants.iter().copied().map(Grant::as_str).collect::<Vec<_>>();
+    Reply::json(
+        200,
+        &json!({
+            "issuer": issuer,
+            "token_endpoint": format!("{issuer}/token"),
+            "revocation_endpoint": format!("{issuer}/revoke"),
+            "grant_types_supported": grants,
+            "token_endpoint_auth_methods_supported": methods,
+        }),
+    )
+}
+
+/// Token revocation (RFC 7009).
+fn revoke(server: &Server, account: &str, call: &Call) -> Reply {
+    let mut provider = server.provider.borrow_mut();
+    match provider.revoke(account, call) {
+        None => no_account(),
+        Some(Ok(())) => Reply::json(200, &json!({})),
+        Some(Err(refusal)) => refusal.reply(ReplyFormat::Json),
+    }
+}
+
+/// Something that takes an access token (RFC 6750).
+fn resource(server: &Server, account: &str, authorization: Option<&str>) -> Reply {
+    let provider = server.provider.borrow();
+    let token = authorization
+        .and_then(|header| header.split_once(' '))
+        .and_then(|(scheme, token)| scheme.eq_ignore_ascii_case("bearer").then_some(token.trim()));
+    let seat = provider.account(account);
+    let admitted = token.zip(seat).is_some_and(|(token, seat)| {
+        seat.account.admits(provider.mint(), token, server.clock.now())
+    });
+    if admitted {
+        return Reply::json(200, &json!({ "ok": true }));
+    }
+    let refusal: Value = json!({ "error": "invalid_token" });
+    Reply::json(401, &refusal).header("www-authenticate", "Bearer error=\"invalid_token\"")
+}
+
+fn no_account() -> Reply {
+    Reply::problem(404, "no such account; create it with PUT /control/accounts/ACCOUNT")
+}
+
+enum Written {
+    /// The whole reply, and what comes then.
+    Whole(End),
+    /// Less than that, as a fault would have it; the connection is finished.
+    Cut,
+}
+
+async fn deliver(stream: &mut TcpStream, delivery: Delivery) -> io::Result<Written> {
+    for step in delivery.steps {
+        match step {
+            Step::Send(bytes) => send(stream, &bytes).await?,
+            Step::Fill(mut left) => {
+                let filler = [b'a'; FILLER].as_slice();
+                while left > 0 {
+                    let size = usize::try_from(left).map_or(FILLER, |left| left.min(FILLER));
+                    send(stream, filler.get(..size).unwrap_or(filler)).await?;
+                    left -= u64::try_from(size).unwrap_or(left);
+                }
+            }
+            Step::Drip { bytes, per_sec } => drip(stream, &bytes, per_sec).await?,
+        }
+    }
+    match delivery.end {
+        End::KeepAlive | End::Close => {}
+        End::Reset => stream.set_zero_linger()?,
+        End::HalfClose => {
+            stream.shutdown().await?;
+            until_it_closes(stream).await?;
+        }
+        End::Hang => until_it_closes(stream).await?,
+    }
+    Ok(if delivery.whole { Written::Whole(delivery.end) } else { Written::Cut })
+}
+
+async fn send(stream: &mut TcpStream, bytes: &[u8]) -> io::Result<()> {
+    match time::timeout(BLOCKED, stream.write_all(bytes)).await {
+        Ok(written) => written,
+        Err(_elapsed) => Err(io::ErrorKind::TimedOut.into()),
+    }
+}
+
+async fn drip(stream: &mut TcpStream, bytes: &[u8], per_sec: u64) -> io::Result<()> {
+    let per_pause = usize::try_from(per_sec / DRIPS_PER_SEC).unwrap_or(usize::MAX);
+    let pause = Duration::from_secs(1).div_f64(per_sec.min(DRIPS_PER_SEC) as f64);
+    for piece in bytes.chunks(per_pause.max(1)) {
+        send(stream, piece).await?;
+        time::sleep(pause).await;
+    }
+    Ok(())
+}
+
+/// Reads and forgets until the client closes, or for an hour.
+async fn until_it_closes(stream: &mut TcpStream) -> io::Result<()> {
+    let mut sink = [0; 512];
+    let reading = async {
+        while stream.read(&mut sink).await? > 0 {}
+        Ok(())
+    };
+    time::timeout(HANGING, reading).await.unwrap_or(Ok(()))
+}

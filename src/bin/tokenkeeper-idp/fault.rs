@@ -1,0 +1,331 @@
+//! What can go wrong with one token request, as a value.
+//!
+//! A fault has two halves: whether the provider decides and commits first (`after_commit`), and
+//! what then reaches the client. The first half is judged in `account`, the second is put into
+//! bytes by `delivery`.
+
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
+use serde::Deserialize;
+use serde_json::Map;
+use serde_json::Value;
+
+use crate::bounded::HeaderName;
+use crate::bounded::HeaderText;
+use crate::bounded::RetryAfter;
+use crate::bounded::Status;
+use crate::bounded::Within;
+
+/// Most bytes of filler in one reply: enough to outlast any reader's limit.
+const MOST_FILLER: u64 = 16 * 1024 * 1024 * 1024;
+/// Most bytes that a compressed reply may unfold to; it is built in memory.
+const MOST_UNFOLDED: u64 = 64 * 1024 * 1024;
+/// Most bytes of header lines in one reply; they are built in memory.
+const MOST_HEADERS: u64 = 16 * 1024 * 1024;
+/// Most interim replies before the real one; they are built in memory.
+const MOST_INTERIM: u64 = 100_000;
+/// Fastest drip, in bytes a second: beyond it nothing is slow any more.
+const FASTEST_DRIP: u64 = 1_000_000;
+
+/// One scripted fault.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(try_from = "Value")]
+pub(crate) struct Fault {
+    /// The word that the script used.
+    pub(crate) name: Rc<str>,
+    /// What the client gets to see.
+    pub(crate) kind: Kind,
+    /// Whether the request is decided and committed before the fault strikes.
+    pub(crate) after_commit: bool,
+}
+
+/// What the client gets to see. The reference in `reference.md` explains each.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(tag = "fault", rename_all = "snake_case", deny_unknown_fields)]
+pub(crate) enum Kind {
+    Status {
+        status: Status,
+        #[serde(default)]
+        retry_after: Option<RetryAfter>,
+        #[serde(default)]
+        body: Option<Value>,
+        #[serde(default)]
+        content_type: Option<HeaderText>,
+        #[serde(default)]
+        headers: BTreeMap<HeaderName, HeaderText>,
+    },
+    Oauth {
+        error: String,
+        #[serde(default = "bad_request")]
+        status: Status,
+        #[serde(default)]
+        description: Option<String>,
+        #[serde(default)]
+        retry_after: Option<RetryAfter>,
+        #[serde(default)]
+        headers: BTreeMap<HeaderName, HeaderText>,
+    },
+    #[serde(rename = "error_in_200")]
+    ErrorIn200 {
+        error: String,
+        #[serde(default)]
+        description: Option<String>,
+    },
+    Html {},
+    HtmlStatus {
+        #[serde(default = "bad_gateway")]
+        status: Status,
+    },
+    Empty {},
+    Truncate {
+        #[serde(default)]
+        bytes: Option<usize>,
+    },
+    Reset {
+        #[serde(default)]
+        after_bytes: usize,
+    },
+    Lost {},
+    Hang {},
+    Drip {
+        bytes_per_sec: Within<1, FASTEST_DRIP>,
+    },
+    Huge {
+        bytes: Within<0, MOST_FILLER>,
+    },
+    HugeHeaders {
+        #[serde(default = "a_mebibyte")]
+        bytes: Within<0, MOST_HEADERS>,
+    },
+    GzipBomb {
+        #[serde(default = "ten_mebibytes")]
+        bytes: Within<1024, MOST_UNFOLDED>,
+    },
+    Redirect {
+        #[serde(default = "temporary_redirect")]
+        status: Status,
+        #[serde(default)]
+        location: Option<HeaderText>,
+    },
+    MalformedJson {},
+    Array {},
+    String {},
+    Null {},
+    WrongTypes {
+        members: Map<String, Value>,
+    },
+    NotHttp {},
+    #[serde(rename = "early_1xx")]
+    Early1xx {
+        #[serde(default = "once")]
+        count: Within<1, MOST_INTERIM>,
+    },
+    HalfClose {
+        #[serde(default)]
+        bytes: Option<usize>,
+    },
+    WrongContentType {
+        #[serde(default)]
+        content_type: Option<HeaderText>,
+    },
+    OtherSubject {
+        #[serde(default = "somebody_else")]
+        subject: String,
+    },
+    DifferentRefreshToken {
+        #[serde(default = "yes")]
+        valid: bool,
+    },
+    RevokedFamily {},
+}
+
+/// Why a fault cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum BadFault {
+    #[error("a fault is an object with the member `fault`, or the bare word; got {0}")]
+    Shape(Value),
+    #[error("`after_commit` is true or false; got {0}")]
+    AfterCommit(Value),
+    #[error("`{0}` changes what is granted, so its `after_commit` cannot be false")]
+    AlwaysCommits(Rc<str>),
+    #[error("fault `{name}`: {problem}")]
+    Member { name: Rc<str>, problem: serde_json::Error },
+}
+
+impl TryFrom<Value> for Fault {
+    type Error = BadFault;
+
+    fn try_from(script: Value) -> Result<Self, BadFault> {
+        let mut members = match script {
+            Value::String(name) => Map::from_iter([("fault".to_owned(), Value::String(name))]),
+            Value::Object(members) => members,
+            other @ (Value::Null | Value::Bool(_) | Value::Number(_) | Value::Array(_)) => {
+                return Err(BadFault::Shape(other));
+            }
+        };
+        let name: Rc<str> = match members.get("fault") {
+            Some(Value::String(name)) => name.as_str().into(),
+            _ => return Err(BadFault::Shape(Value::Object(members))),
+        };
+        let after_commit = match members.remove("after_commit") {
+            None => None,
+            Some(Value::Bool(wish)) => Some(wish),
+            Some(other) => return Err(BadFault::AfterCommit(other)),
+        };
+        if &*name == "wrong_types" {
+            members = gathered(members);
+        }
+        let kind: Kind = serde_json::from_value(Value::Object(members))
+            .map_err(|problem| BadFault::Member { name: Rc::clone(&name), problem })?;
+        if after_commit == Some(false) && kind.changes_grant() {
+            return Err(BadFault::AlwaysCommits(name));
+        }
+        let after_commit = after_commit.unwrap_or_else(|| kind.damages_reply());
+        Ok(Self { name, kind, after_commit })
+    }
+}
+
+/// `wrong_types` names the members of the reply beside the tag; they become one map.
+fn gathered(mut members: Map<String, Value>) -> Map<String, Value> {
+    let tag = members.remove("fault");
+    if members.is_empty() {
+        members.insert("access_token".to_owned(), Value::from(5));
+        members.insert("expires_in".to_owned(), Value::from("soon"));
+        members.insert("token_type".to_owned(), Value::Null);
+    }
+    Map::from_iter([
+        ("fault".to_owned(), tag.unwrap_or_default()),
+        ("members".to_owned(), Value::Object(members)),
+    ])
+}
+
+impl Kind {
+    /// Whether the fault lies in the granted tokens themselves, so that it needs a commit.
+    fn changes_grant(&self) -> bool {
+        matches!(
+            self,
+            Self::WrongTypes { .. }
+                | Self::OtherSubject { .. }
+                | Self::DifferentRefreshToken { .. }
+                | Self::RevokedFamily {}
+        )
+    }
+
+    /// Whether the fault damages the reply of a working provider (which has then committed),
+    /// instead of taking the place of that reply.
+    fn damages_reply(&self) -> bool {
+        self.changes_grant()
+            || matches!(
+                self,
+                Self::Truncate { .. }
+                    | Self::Reset { .. }
+                    | Self::Lost {}
+                    | Self::Hang {}
+                    | Self::Drip { .. }
+                    | Self::Huge { .. }
+                    | Self::HugeHeaders { .. }
+                    | Self::Early1xx { .. }
+                    | Self::HalfClose { .. }
+                    | Self::WrongContentType { .. }
+            )
+    }
+}
+
+fn bad_request() -> Status {
+    Status(400)
+}
+
+fn bad_gateway() -> Status {
+    Status(502)
+}
+
+fn temporary_redirect() -> Status {
+    Status(307)
+}
+
+fn a_mebibyte() -> Within<0, MOST_HEADERS> {
+    Within(1024 * 1024)
+}
+
+fn ten_mebibytes() -> Within<1024, MOST_UNFOLDED> {
+    Within(10 * 1024 * 1024)
+}
+
+fn once() -> Within<1, MOST_INTERIM> {
+    Within(1)
+}
+
+fn somebody_else() -> String {
+    "somebody-else".to_owned()
+}
+
+fn yes() -> bool {
+    true
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_fault_that_damages_a_reply_commits_first_unless_told_otherwise() {
+        #[rustfmt::skip]
+        let cases = [
+            (json!({"fault": "lost"}),                                   true),
+            (json!({"fault": "lost", "after_commit": false}),            false),
+            (json!("hang"),                                              true),
+            (json!({"fault": "truncate", "bytes": 20}),                  true),
+            (json!({"fault": "reset", "after_bytes": 3}),                true),
+            (json!({"fault": "wrong_types"}),                            true),
+            (json!({"fault": "status", "status": 503}),                  false),
+            (json!({"fault": "status", "status": 503, "after_commit": true}), true),
+            (json!({"fault": "oauth", "error": "invalid_grant"}),        false),
+            (json!("html"),                                              false),
+            (json!("gzip_bomb"),                                         false),
+        ];
+        for (script, after_commit) in cases {
+            assert_eq!(read(&script).unwrap().after_commit, after_commit, "{script}");
+        }
+    }
+
+    #[test]
+    fn a_wrong_script_is_refused_in_words_that_name_it() {
+        #[rustfmt::skip]
+        let cases = [
+            (json!(7),                                              "a fault is an object"),
+            (json!({"fault": "sulk"}),                              "unknown variant `sulk`"),
+            (json!({"fault": "status"}),                            "missing field `status`"),
+            (json!({"fault": "status", "status": 600}),             "expected 100 to 599"),
+            (json!({"fault": "lost", "bytes": 1}),                  "unknown field `bytes`"),
+            (json!({"fault": "lost", "after_commit": "yes"}),       "`after_commit` is true or false"),
+            (json!({"fault": "drip", "bytes_per_sec": 0}),          "0 is out of range, expected 1"),
+            (json!({"fault": "other_subject", "after_commit": false}), "cannot be false"),
+            (json!({"fault": "redirect", "location": "a\r\nb"}),    "without line breaks"),
+        ];
+        for (script, words) in cases {
+            let refusal = read(&script).unwrap_err().to_string();
+            assert!(refusal.contains(words), "{script}: {refusal}");
+        }
+    }
+
+    #[test]
+    fn every_status_from_100_to_599_can_be_scripted() {
+        for status in 100..=599_u16 {
+            assert!(read(&json!({"fault": "status", "status": status})).is_ok(), "{status}");
+        }
+    }
+
+    #[test]
+    fn wrong_types_gathers_the_members_beside_its_tag() {
+        let fault = read(&json!({"fault": "wrong_types", "expires_in": [1]})).unwrap();
+        let Kind::WrongTypes { members } = fault.kind else { panic!() };
+        assert_eq!(Value::Object(members), json!({"expires_in": [1]}));
+    }
+
+    fn read(script: &Value) -> Result<Fault, serde_json::Error> {
+        serde_json::from_value(script.clone())
+    }
+}
