@@ -6,6 +6,7 @@ use serde_json::Value;
 use serde_json::json;
 
 use crate::bad_control::BadControl;
+use crate::behaviour::BadBehaviour;
 use crate::behaviour::Script;
 use crate::fault::Fault;
 use crate::provider::HoldPoint;
@@ -104,8 +105,11 @@ fn put_many(provider: &mut Provider, accounts: Map<String, Value>) -> Result<Val
         .map(|(account, script)| {
             route::named(&account)
                 .map_err(|problem| BadControl::Name { account: account.clone(), problem })?;
-            let script = serde_json::from_value(script)
-                .map_err(|problem| BadControl::Shape { expected: BEHAVIOUR, problem })?;
+            let script =
+                serde_json::from_value(script).map_err(|problem| BadControl::Behaviour {
+                    account: account.clone(),
+                    problem: BadBehaviour::Whole(problem),
+                })?;
             let script = parse(&account, script)?;
             Ok((account, script))
         })
@@ -118,8 +122,6 @@ fn put_many(provider: &mut Provider, accounts: Map<String, Value>) -> Result<Val
     }
     Ok(Value::Object(told))
 }
-
-const BEHAVIOUR: &str = "the fields of a behaviour";
 
 fn parse(account: &str, script: Map<String, Value>) -> Result<Script, BadControl> {
     Script::parse(script)
@@ -201,4 +203,63 @@ fn found<T>(account: &str, sought: Option<T>) -> Result<T, BadControl> {
 
 fn ok(value: &Value) -> Reply {
     Reply::json(200, value)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mistake_is_answered_with_what_where_and_what_was_expected() {
+        let known = Control::Put("a");
+        #[rustfmt::skip]
+        let cases = [
+            (known,                r#"{"lifetime": 1}"#,             400, "account `a`: field `lifetime`: unknown field"),
+            (known,                "[1]",                            400, "is a JSON object with names and values"),
+            (Control::Patch("b"),  "{}",                             404, "no account `b`; create it with PUT"),
+            (Control::PutMany,     r#"{"x": {}, "Y": {}}"#,          400, "account `Y`: account names are"),
+            (Control::PutMany,     r#"{"x": 7}"#,                    400, "account `x`: invalid type: integer `7`"),
+            (Control::Next("a"),   "{",                              400, "not JSON"),
+            (Control::Next("a"),   r#"["html", "sulk"]"#,            400, "fault 2: fault `sulk`: unknown variant"),
+            (Control::Default,     r#"{"jwt": 1}"#,                  400, "the default behaviour: field `jwt`"),
+            (Control::Hold,        "{}",                             400, "with `account`"),
+            (Control::Release,     r#"{"account": "b"}"#,            404, "no account `b`"),
+        ];
+        for (control, body, status, words) in cases {
+            let mut provider = provider();
+            answer(&mut provider, known, "", b"{}");
+            let reply = answer(&mut provider, control, "", body.as_bytes());
+            let text = String::from_utf8(reply.body).unwrap();
+            assert_eq!(reply.status, status, "{control:?} {body}: {text}");
+            assert!(text.contains(words), "{control:?} {body}: {text}");
+        }
+    }
+
+    #[test]
+    fn many_accounts_are_made_together_or_not_at_all() {
+        let mut provider = provider();
+        let half_wrong = br#"{"good": {}, "wrong": {"lifetime": 1}}"#;
+        assert_eq!(answer(&mut provider, Control::PutMany, "", half_wrong).status, 400);
+        assert!(provider.account("good").is_none());
+        answer(&mut provider, Control::PutMany, "", br#"{"good": {}, "other": {}}"#);
+        assert!(provider.account("good").is_some() && provider.account("other").is_some());
+    }
+
+    #[test]
+    fn a_patch_keeps_the_tokens_and_a_put_does_not() {
+        let mut provider = provider();
+        let told = |reply: Reply| -> Value { serde_json::from_slice(&reply.body).unwrap() };
+        let first = told(answer(&mut provider, Control::Put("a"), "", b"{}"));
+        let patched = answer(&mut provider, Control::Patch("a"), "", br#"{"client_id": "x"}"#);
+        let patched = told(patched);
+        assert_eq!(patched["refresh_token"], first["refresh_token"]);
+        assert_eq!(patched["client_id"], "x");
+        let put = told(answer(&mut provider, Control::Put("a"), "", b"{}"));
+        assert_ne!(put["refresh_token"], first["refresh_token"]);
+        assert_eq!(put["client_id"], "a");
+    }
+
+    fn provider() -> Provider {
+        Provider::new("http://idp".to_owned(), [7; 32])
+    }
 }

@@ -40,10 +40,11 @@ pub(crate) struct Fault {
     pub(crate) after_commit: bool,
 }
 
-/// What the client gets to see. The reference in `reference.md` explains each.
+/// What the client gets to see. `reference.md` explains the fields of each.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(tag = "fault", rename_all = "snake_case", deny_unknown_fields)]
 pub(crate) enum Kind {
+    /// A bare HTTP status, with whatever content the script wishes.
     Status {
         status: Status,
         #[serde(default)]
@@ -55,6 +56,7 @@ pub(crate) enum Kind {
         #[serde(default)]
         headers: BTreeMap<HeaderName, HeaderText>,
     },
+    /// An error reply of RFC 6749, with any code.
     Oauth {
         error: String,
         #[serde(default = "bad_request")]
@@ -66,77 +68,96 @@ pub(crate) enum Kind {
         #[serde(default)]
         headers: BTreeMap<HeaderName, HeaderText>,
     },
+    /// The same with status 200, as GitHub does.
     #[serde(rename = "error_in_200")]
     ErrorIn200 {
         error: String,
         #[serde(default)]
         description: Option<String>,
     },
+    /// The page of a captive portal, with status 200.
     Html {},
+    /// The same page under another status.
     HtmlStatus {
         #[serde(default = "bad_gateway")]
         status: Status,
     },
+    /// Status 200 without content.
     Empty {},
+    /// Less content than was announced, then an orderly close.
     Truncate {
         #[serde(default)]
         bytes: Option<usize>,
     },
+    /// A TCP reset after some bytes of the reply.
     Reset {
         #[serde(default)]
         after_bytes: usize,
     },
+    /// An orderly close without a byte.
     Lost {},
+    /// Silence.
     Hang {},
-    Drip {
-        bytes_per_sec: Within<1, FASTEST_DRIP>,
-    },
-    Huge {
-        bytes: Within<0, MOST_FILLER>,
-    },
+    /// The whole reply, slowly.
+    Drip { bytes_per_sec: Within<1, FASTEST_DRIP> },
+    /// A reply with a member of filler.
+    Huge { bytes: Within<0, MOST_FILLER> },
+    /// A reply with header lines of filler.
     HugeHeaders {
         #[serde(default = "a_mebibyte")]
         bytes: Within<0, MOST_HEADERS>,
     },
+    /// A small content that unfolds into a large one.
     GzipBomb {
         #[serde(default = "ten_mebibytes")]
         bytes: Within<1024, MOST_UNFOLDED>,
     },
+    /// Another address to send the secret to.
     Redirect {
         #[serde(default = "temporary_redirect")]
         status: Status,
         #[serde(default)]
         location: Option<HeaderText>,
     },
+    /// JSON that breaks off.
     MalformedJson {},
+    /// JSON of a wrong shape: an array.
     Array {},
+    /// JSON of a wrong shape: a string.
     String {},
+    /// JSON of a wrong shape: null.
     Null {},
-    WrongTypes {
-        members: Map<String, Value>,
-    },
+    /// Members of the reply with other values.
+    WrongTypes { members: Map<String, Value> },
+    /// Bytes that begin no HTTP reply.
     NotHttp {},
+    /// Interim replies before the real one.
     #[serde(rename = "early_1xx")]
     Early1xx {
         #[serde(default = "once")]
         count: Within<1, MOST_INTERIM>,
     },
+    /// Less content than was announced, then a close of the provider's side only.
     HalfClose {
         #[serde(default)]
         bytes: Option<usize>,
     },
+    /// The reply under another `Content-Type`.
     WrongContentType {
         #[serde(default)]
         content_type: Option<HeaderText>,
     },
+    /// Tokens that are somebody else's.
     OtherSubject {
         #[serde(default = "somebody_else")]
         subject: String,
     },
+    /// A rotation that no rule foresees, or a refresh token that nobody issued.
     DifferentRefreshToken {
         #[serde(default = "yes")]
         valid: bool,
     },
+    /// The end of the presented token's family.
     RevokedFamily {},
 }
 

@@ -364,3 +364,6 @@ impl Provider {
 fn drawn(dice: &mut Dice, bounds: Option<RangeInclusive<u64>>) -> u64 {
     bounds.map_or(0, |bounds| dice.within(&bounds))
 }
+
+#[cfg(test)]
+mod tests;
