@@ -53,6 +53,9 @@ pub(crate) async fn serve(server: &Server, mut stream: TcpStream) {
                 None => return,
             },
         };
+        if has_gone(&stream, &mut buffer) {
+            return;
+        }
         match deliver(&mut stream, answer.delivery).await {
             Ok(Written::Whole(end)) => {
                 if let Some((account, seq)) = answer.entry {
@@ -64,6 +67,16 @@ pub(crate) async fn serve(server: &Server, mut stream: TcpStream) {
             }
             Ok(Written::Cut) | Err(_) => return,
         }
+    }
+}
+
+/// Whether the client closed while its request was held or delayed. A write would still succeed
+/// then, and the ledger would call a reply delivered that nobody read. What the client sent in
+/// advance goes into `buffer`.
+fn has_gone(stream: &TcpStream, buffer: &mut Vec<u8>) -> bool {
+    match stream.try_read_buf(buffer) {
+        Ok(count) => count == 0,
+        Err(error) => error.kind() != io::ErrorKind::WouldBlock,
     }
 }
 

@@ -65,7 +65,7 @@ pub(crate) struct Entry {
     pub(crate) verdict: Verdict,
     /// Whether the refresh token was rotated.
     pub(crate) committed: bool,
-    /// Whether the whole reply was written to the socket.
+    /// Whether the whole reply was written to the socket of a client that had not closed it.
     pub(crate) replied: bool,
     /// The scripted fault that struck, if any.
     #[serde(serialize_with = "optional_text")]
