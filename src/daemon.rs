@@ -1,0 +1,255 @@
+//! Builds everything and runs it. The only place that knows every type.
+//!
+//! # Threads
+//!
+//! * *act*, the main thread: supervisor, exchanges, the steward;
+//! * *serve*: the socket front ends ([`front`]);
+//! * *store*: SQLite ([`store`]);
+//! * *clock* and *signals*: wait, and say so.
+//!
+//! # Order
+//!
+//! Configuration, store, accounts, sockets, and only then `READY=1`: readiness is that
+//! requests are answered, not that every provider has been. A broken configuration ends
+//! the start with everything that is wrong in it, and so does a store that is not ours;
+//! one broken account is that account's business.
+
+mod lineup;
+mod outside;
+mod places;
+mod steward;
+
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use tokio::sync::broadcast;
+use tokio::sync::mpsc;
+use tokio::sync::watch;
+use tracing::info;
+use tracing::warn;
+
+use crate::access::Masters;
+use crate::access::Narrowing;
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::config::Invalid;
+use crate::config::plan_in_words;
+use crate::files;
+use crate::files::Unreadable;
+use crate::front;
+use crate::front::Listening;
+use crate::harden;
+use crate::keeper::Directory;
+use crate::keeper::Keeper;
+use crate::limits;
+use crate::log;
+use crate::metrics::Metrics;
+use crate::notify;
+use crate::signals;
+use crate::store;
+use crate::store::Store;
+use crate::store::refusal::OpenError;
+use crate::store::sqlite::Sqlite;
+use crate::supervisor::Beat;
+use crate::supervisor::Control;
+use crate::supervisor::Supervisor;
+
+use self::lineup::Cast;
+use self::outside::Outside;
+use self::places::Places;
+use self::steward::Steward;
+
+/// How the daemon was called.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    /// The main file of the configuration, if another than the usual one.
+    pub config: Option<PathBuf>,
+    /// Whether it runs for one user, with that user's directories.
+    pub user: bool,
+}
+
+/// Why the daemon did not run.
+#[derive(Debug, thiserror::Error)]
+pub enum Failure {
+    /// Files of the configuration cannot be read.
+    #[error("{}", lines(.0))]
+    Unreadable(Vec<Unreadable>),
+    /// The configuration is wrong.
+    #[error("{0}")]
+    Invalid(#[from] Invalid),
+    /// The environment does not say where a user's files are.
+    #[error("{0} is not set, so it is not known where this user's files are")]
+    Homeless(&'static str),
+    /// The store is not to be had.
+    #[error("{0}")]
+    Store(#[from] OpenError),
+    /// The store cannot be read.
+    #[error("{0}")]
+    Unloaded(#[from] crate::record::StoreError),
+    /// A socket cannot be had.
+    #[error("{0}")]
+    Socket(#[from] front::BindError),
+    /// The system says no.
+    #[error("{0}: {1}")]
+    System(&'static str, io::Error),
+}
+
+impl Failure {
+    /// Exit status, after sysexits.h: 78 for what an administrator has to change before a
+    /// new start makes sense, 75 for what passes, 71 for the system.
+    pub const fn exit_status(&self) -> u8 {
+        match self {
+            Self::Unreadable(_) | Self::Invalid(_) | Self::Homeless(_) => 78,
+            Self::Store(OpenError::Held { .. }) | Self::Socket(_) => 75,
+            Self::Store(_) | Self::Unloaded(_) => 78,
+            Self::System(..) => 71,
+        }
+    }
+}
+
+fn lines(errors: &[Unreadable]) -> String {
+    errors.iter().map(Unreadable::to_string).collect::<Vec<_>>().join("\n")
+}
+
+/// Reads and checks the configuration, and says in words what it would do.
+///
+/// # Errors
+///
+/// Everything that is wrong with it.
+pub fn check(options: &Options) -> Result<String, Failure> {
+    use std::fmt::Write as _;
+
+    let places = Places::find(options)?;
+    let config = places.read()?;
+    let mut text = String::new();
+    for complaint in &config.warnings {
+        // Writing into a String cannot fail.
+        let _written = writeln!(text, "warning: {complaint}");
+    }
+    for (account, settings) in &config.accounts {
+        let _written = writeln!(text, "{account}: {}", plan_in_words(settings));
+    }
+    let count = config.accounts.len();
+    let _written = writeln!(text, "{}: fine, {count} accounts", places.config.display());
+    Ok(text)
+}
+
+/// Runs until a signal ends it.
+///
+/// # Errors
+///
+/// Why it could not begin. Once it runs, nothing ends it but a signal.
+pub fn run(options: &Options) -> Result<(), Failure> {
+    let places = Places::find(options)?;
+    let config = places.read()?;
+    let threshold = log::start(config.daemon.log);
+    for complaint in &config.warnings {
+        warn!("{complaint}");
+    }
+    harden::against_onlookers().map_err(|error| Failure::System("hardening", error))?;
+    let descriptors = harden::descriptors(limits::FILE_DESCRIPTORS)
+        .map_err(|error| Failure::System("limit of descriptors", error))?;
+    if descriptors < limits::FILE_DESCRIPTORS {
+        warn!(descriptors, "few descriptors; LimitNOFILE={} is meant", limits::FILE_DESCRIPTORS);
+    }
+    let signals = signals::follow().map_err(|error| Failure::System("signals", error))?;
+    let clock = Clock::start().map_err(|error| Failure::System("clock", error))?;
+    let database = Sqlite::open(&places.store(&config))?;
+    let store = Store::start(database).map_err(|error| Failure::System("store thread", error))?;
+
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .thread_name("act")
+        .max_blocking_threads(8)
+        .build()
+        .map_err(|error| Failure::System("runtime", error))?;
+    runtime.block_on(live(places, config, threshold, signals, clock, store))
+}
+
+async fn live(
+    places: Places,
+    config: Config,
+    threshold: log::Threshold,
+    signals: mpsc::Receiver<signals::Signal>,
+    clock: Clock,
+    store: Store,
+) -> Result<(), Failure> {
+    let loaded = store.load().await?;
+    for sentence in &loaded.damage {
+        warn!("{sentence}");
+    }
+    let (control, controls) = mpsc::channel(16);
+    let (orders_in, orders) = mpsc::channel(Keeper::ORDERS);
+    let (errands_in, errands) = mpsc::channel(16);
+    let (notices, _) = broadcast::channel(Keeper::NOTICES);
+    let (directory_in, mut directory) = watch::channel(Arc::new(Directory::default()));
+    let keeper = Keeper::new(directory.clone(), orders_in, errands_in, notices.clone());
+    let metrics = Arc::new(Metrics::new());
+
+    let (cast, lineup) = Cast::begin(&config, loaded.records);
+    let outside = Outside::new(store.clone(), clock.clone(), places.credentials.clone());
+    let beat = Beat::default();
+    let supervisor = Supervisor::new(outside, directory_in, notices, beat);
+    // The queue has room: nobody else has sent yet.
+    let _sent = control.send(Control::Apply(Box::new(lineup))).await;
+
+    let listening = listening(&config)?;
+    let steward = Steward {
+        places,
+        config,
+        cast,
+        threshold,
+        store: store.clone(),
+        control,
+        keeper: keeper.clone(),
+        clock,
+        damage: loaded.damage,
+    };
+    let accounts = steward.cast.len();
+    let serving = async {
+        // The supervisor ends only after it was told to, so it publishes before.
+        let _published = directory.changed().await;
+        let masters = Masters { own_uid: rustix::process::geteuid().as_raw() };
+        let front = front::start(listening, keeper.clone(), masters, Arc::clone(&metrics))
+            .map_err(|error| Failure::System("serve thread", error))?;
+        notify::ready();
+        notify::status(&format!("{accounts} accounts"));
+        info!(accounts, "ready");
+        steward.run(errands, signals).await;
+        Ok(front)
+    };
+    let lives = async { tokio::join!(supervisor.run(orders, controls), serving) };
+    let ((), served) = tokio::select! {
+        ended = lives => ended,
+        () = metrics.follow(keeper.notices()) => return Ok(()),
+    };
+    let front = served?;
+    front.stop();
+    if front.join().is_err() {
+        warn!("the serve thread ended in a panic");
+    }
+    store.close().await;
+    info!("stopped");
+    Ok(())
+}
+
+/// Binds the sockets that the configuration names.
+fn listening(config: &Config) -> Result<Vec<Listening>, Failure> {
+    /// The rules decide who gets what, not the file's mode.
+    const EVERYBODY: u32 = 0o666;
+
+    let mut listening = vec![Listening {
+        socket: front::bind(&config.daemon.socket, EVERYBODY)?,
+        path: config.daemon.socket.display().to_string().into(),
+        narrowing: None,
+    }];
+    for listen in &config.listen {
+        listening.push(Listening {
+            socket: front::bind(&listen.path, listen.mode)?,
+            path: listen.path.display().to_string().into(),
+            narrowing: Some(Narrowing { accounts: listen.accounts.clone(), rights: listen.rights }),
+        });
+    }
+    Ok(listening)
+}

@@ -1,0 +1,130 @@
+//! The supervisor's world: clock, chance, store and providers.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::clock;
+use crate::clock::Clock;
+use crate::error::RefreshError;
+use crate::http;
+use crate::name::AccountId;
+use crate::provider::Outcome;
+use crate::provider::Provider;
+use crate::provider::Spend;
+use crate::provider::Step;
+use crate::random;
+use crate::record::StoreError;
+use crate::record::Write;
+use crate::record::Written;
+use crate::secret;
+use crate::store::Store;
+use crate::supervisor::Ended;
+use crate::supervisor::World;
+use crate::time::Jitter;
+use crate::time::Moment;
+use crate::time::Now;
+use crate::token::Secret;
+
+/// The real world.
+pub(super) struct Outside {
+    http: Arc<http::Client>,
+    store: Store,
+    clock: Clock,
+    credentials: Option<Arc<PathBuf>>,
+}
+
+impl Outside {
+    pub(super) fn new(store: Store, clock: Clock, credentials: Option<PathBuf>) -> Self {
+        let http = Arc::new(http::Client::default());
+        Self { http, store, clock, credentials: credentials.map(Arc::new) }
+    }
+}
+
+impl World for Outside {
+    fn now(&self) -> Now {
+        clock::now()
+    }
+
+    fn jitter(&self) -> Jitter {
+        random::jitter()
+    }
+
+    async fn sleep_until(&self, at: Option<Moment>) {
+        self.clock.sleep_until(at).await;
+    }
+
+    fn write(
+        &self,
+        write: Write,
+    ) -> impl Future<Output = Result<Written, StoreError>> + Send + 'static {
+        let store = self.store.clone();
+        async move { store.write(write).await }
+    }
+
+    fn secrets(
+        &self,
+        account: &AccountId,
+        provider: &Arc<dyn Provider>,
+    ) -> impl Future<Output = Result<Vec<(&'static str, Secret)>, RefreshError>> + Send + 'static
+    {
+        let store = self.store.clone();
+        let credentials = self.credentials.clone();
+        let account = account.clone();
+        let provider = Arc::clone(provider);
+        async move {
+            let wanted = &provider.profile().secrets;
+            let mut found = Vec::with_capacity(wanted.len());
+            for (slot, reference) in wanted {
+                let stored = store.secret(format!("{account}.{slot}"));
+                let directory = credentials.as_deref().map(PathBuf::as_path);
+                let secret =
+                    secret::resolve(&account, slot, reference, directory, stored).await?;
+                found.push((*slot, secret));
+            }
+            Ok(found)
+        }
+    }
+
+    fn exchange(
+        &self,
+        provider: &Arc<dyn Provider>,
+        spend: Spend,
+        timeout: Duration,
+    ) -> impl Future<Output = Ended> + Send + 'static {
+        let http = Arc::clone(&self.http);
+        let provider = Arc::clone(provider);
+        async move { converse(&http, &*provider, spend, timeout).await }
+    }
+}
+
+/// Carries one conversation with a provider to its end, in `timeout` at the most.
+async fn converse(
+    http: &http::Client,
+    provider: &dyn Provider,
+    spend: Spend,
+    timeout: Duration,
+) -> Ended {
+    let deadline = clock::now().boot + timeout;
+    let profile = provider.profile();
+    let mut exchange = provider.exchange(spend);
+    let mut response = None;
+    for _ in 0..=profile.requests {
+        let request = match exchange.next(response.take()) {
+            Step::Ask(request) => request,
+            Step::Done(outcome) => return Ended { outcome, learned: exchange.learned() },
+        };
+        let spends = request.spends;
+        let now = clock::now();
+        let left = deadline.since(now.boot);
+        match http.send(request, &profile.transport, left, now.wall).await {
+            Ok(answer) => response = Some(answer),
+            Err(error) => {
+                let outcome = Outcome::Failed(error.into_error(spends));
+                return Ended { outcome, learned: exchange.learned() };
+            }
+        }
+    }
+    let error = RefreshError::Internal("an exchange asked for more requests than it may".into());
+    Ended { outcome: Outcome::Failed(error), learned: None }
+}
