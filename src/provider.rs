@@ -16,6 +16,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
+use url::Host;
 use url::Url;
 use zeroize::Zeroizing;
 
@@ -70,7 +71,7 @@ pub struct Profile {
     /// Secrets that every exchange needs: the slot's name in [`Spend::secrets`], and
     /// where it comes from.
     pub secrets: Vec<(&'static str, SecretRef)>,
-    /// The most requests that one exchange makes: 2 where an endpoint is discovered first.
+    /// The most requests that one exchange makes: 3 where an endpoint is discovered first.
     pub requests: u8,
     /// How the connection is made.
     pub transport: Transport,
@@ -93,6 +94,33 @@ pub struct Transport {
     pub plain_http: bool,
     /// A file with further CA certificates, PEM.
     pub ca_file: Option<Box<str>>,
+}
+
+impl Transport {
+    /// Whether a request may go to that URL: https to any host, plain http only to an
+    /// address that this host, or its own network, keeps to itself.
+    ///
+    /// Plain http is judged by the address itself and never by a name, so that no resolver
+    /// has a say in where a secret goes in the clear. The one name is `localhost`, which
+    /// the client resolves to loopback without asking anybody.
+    pub fn permits(&self, url: &Url) -> bool {
+        // An IPv4 address in IPv6 clothes (`::ffff:10.0.0.1`) is the IPv4 address.
+        let host = url.host().map(|host| match host {
+            Host::Ipv6(address) => address.to_ipv4_mapped().map_or(Host::Ipv6(address), Host::Ipv4),
+            Host::Ipv4(_) | Host::Domain(_) => host,
+        });
+        match (url.scheme(), host) {
+            ("https", Some(_)) => true,
+            ("http", Some(Host::Domain(name))) => name == "localhost",
+            ("http", Some(Host::Ipv4(address))) => {
+                address.is_loopback() || (self.plain_http && address.is_private())
+            }
+            ("http", Some(Host::Ipv6(address))) => {
+                address.is_loopback() || (self.plain_http && address.is_unique_local())
+            }
+            _ => false,
+        }
+    }
 }
 
 /// What one exchange works with. It goes with the exchange.
@@ -162,7 +190,7 @@ pub enum Method {
     Post,
 }
 
-/// One HTTP response, whole.
+/// One HTTP response.
 pub struct Response {
     /// Status, 100 to 599.
     pub status: u16,
@@ -172,8 +200,13 @@ pub struct Response {
     pub retry_after: Option<Duration>,
     /// The response's `Date`.
     pub date: Option<Timestamp>,
+    /// Host that the `Location` header names. A redirect is never followed, only told.
+    pub location: Option<Box<str>>,
     /// Body, at most [`MAX_BODY`] bytes.
     pub body: Zeroizing<Vec<u8>>,
+    /// Whether that is all of it. If not, the connection or the time ended before the
+    /// body did, and what there is may still hold a new refresh token.
+    pub complete: bool,
 }
 
 /// Largest body of a response that is read, in bytes.
@@ -181,3 +214,41 @@ pub const MAX_BODY: usize = 256 * 1024;
 
 /// Largest head of a response that is read, in bytes.
 pub const MAX_HEAD: usize = 16 * 1024;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn plain_http_goes_to_addresses_that_are_nobody_elses() {
+        #[rustfmt::skip]
+        let cases = [
+            // name                             url                            by default  plain_http
+            ("https to any name",               "https://idp.example/token",       true,  true),
+            ("https to any address",            "https://192.0.2.1/token",         true,  true),
+            ("loopback",                        "http://127.0.0.1:8080/token",     true,  true),
+            ("all of 127.0.0.0/8",              "http://127.9.9.9/token",          true,  true),
+            ("loopback of IPv6",                "http://[::1]/token",              true,  true),
+            ("loopback in IPv6 clothes",        "http://[::ffff:127.0.0.1]/token", true,  true),
+            ("localhost is loopback",           "http://localhost:8080/token",     true,  true),
+            ("RFC 1918",                        "http://192.168.1.9/token",        false, true),
+            ("RFC 1918 in IPv6 clothes",        "http://[::ffff:10.0.0.1]/token",  false, true),
+            ("RFC 1918 in hexadecimal",         "http://0x0a000001/token",         false, true),
+            ("unique local, RFC 4193",          "http://[fd00::1]/token",          false, true),
+            ("public",                          "http://192.0.2.1/token",          false, false),
+            ("public IPv6",                     "http://[2001:db8::1]/token",      false, false),
+            ("link local, where metadata live", "http://169.254.169.254/token",    false, false),
+            ("unspecified",                     "http://0.0.0.0/token",            false, false),
+            ("a name, whatever it resolves to", "http://nas.home.arpa/token",      false, false),
+            ("a name below localhost",          "http://idp.localhost/token",      false, false),
+            ("another scheme",                  "ftp://127.0.0.1/token",           false, false),
+            ("no host",                         "unix:/run/token",                 false, false),
+        ];
+        for (name, url, by_default, allowed) in cases {
+            let url = Url::parse(url).unwrap();
+            let transport = |plain_http| Transport { plain_http, ca_file: None };
+            assert_eq!(transport(false).permits(&url), by_default, "{name}");
+            assert_eq!(transport(true).permits(&url), allowed, "{name}, plain_http");
+        }
+    }
+}
