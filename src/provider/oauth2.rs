@@ -1,13 +1,55 @@
 //! OAuth 2.0 as RFC 6749 says it, and as providers do it.
+//!
+//! An exchange asks for tokens at the token endpoint. Where only the issuer is configured,
+//! the first exchange asks for its metadata before that, and the following ones use the
+//! endpoint [`learned`](Exchange::learned) from it until it answers that it is not there.
+//!
+//! # Reading order
+//!
+//! 1. `request`: what is asked.
+//! 2. `reply`: what an answer is; `refusal` is the table of errors, `lifetime` how long
+//!    tokens are good, `members` and `jwt` how both are read, `salvage` what is done with
+//!    the remains of a reply.
+//! 3. `discovery`: where the endpoint is.
+//!
+//! # Invariants
+//!
+//! * A refresh token goes to the configured endpoint, or to the one that the configured
+//!   issuer names, and nowhere else.
+//! * A new refresh token in a reply is never dropped, whatever else is wrong with it.
+//! * No error carries a part of a body except through [`OauthError`](crate::error::OauthError).
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use url::Url;
 
+use self::discovery::Found;
+use self::discovery::Placement;
+use self::reply::Rules;
+use self::request::metadata_request;
+use self::request::token_request;
+use super::Exchange;
+use super::Outcome;
 use super::Profile;
 use super::Provider;
+use super::Response;
+use super::Spend;
+use super::Step;
+use crate::error::RefreshError;
 use crate::section::Section;
+
+mod discovery;
+mod jwt;
+mod lifetime;
+mod members;
+mod refusal;
+mod reply;
+mod request;
+mod salvage;
+
+/// Slot of the client secret, in [`Spend::secrets`] and in `tokenctl secret set`.
+pub const CLIENT_SECRET: &str = "client_secret";
 
 /// Reads the keys of an `oauth2` account.
 pub fn configure(_section: &mut Section<'_>) -> Option<Arc<dyn Provider>> {
@@ -49,6 +91,17 @@ pub enum Endpoint {
     },
 }
 
+impl Endpoint {
+    /// The most requests that an exchange with it makes: both places of the metadata
+    /// are asked before the endpoint is, at worst.
+    pub const fn requests(&self) -> u8 {
+        match self {
+            Self::Given(_) => 1,
+            Self::Discovered { .. } => 3,
+        }
+    }
+}
+
 /// How a client proves who it is.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum ClientAuth {
@@ -69,6 +122,16 @@ pub enum GrantType {
     ClientCredentials,
 }
 
+impl GrantType {
+    /// Whether its request spends a refresh token.
+    const fn spends(self) -> bool {
+        match self {
+            Self::RefreshToken => true,
+            Self::ClientCredentials => false,
+        }
+    }
+}
+
 /// How a request's body is written.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Format {
@@ -77,3 +140,105 @@ pub enum Format {
     /// `application/json`, as some providers want it.
     Json,
 }
+
+impl Provider for OAuth2 {
+    fn profile(&self) -> &Profile {
+        &self.profile
+    }
+
+    fn exchange(&self, mut spend: Spend) -> Box<dyn Exchange> {
+        let learned = match self.endpoint {
+            Endpoint::Given(_) => None,
+            Endpoint::Discovered { .. } => spend.learned.take(),
+        };
+        Box::new(Conversation { account: self.clone(), spend, stage: Stage::Beginning, learned })
+    }
+}
+
+/// One exchange with a token endpoint.
+struct Conversation {
+    account: OAuth2,
+    spend: Spend,
+    stage: Stage,
+    /// The endpoint that the issuer named, in this exchange or an earlier one.
+    learned: Option<Url>,
+}
+
+/// Which answer is waited for.
+#[derive(Clone, Copy)]
+enum Stage {
+    Beginning,
+    Discovering(Placement),
+    Asking,
+}
+
+impl Exchange for Conversation {
+    fn next(&mut self, response: Option<Response>) -> Step {
+        let step = match (self.stage, response) {
+            (Stage::Beginning, None) => self.begin(),
+            (Stage::Discovering(placement), Some(metadata)) => self.found(placement, &metadata),
+            (Stage::Asking, Some(reply)) => Ok(self.answered(&reply)),
+            (Stage::Beginning, Some(_)) | (Stage::Discovering(_) | Stage::Asking, None) => {
+                Err(RefreshError::Internal("an exchange was driven out of order".into()))
+            }
+        };
+        step.unwrap_or_else(|error| Step::Done(Outcome::Failed(error)))
+    }
+
+    fn learned(&self) -> Option<Url> {
+        self.learned.clone()
+    }
+}
+
+impl Conversation {
+    fn begin(&mut self) -> Result<Step, RefreshError> {
+        match (self.account.endpoint.clone(), self.learned.clone()) {
+            (Endpoint::Given(url), _) | (Endpoint::Discovered { .. }, Some(url)) => self.ask(&url),
+            (Endpoint::Discovered { issuer }, None) => Ok(self.look(Placement::OpenId, &issuer)),
+        }
+    }
+
+    fn look(&mut self, placement: Placement, issuer: &Url) -> Step {
+        self.stage = Stage::Discovering(placement);
+        Step::Ask(metadata_request(placement.url(issuer)))
+    }
+
+    fn found(&mut self, placement: Placement, metadata: &Response) -> Result<Step, RefreshError> {
+        let Endpoint::Discovered { issuer } = self.account.endpoint.clone() else {
+            return Err(RefreshError::Internal("a given endpoint was looked for".into()));
+        };
+        match (discovery::read(metadata, &issuer, &self.account.profile.transport)?, placement) {
+            (Found::Endpoint(url), _) => {
+                self.learned = Some(url.clone());
+                self.ask(&url)
+            }
+            (Found::Nothing, Placement::OpenId) => Ok(self.look(Placement::Rfc8414, &issuer)),
+            (Found::Nothing, Placement::Rfc8414) => {
+                Err(RefreshError::NoEndpoint("the issuer has no metadata".into()))
+            }
+        }
+    }
+
+    fn ask(&mut self, url: &Url) -> Result<Step, RefreshError> {
+        self.stage = Stage::Asking;
+        token_request(&self.account, url, &self.spend).map(Step::Ask)
+    }
+
+    /// Reads the reply. A learned endpoint that is not there, or sends elsewhere, is
+    /// forgotten, so that the next exchange asks the issuer again.
+    fn answered(&mut self, reply: &Response) -> Step {
+        if matches!(reply.status, 300..=399 | 404 | 405 | 410) {
+            self.learned = None;
+        }
+        let rules = Rules {
+            default_lifetime: self.account.default_lifetime,
+            spends: self.account.grant.spends(),
+        };
+        Step::Done(reply::read(reply, rules))
+    }
+}
+
+#[cfg(test)]
+mod corpus;
+#[cfg(test)]
+mod tests;

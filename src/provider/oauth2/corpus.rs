@@ -1,0 +1,296 @@
+//! The corpus of answers: what providers, and what stands in front of them, are known to say.
+
+use std::time::Duration;
+
+use proptest::collection::vec;
+use proptest::prelude::any;
+use proptest::proptest;
+use zeroize::Zeroizing;
+
+use super::reply::Rules;
+use super::reply::read;
+use super::tests::response;
+use crate::error::Class;
+use crate::provider::Outcome;
+use crate::provider::Response;
+use crate::token::Grant;
+use crate::token::LifetimeSource;
+use crate::token::Secret;
+
+/// One line per answer that a provider, or something in front of it, is known to give. The
+/// name is the rule that decides.
+#[test]
+fn every_known_answer_means_what_it_should() {
+    use Class::Ambiguous;
+    use Class::Config;
+    use Class::Definite;
+    use Class::Suspect;
+    use Class::Throttled;
+    use Class::Transient;
+
+    let json = |status, body: &str| response(status, "application/json", body);
+    let form = |status, body: &str| response(status, "application/x-www-form-urlencoded", body);
+    let html = |status| response(status, "text/html", "<!DOCTYPE html><title>x</title>");
+    let plain = |status, body: &str| response(status, "text/plain", body);
+    let retry = |response| Response { retry_after: Some(Duration::from_secs(7)), ..response };
+    let cut = |response| Response { complete: false, ..response };
+
+    #[rustfmt::skip]
+    let cases = [
+        // Tokens.
+        ("the RFC's own example",                     json(200, r#"{"access_token":"a","token_type":"example","expires_in":3600,"refresh_token":"r2"}"#), Ends::Granted("a", Some("r2"), 3600)),
+        ("no new refresh token keeps the old one",    json(200, r#"{"access_token":"a","token_type":"Bearer","expires_in":3600}"#),      Ends::Granted("a", None, 3600)),
+        ("null is no refresh token",                  json(200, r#"{"access_token":"a","expires_in":60,"refresh_token":null}"#),         Ends::Granted("a", None, 60)),
+        ("an empty text is no refresh token",         json(200, r#"{"access_token":"a","expires_in":60,"refresh_token":""}"#),           Ends::Granted("a", None, 60)),
+        ("a number is no refresh token",              json(200, r#"{"access_token":"a","expires_in":60,"refresh_token":5}"#),            Ends::Granted("a", None, 60)),
+        ("expires_in as a string",                    json(200, r#"{"access_token":"a","expires_in":"3600"}"#),                          Ends::Granted("a", None, 3600)),
+        ("expires_in as a float",                     json(200, r#"{"access_token":"a","expires_in":3600.0}"#),                          Ends::Granted("a", None, 3600)),
+        ("expires_in of 2^63",                        json(200, r#"{"access_token":"a","expires_in":9223372036854775808}"#),             Ends::Granted("a", None, 2_592_000)),
+        ("expires_in of 1e308",                       json(200, r#"{"access_token":"a","expires_in":1e308}"#),                           Ends::Granted("a", None, 2_592_000)),
+        ("expires_in missing: the default",           json(200, r#"{"access_token":"a"}"#),                                              Ends::Granted("a", None, 600)),
+        ("expires_in null: the default",              json(200, r#"{"access_token":"a","expires_in":null}"#),                            Ends::Granted("a", None, 600)),
+        ("born expired keeps its refresh token",      json(200, r#"{"access_token":"a","expires_in":0,"refresh_token":"r2"}"#),          Ends::Granted("a", Some("r2"), 0)),
+        ("negative is born expired",                  json(200, r#"{"access_token":"a","expires_in":-60}"#),                             Ends::Granted("a", None, 0)),
+        ("a JWT that ends sooner wins",               json(200, concat!(r#"{"expires_in":3600,"access_token":"e30."#, "eyJleHAiOjQwMCwiaWF0IjoxMDB9", r#".s"}"#)), Ends::Granted("e30.eyJleHAiOjQwMCwiaWF0IjoxMDB9.s", None, 300)),
+        ("201 is a success",                          json(201, r#"{"access_token":"a","expires_in":60}"#),                              Ends::Granted("a", None, 60)),
+        ("JSON that is called a page",                response(200, "text/html", r#" {"access_token":"a","expires_in":60}"#),            Ends::Granted("a", None, 60)),
+        ("JSON that is called nothing",               response(200, "", r#"{"access_token":"a","expires_in":60}"#),                      Ends::Granted("a", None, 60)),
+        ("JSON behind a byte order mark",             json(200, "\u{feff}{\"access_token\":\"a\",\"expires_in\":60}"),                   Ends::Granted("a", None, 60)),
+        ("the last of two members wins",              json(200, r#"{"access_token":"b","access_token":"a","expires_in":60}"#),           Ends::Granted("a", None, 60)),
+        ("an error that is null is none",             json(200, r#"{"error":null,"access_token":"a","expires_in":60}"#),                 Ends::Granted("a", None, 60)),
+        ("an error that is empty is none",            json(200, r#"{"error":"","access_token":"a","expires_in":60}"#),                   Ends::Granted("a", None, 60)),
+        ("an error that is false is none",            json(200, r#"{"error":false,"access_token":"a","expires_in":60}"#),                Ends::Granted("a", None, 60)),
+        ("a form, as GitHub answers by default",      form(200, "access_token=a%2B&expires_in=60&refresh_token=r2&token_type=bearer"),   Ends::Granted("a+", Some("r2"), 60)),
+        ("a form that is called text",                plain(200, "access_token=a&expires_in=60"),                                        Ends::Granted("a", None, 60)),
+        ("whole JSON on a broken connection",         cut(json(200, r#"{"access_token":"a","expires_in":60}"#)),                         Ends::Granted("a", None, 60)),
+
+        // Successes that hold no tokens.
+        ("no access token",                           json(200, r#"{"token_type":"Bearer"}"#),                                           Ends::Failed(Ambiguous)),
+        ("an empty access token",                     json(200, r#"{"access_token":""}"#),                                               Ends::Failed(Ambiguous)),
+        ("an access token that breaks a header",      json(200, r#"{"access_token":"a\r\nb"}"#),                                         Ends::Failed(Ambiguous)),
+        ("a refresh token alone is kept",             json(200, r#"{"refresh_token":"r2"}"#),                                            Ends::Salvaged("r2", Ambiguous)),
+        ("an empty object",                           json(200, "{}"),                                                                   Ends::Failed(Ambiguous)),
+        ("an empty body",                             json(200, ""),                                                                     Ends::Failed(Ambiguous)),
+        ("204",                                       response(204, "", ""),                                                             Ends::Failed(Ambiguous)),
+        ("a list",                                    json(200, r#"[{"access_token":"a"}]"#),                                            Ends::Failed(Ambiguous)),
+        ("a string",                                  json(200, r#""access_token=a""#),                                                  Ends::Failed(Ambiguous)),
+        ("null",                                      json(200, "null"),                                                                 Ends::Failed(Ambiguous)),
+        ("not UTF-8",                                 Response { body: Zeroizing::new(vec![0xff, 0xfe, 0x00]), ..json(200, "") },        Ends::Failed(Ambiguous)),
+        ("broken JSON",                               json(200, r#"{"access_token":"a",}"#),                                             Ends::Failed(Ambiguous)),
+        ("broken JSON that holds a refresh token",    json(200, r#"{"refresh_token":"r2","access_token":"a"#),                           Ends::Salvaged("r2", Ambiguous)),
+        ("broken JSON that quotes a query",           json(200, r#"{"next":"/?a=b&error=invalid_grant"#),                                Ends::Failed(Ambiguous)),
+        ("cut off before the refresh token",          cut(json(200, r#"{"access_token":"a","#)),                                         Ends::Failed(Ambiguous)),
+        ("cut off after the refresh token",           cut(json(200, r#"{"refresh_token":"r2","acc"#)),                                   Ends::Salvaged("r2", Ambiguous)),
+        ("a form that is cut off",                    cut(form(200, "access_token=a")),                                                  Ends::Failed(Ambiguous)),
+        ("a captive portal",                          html(200),                                                                         Ends::Failed(Transient)),
+        ("a page that is called text",                plain(200, " <html></html>"),                                                      Ends::Failed(Transient)),
+
+        // Errors that call themselves a success.
+        ("GitHub: bad_refresh_token in a 200",        json(200, r#"{"error":"bad_refresh_token","error_description":"x"}"#),             Ends::Failed(Suspect)),
+        ("the same as a form",                        form(200, "error=bad_refresh_token&error_description=The+token"),                  Ends::Failed(Suspect)),
+        ("an error wins over a token",                json(200, r#"{"error":"invalid_grant","access_token":"a"}"#),                      Ends::Failed(Suspect)),
+        ("Zoho: invalid_code in a 200",               json(200, r#"{"error":"invalid_code"}"#),                                          Ends::Failed(Suspect)),
+        ("Slack: a rate limit in a 200",              json(200, r#"{"ok":false,"error":"ratelimited"}"#),                                Ends::Failed(Throttled)),
+        ("an unknown error in a 200 passes",          json(200, r#"{"error":"oops"}"#),                                                  Ends::Failed(Transient)),
+
+        // RFC 6749 section 5.2.
+        ("invalid_grant is confirmed first",          json(400, r#"{"error":"invalid_grant"}"#),                                         Ends::Failed(Suspect)),
+        ("invalid_grant with 401",                    json(401, r#"{"error":"invalid_grant"}"#),                                         Ends::Failed(Suspect)),
+        ("invalid_grant with 403, as Atlassian",      json(403, r#"{"error":"invalid_grant"}"#),                                         Ends::Failed(Suspect)),
+        ("a known word with 404",                     json(404, r#"{"error":"invalid_grant"}"#),                                         Ends::Failed(Suspect)),
+        ("invalid_client",                            json(401, r#"{"error":"invalid_client"}"#),                                        Ends::Failed(Config)),
+        ("unauthorized_client",                       json(400, r#"{"error":"unauthorized_client"}"#),                                   Ends::Failed(Config)),
+        ("unsupported_grant_type",                    json(400, r#"{"error":"unsupported_grant_type"}"#),                                Ends::Failed(Config)),
+        ("invalid_scope",                             json(400, r#"{"error":"invalid_scope"}"#),                                         Ends::Failed(Config)),
+        ("invalid_target",                            json(400, r#"{"error":"invalid_target"}"#),                                        Ends::Failed(Config)),
+        ("invalid_request",                           json(400, r#"{"error":"invalid_request"}"#),                                       Ends::Failed(Config)),
+        ("an error as a form",                        form(400, "error=invalid_client"),                                                 Ends::Failed(Config)),
+        ("temporarily_unavailable with 400",          json(400, r#"{"error":"temporarily_unavailable"}"#),                               Ends::Failed(Transient)),
+        ("server_error with 400",                     json(400, r#"{"error":"server_error"}"#),                                          Ends::Failed(Transient)),
+        ("slow_down",                                 json(400, r#"{"error":"slow_down"}"#),                                             Ends::Failed(Throttled)),
+        ("Zoho: Access Denied is a rate limit",       json(400, r#"{"error":"Access Denied","status":"failure"}"#),                      Ends::Failed(Throttled)),
+        ("access_denied is not",                      json(403, r#"{"error":"access_denied"}"#),                                         Ends::Failed(Definite)),
+        ("interaction_required",                      json(400, r#"{"error":"interaction_required"}"#),                                  Ends::Failed(Definite)),
+        ("login_required",                            json(400, r#"{"error":"login_required"}"#),                                        Ends::Failed(Definite)),
+        ("consent_required",                          json(400, r#"{"error":"consent_required"}"#),                                      Ends::Failed(Definite)),
+        ("expired_token",                             json(400, r#"{"error":"expired_token"}"#),                                         Ends::Failed(Definite)),
+        ("OpenAI: refresh_token_reused",              json(401, r#"{"error":{"code":"refresh_token_reused","message":"x"}}"#),           Ends::Failed(Definite)),
+        ("an unknown word with 400 passes",           json(400, r#"{"error":"authorization_pending"}"#),                                 Ends::Failed(Transient)),
+        ("an unknown object with 401 passes",         json(401, r#"{"error":{"code":401,"message":"x"}}"#),                              Ends::Failed(Transient)),
+
+        // Statuses.
+        ("300",                                       response(300, "", ""),                                                             Ends::Failed(Transient)),
+        ("a redirect to a portal",                    html(302),                                                                         Ends::Failed(Transient)),
+        ("307 with OAuth in it",                      json(307, r#"{"error":"invalid_grant"}"#),                                         Ends::Failed(Transient)),
+        ("400 without OAuth",                         html(400),                                                                         Ends::Failed(Transient)),
+        ("401 without OAuth",                         json(401, r#"{"message":"Unauthorized"}"#),                                        Ends::Failed(Transient)),
+        ("403 of an edge",                            html(403),                                                                         Ends::Failed(Transient)),
+        ("404",                                       html(404),                                                                         Ends::Failed(Config)),
+        ("404 of a framework",                        json(404, r#"{"status":404,"error":"Not Found","path":"/token"}"#),                Ends::Failed(Config)),
+        ("405",                                       plain(405, "Method Not Allowed"),                                                  Ends::Failed(Config)),
+        ("407",                                       html(407),                                                                         Ends::Failed(Transient)),
+        ("408 did not rotate",                        plain(408, ""),                                                                    Ends::Failed(Transient)),
+        ("410",                                       plain(410, ""),                                                                    Ends::Failed(Config)),
+        ("413",                                       plain(413, ""),                                                                    Ends::Failed(Config)),
+        ("415",                                       plain(415, ""),                                                                    Ends::Failed(Config)),
+        ("418",                                       plain(418, ""),                                                                    Ends::Failed(Transient)),
+        ("425 did not rotate",                        plain(425, ""),                                                                    Ends::Failed(Transient)),
+        ("429",                                       retry(plain(429, "")),                                                             Ends::Failed(Throttled)),
+        ("429 wins over its word",                    json(429, r#"{"error":"invalid_grant"}"#),                                         Ends::Failed(Throttled)),
+        ("500 may have rotated",                      html(500),                                                                         Ends::Failed(Ambiguous)),
+        ("500 wins over its word",                    json(500, r#"{"error":"invalid_grant"}"#),                                         Ends::Failed(Ambiguous)),
+        ("502 may have rotated",                      html(502),                                                                         Ends::Failed(Ambiguous)),
+        ("503 may have rotated",                      html(503),                                                                         Ends::Failed(Ambiguous)),
+        ("503 with Retry-After asks for patience",    retry(html(503)),                                                                  Ends::Failed(Throttled)),
+        ("504 may have rotated",                      html(504),                                                                         Ends::Failed(Ambiguous)),
+        ("511 never arrived",                         html(511),                                                                         Ends::Failed(Transient)),
+        ("520 of an edge may have rotated",           html(520),                                                                         Ends::Failed(Ambiguous)),
+        ("an error that breaks off",                  cut(json(400, r#"{"error":"invalid_gr"#)),                                         Ends::Failed(Transient)),
+    ];
+    for (name, response, expected) in cases {
+        let outcome = read(&response, SPENDING);
+        match (outcome, expected) {
+            (Outcome::Granted(grant), Ends::Granted(access, refresh, secs)) => {
+                assert_eq!(grant.tokens.access.expose(), access, "{name}");
+                assert_eq!(grant.refresh_token.as_ref().map(Secret::expose), refresh, "{name}");
+                assert_eq!(grant.lifetime.as_secs(), secs, "{name}");
+            }
+            (Outcome::Salvaged(token, error), Ends::Salvaged(expected, class)) => {
+                assert_eq!(token.expose(), expected, "{name}");
+                assert_eq!(error.class(), class, "{name}: {error}");
+            }
+            (Outcome::Failed(error), Ends::Failed(class)) => {
+                assert_eq!(error.class(), class, "{name}: {error}");
+                assert_eq!(error.retry_after(), response.retry_after, "{name}: {error}");
+            }
+            (other, _) => panic!("{name}: {}", spoken(&other)),
+        }
+    }
+}
+
+#[test]
+fn a_grant_has_everything_that_the_reply_says() {
+    let body = r#"{
+        "access_token": "a", "token_type": "bearer", "expires_in": 300, "refresh_token": "r2",
+        "refresh_expires_in": 1800, "scope": ["mail", "files"],
+        "id_token": "e30.eyJzdWIiOiJwYXQifQ.s", "session_state": {"deep": [1, 2]}
+    }"#;
+    let grant = granted(&response(200, "application/json", body));
+    assert_eq!(&*grant.tokens.token_type, "bearer");
+    assert_eq!(grant.tokens.scope.as_deref(), Some("mail files"));
+    assert_eq!(grant.tokens.id.unwrap().expose(), "e30.eyJzdWIiOiJwYXQifQ.s");
+    assert_eq!(grant.subject.as_deref(), Some("pat"));
+    assert_eq!(grant.refresh_lifetime, Some(Duration::from_secs(1800)));
+    assert_eq!(grant.lifetime_source, LifetimeSource::Provider);
+}
+
+#[test]
+fn a_grant_is_not_spoiled_by_members_of_the_wrong_type() {
+    let body = r#"{
+        "access_token": "e30.eyJzdWIiOiJqb2UifQ.s", "token_type": "Bearer\r\nx: y", "expires_in": {},
+        "refresh_token": "r2", "refresh_expires_in": "never", "scope": 5, "id_token": []
+    }"#;
+    let grant = granted(&response(200, "application/json", body));
+    assert_eq!(&*grant.tokens.token_type, "Bearer");
+    assert_eq!(grant.tokens.scope, None);
+    assert!(grant.tokens.id.is_none());
+    assert_eq!(grant.subject.as_deref(), Some("joe"));
+    assert_eq!(grant.refresh_lifetime, None);
+    assert_eq!(grant.lifetime_source, LifetimeSource::Assumed);
+    assert_eq!(grant.refresh_token.unwrap().expose(), "r2");
+}
+
+#[test]
+fn a_reply_that_could_not_spend_is_never_in_doubt_for_its_status() {
+    let rules = Rules { spends: false, ..SPENDING };
+    let broken = Response { complete: false, ..response(200, "application/json", "{") };
+    for (response, class) in [(broken, Class::NotSent), (response(500, "", ""), Class::Transient)] {
+        let Outcome::Failed(error) = read(&response, rules) else { panic!("a failure") };
+        assert_eq!(error.class(), class, "{error}");
+    }
+}
+
+#[test]
+fn a_redirect_is_told_by_its_host_alone() {
+    let reply = Response { location: Some("portal.example".into()), ..response(302, "", "") };
+    let Outcome::Failed(error) = read(&reply, SPENDING) else { panic!("a failure") };
+    let text = "not an answer of the provider: HTTP 302 to portal.example, which is not followed";
+    assert_eq!(error.to_string(), text);
+}
+
+/// Looks like a token, so what shows foreign text has to mask it.
+const CANARY: &str = "canary-4f9aKq0ZtYxLm3Pq7Rw2";
+
+proptest! {
+    #[test]
+    fn no_body_panics_or_shows_in_an_error(
+        status in 100_u16..600,
+        complete: bool,
+        content_type in 0_usize..4,
+        before in vec(any::<u8>(), 0..40),
+        after in vec(any::<u8>(), 0..40),
+    ) {
+        let body = [&before, CANARY.as_bytes(), &after].concat();
+        survives(status, content_type, complete, body);
+    }
+
+    #[test]
+    fn no_member_panics_or_shows_in_an_error(
+        status in 100_u16..600,
+        complete: bool,
+        name in "access_token|refresh_token|expires_in|scope|id_token|error|error_description|token_type",
+        wrap in 0_usize..5,
+        length in 0_usize..160,
+    ) {
+        let value = match wrap {
+            0 => format!(r#""{CANARY}""#),
+            1 => format!(r#"["{CANARY}"]"#),
+            2 => format!(r#"{{"code":"{CANARY}","message":"{CANARY}"}}"#),
+            3 => format!(r#""invalid_grant","error_description":"see {CANARY}""#),
+            _ => format!(r#""{CANARY}\n""#),
+        };
+        let mut body = format!(r#"{{"{name}":{value}}}"#).into_bytes();
+        body.truncate(length);
+        survives(status, 0, complete, body);
+    }
+}
+
+fn survives(status: u16, content_type: usize, complete: bool, body: Vec<u8>) {
+    let types = ["application/json", "application/x-www-form-urlencoded", "text/html", ""];
+    let reply = Response {
+        complete,
+        body: Zeroizing::new(body),
+        ..response(status, types[content_type], "")
+    };
+    for spends in [true, false] {
+        let outcome = read(&reply, Rules { spends, ..SPENDING });
+        assert!(!spoken(&outcome).contains(CANARY), "{}", spoken(&outcome));
+        if status >= 300 {
+            assert!(matches!(outcome, Outcome::Failed(_)));
+        }
+    }
+}
+
+/// How an exchange should end: access token, refresh token and seconds; or the class.
+enum Ends {
+    Granted(&'static str, Option<&'static str>, u64),
+    Salvaged(&'static str, Class),
+    Failed(Class),
+}
+
+const SPENDING: Rules = Rules { default_lifetime: Duration::from_secs(600), spends: true };
+
+/// Everything of an outcome that may be seen.
+pub(super) fn spoken(outcome: &Outcome) -> String {
+    match outcome {
+        Outcome::Granted(_) => "granted".into(),
+        Outcome::Salvaged(_, error) | Outcome::Failed(error) => format!("{error} {error:?}"),
+    }
+}
+
+fn granted(response: &Response) -> Grant {
+    match read(response, SPENDING) {
+        Outcome::Granted(grant) => *grant,
+        other @ (Outcome::Salvaged(..) | Outcome::Failed(_)) => panic!("{}", spoken(&other)),
+    }
+}

@@ -1,0 +1,94 @@
+//! What a token says of itself, if it is a JWT (RFC 7519).
+//!
+//! Nothing here is verified, and nothing is granted for it: a claim only shortens the
+//! lifetime of a token, or shows that tokens belong to somebody else than before.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD_INDIFFERENT;
+use serde::Deserialize;
+use zeroize::Zeroizing;
+
+use super::members::Member;
+use crate::token::Secret;
+
+/// The claims that are looked at.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Claims {
+    pub(super) exp: Member,
+    pub(super) iat: Member,
+    pub(super) sub: Member,
+}
+
+impl Claims {
+    /// Claims of a token; `None` if it is not a JWT.
+    pub(super) fn of(token: &Secret) -> Option<Self> {
+        let mut parts = token.expose().split('.');
+        let (_header, payload, _signature) = (parts.next()?, parts.next()?, parts.next()?);
+        if parts.next().is_some() {
+            return None;
+        }
+        let payload = Zeroizing::new(URL_SAFE_NO_PAD_INDIFFERENT.decode(payload).ok()?);
+        serde_json::from_slice(&payload).ok()
+    }
+
+    /// `exp - iat`, in seconds.
+    pub(super) fn lifetime_secs(&self) -> Option<f64> {
+        match (&self.exp, &self.iat) {
+            (Member::Number(exp), Member::Number(iat)) => Some(exp - iat),
+            _ => None,
+        }
+    }
+
+    /// Whose token it is. A number is taken as its digits, which some issuers send; a `sub`
+    /// of more than 255 bytes (OpenID Connect Core section 2) is not one.
+    pub(super) fn subject(&self) -> Option<Box<str>> {
+        let subject = match &self.sub {
+            Member::Text(text) => text.expose().to_owned(),
+            Member::Number(number) => number.to_string(),
+            Member::Absent | Member::List(_) | Member::Fault(_) | Member::Other => return None,
+        };
+        (1..=255).contains(&subject.len()).then(|| subject.into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn claims_are_read_and_never_demanded() {
+        #[rustfmt::skip]
+        let cases = [
+            // name                       payload                                   exp - iat     sub
+            ("all of them",               r#"{"exp":400,"iat":100,"sub":"pat"}"#,   Some(300.0),  Some("pat")),
+            ("fractions of a second",     r#"{"exp":400.5,"iat":100}"#,             Some(300.5),  None),
+            ("exp alone says nothing",    r#"{"exp":400,"sub":"pat"}"#,             None,         Some("pat")),
+            ("a date as a string",        r#"{"exp":"400","iat":"100"}"#,           None,         None),
+            ("a subject that is a number", r#"{"sub":7}"#,                          None,         Some("7")),
+            ("an empty subject",          r#"{"sub":""}"#,                          None,         None),
+            ("a subject that is a list",  r#"{"sub":["pat"]}"#,                     None,         None),
+            ("nothing",                   "{}",                                     None,         None),
+        ];
+        for (name, payload, lifetime, subject) in cases {
+            let claims = Claims::of(&jwt(payload)).unwrap();
+            assert_eq!(claims.lifetime_secs(), lifetime, "{name}");
+            assert_eq!(claims.subject().as_deref(), subject, "{name}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_jwt_has_no_claims() {
+        let long = format!(r#"{{"sub":"{}"}}"#, "x".repeat(256));
+        assert_eq!(Claims::of(&jwt(&long)).unwrap().subject(), None);
+        let five = format!("{}.e30.e30", jwt("{}").expose());
+        for token in ["", "opaque", "a.b", "a.%.c", "a.e30", &five] {
+            assert!(Claims::of(&Secret::new(token)).is_none(), "{token}");
+        }
+    }
+
+    fn jwt(payload: &str) -> Secret {
+        let payload = URL_SAFE_NO_PAD_INDIFFERENT.encode(payload);
+        Secret::new(format!("e30.{payload}.c2ln"))
+    }
+}

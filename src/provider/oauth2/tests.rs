@@ -1,0 +1,158 @@
+//! Exchanges from their first request to their outcome.
+
+use zeroize::Zeroizing;
+
+use super::*;
+use crate::error::Class;
+use crate::provider::Header;
+use crate::provider::Method;
+use crate::provider::Request;
+use crate::provider::Transport;
+use crate::record::Lineage;
+use crate::token::Kind;
+use crate::token::Secret;
+
+#[test]
+fn a_given_endpoint_is_asked_at_once_and_nothing_is_learned() {
+    let mut exchange = account("https://idp.example/token").exchange(spend());
+    let request = asked(exchange.next(None));
+    assert_eq!(request.url.as_str(), "https://idp.example/token");
+    assert!(request.spends);
+    assert!(matches!(exchange.next(Some(tokens())), Step::Done(Outcome::Granted(_))));
+    assert_eq!(exchange.learned(), None);
+}
+
+#[test]
+fn an_issuer_is_asked_for_its_endpoint_first_and_what_it_says_is_learned() {
+    let mut exchange = discovered().exchange(spend());
+    let request = asked(exchange.next(None));
+    assert_eq!(request.url.as_str(), "https://idp.example/.well-known/openid-configuration");
+    assert_eq!((request.method, request.spends), (Method::Get, false));
+    let request = asked(exchange.next(Some(metadata())));
+    assert_eq!(request.url.as_str(), "https://login.example/token");
+    assert_eq!((request.method, request.spends), (Method::Post, true));
+    assert!(matches!(exchange.next(Some(tokens())), Step::Done(Outcome::Granted(_))));
+    assert_eq!(exchange.learned(), Some(learned()));
+}
+
+#[test]
+fn the_place_of_rfc_8414_is_asked_where_the_first_has_nothing() {
+    let mut exchange = discovered().exchange(spend());
+    let answers = [None, Some(response(404, "", "")), Some(metadata())];
+    let urls = answers.map(|answer| asked(exchange.next(answer)).url.to_string());
+    assert_eq!(urls[1], "https://idp.example/.well-known/oauth-authorization-server");
+    assert_eq!(urls[2], "https://login.example/token");
+    assert_eq!(urls.len(), usize::from(discovered().endpoint.requests()));
+}
+
+#[test]
+fn an_issuer_without_metadata_ends_the_exchange_with_nothing_spent() {
+    let mut exchange = discovered().exchange(spend());
+    asked(exchange.next(None));
+    asked(exchange.next(Some(response(404, "", ""))));
+    let Step::Done(Outcome::Failed(error)) = exchange.next(Some(response(404, "", ""))) else {
+        panic!("a failure")
+    };
+    assert_eq!(error.class(), Class::Config);
+    assert_eq!(exchange.learned(), None);
+}
+
+#[test]
+fn a_learned_endpoint_is_used_until_it_is_not_there() {
+    for (status, kept) in
+        [(200, true), (400, true), (500, true), (302, false), (404, false), (410, false)]
+    {
+        let spend = Spend { learned: Some(learned()), ..spend() };
+        let mut exchange = discovered().exchange(spend);
+        assert_eq!(asked(exchange.next(None)).url, learned());
+        assert!(matches!(exchange.next(Some(response(status, "", ""))), Step::Done(_)));
+        assert_eq!(exchange.learned(), kept.then(learned), "HTTP {status}");
+    }
+}
+
+#[test]
+fn a_learned_endpoint_means_nothing_to_an_account_that_has_one_given() {
+    let spend = Spend { learned: Some(learned()), ..spend() };
+    let mut exchange = account("https://idp.example/token").exchange(spend);
+    assert_eq!(asked(exchange.next(None)).url.as_str(), "https://idp.example/token");
+    assert_eq!(exchange.learned(), None);
+}
+
+#[test]
+fn an_exchange_that_is_driven_out_of_order_fails_and_sends_nothing() {
+    let mut early = discovered().exchange(spend());
+    assert!(matches!(early.next(Some(tokens())), Step::Done(Outcome::Failed(_))));
+    let mut late = discovered().exchange(spend());
+    asked(late.next(None));
+    assert!(matches!(late.next(None), Step::Done(Outcome::Failed(_))));
+}
+
+fn asked(step: Step) -> Request {
+    match step {
+        Step::Ask(request) => request,
+        Step::Done(outcome) => panic!("{}", corpus::spoken(&outcome)),
+    }
+}
+
+fn tokens() -> Response {
+    response(200, "application/json", r#"{"access_token":"a","expires_in":60}"#)
+}
+
+fn metadata() -> Response {
+    let body = r#"{"issuer":"https://idp.example","token_endpoint":"https://login.example/token"}"#;
+    response(200, "application/json", body)
+}
+
+fn learned() -> Url {
+    Url::parse("https://login.example/token").unwrap()
+}
+
+fn discovered() -> OAuth2 {
+    let issuer = Url::parse("https://idp.example").unwrap();
+    OAuth2 { endpoint: Endpoint::Discovered { issuer }, ..account("https://idp.example/token") }
+}
+
+pub(super) fn response(status: u16, content_type: &str, body: &str) -> Response {
+    Response {
+        status,
+        content_type: content_type.into(),
+        retry_after: None,
+        date: None,
+        location: None,
+        body: Zeroizing::new(body.as_bytes().to_vec()),
+        complete: true,
+    }
+}
+
+pub(super) fn spend() -> Spend {
+    Spend {
+        refresh_token: Some(Secret::new("r+1")),
+        secrets: vec![(CLIENT_SECRET, Secret::new("s:/%"))],
+        learned: None,
+    }
+}
+
+pub(super) fn account(endpoint: &str) -> OAuth2 {
+    OAuth2 {
+        endpoint: Endpoint::Given(Url::parse(endpoint).unwrap()),
+        client_id: "the client".into(),
+        client_auth: ClientAuth::None,
+        grant: GrantType::RefreshToken,
+        scope: None,
+        token_params: Vec::new(),
+        format: Format::Form,
+        default_lifetime: Duration::from_secs(600),
+        profile: Profile {
+            name: "oauth2",
+            host: "idp.example".into(),
+            client: "the client".into(),
+            lineage: Lineage::default(),
+            has_refresh_token: true,
+            default_kind: Kind::Access,
+            header: Header { name: "authorization".into(), scheme: Some("Bearer".into()) },
+            secrets: Vec::new(),
+            requests: 1,
+            transport: Transport::default(),
+        },
+    }
+}
