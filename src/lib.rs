@@ -3,6 +3,7 @@ pub mod access;
 pub mod budget;
 pub mod clock;
 pub mod error;
+pub mod http;
 pub mod keeper;
 pub mod lifecycle;
 pub mod name;
