@@ -12,15 +12,16 @@
 //!   certificate that the roots do not vouch for.
 //! * Plain http goes where [`Transport::permits`] says. Proxies are not used: a proxy may
 //!   replay a request.
-//! * Everything is bounded: 3 s to connect, the caller's limit for all of it, [`MAX_HEAD`]
-//!   and [`MAX_BODY`].
+//! * Everything is bounded: 3 s to connect, the caller's limit for all of it,
+//!   [`MAX_HEAD`](crate::provider::MAX_HEAD) and [`MAX_BODY`].
 //! * No error names a URL, a header or a part of a body.
 //!
 //! # Certificates
 //!
 //! The roots are the system's (`SSL_CERT_FILE` and `SSL_CERT_DIR` are honoured), read when
 //! the first exchange over TLS needs them and kept. A handshake that fails drops them, so the
-//! next attempt sees what an administrator has put right; so does a failure to read them.
+//! next attempt sees what an administrator has put right; roots that cannot be read are not
+//! kept either.
 
 use std::fs::File;
 use std::io;
@@ -40,7 +41,6 @@ use self::outgoing::Outgoing;
 use self::outgoing::Taken;
 use crate::error::RefreshError;
 use crate::provider::MAX_BODY;
-use crate::provider::MAX_HEAD;
 use crate::provider::Method;
 use crate::provider::Request;
 use crate::provider::Response;
@@ -59,6 +59,10 @@ const MAX_HEADERS: usize = 64;
 
 /// Largest `ca_file`, in bytes. All public roots together are a fifth of that.
 const MAX_CA_FILE: u64 = 1024 * 1024;
+
+/// Most clients that are kept. One with roots costs 0.4 MB, and building it again some
+/// milliseconds and a whole handshake in place of a resumed one.
+const MOST_KEPT: usize = 4;
 
 /// Sends requests. One for the whole daemon.
 ///
@@ -99,7 +103,8 @@ impl Client {
     ///
     /// A response whose body breaks off, or is late, is still one, and says so
     /// ([`Response::complete`]): its status counts, and the new refresh token may be in what
-    /// arrived.
+    /// arrived. So is one of a failure whose body is too large: a page, as a rule, of
+    /// something in front of the provider.
     ///
     /// # Errors
     ///
@@ -130,7 +135,8 @@ impl Client {
             () = &mut time_is_up => return Err(late(&taken)),
         };
 
-        let mut answer = answer(&response, &url, wall)?;
+        let status = response.status().as_u16();
+        let mut answer = head::read(status, response.headers(), &url, wall)?;
         answer.complete = loop {
             let chunk = tokio::select! {
                 biased;
@@ -138,9 +144,12 @@ impl Client {
                 () = &mut time_is_up => break false,
             };
             match chunk {
-                Ok(Some(chunk)) => append(&mut answer.body, &chunk)?,
+                Ok(Some(chunk)) if append(&mut answer.body, &chunk) => {}
+                Ok(Some(_)) if status < 300 => {
+                    return Err(TransportError::Lost("the answer is larger than 256 KiB".into()));
+                }
+                Ok(Some(_)) | Err(_) => break false,
                 Ok(None) => break true,
-                Err(_) => break false,
             }
         };
         Ok(answer)
@@ -152,6 +161,9 @@ impl Client {
             return Ok(client.clone());
         }
         let client = roots.client()?;
+        if built.len() >= MOST_KEPT {
+            built.remove(0);
+        }
         built.push((roots.clone(), client.clone()));
         Ok(client)
     }
@@ -258,38 +270,11 @@ fn prepared(request: Request) -> Result<(reqwest::Request, Taken), TransportErro
     Ok((prepared, taken))
 }
 
-/// The head of a response, with a body that is not read yet.
-///
-/// The client has no limit for the size of a head, only for the buffer that it reads it into
-/// (408 KiB), so the size is judged once it is there.
-fn answer(
-    response: &reqwest::Response,
-    url: &Url,
-    wall: Timestamp,
-) -> Result<Response, TransportError> {
-    let headers = response.headers();
-    let size = headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4);
-    if size.sum::<usize>() > MAX_HEAD {
-        return Err(TransportError::Lost("the answer's head is larger than 16 KiB".into()));
-    }
-    let header = |name| headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
-    let date = header("date").and_then(head::http_date);
-    Ok(Response {
-        status: response.status().as_u16(),
-        content_type: header("content-type").map(head::media_type).unwrap_or_default(),
-        retry_after: header("retry-after").and_then(|it| head::retry_after(it, date, wall)),
-        date,
-        location: header("location").and_then(|it| head::host_of_location(it, url)),
-        body: Zeroizing::new(Vec::new()),
-        complete: false,
-    })
-}
-
-/// Adds to a body that wipes its memory, also when it grows.
-fn append(body: &mut Zeroizing<Vec<u8>>, chunk: &[u8]) -> Result<(), TransportError> {
+/// Adds to a body that wipes its memory, also when it grows. Says whether there was room.
+fn append(body: &mut Zeroizing<Vec<u8>>, chunk: &[u8]) -> bool {
     let length = body.len() + chunk.len();
     if length > MAX_BODY {
-        return Err(TransportError::Lost("the answer is larger than 256 KiB".into()));
+        return false;
     }
     if length > body.capacity() {
         let mut larger = Zeroizing::new(Vec::with_capacity(length.next_power_of_two()));
@@ -297,7 +282,7 @@ fn append(body: &mut Zeroizing<Vec<u8>>, chunk: &[u8]) -> Result<(), TransportEr
         *body = larger;
     }
     body.extend_from_slice(chunk);
-    Ok(())
+    true
 }
 
 fn late(taken: &Taken) -> TransportError {

@@ -1,23 +1,57 @@
 //! What the head of a response says, as far as an exchange wants to know it.
 //!
-//! Nothing here fails: a header that cannot be read says nothing.
+//! A head may be too large. A header that cannot be read says nothing.
 
 use std::time::Duration;
 use std::time::UNIX_EPOCH;
 
+use hyper::HeaderMap;
+use hyper::header::HeaderValue;
 use url::Url;
+use zeroize::Zeroizing;
 
+use super::TransportError;
+use crate::provider::MAX_HEAD;
+use crate::provider::Response;
 use crate::time::Timestamp;
+
+/// A response to what `asked` named, whose body is not read yet.
+///
+/// The client has no limit for the size of a head, only for the buffer that it reads it into
+/// (408 KiB), so the size is judged once it is there.
+///
+/// # Errors
+///
+/// The head is too large. Its request was sent, and what it answered is not known.
+pub(super) fn read(
+    status: u16,
+    headers: &HeaderMap,
+    asked: &Url,
+    wall: Timestamp,
+) -> Result<Response, TransportError> {
+    // A colon, a space and the end of the line.
+    let sizes = headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4);
+    if sizes.sum::<usize>() > MAX_HEAD {
+        return Err(TransportError::Lost("the answer's head is larger than 16 KiB".into()));
+    }
+    let header = |name| headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
+    let date = header("date").and_then(http_date);
+    Ok(Response {
+        status,
+        content_type: header("content-type").map(media_type).unwrap_or_default(),
+        retry_after: header("retry-after").and_then(|value| retry_after(value, date, wall)),
+        date,
+        location: header("location").and_then(|value| host_of_location(value, asked)),
+        body: Zeroizing::new(Vec::new()),
+        complete: false,
+    })
+}
 
 /// Resolves `Retry-After` (RFC 9110 section 10.2.3) into a span.
 ///
 /// A date counts from the response's own `Date`, so that a wrong clock here does not matter,
 /// and from `wall` where there is none. A date that is past asks for no patience.
-pub(super) fn retry_after(
-    value: &str,
-    date: Option<Timestamp>,
-    wall: Timestamp,
-) -> Option<Duration> {
+fn retry_after(value: &str, date: Option<Timestamp>, wall: Timestamp) -> Option<Duration> {
     let value = value.trim();
     if value.bytes().all(|byte| byte.is_ascii_digit()) && !value.is_empty() {
         // Digits that do not fit are a very long time, and no reason to come sooner.
@@ -27,20 +61,20 @@ pub(super) fn retry_after(
 }
 
 /// Reads a date in any of the three forms of RFC 9110 section 5.6.7.
-pub(super) fn http_date(value: &str) -> Option<Timestamp> {
+fn http_date(value: &str) -> Option<Timestamp> {
     let since_epoch =
         httpdate::parse_http_date(value.trim()).ok()?.duration_since(UNIX_EPOCH).ok()?;
     Some(Timestamp::default() + since_epoch)
 }
 
 /// `Content-Type` without parameters, in lower case.
-pub(super) fn media_type(value: &str) -> Box<str> {
+fn media_type(value: &str) -> Box<str> {
     let (bare, _parameters) = value.split_once(';').unwrap_or((value, ""));
     bare.trim().to_ascii_lowercase().into()
 }
 
 /// Host that a `Location` header names, which may be relative to the URL that was asked.
-pub(super) fn host_of_location(value: &str, asked: &Url) -> Option<Box<str>> {
+fn host_of_location(value: &str, asked: &Url) -> Option<Box<str>> {
     asked.join(value).ok()?.host_str().filter(|host| host.len() <= LONGEST_HOST).map(Box::from)
 }
 

@@ -2,7 +2,9 @@
 //!
 //! `loopback.crt` vouches for 127.0.0.1 and for itself; its key is public, being here.
 
+use std::future::poll_fn;
 use std::sync::Arc;
+use std::task::Poll;
 
 use tokio::io::AsyncReadExt as _;
 use tokio::io::AsyncWriteExt as _;
@@ -17,6 +19,7 @@ use tokio_rustls::rustls::pki_types::pem::PemObject as _;
 
 use super::*;
 use crate::error::Class;
+use crate::provider::MAX_HEAD;
 use crate::token::Secret;
 
 #[tokio::test]
@@ -48,15 +51,17 @@ async fn a_date_without_a_date_counts_from_the_wall_clock() {
 
 #[tokio::test]
 async fn a_redirect_is_told_and_not_followed() {
-    let (listener, url) = listen("http").await;
-    let elsewhere = listen("http").await;
-    let head = format!("Location: {}", elsewhere.1);
-    let answer = whole("307 Temporary Redirect", &head, "");
-    let (answer, _) = tokio::join!(send(Request::post(url)), serve(&listener, &answer));
-    let answer = answer.unwrap();
-    assert_eq!((answer.status, answer.location.as_deref()), (307, Some("127.0.0.1")));
-    let visit = std::future::poll_fn(|cx| std::task::Poll::Ready(elsewhere.0.poll_accept(cx)));
-    assert!(visit.await.is_pending());
+    for status in ["302 Found", "303 See Other", "307 Temporary Redirect"] {
+        let (listener, url) = listen("http").await;
+        let (elsewhere, location) = listen("http").await;
+        let answer = whole(status, &format!("Location: {location}"), "");
+        let (answer, _) = tokio::join!(send(Request::post(url)), serve(&listener, &answer));
+        let answer = answer.unwrap();
+        assert_eq!(answer.location.as_deref(), Some("127.0.0.1"), "{status}");
+        assert_eq!(answer.status.to_string(), status[..3]);
+        let visit = poll_fn(|context| Poll::Ready(elsewhere.poll_accept(context).is_ready())).await;
+        assert!(!visit, "{status}");
+    }
 }
 
 #[tokio::test]
@@ -142,16 +147,21 @@ async fn a_handshake_that_stalls_has_sent_nothing() {
 
 #[tokio::test]
 async fn a_body_over_the_limit_is_not_read_on_and_one_at_the_limit_is() {
-    for (extra, fits) in [(0, true), (1, false)] {
-        let body = "x".repeat(MAX_BODY + extra);
-        let (answer, _) = talk(Request::post, &whole("200 OK", "X: y", &body)).await;
-        match answer {
-            Ok(answer) => assert_eq!((answer.body.len(), fits), (MAX_BODY, true)),
-            Err(TransportError::Lost(cause)) => {
-                assert_eq!((&*cause, fits), ("the answer is larger than 256 KiB", false));
-            }
-            Err(TransportError::NotSent(cause)) => panic!("{cause}"),
-        }
+    let too_large = TransportError::Lost("the answer is larger than 256 KiB".into());
+    #[rustfmt::skip]
+    let cases = [
+        // name                                   status           bytes         whole
+        ("at the limit",                          "200 OK",        MAX_BODY,     Ok(true)),
+        ("tokens over the limit",                 "200 OK",        MAX_BODY + 1, Err(too_large)),
+        ("a page over it, which the status tells", "403 Forbidden", MAX_BODY + 1, Ok(false)),
+    ];
+    for (name, status, bytes, expected) in cases {
+        let (answer, _) = talk(Request::post, &whole(status, "X: y", &"x".repeat(bytes))).await;
+        let got = answer.map(|answer| {
+            assert!(answer.body.len() <= MAX_BODY, "{name}");
+            answer.complete
+        });
+        assert_eq!(got, expected, "{name}");
     }
 }
 
@@ -254,6 +264,28 @@ async fn a_failed_handshake_drops_the_roots_it_failed_by_and_no_others() {
     assert_eq!(kept[0].0, Roots::Nobody);
 }
 
+#[test]
+fn the_clients_that_are_kept_are_few_and_the_newest() {
+    let client = Client::default();
+    // The same file by as many names.
+    let name = |slashes| Roots::Also(format!("{}{CRT}", "/".repeat(slashes)).into());
+    let many = (0..=MOST_KEPT).map(name).collect::<Vec<_>>();
+    for roots in &many {
+        client.client(roots).unwrap();
+    }
+    let kept = client.built.lock().unwrap();
+    assert!(kept.iter().map(|(roots, _)| roots).eq(&many[1..]));
+}
+
+#[test]
+fn sending_can_be_moved_to_another_thread() {
+    fn movable<T: Send>(_: T) {}
+
+    let url = Url::parse("https://idp.example/token").unwrap();
+    let (client, transport) = (Client::default(), Transport::default());
+    movable(client.send(Request::post(url), &transport, LONG, WALL));
+}
+
 #[tokio::test]
 async fn a_ca_file_that_cannot_be_used_is_named_and_nothing_is_sent() {
     let url = Url::parse("https://127.0.0.1:9/token").unwrap();
@@ -278,8 +310,9 @@ const WALL: Timestamp = Timestamp::from_millis(10_000);
 /// A limit that no test comes near.
 const LONG: Duration = Duration::from_secs(30);
 
-/// A limit that a test waits for.
-const SHORT: Duration = Duration::from_millis(50);
+/// A limit that a test waits for: real sockets know no paused time. Enough for a request to
+/// go out on a busy machine.
+const SHORT: Duration = Duration::from_millis(250);
 
 const CRT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src/http/tests/loopback.crt");
 

@@ -62,6 +62,7 @@ fn every_known_answer_means_what_it_should() {
         ("an error that is false is none",            json(200, r#"{"error":false,"access_token":"a","expires_in":60}"#),                Ends::Granted("a", None, 60)),
         ("a form, as GitHub answers by default",      form(200, "access_token=a%2B&expires_in=60&refresh_token=r2&token_type=bearer"),   Ends::Granted("a+", Some("r2"), 60)),
         ("a form that is called text",                plain(200, "access_token=a&expires_in=60"),                                        Ends::Granted("a", None, 60)),
+        ("a form with a bare space in its scope",     form(200, "scope=a b&access_token=a&expires_in=60"),                                Ends::Granted("a", None, 60)),
         ("whole JSON on a broken connection",         cut(json(200, r#"{"access_token":"a","expires_in":60}"#)),                         Ends::Granted("a", None, 60)),
 
         // Successes that hold no tokens.
@@ -79,6 +80,7 @@ fn every_known_answer_means_what_it_should() {
         ("broken JSON",                               json(200, r#"{"access_token":"a",}"#),                                             Ends::Failed(Ambiguous)),
         ("broken JSON that holds a refresh token",    json(200, r#"{"refresh_token":"r2","access_token":"a"#),                           Ends::Salvaged("r2", Ambiguous)),
         ("broken JSON that quotes a query",           json(200, r#"{"next":"/?a=b&error=invalid_grant"#),                                Ends::Failed(Ambiguous)),
+        ("prose that quotes a query",                 plain(200, "Sorry, see /help?a=b&error=invalid_grant"),                            Ends::Failed(Ambiguous)),
         ("cut off before the refresh token",          cut(json(200, r#"{"access_token":"a","#)),                                         Ends::Failed(Ambiguous)),
         ("cut off after the refresh token",           cut(json(200, r#"{"refresh_token":"r2","acc"#)),                                   Ends::Salvaged("r2", Ambiguous)),
         ("a form that is cut off",                    cut(form(200, "access_token=a")),                                                  Ends::Failed(Ambiguous)),
