@@ -187,6 +187,24 @@ fn a_grant_has_everything_that_the_reply_says() {
 }
 
 #[test]
+fn the_subject_is_that_of_the_id_token_before_that_of_the_access_token() {
+    let (pat, joe) = ("e30.eyJzdWIiOiJwYXQifQ.s", "e30.eyJzdWIiOiJqb2UifQ.s");
+    #[rustfmt::skip]
+    let cases = [
+        ("both",                        joe,      pat,         Some("pat")),
+        ("an ID token that tells none", joe,      "e30.e30.s", Some("joe")),
+        ("an ID token that is none",    joe,      "opaque",    Some("joe")),
+        ("an access token alone",       joe,      "",          Some("joe")),
+        ("an opaque access token",      "opaque", "",          None),
+    ];
+    for (name, access, id, subject) in cases {
+        let body = format!(r#"{{"access_token":"{access}","id_token":"{id}"}}"#);
+        let grant = granted(&response(200, "application/json", &body));
+        assert_eq!(grant.subject.as_deref(), subject, "{name}");
+    }
+}
+
+#[test]
 fn a_grant_is_not_spoiled_by_members_of_the_wrong_type() {
     let body = r#"{
         "access_token": "e30.eyJzdWIiOiJqb2UifQ.s", "token_type": "Bearer\r\nx: y", "expires_in": {},

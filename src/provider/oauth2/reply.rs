@@ -63,14 +63,15 @@ fn granted(members: Members, default_lifetime: Duration) -> Outcome {
 
     let id = members.id_token.into_text().filter(is_printable);
     let own = Claims::of(&access);
-    let of_id = id.as_ref().and_then(Claims::of);
+    let subject = id.as_ref().and_then(Claims::of).and_then(|claims| claims.subject());
+    let subject = subject.or_else(|| own.as_ref().and_then(Claims::subject));
     let (lifetime, lifetime_source) = lifetime(&members.expires_in, own.as_ref(), default_lifetime);
     Outcome::Granted(Box::new(Grant {
         refresh_token,
         lifetime,
         lifetime_source,
         refresh_lifetime: refresh_lifetime(&members.refresh_expires_in),
-        subject: of_id.or(own).and_then(|claims| claims.subject()),
+        subject,
         tokens: TokenSet {
             access,
             id,
