@@ -1,0 +1,86 @@
+//! References to secrets. A secret itself is refused, whatever kind of value it is.
+
+use super::Mode;
+use super::Problem;
+use super::SecretRef;
+use super::Section;
+use super::Value;
+
+/// Longest path of a file with a secret, in bytes: Linux takes no longer one.
+const LONGEST_PATH: usize = 4095;
+
+/// Reads a reference.
+pub(super) fn read(value: &Value<'_>) -> Option<SecretRef> {
+    if !value.is_table() {
+        value.complain(Problem::Literal { slot: slot(&value.path).into() });
+        return None;
+    }
+    let mut section = value.section("a table")?;
+    let mut found = Vec::new();
+    found.extend(section.value("credential").map(|value| credential(&value)));
+    found.extend(section.value("file").map(|value| file(&value)));
+    found.extend(section.value("command").map(|value| command(&value)));
+    if found.len() != 1 {
+        let rule = format!(
+            "expected exactly one of credential = \"NAME\", file = \"/PATH\" and command = [\"/PROGRAM\"]; \
+             or leave it out and type: tokenctl secret set {}",
+            slot(&value.path)
+        );
+        section.complain(Problem::Rule(rule.into()));
+    }
+    section.finish();
+    found.pop().flatten()
+}
+
+/// The slot that a key means when it is left out: its path below `accounts`.
+fn slot(path: &str) -> &str {
+    path.strip_prefix("accounts.").unwrap_or(path)
+}
+
+/// A name that `tokenkeeper.secret.` can be put before to make a systemd credential.
+fn credential(value: &Value<'_>) -> Option<SecretRef> {
+    const EXPECTED: &str =
+        "the name of a credential: at most 200 of a-z, A-Z, 0-9, '.', '_' and '-'";
+    const LONGEST: usize = 200;
+
+    let name = value.text(EXPECTED)?;
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
+    if name.len() > LONGEST || !name.bytes().all(plain) {
+        value.complain(Problem::Value { expected: EXPECTED.into(), nearest: None });
+        return None;
+    }
+    Some(SecretRef::Credential(name.into()))
+}
+
+fn file(value: &Value<'_>) -> Option<SecretRef> {
+    Some(SecretRef::File(value.path(LONGEST_PATH)?.into()))
+}
+
+fn command(value: &Value<'_>) -> Option<SecretRef> {
+    const EXPECTED: &str = "a list of strings, the first an absolute path";
+
+    match value.scope.mode {
+        Mode::User => {}
+        Mode::System => {
+            let rule = "a command is run by the service of a user only; expected \
+                        credential = \"NAME\" or file = \"/PATH\"";
+            value.complain(Problem::Rule(rule.into()));
+            return None;
+        }
+    }
+    let words = value.list(EXPECTED)?;
+    let Some(program) = words.first() else {
+        value.complain(Problem::Kind { expected: EXPECTED.into(), found: "an empty list" });
+        return None;
+    };
+    program.path(LONGEST_PATH)?;
+    let words = words.iter().map(|word| word.text("a string").map(Box::from));
+    Some(SecretRef::Command(words.collect::<Option<_>>()?))
+}
+
+impl Section<'_> {
+    /// A reference to a secret; `None` if there is none, which means the slot of that name.
+    pub fn secret(&mut self, key: &'static str) -> Option<SecretRef> {
+        read(&self.value(key)?)
+    }
+}
