@@ -21,6 +21,7 @@ use url::Url;
 use zeroize::Zeroizing;
 
 use crate::error::RefreshError;
+use crate::plan::Rotation;
 use crate::record::Lineage;
 use crate::section::SecretRef;
 use crate::section::Section;
@@ -29,12 +30,17 @@ use crate::token::Grant;
 use crate::token::Kind;
 use crate::token::Secret;
 
+mod address;
 pub mod oauth2;
 
 /// Every provider by the name used in `provider = "…"`, sorted.
 #[rustfmt::skip]
 pub const PROVIDERS: &[(&str, Configure)] = &[
-    ("oauth2", oauth2::configure),
+    ("github",    oauth2::configure),
+    ("gitlab",    oauth2::configure),
+    ("google",    oauth2::configure),
+    ("microsoft", oauth2::configure),
+    ("oauth2",    oauth2::configure),
 ];
 
 /// Reads a provider's own keys from an account's section. `None` after errors, which the
@@ -64,6 +70,8 @@ pub struct Profile {
     /// Whether the account works with a refresh token. If not (client credentials), it
     /// needs no login and has nothing to lose.
     pub has_refresh_token: bool,
+    /// What the provider is known to do with refresh tokens; the configuration may know better.
+    pub rotation: Rotation,
     /// The token that the provider's API takes.
     pub default_kind: Kind,
     /// How that API wants to see it.

@@ -47,13 +47,14 @@ mod refusal;
 mod reply;
 mod request;
 mod salvage;
+mod settings;
 
 /// Slot of the client secret, in [`Spend::secrets`] and in `tokenctl secret set`.
 pub const CLIENT_SECRET: &str = "client_secret";
 
 /// Reads the keys of an `oauth2` account.
-pub fn configure(_section: &mut Section<'_>) -> Option<Arc<dyn Provider>> {
-    None
+pub fn configure(section: &mut Section<'_>) -> Option<Arc<dyn Provider>> {
+    settings::configure(section)
 }
 
 /// An account at an OAuth 2.0 token endpoint.

@@ -4,6 +4,7 @@ use zeroize::Zeroizing;
 
 use super::*;
 use crate::error::Class;
+use crate::plan::Rotation;
 use crate::provider::Header;
 use crate::provider::Method;
 use crate::provider::Request;
@@ -148,6 +149,7 @@ pub(super) fn account(endpoint: &str) -> OAuth2 {
             client: "the client".into(),
             lineage: Lineage::default(),
             has_refresh_token: true,
+            rotation: Rotation::Unknown,
             default_kind: Kind::Access,
             header: Header { name: "authorization".into(), scheme: Some("Bearer".into()) },
             secrets: Vec::new(),

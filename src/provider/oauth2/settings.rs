@@ -1,0 +1,394 @@
+//! The keys of an `oauth2` account, and what the presets fill in.
+//!
+//! A preset is an `oauth2` account whose endpoint, client authentication and rotation are
+//! known. Every key still wins over it: `provider = "gitlab"` with a `token_endpoint` is
+//! a GitLab of one's own.
+//!
+//! Every key is asked for whatever the others say, so that an unknown one is told from one
+//! that is merely out of place.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+use std::time::Duration;
+
+use sha2::Digest;
+use sha2::Sha256;
+use url::Url;
+
+use self::parameter::read_header;
+use self::parameter::read_lifetime;
+use self::parameter::read_params;
+use self::parameter::read_scope;
+use self::preset::Preset;
+use super::CLIENT_SECRET;
+use super::ClientAuth;
+use super::Endpoint;
+use super::Format;
+use super::GrantType;
+use super::OAuth2;
+use super::Provider;
+use crate::provider::Header;
+use crate::provider::Profile;
+use crate::provider::Transport;
+use crate::provider::address;
+use crate::record::Lineage;
+use crate::section::Problem;
+use crate::section::Query;
+use crate::section::SecretRef;
+use crate::section::Section;
+use crate::token::Kind;
+
+mod parameter;
+mod preset;
+
+/// Lifetime of tokens of which nothing else says it.
+const DEFAULT_LIFETIME: Duration = Duration::from_secs(600);
+
+/// Longest path of a file, in bytes.
+const LONGEST_PATH: usize = 4095;
+
+/// Reads the keys.
+pub(super) fn configure(section: &mut Section<'_>) -> Option<Arc<dyn Provider>> {
+    Some(Arc::new(read(section)?))
+}
+
+fn read(section: &mut Section<'_>) -> Option<OAuth2> {
+    let preset = preset::named(section);
+    let transport = read_transport(section);
+    let endpoint = read_endpoint(section, preset, &transport);
+    let client_id = section.require_text("client_id", "the identifier of the client, a string");
+    let grant = section.choice("grant", GRANTS).unwrap_or(GrantType::RefreshToken);
+    let (client_auth, secrets) = read_client(section, preset, grant);
+    let format = section.choice("request_format", FORMATS).unwrap_or(Format::Form);
+    let scope = section.value("scope").and_then(|value| read_scope(&value));
+    let token_params = section.value("token_params").map(|value| read_params(&value));
+    let default_lifetime = section.value("default_lifetime").and_then(|it| read_lifetime(&it));
+    let username = section.text("username", "the name of a user, a string");
+    let header = section.value("header").and_then(|value| read_header(&value));
+    let default_kind = section.choice("token", KINDS).unwrap_or(Kind::Access);
+
+    let (endpoint, client_id) = (endpoint?, client_id?);
+    let profile = Profile {
+        name: preset.name,
+        host: host(&endpoint),
+        client: client_id.into(),
+        lineage: lineage(&endpoint, client_id, grant, username),
+        has_refresh_token: grant == GrantType::RefreshToken,
+        rotation: preset.rotation,
+        default_kind,
+        header: header.unwrap_or(BEARER),
+        secrets,
+        requests: endpoint.requests(),
+        transport,
+    };
+    Some(OAuth2 {
+        endpoint,
+        client_id: client_id.into(),
+        client_auth,
+        grant,
+        scope,
+        token_params: token_params.unwrap_or_default(),
+        format,
+        default_lifetime: default_lifetime.unwrap_or(DEFAULT_LIFETIME),
+        profile,
+    })
+}
+
+const GRANTS: &[(&str, GrantType)] = &[
+    ("refresh_token", GrantType::RefreshToken),
+    ("client_credentials", GrantType::ClientCredentials),
+];
+
+const AUTHS: &[(&str, ClientAuth)] =
+    &[("basic", ClientAuth::Basic), ("post", ClientAuth::Post), ("none", ClientAuth::None)];
+
+const FORMATS: &[(&str, Format)] = &[("form", Format::Form), ("json", Format::Json)];
+
+const KINDS: &[(&str, Kind)] =
+    &[(Kind::Access.as_str(), Kind::Access), (Kind::Id.as_str(), Kind::Id)];
+
+/// RFC 6750 section 2.1.
+const BEARER: Header =
+    Header { name: Cow::Borrowed("authorization"), scheme: Some(Cow::Borrowed("Bearer")) };
+
+fn read_transport(section: &mut Section<'_>) -> Transport {
+    let plain_http = section.flag("plain_http");
+    let ca_file = section.value("ca_file").and_then(|value| value.path(LONGEST_PATH));
+    Transport { plain_http, ca_file: ca_file.map(Box::from) }
+}
+
+fn read_endpoint(
+    section: &mut Section<'_>,
+    preset: &Preset,
+    transport: &Transport,
+) -> Option<Endpoint> {
+    let issuer = section.value("issuer");
+    let endpoint = section.value("token_endpoint");
+    match (issuer, endpoint) {
+        (Some(issuer), None) => {
+            let issuer = address::read(&issuer, transport, Query::Refused)?;
+            Some(Endpoint::Discovered { issuer })
+        }
+        (None, Some(endpoint)) => {
+            let url = address::read(&endpoint, transport, Query::Allowed)?;
+            if transport.plain_http && url.scheme() == "https" {
+                let rule = "plain_http means nothing for an https endpoint";
+                section.warn(Problem::Rule(rule.into()));
+            }
+            Some(Endpoint::Given(url))
+        }
+        (Some(_), Some(endpoint)) => {
+            let rule = "issuer and token_endpoint exclude each other; keep one of them";
+            endpoint.complain_of_key(Problem::Rule(rule.into()));
+            None
+        }
+        (None, None) => {
+            let known = preset.token_endpoint.and_then(|url| Url::parse(url).ok());
+            if known.is_none() {
+                section.missing(
+                    "issuer",
+                    "issuer = \"https://…\", token_endpoint = \"https://…\" or a provider with a \
+                     known endpoint",
+                );
+            }
+            known.map(Endpoint::Given)
+        }
+    }
+}
+
+/// How the client proves who it is, and the secret that it needs for that.
+fn read_client(
+    section: &mut Section<'_>,
+    preset: &Preset,
+    grant: GrantType,
+) -> (ClientAuth, Vec<(&'static str, SecretRef)>) {
+    let stated = section.value("client_auth");
+    let given = section.value(CLIENT_SECRET).is_some();
+    let secret = section.secret(CLIENT_SECRET);
+
+    let needs_secret = given || preset.confidential || grant == GrantType::ClientCredentials;
+    let implied = if needs_secret { preset.client_auth } else { ClientAuth::None };
+    let auth = stated.as_ref().and_then(|stated| stated.choice(AUTHS)).unwrap_or(implied);
+    if auth != ClientAuth::None {
+        return (auth, vec![(CLIENT_SECRET, secret.unwrap_or(SecretRef::Slot))]);
+    }
+    if let Some(stated) = stated {
+        if grant == GrantType::ClientCredentials {
+            let rule = "the grant \"client_credentials\" needs a client with a secret \
+                        (RFC 6749 section 4.4); expected \"basic\" or \"post\"";
+            stated.complain(Problem::Rule(rule.into()));
+        } else if given {
+            let rule = "\"none\" and a client_secret exclude each other; expected \"basic\" or \
+                        \"post\", or no client_secret";
+            stated.complain(Problem::Rule(rule.into()));
+        }
+    }
+    (ClientAuth::None, Vec::new())
+}
+
+impl Endpoint {
+    /// The endpoint itself, or the issuer that knows it.
+    const fn url(&self) -> &Url {
+        match self {
+            Self::Given(url) | Self::Discovered { issuer: url } => url,
+        }
+    }
+}
+
+/// Host and port, the port always written out.
+fn host(endpoint: &Endpoint) -> Box<str> {
+    let url = endpoint.url();
+    let port = url.port_or_known_default().unwrap_or_default();
+    format!("{}:{port}", url.host_str().unwrap_or_default()).into()
+}
+
+/// 128 bits of a hash over everything that a token is bound to. The preset is not part of
+/// it: the same endpoint under another name is the same place.
+fn lineage(
+    endpoint: &Endpoint,
+    client_id: &str,
+    grant: GrantType,
+    username: Option<&str>,
+) -> Lineage {
+    let kind = match endpoint {
+        Endpoint::Given(_) => "endpoint",
+        Endpoint::Discovered { .. } => "issuer",
+    };
+    let grant = match grant {
+        GrantType::RefreshToken => "refresh_token",
+        GrantType::ClientCredentials => "client_credentials",
+    };
+    let mut hash = Sha256::new();
+    for part in [kind, endpoint.url().as_str(), client_id, grant, username.unwrap_or_default()] {
+        hash.update(part.len().to_le_bytes());
+        hash.update(part.as_bytes());
+    }
+    let digest: [u8; 32] = hash.finalize().into();
+    let half = digest.first_chunk().copied().unwrap_or_default();
+    Lineage(format!("{:032x}", u128::from_be_bytes(half)).into())
+}
+
+#[cfg(test)]
+mod tests {
+    use toml::de::DeTable;
+
+    use super::preset::PRESETS;
+    use super::*;
+    use crate::plan::Rotation;
+    use crate::section::Mode;
+    use crate::section::Report;
+    use crate::section::Scope;
+    use crate::section::Source;
+
+    const ISSUER: &str = "issuer = 'https://idp.example'\nclient_id = 'x'\n";
+
+    #[test]
+    fn presets_are_sorted_as_they_are_registered() {
+        let mut names = PRESETS.iter().map(|preset| preset.name).collect::<Vec<_>>();
+        names.sort_unstable();
+        for name in &names {
+            let rows = crate::provider::PROVIDERS.iter().filter(|(known, _)| known == name);
+            assert_eq!(rows.count(), 1, "{name}");
+        }
+        for preset in PRESETS {
+            let parsed = preset.token_endpoint.map(|url| Url::parse(url).unwrap());
+            assert!(parsed.is_none_or(|url| url.scheme() == "https"), "{}", preset.name);
+        }
+    }
+
+    #[test]
+    fn presets_fill_in_what_is_known() {
+        use ClientAuth::{None as Public, Post};
+        #[rustfmt::skip]
+        let cases = [
+            // provider   host                              auth    rotation
+            ("github",    "github.com:443",                 Post,   Rotation::Unknown),
+            ("gitlab",    "gitlab.com:443",                 Public, Rotation::Unknown),
+            ("google",    "oauth2.googleapis.com:443",      Post,   Rotation::Never),
+            ("microsoft", "login.microsoftonline.com:443",  Public, Rotation::Never),
+        ];
+        for (name, host, auth, rotation) in cases {
+            let account = good(&format!("provider = '{name}'\nclient_id = 'x'\n"));
+            assert_eq!(account.profile.name, name);
+            assert_eq!(&*account.profile.host, host, "{name}");
+            assert_eq!(account.client_auth, auth, "{name}");
+            assert_eq!(account.profile.rotation, rotation, "{name}");
+            assert_eq!(account.profile.requests, 1, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_key_wins_over_the_preset() {
+        let own = good(
+            "provider = 'gitlab'\nclient_id = 'x'\nclient_auth = 'basic'\n\
+             token_endpoint = 'https://git.example:8443/oauth/token'\n",
+        );
+        assert_eq!(&*own.profile.host, "git.example:8443");
+        assert_eq!(own.client_auth, ClientAuth::Basic);
+        let tenant =
+            good("provider = 'microsoft'\nclient_id = 'x'\nissuer = 'https://a.example'\n");
+        assert_eq!(tenant.profile.requests, 3);
+    }
+
+    #[test]
+    fn the_client_proves_who_it_is_if_it_has_a_secret_or_needs_one() {
+        use ClientAuth::{Basic, None as Public, Post};
+        let slot = || Some(SecretRef::Slot);
+        let file = || Some(SecretRef::File("/s".into()));
+        #[rustfmt::skip]
+        let cases = [
+            // keys                                                          auth    secret
+            ("",                                                             Public, None),
+            ("client_auth = 'none'",                                         Public, None),
+            ("client_auth = 'basic'",                                        Basic,  slot()),
+            ("client_auth = 'post'",                                         Post,   slot()),
+            ("client_secret = { file = '/s' }",                              Basic,  file()),
+            ("client_secret = { file = '/s' }\nclient_auth = 'post'",        Post,   file()),
+            ("grant = 'client_credentials'",                                 Basic,  slot()),
+            ("grant = 'client_credentials'\nclient_secret = { file = '/s' }", Basic, file()),
+        ];
+        for (keys, auth, secret) in cases {
+            let account = good(&format!("{ISSUER}{keys}"));
+            assert_eq!(account.client_auth, auth, "{keys}");
+            let expected = secret.map(|secret| (CLIENT_SECRET, secret));
+            assert_eq!(account.profile.secrets, Vec::from_iter(expected), "{keys}");
+        }
+    }
+
+    #[test]
+    fn client_credentials_have_no_refresh_token() {
+        assert!(good(ISSUER).profile.has_refresh_token);
+        let program = good(&format!("{ISSUER}grant = 'client_credentials'"));
+        assert!(!program.profile.has_refresh_token);
+    }
+
+    #[test]
+    fn a_scope_reads_the_same_as_text_and_as_list() {
+        for keys in ["scope = 'a  b c:d '", "scope = ['a', 'b', 'c:d']"] {
+            let account = good(&format!("{ISSUER}{keys}"));
+            assert_eq!(account.scope.as_deref(), Some("a b c:d"), "{keys}");
+        }
+    }
+
+    #[test]
+    fn a_header_without_a_scheme_takes_the_bare_token() {
+        assert_eq!(good(ISSUER).profile.header, BEARER);
+        let bare = good(&format!("{ISSUER}header = {{ name = 'X-Api-Key' }}")).profile.header;
+        assert_eq!(bare, Header { name: "x-api-key".into(), scheme: None });
+    }
+
+    #[test]
+    fn a_command_gives_a_secret_to_a_user_only() {
+        let text = format!("{ISSUER}client_secret = {{ command = ['/usr/bin/pass', 'ci'] }}");
+        let account = read_text(&text, Mode::User).unwrap();
+        let command = SecretRef::Command(vec!["/usr/bin/pass".into(), "ci".into()]);
+        assert_eq!(account.profile.secrets, [(CLIENT_SECRET, command)]);
+        assert!(read_text(&text, Mode::System).is_err());
+        let relative = text.replace("/usr/bin/pass", "pass");
+        assert!(read_text(&relative, Mode::User).is_err());
+    }
+
+    /// What the tokens are bound to makes a lineage, and nothing else does.
+    #[test]
+    fn another_place_client_or_user_is_another_lineage() {
+        let base = good(ISSUER).profile.lineage;
+        assert_eq!(base.0.len(), 32);
+        #[rustfmt::skip]
+        let cases = [
+            // name            same    text
+            ("spelling",       true,  "issuer = 'HTTPS://idp.example:443/'\nclient_id = 'x'"),
+            ("scope, header",  true,  "issuer = 'https://idp.example'\nclient_id = 'x'\nscope = 'a'\nheader = { name = 'a' }"),
+            ("client auth",    true,  "issuer = 'https://idp.example'\nclient_id = 'x'\nclient_auth = 'post'"),
+            ("issuer",         false, "issuer = 'https://idp2.example'\nclient_id = 'x'"),
+            ("endpoint",       false, "token_endpoint = 'https://idp.example'\nclient_id = 'x'"),
+            ("client",         false, "issuer = 'https://idp.example'\nclient_id = 'y'"),
+            ("user",           false, "issuer = 'https://idp.example'\nclient_id = 'x'\nusername = 'pat'"),
+            ("grant",          false, "issuer = 'https://idp.example'\nclient_id = 'x'\ngrant = 'client_credentials'"),
+        ];
+        for (name, same, text) in cases {
+            assert_eq!(good(text).profile.lineage == base, same, "{name}");
+        }
+        let preset = good("provider = 'github'\nclient_id = 'x'");
+        let same =
+            good("token_endpoint = 'https://github.com/login/oauth/access_token'\nclient_id = 'x'");
+        assert_eq!(preset.profile.lineage, same.profile.lineage);
+    }
+
+    fn good(text: &str) -> OAuth2 {
+        read_text(text, Mode::System).unwrap()
+    }
+
+    fn read_text(text: &str, mode: Mode) -> Result<OAuth2, String> {
+        let source = Source::new(0, "config.toml", text);
+        let report = Report::default();
+        let table = DeTable::parse(text).unwrap();
+        let mut section =
+            Section::of_file(Scope { source: &source, report: &report, mode }, &table);
+        let account = read(&mut section);
+        section.finish();
+        match report.into_parts().0.first() {
+            None => Ok(account.expect("no error, no account")),
+            Some(complaint) => Err(complaint.to_string()),
+        }
+    }
+}
