@@ -1,0 +1,342 @@
+//! The configuration: text in, a checked [`Config`] or every error at once out.
+//!
+//! A configuration is the main file and its drop-ins, in the order in which they are
+//! read. What may stand there once only, an account or a listening socket, is an error if
+//! two files say it; a key of `[daemon]` in a later file wins, so that a drop-in can
+//! override what a package brings.
+//!
+//! # Reading order
+//!
+//! [`Config::parse`], then `account` (the table that most configurations are made of),
+//! `allow`, `listen` and `daemon`.
+//!
+//! # Invariants
+//!
+//! * Nothing here reads a file, a clock or the environment: see [`files`](crate::files).
+//! * A `Config` holds no secret, only references.
+//! * A `Config` that exists is valid as a whole; there is no partial one.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use toml::de::DeTable;
+
+use crate::name::AccountId;
+use crate::section::Complaint;
+use crate::section::Mode;
+use crate::section::Place;
+use crate::section::Problem;
+use crate::section::Report;
+use crate::section::Scope;
+use crate::section::Section;
+use crate::section::Source;
+use crate::section::Value;
+
+mod account;
+mod allow;
+mod daemon;
+#[cfg(test)]
+mod example;
+mod listen;
+mod words;
+#[cfg(test)]
+mod wrong;
+
+pub use account::Account;
+pub use allow::Allow;
+pub use daemon::Daemon;
+pub use daemon::Defaults;
+pub use daemon::LogLevel;
+pub use listen::Listen;
+pub use words::plan_in_words;
+
+/// A valid configuration.
+pub struct Config {
+    /// What concerns the daemon as a whole.
+    pub daemon: Daemon,
+    /// Every account, by name.
+    pub accounts: BTreeMap<AccountId, Arc<Account>>,
+    /// Further listening sockets, which narrow what can be had through them.
+    pub listen: Vec<Listen>,
+    /// What is valid and still worth knowing.
+    pub warnings: Vec<Complaint>,
+}
+
+/// One file, as it was read.
+pub struct File {
+    /// What it is called in messages.
+    pub name: String,
+    /// What is in it.
+    pub text: String,
+}
+
+/// A configuration that cannot be used, with everything that is wrong with it.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+#[error("{}", lines(.complaints))]
+pub struct Invalid {
+    /// What is wrong, in the order of its places. Never empty.
+    pub complaints: Vec<Complaint>,
+}
+
+/// The most complaints that are told at once: more do not help, and a file that is no
+/// configuration at all makes thousands.
+const MOST_COMPLAINTS: usize = 200;
+
+fn lines(complaints: &[Complaint]) -> String {
+    let mut lines =
+        complaints.iter().take(MOST_COMPLAINTS).map(Complaint::to_string).collect::<Vec<_>>();
+    if let Some(more) = complaints.len().checked_sub(MOST_COMPLAINTS).filter(|more| *more > 0) {
+        lines.push(format!("and {more} more"));
+    }
+    lines.join("\n")
+}
+
+impl Config {
+    /// Reads the main file and its drop-ins, in this order.
+    ///
+    /// # Errors
+    ///
+    /// [`Invalid`], with all that is wrong in all files.
+    pub fn parse(files: &[File], mode: Mode, defaults: Defaults) -> Result<Self, Invalid> {
+        let report = Report::default();
+        let mut draft = Draft::default();
+        for (rank, file) in files.iter().enumerate() {
+            let source = Source::new(rank, &file.name, &file.text);
+            let scope = Scope { source: &source, report: &report, mode };
+            draft.read(scope, &file.text);
+        }
+        let (daemon, accounts, listen) = draft.conclude(&report, defaults);
+        let (complaints, warnings) = report.into_parts();
+        if complaints.is_empty() {
+            Ok(Self { daemon, accounts, listen, warnings })
+        } else {
+            Err(Invalid { complaints })
+        }
+    }
+}
+
+/// What the files read so far say.
+#[derive(Default)]
+struct Draft {
+    daemon: daemon::Keys,
+    accounts: BTreeMap<AccountId, (account::Draft, Place)>,
+    listen: Vec<listen::Draft>,
+    /// Whether a file was no TOML, so that nobody knows what it would have said.
+    torn: bool,
+}
+
+impl Draft {
+    /// Reads one more file. A file that is no TOML is reported for that alone: what the
+    /// parser makes of the rest would be guesswork.
+    fn read(&mut self, scope: Scope<'_>, text: &str) {
+        let (table, errors) = DeTable::parse_recoverable(text);
+        for error in &errors {
+            scope.report.error(Complaint {
+                place: Some(scope.source.place(&error.span().unwrap_or(0..0))),
+                key: Box::default(),
+                problem: Problem::Syntax(error.message().into()),
+            });
+        }
+        if !errors.is_empty() {
+            self.torn = true;
+            return;
+        }
+        let mut section = Section::of_file(scope, &table);
+        self.read_tables(&mut section);
+        section.finish();
+    }
+
+    fn read_tables(&mut self, section: &mut Section<'_>) {
+        if let Some(mut daemon) = section.value("daemon").and_then(|it| it.section("a table")) {
+            self.daemon.overlay(daemon::Keys::read(&mut daemon));
+            daemon.finish();
+        }
+        if let Some(accounts) = section.value("accounts").and_then(|it| it.section("a table")) {
+            for (name, value) in accounts.into_entries() {
+                self.add_account(name, &value);
+            }
+        }
+        if let Some(items) = section.value("listen").and_then(|it| it.list("[[listen]] tables")) {
+            self.listen.extend(items.iter().filter_map(listen::Draft::read));
+        }
+    }
+
+    fn add_account(&mut self, name: &str, value: &Value<'_>) {
+        let id = match AccountId::parse(name) {
+            Ok(id) => id,
+            Err(bad) => {
+                value.complain_of_key(Problem::Rule(bad.to_string().into()));
+                return;
+            }
+        };
+        if let Some((_, first)) = self.accounts.get(&id) {
+            value.complain_of_key(Problem::Twice { first: first.clone() });
+            return;
+        }
+        let account = value.section("a table").and_then(account::Draft::read);
+        if let Some(account) = account {
+            self.accounts.insert(id, (account, value.key_place()));
+        }
+    }
+
+    /// Checks what only all files together can tell, and fills in what none says.
+    fn conclude(
+        self,
+        report: &Report,
+        defaults: Defaults,
+    ) -> (Daemon, BTreeMap<AccountId, Arc<Account>>, Vec<Listen>) {
+        let mut places = BTreeMap::new();
+        let mut listen = Vec::with_capacity(self.listen.len());
+        for draft in self.listen {
+            if !self.torn {
+                draft.check_accounts(report, &self.accounts);
+            }
+            draft.check_path(report, &mut places);
+            listen.push(draft.conclude());
+        }
+        if self.accounts.is_empty() {
+            let problem = Problem::Rule("no account is configured".into());
+            report.warning(Complaint { place: None, key: "accounts".into(), problem });
+        }
+        let daemon = self.daemon.conclude(defaults);
+        let accounts = self
+            .accounts
+            .into_iter()
+            .map(|(id, (draft, _))| (id, Arc::new(draft.conclude(daemon.alarm_before))))
+            .collect();
+        (daemon, accounts, listen)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+    use std::time::Duration;
+
+    use super::*;
+    use crate::access::Right;
+    use crate::access::Rights;
+    use crate::plan::RefreshBefore;
+    use crate::plan::Rotation;
+
+    const MAIL: &str = "[accounts.mail]\nprovider = 'google'\nclient_id = 'x'\n";
+
+    #[test]
+    fn an_account_means_what_its_table_says() {
+        let config = good(&[&format!(
+            "{MAIL}rotation = '30s'\nrefresh_before = '25%'\nalarm_before = '1h'\n\
+             allow = ['alice', 'group:1000', 'unit:a.service', {{ user = 'b', rights = ['admin'] }}]"
+        )]);
+        let mail = &config.accounts["mail"];
+        assert_eq!(mail.plan.rotation, Rotation::Grace(Duration::from_secs(30)));
+        assert_eq!(mail.plan.refresh_before, Some(RefreshBefore::Percent(25)));
+        assert_eq!(mail.plan.alarm_before, Duration::from_secs(3_600));
+        assert!(mail.plan.has_refresh_token);
+
+        let nobody = Allow { user: None, group: None, unit: None, rights: Rights::DEFAULT };
+        let admin = Rights::NONE.with(Right::Admin);
+        assert_eq!(
+            mail.allow,
+            [
+                Allow { user: Some("alice".into()), ..nobody.clone() },
+                Allow { group: Some("1000".into()), ..nobody.clone() },
+                Allow { unit: Some("a.service".into()), ..nobody.clone() },
+                Allow { user: Some("b".into()), rights: admin, ..nobody },
+            ]
+        );
+    }
+
+    #[test]
+    fn an_account_that_says_nothing_takes_what_is_known_of_its_provider_and_the_daemon() {
+        let config = good(&["[daemon]\nalarm_before = '5m'\n", MAIL]);
+        let mail = &config.accounts["mail"];
+        assert_eq!(mail.plan.rotation, Rotation::Never);
+        assert_eq!(mail.plan.alarm_before, Duration::from_secs(300));
+        assert_eq!(mail.plan.refresh_before, None);
+        assert_eq!(mail.allow, []);
+    }
+
+    #[test]
+    fn a_later_file_wins_key_by_key_in_the_daemons_table() {
+        let first = "[daemon]\nlog = 'debug'\nsocket = '/a.sock'\nadmin = ['alice']\n";
+        let later = "[daemon]\nlog = 'warn'\nadmin = []\nmetrics = ['bob']\n";
+        let daemon = good(&[first, later]).daemon;
+        assert_eq!(daemon.log, LogLevel::Warn);
+        assert_eq!(daemon.socket, Path::new("/a.sock"));
+        assert_eq!(daemon.state, Path::new("/var/lib/tokenkeeper/state.db"));
+        assert_eq!(daemon.admin, []);
+        assert_eq!(daemon.metrics.len(), 1);
+    }
+
+    #[test]
+    fn a_socket_names_its_accounts_wherever_they_are_configured() {
+        let listen = "[[listen]]\npath = '/a'\naccounts = ['mail']\nmode = '660'\n";
+        let config = good(&[listen, MAIL]);
+        assert_eq!(
+            config.listen,
+            [Listen {
+                path: "/a".into(),
+                accounts: vec![AccountId::parse("mail").unwrap()],
+                rights: Rights::DEFAULT,
+                mode: 0o660,
+            }]
+        );
+    }
+
+    #[test]
+    fn a_fingerprint_follows_the_meaning_and_not_the_spelling() {
+        let print = |files: &[&str]| good(files).accounts["mail"].fingerprint;
+        let base = print(&[MAIL]);
+        let daemon = |text| print(&[text, MAIL]) == base;
+        #[rustfmt::skip]
+        let cases = [
+            ("order and comments",   true,  print(&["accounts.mail = { client_id = \"x\", provider = 'google' } # x"]) == base),
+            ("another file",         true,  print(&["", MAIL]) == base),
+            ("another account",      true,  print(&[MAIL, "[accounts.b]\nprovider = 'google'\nclient_id = 'x'"]) == base),
+            ("the daemon's log",     true,  daemon("[daemon]\nlog = 'debug'")),
+            ("the daemon's alarm",   false, daemon("[daemon]\nalarm_before = '1m'")),
+            ("a rule",               false, print(&[&format!("{MAIL}allow = ['alice']")]) == base),
+            ("another client",       false, print(&[&MAIL.replace('x', "y")]) == base),
+        ];
+        for (name, expected, same) in cases {
+            assert_eq!(same, expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn what_is_valid_and_still_strange_is_warned_about() {
+        let nas = "[accounts.nas]\ntoken_endpoint = 'https://nas.example'\nclient_id = 'x'\n\
+                   plain_http = true\ngrant = 'client_credentials'\nrotation = 'strict'\n";
+        assert_eq!(
+            warnings(&[nas]),
+            [
+                "0.toml:1:11: accounts.nas: plain_http means nothing for an https endpoint",
+                "0.toml:1:11: accounts.nas: rotation means nothing without a refresh token",
+            ]
+        );
+        assert_eq!(warnings(&[""]), ["accounts: no account is configured"]);
+        assert_eq!(warnings(&[MAIL]), [""; 0]);
+    }
+
+    #[test]
+    fn ten_thousand_accounts_are_one_configuration() {
+        let text = (0..10_000).map(|n| MAIL.replace("mail", &format!("m{n}"))).collect::<String>();
+        assert_eq!(good(&[&text]).accounts.len(), 10_000);
+    }
+
+    fn warnings(texts: &[&str]) -> Vec<String> {
+        good(texts).warnings.iter().map(ToString::to_string).collect()
+    }
+
+    fn good(texts: &[&str]) -> Config {
+        let file = |(index, text): (usize, &&str)| File {
+            name: format!("{index}.toml"),
+            text: (*text).into(),
+        };
+        let files = texts.iter().enumerate().map(file).collect::<Vec<_>>();
+        match Config::parse(&files, Mode::System, Defaults::system()) {
+            Ok(config) => config,
+            Err(invalid) => panic!("{invalid}"),
+        }
+    }
+}

@@ -1,0 +1,166 @@
+//! `[accounts.NAME]`: what every account can say, whoever its provider is.
+//!
+//! The keys of the provider are the provider's to read: the same table is handed on to it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use sha2::Digest;
+use sha2::Sha256;
+
+use super::allow;
+use super::allow::Allow;
+use super::allow::Gives;
+use crate::plan::FailurePolicy;
+use crate::plan::Plan;
+use crate::plan::RefreshBefore;
+use crate::plan::Rotation;
+use crate::provider::Configure;
+use crate::provider::PROVIDERS;
+use crate::provider::Provider;
+use crate::section::Problem;
+
+use crate::section::Section;
+use crate::section::Value;
+use crate::time::parse_span;
+
+/// The provider of an account that names none.
+const DEFAULT_PROVIDER: &str = "oauth2";
+
+/// One configured account.
+pub struct Account {
+    /// How it talks to its identity provider.
+    pub provider: Arc<dyn Provider>,
+    /// What its life goes by.
+    pub plan: Plan,
+    /// Who may have what of it.
+    pub allow: Vec<Allow>,
+    /// A fingerprint of all that the configuration says of it, however it is written. A
+    /// reload leaves an account alone whose fingerprint is still the same.
+    pub fingerprint: [u8; 32],
+}
+
+/// An account, as far as its own table says.
+pub(super) struct Draft {
+    provider: Arc<dyn Provider>,
+    rotation: Option<Rotation>,
+    refresh_before: Option<RefreshBefore>,
+    on_refresh_failure: FailurePolicy,
+    alarm_before: Option<Duration>,
+    allow: Vec<Allow>,
+    digest: [u8; 32],
+}
+
+impl Draft {
+    /// Reads the table. `None` after errors of the provider.
+    pub(super) fn read(mut section: Section<'_>) -> Option<Self> {
+        let digest = section.digest();
+        let configure = match section.value("provider") {
+            None => by_name(DEFAULT_PROVIDER),
+            Some(value) => value.choice(PROVIDERS),
+        };
+        let rotation = section.value("rotation").and_then(|value| read_rotation(&value));
+        let refresh_before = section.value("refresh_before").and_then(|it| read_before(&it));
+        let on_refresh_failure =
+            section.value("on_refresh_failure").and_then(|value| read_policy(&value));
+        let alarm_before = section.span("alarm_before");
+        let allow = section.value("allow").map(|value| allow::read(&value, Gives::Stated));
+
+        // Which other keys there are is the provider's to say: without one, none is unknown.
+        let provider = configure?(&mut section);
+        if let Some(provider) = &provider
+            && !provider.profile().has_refresh_token
+            && rotation.is_some()
+        {
+            section.warn(Problem::Rule("rotation means nothing without a refresh token".into()));
+        }
+        section.finish();
+        Some(Self {
+            provider: provider?,
+            rotation,
+            refresh_before,
+            on_refresh_failure: on_refresh_failure.unwrap_or_default(),
+            alarm_before,
+            allow: allow.unwrap_or_default(),
+            digest,
+        })
+    }
+
+    /// The account, with what `[daemon]` says for all.
+    pub(super) fn conclude(self, alarm_before: Duration) -> Account {
+        let profile = self.provider.profile();
+        let plan = Plan {
+            rotation: self.rotation.unwrap_or(profile.rotation),
+            refresh_before: self.refresh_before,
+            has_refresh_token: profile.has_refresh_token,
+            requests: profile.requests,
+            alarm_before: self.alarm_before.unwrap_or(alarm_before),
+            on_refresh_failure: self.on_refresh_failure,
+        };
+        let fingerprint = Sha256::new()
+            .chain_update(self.digest)
+            .chain_update(plan.alarm_before.as_secs().to_le_bytes())
+            .finalize()
+            .into();
+        Account { provider: self.provider, plan, allow: self.allow, fingerprint }
+    }
+}
+
+fn by_name(name: &str) -> Option<Configure> {
+    PROVIDERS.iter().find_map(|(known, configure)| (*known == name).then_some(*configure))
+}
+
+fn read_rotation(value: &Value<'_>) -> Option<Rotation> {
+    const EXPECTED: &str = "\"unknown\", \"none\", \"strict\" or a duration such as \"30s\"";
+    const WORDS: &[&str] = &["unknown", "none", "strict"];
+
+    let text = value.text(EXPECTED)?;
+    let rotation = match text {
+        "unknown" => Some(Rotation::Unknown),
+        "none" => Some(Rotation::Never),
+        "strict" => Some(Rotation::Strict),
+        _ => parse_span(text).filter(|span| !span.is_zero()).map(Rotation::Grace),
+    };
+    if rotation.is_none() {
+        value.misspelt(text, EXPECTED, WORDS.iter().copied());
+    }
+    rotation
+}
+
+fn read_before(value: &Value<'_>) -> Option<RefreshBefore> {
+    const EXPECTED: &str =
+        "a duration such as \"5m\" or a share of the lifetime, \"1%\" to \"50%\"";
+
+    let text = value.text(EXPECTED)?;
+    let before = match text.strip_suffix('%') {
+        Some(number) => percent(number).map(RefreshBefore::Percent),
+        None => parse_span(text).filter(|span| !span.is_zero()).map(RefreshBefore::Span),
+    };
+    if before.is_none() {
+        value.complain(Problem::Value { expected: EXPECTED.into(), nearest: None });
+    }
+    before
+}
+
+/// A share of a lifetime. More than half would mean half: see
+/// [`refresh_after`](crate::schedule::refresh_after).
+fn percent(number: &str) -> Option<u8> {
+    let digits = number.bytes().all(|byte| byte.is_ascii_digit());
+    number.parse().ok().filter(|percent| digits && (1..=50).contains(percent))
+}
+
+fn read_policy(value: &Value<'_>) -> Option<FailurePolicy> {
+    const EXPECTED: &str = "\"raise\"";
+
+    let text = value.text(EXPECTED)?;
+    match text {
+        "raise" => return Some(FailurePolicy::Raise),
+        "sign-in" => {
+            let rule = "\"sign-in\" needs a provider that logs in with a stored password alone; \
+                        a login here needs a person; expected \"raise\"";
+            value.complain(Problem::Rule(rule.into()));
+        }
+        _ => value.misspelt(text, EXPECTED, ["raise"]),
+    }
+    None
+}

@@ -1,0 +1,143 @@
+//! `[daemon]`: what concerns the daemon as a whole.
+
+use std::path::Path;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::allow;
+use super::allow::Allow;
+use super::allow::Gives;
+use crate::access::Right;
+use crate::access::Rights;
+use crate::section::Section;
+
+/// Longest path of a Unix socket, in bytes (`sun_path` less its final zero).
+pub(super) const LONGEST_SOCKET: usize = 107;
+
+/// Longest path of a file, in bytes.
+const LONGEST_PATH: usize = 4095;
+
+/// Without a word about it, a failure is an alarm from this long before the expiry.
+const ALARM_BEFORE: Duration = Duration::from_secs(600);
+
+/// What concerns the daemon as a whole.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Daemon {
+    /// Where programs ask for tokens, unless systemd hands the socket over.
+    pub socket: PathBuf,
+    /// The database.
+    pub state: PathBuf,
+    /// What is logged.
+    pub log: LogLevel,
+    /// Who may order the daemon about, besides its masters.
+    pub admin: Vec<Allow>,
+    /// Who may read metrics, besides its masters.
+    pub metrics: Vec<Allow>,
+    /// For accounts that do not say it: a failure that lasts into this span before the
+    /// expiry is an alarm.
+    pub alarm_before: Duration,
+}
+
+/// Where the daemon's files are if the configuration does not say.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Defaults {
+    /// The socket.
+    pub socket: PathBuf,
+    /// The database.
+    pub state: PathBuf,
+}
+
+impl Defaults {
+    /// Those of the host's service.
+    pub fn system() -> Self {
+        Self::below(Path::new("/run"), Path::new("/var/lib"))
+    }
+
+    /// Those of a user's service: below `$XDG_RUNTIME_DIR` and `$XDG_STATE_HOME`, or below
+    /// `/run` and `/var/lib`.
+    pub fn below(runtime: &Path, state: &Path) -> Self {
+        Self {
+            socket: runtime.join("tokenkeeper/api.sock"),
+            state: state.join("tokenkeeper/state.db"),
+        }
+    }
+}
+
+/// The least severe event that is logged.
+#[derive(Clone, Copy, Debug, Default, Eq, Ord, PartialEq, PartialOrd)]
+pub enum LogLevel {
+    /// What somebody must see to.
+    Error,
+    /// What may become that.
+    Warn,
+    /// What happened.
+    #[default]
+    Info,
+    /// Why it happened.
+    Debug,
+    /// Every step.
+    Trace,
+}
+
+impl LogLevel {
+    /// Every level by its word in the configuration.
+    const WORDS: &[(&str, Self)] = &[
+        ("error", Self::Error),
+        ("warn", Self::Warn),
+        ("info", Self::Info),
+        ("debug", Self::Debug),
+        ("trace", Self::Trace),
+    ];
+}
+
+/// The keys of the table, as far as they are there.
+#[derive(Default)]
+pub(super) struct Keys {
+    socket: Option<PathBuf>,
+    state: Option<PathBuf>,
+    log: Option<LogLevel>,
+    admin: Option<Vec<Allow>>,
+    metrics: Option<Vec<Allow>>,
+    alarm_before: Option<Duration>,
+}
+
+impl Keys {
+    pub(super) fn read(section: &mut Section<'_>) -> Self {
+        let path = |section: &mut Section<'_>, key, longest| {
+            section.value(key)?.path(longest).map(PathBuf::from)
+        };
+        let rules = |section: &mut Section<'_>, key, rights| {
+            Some(allow::read(&section.value(key)?, Gives::Always(rights)))
+        };
+        Self {
+            socket: path(section, "socket", LONGEST_SOCKET),
+            state: path(section, "state", LONGEST_PATH),
+            log: section.choice("log", LogLevel::WORDS),
+            admin: rules(section, "admin", Rights::NONE.with(Right::Admin)),
+            metrics: rules(section, "metrics", Rights::NONE.with(Right::Read)),
+            alarm_before: section.span("alarm_before"),
+        }
+    }
+
+    /// Takes over what a later file says.
+    pub(super) fn overlay(&mut self, later: Self) {
+        let Self { socket, state, log, admin, metrics, alarm_before } = later;
+        self.socket = socket.or(self.socket.take());
+        self.state = state.or(self.state.take());
+        self.log = log.or(self.log);
+        self.admin = admin.or(self.admin.take());
+        self.metrics = metrics.or(self.metrics.take());
+        self.alarm_before = alarm_before.or(self.alarm_before);
+    }
+
+    pub(super) fn conclude(self, defaults: Defaults) -> Daemon {
+        Daemon {
+            socket: self.socket.unwrap_or(defaults.socket),
+            state: self.state.unwrap_or(defaults.state),
+            log: self.log.unwrap_or_default(),
+            admin: self.admin.unwrap_or_default(),
+            metrics: self.metrics.unwrap_or_default(),
+            alarm_before: self.alarm_before.unwrap_or(ALARM_BEFORE),
+        }
+    }
+}

@@ -1,0 +1,179 @@
+//! Holds `config.example.toml` and the code together.
+
+use std::collections::BTreeMap;
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use toml::Table;
+use toml::Value;
+
+use super::Config;
+use super::Defaults;
+use super::File;
+use super::Invalid;
+use crate::section::Mode;
+use crate::section::Problem;
+
+const EXAMPLE: &str = include_str!("../../config.example.toml");
+
+/// A key that nothing asks for and that is spelt like none.
+const STRANGE: &str = "qqqq";
+
+#[test]
+fn the_example_is_valid_as_it_is_and_with_every_key_switched_on() {
+    for text in [EXAMPLE.to_owned(), switched_on()] {
+        match parse(&text) {
+            Ok(config) => assert_eq!(config.warnings, []),
+            Err(invalid) => panic!("{invalid}\n{text}"),
+        }
+    }
+}
+
+/// Each table gets a strange key, so that its complaint lists the keys that the code asks for.
+#[test]
+fn the_example_has_every_key_that_the_code_asks_for() {
+    let mut tree = switched_on().parse::<Table>().unwrap();
+    let mut written = BTreeMap::new();
+    plant(&mut tree, "", &mut written);
+    let invalid = parse(&tree.to_string()).err().expect("the strange keys are complained of");
+
+    let mut asked = BTreeMap::<String, BTreeSet<String>>::new();
+    for complaint in &invalid.complaints {
+        let Problem::Unknown { known } = &complaint.problem else { panic!("{complaint}") };
+        let table = shape(complaint.key.strip_suffix(STRANGE).unwrap().trim_end_matches('.'));
+        let keys = known.split('"').skip(1).step_by(2).map(str::to_owned);
+        asked.entry(table).or_default().extend(keys);
+    }
+    // A reference has one of its keys at a time; the others stand in the sentence above it.
+    let reference = asked.remove("accounts.*.client_secret").unwrap();
+    for key in reference {
+        assert!(EXAMPLE.contains(&format!("{{ {key} = ")), "{key}");
+    }
+    written.remove("accounts.*.client_secret");
+    // Names and parameters are the administrator's.
+    written.remove("accounts");
+    written.remove("accounts.*.token_params");
+    assert_eq!(written, asked);
+}
+
+#[test]
+fn the_defaults_that_the_example_names_are_the_defaults() {
+    let stated = parse(&switched_on()).ok().unwrap();
+    let silent = parse(EXAMPLE).ok().unwrap();
+    assert_eq!(stated.daemon.socket, silent.daemon.socket);
+    assert_eq!(stated.daemon.state, silent.daemon.state);
+    assert_eq!(stated.daemon.log, silent.daemon.log);
+    assert_eq!(stated.daemon.alarm_before, silent.daemon.alarm_before);
+    for name in ["mail", "ci", "nas"] {
+        let (stated, silent) = (&stated.accounts[name], &silent.accounts[name]);
+        assert_eq!(stated.plan.rotation, silent.plan.rotation, "{name}");
+        assert_eq!(stated.plan.alarm_before, silent.plan.alarm_before, "{name}");
+        assert_eq!(stated.plan.on_refresh_failure, silent.plan.on_refresh_failure, "{name}");
+        let (stated, silent) = (stated.provider.profile(), silent.provider.profile());
+        assert_eq!(stated.default_kind, silent.default_kind, "{name}");
+        assert_eq!(stated.header, silent.header, "{name}");
+    }
+
+    let short = switched_on().replace("rights = [\"read\", \"report\"]\n", "");
+    let short = short.replace("mode = \"0666\"\n", "");
+    assert_eq!(parse(&short).ok().unwrap().listen, stated.listen);
+}
+
+/// Each value of the example is replaced by each kind of thing in turn.
+#[test]
+fn no_message_ever_quotes_a_value() {
+    let tree = switched_on().parse::<Table>().unwrap();
+    let count = leaves(&mut Value::Table(tree.clone()), &mut |_, _| ());
+    let wrong = [
+        Value::String("s3cr3t".into()),
+        Value::String("s3cr3t\n".into()),
+        Value::String("http://s3cr3t:s3cr3t@127.0.0.1/#s3cr3t".into()),
+        Value::Integer(471_147),
+        Value::Float(471_147.5),
+        Value::Boolean(true),
+        Value::Array(vec![Value::String("s3cr3t".into()), Value::Integer(471_147)]),
+        Value::Table(Table::from_iter([("credential".to_owned(), Value::Integer(471_147))])),
+    ];
+    let mut refused = 0;
+    for target in 0..count {
+        for wrong in &wrong {
+            let mut tree = Value::Table(tree.clone());
+            leaves(&mut tree, &mut |index, value| {
+                if index == target {
+                    *value = wrong.clone();
+                }
+            });
+            let Err(invalid) = parse(&tree.to_string()) else { continue };
+            refused += 1;
+            let text = invalid.to_string();
+            assert!(!text.contains("s3cr3t") && !text.contains("471147"), "{text}");
+        }
+    }
+    assert!(refused > 4 * count, "{refused} of {count} values were refused in some form");
+}
+
+/// The example with every key in it that is commented out.
+fn switched_on() -> String {
+    let mut text = String::new();
+    for line in EXAMPLE.lines() {
+        let on = line.strip_prefix('#').filter(|rest| {
+            rest.starts_with(|first: char| first.is_ascii_lowercase() || first == '[')
+        });
+        text.push_str(on.unwrap_or(line));
+        text.push('\n');
+    }
+    text
+}
+
+fn parse(text: &str) -> Result<Config, Invalid> {
+    let file = File { name: "config.toml".into(), text: text.into() };
+    let defaults = Defaults::below(Path::new("/run"), Path::new("/var/lib"));
+    Config::parse(&[file], Mode::System, defaults)
+}
+
+/// Notes the keys of each table and adds a strange one.
+fn plant(table: &mut Table, path: &str, written: &mut BTreeMap<String, BTreeSet<String>>) {
+    written.entry(shape(path)).or_default().extend(table.keys().cloned());
+    for (key, value) in table.iter_mut() {
+        let path = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
+        if let Value::Table(table) = value {
+            plant(table, &path, written);
+        } else if let Value::Array(items) = value {
+            for item in items.iter_mut().filter_map(Value::as_table_mut) {
+                plant(item, &format!("{path}[0]"), written);
+            }
+        }
+    }
+    if path != "accounts" && !path.ends_with("token_params") {
+        table.insert(STRANGE.into(), Value::Boolean(true));
+    }
+}
+
+/// A path without the parts that are names and numbers.
+fn shape(path: &str) -> String {
+    let parts = path.split('.').enumerate().map(|(depth, part)| {
+        if depth == 1 && path.starts_with("accounts.") {
+            return "*".to_owned();
+        }
+        part.split('[').next().unwrap().to_owned()
+    });
+    parts.collect::<Vec<_>>().join(".")
+}
+
+/// Visits every value that is no table, and says how many there are.
+fn leaves(value: &mut Value, visit: &mut impl FnMut(usize, &mut Value)) -> usize {
+    fn walk(value: &mut Value, count: &mut usize, visit: &mut impl FnMut(usize, &mut Value)) {
+        if let Value::Table(table) = value {
+            table.iter_mut().for_each(|(_, value)| walk(value, count, visit));
+        } else {
+            if let Value::Array(items) = value {
+                items.iter_mut().for_each(|item| walk(item, count, visit));
+            }
+            visit(*count, value);
+            *count += 1;
+        }
+    }
+    let mut count = 0;
+    walk(value, &mut count, visit);
+    count
+}
