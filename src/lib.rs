@@ -5,6 +5,7 @@ pub mod clock;
 pub mod config;
 pub mod error;
 pub mod http;
+pub mod files;
 pub mod keeper;
 pub mod lifecycle;
 pub mod name;
