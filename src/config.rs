@@ -31,6 +31,7 @@ use crate::section::Scope;
 use crate::section::Section;
 use crate::section::Source;
 use crate::section::Value;
+use crate::section::consume_table;
 
 mod account;
 mod allow;
@@ -129,7 +130,7 @@ impl Draft {
     /// Reads one more file. A file that is no TOML is reported for that alone: what the
     /// parser makes of the rest would be guesswork.
     fn read(&mut self, scope: Scope<'_>, text: &str) {
-        let (table, errors) = DeTable::parse_recoverable(text);
+        let (mut table, errors) = DeTable::parse_recoverable(text);
         for error in &errors {
             scope.report.error(Complaint {
                 place: Some(scope.source.place(&error.span().unwrap_or(0..0))),
@@ -141,20 +142,21 @@ impl Draft {
             self.torn = true;
             return;
         }
+        let accounts = table.get_mut().remove_entry("accounts");
         let mut section = Section::of_file(scope, &table);
+        section.knows("accounts");
         self.read_tables(&mut section);
         section.finish();
+        if let Some((key, accounts)) = accounts {
+            let add = |name: &str, value: &Value<'_>| self.add_account(name, value);
+            consume_table(scope, &key, accounts, add);
+        }
     }
 
     fn read_tables(&mut self, section: &mut Section<'_>) {
         if let Some(mut daemon) = section.value("daemon").and_then(|it| it.section("a table")) {
             self.daemon.overlay(daemon::Keys::read(&mut daemon));
             daemon.finish();
-        }
-        if let Some(accounts) = section.value("accounts").and_then(|it| it.section("a table")) {
-            for (name, value) in accounts.into_entries() {
-                self.add_account(name, &value);
-            }
         }
         if let Some(items) = section.value("listen").and_then(|it| it.list("[[listen]] tables")) {
             self.listen.extend(items.iter().filter_map(listen::Draft::read));

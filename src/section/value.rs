@@ -58,7 +58,7 @@ impl<'a> Value<'a> {
         if let DeValue::Boolean(flag) = self.inner.get_ref() {
             return Some(*flag);
         }
-        self.complain(Problem::Kind { expected: "true or false".into(), found: self.kind() });
+        self.mismatch("true or false");
         None
     }
 
@@ -114,7 +114,7 @@ impl<'a> Value<'a> {
     /// The values of a list.
     pub fn list(&self, expected: &'static str) -> Option<Vec<Self>> {
         let DeValue::Array(items) = self.inner.get_ref() else {
-            self.complain(Problem::Kind { expected: expected.into(), found: self.kind() });
+            self.mismatch(expected);
             return None;
         };
         let item = |(index, inner): (usize, &'a Spanned<DeValue<'a>>)| Self {
@@ -129,7 +129,7 @@ impl<'a> Value<'a> {
     /// The table, ready to be read. Its reader calls [`Section::finish`].
     pub fn section(&self, expected: &'static str) -> Option<Section<'a>> {
         let DeValue::Table(table) = self.inner.get_ref() else {
-            self.complain(Problem::Kind { expected: expected.into(), found: self.kind() });
+            self.mismatch(expected);
             return None;
         };
         Some(Section::of_value(self, table))
@@ -187,6 +187,11 @@ impl<'a> Value<'a> {
             key: self.path.as_str().into(),
             problem,
         });
+    }
+
+    /// Says that it is another kind of thing than expected.
+    pub(super) fn mismatch(&self, expected: &'static str) {
+        self.complain(Problem::Kind { expected: expected.into(), found: self.kind() });
     }
 
     fn kind(&self) -> &'static str {
