@@ -119,10 +119,9 @@ impl Reading {
     }
 
     fn add_main(&mut self, path: &Path) {
-        if let Some(directory) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
-            // Without the directory there is no file either, which is reported below.
-            self.errors.extend(self.guarded(directory).err());
-        }
+        let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+        // Without the directory there is no file either, which is reported below.
+        self.errors.extend(self.guarded(parent.unwrap_or(Path::new("."))).err());
         match self.read_file(path) {
             Ok(file) => self.files.push(file),
             Err(Unreadable::Io { path, error }) if error.kind() == io::ErrorKind::NotFound => {
