@@ -112,6 +112,22 @@ fn no_message_ever_quotes_a_value() {
     assert!(refused > 4 * count, "{refused} of {count} values were refused in some form");
 }
 
+proptest::proptest! {
+    #[test]
+    fn a_damaged_file_is_a_configuration_or_an_error_and_never_a_panic(
+        from in 0_usize..8_000, len in 0_usize..40, noise in "[ -~\\n\"'\\[\\]{}=#é]{0,20}",
+    ) {
+        let mut text = switched_on().chars().collect::<Vec<_>>();
+        let from = from.min(text.len());
+        let to = (from + len).min(text.len());
+        text.splice(from..to, noise.chars());
+        let text = text.into_iter().collect::<String>();
+        if let Err(invalid) = parse(&text) {
+            assert!(!invalid.complaints.is_empty());
+        }
+    }
+}
+
 /// The example with every key in it that is commented out.
 fn switched_on() -> String {
     let mut text = String::new();

@@ -64,7 +64,7 @@ mod tests {
             ("clientid",   Some("client_id")),
             ("CLIENT_ID",  Some("client_id")),
             ("scopes",     Some("scope")),
-            ("token-endpiont", Some("token_endpoint")),
+            ("TokenEndpoints", Some("token_endpoint")),
             ("banana",     None),
             ("",           None),
         ];
