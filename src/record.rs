@@ -249,6 +249,9 @@ pub enum StoreError {
     /// The credential that the write speaks of is not there.
     #[error("the store holds no such credential")]
     Missing,
+    /// Another process has claimed the store since: this one must spend nothing more.
+    #[error("another process has taken over the store")]
+    Superseded,
     /// The store has ended.
     #[error("the store is closed")]
     Closed,

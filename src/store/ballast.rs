@@ -1,0 +1,82 @@
+//! A file that takes up room until the disk is full.
+//!
+//! A rotated refresh token that cannot be written is a lost account. So some room is
+//! kept: the ballast is given up when the disk is full, which lets the writes of the
+//! exchanges that are under way through, and is taken again when there is plenty.
+
+use std::io::Write;
+
+use rustix::fs::FallocateFlags;
+use rustix::io::Errno;
+
+use crate::store::dir::StateDir;
+
+const NAME: &str = "store.ballast";
+
+/// Bytes kept. A save of 1 kB tokens takes some 20 kB of WAL, so it covers about fifty.
+const BYTES: u64 = 1 << 20;
+
+/// Free bytes, besides its own, at which the ballast is taken again: enough that taking
+/// it does not itself fill the disk.
+const PLENTY: u64 = 8 * BYTES;
+
+/// Whether the ballast lies ready.
+pub(super) fn is_kept(dir: &StateDir) -> bool {
+    dir.inspect(NAME).is_ok_and(|length| length == Some(BYTES))
+}
+
+/// Gives the ballast up. Tells whether there was any to give.
+pub(super) fn give_up(dir: &StateDir) -> bool {
+    dir.has(NAME) && dir.remove(NAME).is_ok() && dir.sync().is_ok()
+}
+
+/// Takes ballast again if the disk has plenty of room. A failure leaves none, which
+/// [`is_kept`] tells.
+pub(super) fn restore(dir: &StateDir) {
+    if is_kept(dir) || dir.free_bytes() < PLENTY + BYTES {
+        return;
+    }
+    if fill(dir).is_err() {
+        // What was half filled only takes room. If it cannot be removed either, the next
+        // `give_up` tries again.
+        let _gone = dir.remove(NAME);
+    }
+}
+
+fn fill(dir: &StateDir) -> Result<(), Errno> {
+    let mut file = dir.create_empty(NAME)?;
+    match rustix::fs::fallocate(&file, FallocateFlags::empty(), 0, BYTES) {
+        Ok(()) => {}
+        Err(Errno::OPNOTSUPP) => {
+            let zeros = [0; 4096];
+            for _ in 0..BYTES / 4096 {
+                file.write_all(&zeros)
+                    .map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::IO))?;
+            }
+        }
+        Err(errno) => return Err(errno),
+    }
+    rustix::fs::fsync(&file)?;
+    dir.sync()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ballast_is_given_up_once_and_taken_again() {
+        let at = tempfile::tempdir().unwrap();
+        let dir = StateDir::open(at.path()).unwrap();
+        assert!(!give_up(&dir));
+
+        restore(&dir);
+        assert!(is_kept(&dir));
+        assert!(give_up(&dir));
+        assert!(!is_kept(&dir));
+        assert!(!give_up(&dir));
+
+        restore(&dir);
+        assert!(is_kept(&dir));
+    }
+}

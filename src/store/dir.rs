@@ -1,0 +1,300 @@
+//! The state directory: every file in it is ours alone, or it is not touched.
+//!
+//! # Invariants
+//!
+//! * The directory is ours with mode 0700, and every file of it that is used is a plain
+//!   file of ours with mode 0600 and one name. Anything else was planted or has been
+//!   tampered with, and is refused with what is wrong and what to type.
+//! * Names are resolved below a descriptor of the directory, never through a symbolic link.
+//! * What is created is whole and durable before it gets its name; after a name appears
+//!   or goes, the directory is synced.
+
+use std::fs::File;
+use std::io::Read;
+use std::io::Write as _;
+use std::os::fd::OwnedFd;
+use std::path::Path;
+use std::path::PathBuf;
+
+use rustix::fs::AtFlags;
+use rustix::fs::FileType;
+use rustix::fs::Mode;
+use rustix::fs::OFlags;
+use rustix::fs::Stat;
+use rustix::fs::StatVfsMountFlags;
+use rustix::io::Errno;
+use zeroize::Zeroizing;
+
+use crate::store::refusal::Flaw;
+use crate::store::refusal::OpenError;
+
+const DIRECTORY_MODE: u32 = 0o700;
+const FILE_MODE: u32 = 0o600;
+
+/// An open state directory that has been found safe.
+pub(super) struct StateDir {
+    fd: OwnedFd,
+    path: PathBuf,
+}
+
+impl StateDir {
+    /// Opens the directory, and creates it where only its last component is missing.
+    pub(super) fn open(path: &Path) -> Result<Self, OpenError> {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let opened = match rustix::fs::open(path, flags, Mode::empty()) {
+            Err(Errno::NOENT) => {
+                create_directory(path).map_err(|errno| OpenError::io("create", path, errno))?;
+                rustix::fs::open(path, flags, Mode::empty())
+            }
+            other => other,
+        };
+        let fd = opened.map_err(|errno| match errno {
+            Errno::LOOP | Errno::NOTDIR => OpenError::flawed(path, Flaw::NotADirectory),
+            errno => OpenError::io("open", path, errno),
+        })?;
+        let stat = rustix::fs::fstat(&fd).map_err(|errno| OpenError::io("inspect", path, errno))?;
+        let flaw = owner_flaw(&stat).or_else(|| mode_flaw(&stat, DIRECTORY_MODE));
+        match flaw {
+            Some(flaw) => Err(OpenError::flawed(path, flaw)),
+            None => Ok(Self { fd, path: path.to_owned() }),
+        }
+    }
+
+    /// Whether the file system, or this mount of it, refuses writes.
+    pub(super) fn is_read_only(&self) -> bool {
+        rustix::fs::fstatvfs(&self.fd)
+            .is_ok_and(|stat| stat.f_flag.contains(StatVfsMountFlags::RDONLY))
+    }
+
+    /// Bytes that this process may still fill; zero if nobody knows.
+    pub(super) fn free_bytes(&self) -> u64 {
+        rustix::fs::fstatvfs(&self.fd).map_or(0, |stat| stat.f_bavail.saturating_mul(stat.f_frsize))
+    }
+
+    /// Where `name` lies, for SQLite and for messages.
+    pub(super) fn path(&self, name: &str) -> PathBuf {
+        self.path.join(name)
+    }
+
+    /// The length of the file `name`, found safe; `None` if there is none.
+    pub(super) fn inspect(&self, name: &str) -> Result<Option<u64>, OpenError> {
+        match rustix::fs::statat(&self.fd, name, AtFlags::SYMLINK_NOFOLLOW) {
+            Ok(stat) => match file_flaw(&stat) {
+                Some(flaw) => Err(OpenError::flawed(&self.path(name), flaw)),
+                None => Ok(Some(u64::try_from(stat.st_size).unwrap_or(0))),
+            },
+            Err(Errno::NOENT) => Ok(None),
+            Err(errno) => Err(OpenError::io("inspect", &self.path(name), errno)),
+        }
+    }
+
+    /// Whether anything has that name, safe or not.
+    pub(super) fn has(&self, name: &str) -> bool {
+        rustix::fs::statat(&self.fd, name, AtFlags::SYMLINK_NOFOLLOW).is_ok()
+    }
+
+    /// Opens the file `name` with `flags`, and finds it safe. Created files get mode 0600.
+    pub(super) fn open_file(&self, name: &str, flags: OFlags) -> Result<File, OpenError> {
+        let path = self.path(name);
+        let flags = flags | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;
+        let fd = rustix::fs::openat(&self.fd, name, flags, Mode::from_raw_mode(FILE_MODE))
+            .map_err(|errno| match errno {
+                Errno::LOOP => OpenError::flawed(&path, Flaw::Symlink),
+                errno => OpenError::io("open", &path, errno),
+            })?;
+        let stat =
+            rustix::fs::fstat(&fd).map_err(|errno| OpenError::io("inspect", &path, errno))?;
+        match file_flaw(&stat) {
+            Some(flaw) => Err(OpenError::flawed(&path, flaw)),
+            None => Ok(File::from(fd)),
+        }
+    }
+
+    /// Reads the file `name`, at most `limit` bytes and one more, by which a file that is
+    /// too long shows itself. `None` if there is none.
+    pub(super) fn read(
+        &self,
+        name: &str,
+        limit: usize,
+    ) -> Result<Option<Zeroizing<Vec<u8>>>, OpenError> {
+        if self.inspect(name)?.is_none() {
+            return Ok(None);
+        }
+        let file = self.open_file(name, OFlags::RDONLY)?;
+        read_capped(file, limit)
+            .map(Some)
+            .map_err(|errno| OpenError::io("read", &self.path(name), errno))
+    }
+
+    /// Creates the empty file `name` in the place of whatever had that name.
+    pub(super) fn create_empty(&self, name: &str) -> Result<File, Errno> {
+        self.remove(name)?;
+        let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
+        rustix::fs::openat(&self.fd, name, flags, Mode::from_raw_mode(FILE_MODE)).map(File::from)
+    }
+
+    /// Creates the file `name` with `content`, durable and whole or not at all. Never
+    /// replaces one: that is [`Errno::EXIST`].
+    pub(super) fn create(&self, name: &str, content: &[u8]) -> Result<(), Errno> {
+        let unfinished = format!("{name}.new");
+        let mut file = self.create_empty(&unfinished)?;
+        file.write_all(content).map_err(|error| errno_of(&error))?;
+        rustix::fs::fsync(&file)?;
+        let flags = rustix::fs::RenameFlags::NOREPLACE;
+        rustix::fs::renameat_with(&self.fd, unfinished.as_str(), &self.fd, name, flags)?;
+        self.sync()
+    }
+
+    /// Makes the content of the file `name` durable.
+    pub(super) fn sync_file(&self, name: &str) -> Result<(), Errno> {
+        let flags = OFlags::RDWR | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        rustix::fs::fsync(rustix::fs::openat(&self.fd, name, flags, Mode::empty())?)
+    }
+
+    /// Gives the file `from` the name `to`, durably, in the place of whatever had it.
+    pub(super) fn rename(&self, from: &str, to: &str) -> Result<(), Errno> {
+        rustix::fs::renameat(&self.fd, from, &self.fd, to)?;
+        self.sync()
+    }
+
+    /// Removes the file `name`, if there is one. Durable only after [`sync`](Self::sync).
+    pub(super) fn remove(&self, name: &str) -> Result<(), Errno> {
+        match rustix::fs::unlinkat(&self.fd, name, AtFlags::empty()) {
+            Ok(()) | Err(Errno::NOENT) => Ok(()),
+            Err(errno) => Err(errno),
+        }
+    }
+
+    /// Makes the names in the directory durable.
+    pub(super) fn sync(&self) -> Result<(), Errno> {
+        rustix::fs::fsync(&self.fd)
+    }
+}
+
+/// Reads at most `limit` bytes and one more, into memory that is wiped.
+pub(super) fn read_capped(file: File, limit: usize) -> Result<Zeroizing<Vec<u8>>, Errno> {
+    // The whole capacity at once: a vector that grows leaves copies behind.
+    let mut content = Zeroizing::new(Vec::with_capacity(limit + 1));
+    let cap = u64::try_from(limit).unwrap_or(u64::MAX).saturating_add(1);
+    file.take(cap).read_to_end(&mut content).map_err(|error| errno_of(&error))?;
+    Ok(content)
+}
+
+fn create_directory(path: &Path) -> Result<(), Errno> {
+    rustix::fs::mkdir(path, Mode::from_raw_mode(DIRECTORY_MODE))?;
+    let parent = match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    };
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    rustix::fs::fsync(rustix::fs::open(parent, flags, Mode::empty())?)
+}
+
+fn file_flaw(stat: &Stat) -> Option<Flaw> {
+    let kind = FileType::from_raw_mode(stat.st_mode);
+    if kind == FileType::Symlink {
+        return Some(Flaw::Symlink);
+    }
+    if kind != FileType::RegularFile {
+        return Some(Flaw::NotAFile);
+    }
+    if let Some(flaw) = owner_flaw(stat).or_else(|| mode_flaw(stat, FILE_MODE)) {
+        return Some(flaw);
+    }
+    (stat.st_nlink != 1).then_some(Flaw::Links)
+}
+
+fn owner_flaw(stat: &Stat) -> Option<Flaw> {
+    let ours = rustix::process::geteuid().as_raw();
+    (stat.st_uid != ours).then_some(Flaw::Owner { found: stat.st_uid, ours })
+}
+
+fn mode_flaw(stat: &Stat, wanted: u32) -> Option<Flaw> {
+    let found = stat.st_mode & 0o7777;
+    (found != wanted).then_some(Flaw::Mode { found, wanted })
+}
+
+fn errno_of(error: &std::io::Error) -> Errno {
+    Errno::from_io_error(error).unwrap_or(Errno::IO)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::Permissions;
+    use std::os::unix::fs::PermissionsExt;
+    use std::os::unix::fs::symlink;
+
+    use tempfile::TempDir;
+
+    use super::*;
+
+    #[test]
+    fn what_is_not_ours_alone_is_refused_with_its_flaw() {
+        type Plant = fn(&Path);
+        #[rustfmt::skip]
+        let cases: &[(&str, Plant, &str)] = &[
+            ("symbolic link", |at| symlink("elsewhere", at).unwrap(),                        "symbolic link"),
+            ("directory",     |at| std::fs::create_dir(at).unwrap(),                         "not a plain file"),
+            ("readable",      |at| plant(at, 0o640),                                         "0640"),
+            ("hard link",     |at| { plant(at, 0o600); std::fs::hard_link(at, at.with_extension("2")).unwrap() }, "more than one name"),
+        ];
+        for (name, plant, word) in cases {
+            let (at, dir) = state_dir();
+            plant(&at.path().join("state.db"));
+            let refused = dir.inspect("state.db").unwrap_err().to_string();
+            assert!(refused.contains(word), "{name}: {refused}");
+            let refused = dir.open_file("state.db", OFlags::RDONLY).map(drop);
+            assert!(refused.is_err(), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_directory_that_others_may_enter_is_refused_with_the_command_that_closes_it() {
+        let (at, _dir) = state_dir();
+        std::fs::set_permissions(at.path(), Permissions::from_mode(0o755)).unwrap();
+        let refused = StateDir::open(at.path()).map(drop).unwrap_err().to_string();
+        assert!(refused.contains("0755") && refused.contains("chmod 0700"), "{refused}");
+    }
+
+    #[test]
+    fn a_symbolic_link_is_no_state_directory() {
+        let (at, _dir) = state_dir();
+        symlink(at.path(), at.path().join("link")).unwrap();
+        let refused = StateDir::open(&at.path().join("link")).map(drop);
+        assert!(matches!(refused, Err(OpenError::Unsafe { flaw: Flaw::NotADirectory, .. })));
+    }
+
+    #[test]
+    fn a_missing_directory_is_created_for_us_alone() {
+        let (at, _dir) = state_dir();
+        let path = at.path().join("tokenkeeper");
+        StateDir::open(&path).map(drop).unwrap();
+        assert_eq!(std::fs::metadata(path).unwrap().permissions().mode() & 0o7777, 0o700);
+    }
+
+    #[test]
+    fn create_never_replaces_a_file() {
+        let (_at, dir) = state_dir();
+        dir.create("store.key", b"first").unwrap();
+        assert_eq!(dir.create("store.key", b"second"), Err(Errno::EXIST));
+        assert_eq!(dir.read("store.key", 100).unwrap().unwrap().as_slice(), b"first");
+    }
+
+    #[test]
+    fn a_file_beyond_its_limit_shows_itself_by_one_byte() {
+        let (_at, dir) = state_dir();
+        dir.create("long", &[7; 100]).unwrap();
+        assert_eq!(dir.read("long", 10).unwrap().unwrap().len(), 11);
+    }
+
+    fn state_dir() -> (TempDir, StateDir) {
+        let at = tempfile::tempdir().unwrap();
+        let dir = StateDir::open(at.path()).unwrap();
+        (at, dir)
+    }
+
+    fn plant(at: &Path, mode: u32) {
+        File::create(at).unwrap();
+        std::fs::set_permissions(at, Permissions::from_mode(mode)).unwrap();
+    }
+}

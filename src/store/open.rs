@@ -1,0 +1,200 @@
+//! From a directory to an open database: what is found there decides what is made.
+//!
+//! | database | key | what happens |
+//! |---|---|---|
+//! | none, or nothing in it yet | none | the key is made and durable, then the database |
+//! | none, or nothing in it yet | there | the database is made |
+//! | there | none | refused: a new key would open nothing |
+//! | there | another one | refused |
+//! | there, of a newer format | any | refused, unless that format allows older readers |
+//! | there, of an older format | its own | copied, then brought up to date |
+
+use std::path::Path;
+
+use rusqlite::Connection;
+
+use crate::random;
+use crate::record::StoreError;
+use crate::store::connection;
+use crate::store::dir::StateDir;
+use crate::store::key::KEY_FILE;
+use crate::store::key::KeySource;
+use crate::store::key::StoreKey;
+use crate::store::lock::Lock;
+use crate::store::refusal::OpenError;
+use crate::store::schema;
+use crate::store::schema::Header;
+use crate::store::schema::Step;
+use crate::store::schema::Versions;
+use crate::store::seal::Sealer;
+
+/// What is to be opened.
+pub(super) struct Site<'a> {
+    /// The state directory.
+    pub(super) dir: &'a StateDir,
+    /// The database in it.
+    pub(super) name: &'a str,
+    /// Where credentials are passed.
+    pub(super) credentials: Option<&'a Path>,
+    /// The way from nothing to the format of this version.
+    pub(super) steps: &'a [Step],
+}
+
+/// What was opened.
+pub(super) struct Opened {
+    /// Keeps others out.
+    pub(super) lock: Lock,
+    /// The database.
+    pub(super) conn: Connection,
+    /// The data key at work.
+    pub(super) sealer: Sealer,
+    /// Where the store key came from.
+    pub(super) key: KeySource,
+    /// The owner's epoch, which every write compares.
+    pub(super) epoch: i64,
+    /// What is wrong with the database's structure.
+    pub(super) flaws: Option<String>,
+}
+
+impl Site<'_> {
+    /// Opens the database for reading and writing, and makes it where there is none.
+    pub(super) fn open(&self) -> Result<Opened, OpenError> {
+        let Self { dir, name, .. } = *self;
+        let lock = Lock::take(dir)?;
+        connection::finish_switch(dir, name).map_err(|errno| self.refused(errno))?;
+        dir.inspect(&connection::log_name(name))?;
+        let key = StoreKey::find(dir, self.credentials)?;
+
+        let (conn, header, key, flaws) = match self.existing()? {
+            Some((mut conn, versions)) => {
+                let (header, key) = self.identify(&conn, versions, key)?;
+                let flaws = connection::flaws(&conn);
+                self.bring_up_to_date(&mut conn, versions).map_err(|fault| self.refused(fault))?;
+                (conn, header, key, flaws)
+            }
+            None => {
+                let key = key.map_or_else(|| StoreKey::create(dir), Ok)?;
+                let (conn, header) = self.create(&key).map_err(|fault| self.refused(fault))?;
+                (conn, header, key, None)
+            }
+        };
+        let sealer = self.unseal(&header, &key)?;
+        let claim = "UPDATE header SET epoch = epoch + 1 RETURNING epoch";
+        let epoch = conn.query_row(claim, [], |row| row.get(0)).map_err(|e| self.refused(e))?;
+        Ok(Opened { lock, conn, sealer, key: key.source(), epoch, flaws })
+    }
+
+    /// Opens the database of a disk that cannot be written. It must be there already.
+    pub(super) fn open_read_only(&self) -> Result<Opened, OpenError> {
+        let Self { dir, name, .. } = *self;
+        let lock = Lock::take_read_only(dir)?;
+        // A switch that stopped half-way cannot be finished here; its result can be read.
+        let fresh = connection::fresh_name(name);
+        let name = if dir.has(&fresh) { fresh.as_str() } else { name };
+        if dir.inspect(name)?.is_none() {
+            return Err(self.refused(StoreError::ReadOnly));
+        }
+        let conn = connection::connect_read_only(dir, name).map_err(|fault| self.refused(fault))?;
+        let versions = schema::versions(&conn)
+            .map_err(|error| self.refused(error))?
+            .ok_or_else(|| self.refused(StoreError::ReadOnly))?;
+        let key = StoreKey::find(dir, self.credentials)?;
+        let (header, key) = self.identify(&conn, versions, key)?;
+        let flaws = connection::flaws(&conn);
+        let sealer = self.unseal(&header, &key)?;
+        Ok(Opened { lock, conn, sealer, key: key.source(), epoch: 0, flaws })
+    }
+
+    /// The database, if there is one with a header. A start that was cut short before the
+    /// header was durable left nothing worth keeping.
+    fn existing(&self) -> Result<Option<(Connection, Versions)>, OpenError> {
+        if self.dir.inspect(self.name)?.is_none() {
+            return Ok(None);
+        }
+        let conn = connection::connect(self.dir, self.name).map_err(|fault| self.refused(fault))?;
+        let versions = schema::versions(&conn).map_err(|error| self.refused(error))?;
+        Ok(versions.map(|versions| (conn, versions)))
+    }
+
+    /// Finds that this version can use the database, and that the key is its key.
+    fn identify(
+        &self,
+        conn: &Connection,
+        versions: Versions,
+        key: Option<StoreKey>,
+    ) -> Result<(Header, StoreKey), OpenError> {
+        let database = self.dir.path(self.name);
+        let ours = schema::newest(self.steps);
+        if versions.min_reader > ours {
+            return Err(OpenError::NewerFormat {
+                database,
+                found: versions.format,
+                min_reader: versions.min_reader,
+                ours,
+                copy: self.dir.path(&connection::snapshot_name(self.name, ours)),
+            });
+        }
+        let header = schema::header(conn).map_err(|error| self.refused(error))?;
+        let Some(key) = key else {
+            return Err(OpenError::KeyMissing { database, key_file: self.dir.path(KEY_FILE) });
+        };
+        if key.id() != header.key_id {
+            return Err(OpenError::KeyWrong {
+                database,
+                path: key.path().to_owned(),
+                wanted: header.key_id,
+                found: key.id(),
+            });
+        }
+        Ok((header, key))
+    }
+
+    fn create(&self, key: &StoreKey) -> Result<(Connection, Header), StoreError> {
+        let mut store = [0; 16];
+        random::fill(&mut store);
+        let (_, wrapped) = Sealer::create(store, key.bytes());
+        let header = Header { store, key_id: key.id(), wrapped };
+
+        self.dir.remove(&connection::log_name(self.name))?;
+        self.dir.create_empty(self.name)?;
+        self.dir.sync()?;
+        let mut conn = connection::connect(self.dir, self.name)?;
+        schema::create(&mut conn, self.steps, &header)?;
+        self.dir.sync()?;
+        Ok((conn, header))
+    }
+
+    /// Takes the steps that are missing, after a copy for the way back.
+    fn bring_up_to_date(
+        &self,
+        conn: &mut Connection,
+        versions: Versions,
+    ) -> Result<(), StoreError> {
+        if versions.format >= schema::newest(self.steps) {
+            return Ok(());
+        }
+        let copy = connection::snapshot_name(self.name, versions.format);
+        connection::copy(conn, self.dir, &copy)?;
+        Ok(schema::upgrade(conn, versions.format, self.steps)?)
+    }
+
+    fn unseal(&self, header: &Header, key: &StoreKey) -> Result<Sealer, OpenError> {
+        Sealer::unwrap(header.store, key.bytes(), &header.wrapped).map_err(|_| {
+            let why = "its header does not open under its own store key".to_owned();
+            OpenError::Damaged { path: self.dir.path(self.name), why }
+        })
+    }
+
+    fn refused(&self, fault: impl Into<StoreError>) -> OpenError {
+        let path = self.dir.path(self.name);
+        match fault.into() {
+            StoreError::Damaged(why) => OpenError::Damaged { path, why },
+            fault @ (StoreError::Full
+            | StoreError::ReadOnly
+            | StoreError::Io(_)
+            | StoreError::Missing
+            | StoreError::Superseded
+            | StoreError::Closed) => OpenError::Io { verb: "open", path, why: fault.to_string() },
+        }
+    }
+}

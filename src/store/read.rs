@@ -1,0 +1,331 @@
+//! Rows into records: what is loaded at start, and what is handed out for one exchange.
+//!
+//! # Invariants
+//!
+//! * A body that does not open never hides its account: the generation before it stands
+//!   in, and what was found damaged is told in [`Loaded::damage`].
+//! * One account's damage is that account's; the others load.
+//! * What cannot be read of a standing is taken to be paused: nothing is spent on a guess.
+
+use std::collections::BTreeMap;
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use rusqlite::Connection;
+use rusqlite::OptionalExtension;
+use rusqlite::Row;
+use serde::Deserialize;
+use serde::Serialize;
+
+use crate::name::AccountId;
+use crate::record::Intent;
+use crate::record::Lease;
+use crate::record::Lineage;
+use crate::record::Record;
+use crate::record::Saved;
+use crate::record::Stamp;
+use crate::record::Standing;
+use crate::record::StoreError;
+use crate::store::Loaded;
+use crate::store::Orphan;
+use crate::store::body;
+use crate::store::body::Body;
+use crate::store::seal::Broken;
+use crate::store::seal::Label;
+use crate::store::seal::Sealer;
+use crate::store::seal::Sort;
+use crate::time::Moment;
+use crate::time::Timestamp;
+use crate::token::Generation;
+use crate::token::Secret;
+
+/// The tables of an open database, with what it takes to make sense of them.
+pub(super) struct Tables<'a> {
+    /// The database, or a transaction on it.
+    pub(super) conn: &'a Connection,
+    /// Opens and seals bodies.
+    pub(super) sealer: &'a Sealer,
+    /// The present boot.
+    pub(super) boot_id: &'a str,
+}
+
+/// An account as a write finds it.
+pub(super) struct Seat {
+    /// Its row; `None` before its first write.
+    pub(super) id: Option<i64>,
+    /// The last number that was given to a generation of it.
+    pub(super) count: Generation,
+}
+
+/// The newest generation that opens, and the newer ones that do not.
+pub(super) struct Newest {
+    /// What may be used.
+    pub(super) readable: Option<(Generation, Body)>,
+    /// What was found damaged on the way there.
+    pub(super) damaged: Vec<Generation>,
+}
+
+/// The attempts column: moments of one boot, as `[boot_ms, wall_ms]`.
+#[derive(Default, Deserialize, Serialize)]
+pub(super) struct Attempts {
+    /// The boot that the first numbers count from.
+    pub(super) boot_id: String,
+    /// When they began, oldest first.
+    pub(super) at: Vec<(u64, i64)>,
+}
+
+impl Tables<'_> {
+    /// Every account that the store knows, and what is damaged.
+    pub(super) fn load(&self) -> Result<Loaded, StoreError> {
+        let mut loaded = Loaded::default();
+        let intents = self.intents()?;
+        let staged = self.staged_accounts()?;
+        let mut statement = self.conn.prepare_cached(
+            "SELECT id, name, lineage, subject, standing, attempts FROM account ORDER BY id",
+        )?;
+        let mut rows = statement.query([])?;
+        loop {
+            match rows.next().map_err(StoreError::from) {
+                Ok(Some(row)) => {
+                    let id = row.get(0)?;
+                    let intent = intents.get(&id).copied();
+                    if let Some(mut record) = self.record(row, id, &mut loaded.damage)? {
+                        record.intent = intent;
+                        record.staged = staged.contains(&id);
+                        loaded.records.push(record);
+                    }
+                }
+                Ok(None) => break,
+                Err(StoreError::Damaged(why)) => {
+                    loaded.damage.push(format!("some accounts cannot be read: {why}"));
+                    break;
+                }
+                Err(fault) => return Err(fault),
+            }
+        }
+        loaded.orphans = self.orphans()?;
+        Ok(loaded)
+    }
+
+    /// The refresh token that one exchange is to spend. Changes nothing.
+    pub(super) fn lease(&self, account: &AccountId, staged: bool) -> Result<Lease, StoreError> {
+        let seat = self.seat(account)?;
+        let nothing = Lease { generation: seat.count, refresh_token: None, durable: true };
+        if staged {
+            let token = self.staged(&seat, account)?.ok_or(StoreError::Missing)?;
+            return Ok(Lease { refresh_token: Some(token), ..nothing });
+        }
+        let Some(id) = seat.id else { return Ok(nothing) };
+        let newest = self.newest(id, account)?;
+        match newest.readable {
+            Some((generation, body)) => {
+                Ok(Lease { generation, refresh_token: body.refresh_token, durable: true })
+            }
+            None if newest.damaged.is_empty() => Ok(nothing),
+            None => Err(StoreError::Damaged(format!("no generation of {account} opens"))),
+        }
+    }
+
+    /// Where a write to the account begins.
+    pub(super) fn seat(&self, account: &AccountId) -> Result<Seat, StoreError> {
+        let sql = "SELECT id, generation FROM account WHERE name = ?";
+        let found = self
+            .conn
+            .prepare_cached(sql)?
+            .query_row([account.as_str()], |row| Ok((row.get(0)?, row.get(1)?)))
+            .optional()?;
+        Ok(match found {
+            Some((id, count)) => Seat { id: Some(id), count: Generation(unsigned(count)) },
+            None => Seat { id: None, count: Generation::default() },
+        })
+    }
+
+    /// The newest generation of an account that opens.
+    pub(super) fn newest(&self, id: i64, account: &AccountId) -> Result<Newest, StoreError> {
+        let sql = "SELECT number, body FROM generation WHERE account = ? ORDER BY number DESC";
+        let mut newest = Newest { readable: None, damaged: Vec::new() };
+        let mut statement = self.conn.prepare_cached(sql)?;
+        let mut rows = statement.query([id])?;
+        while let Some(row) = rows.next()? {
+            let generation = Generation(unsigned(row.get(0)?));
+            let label = Label { sort: Sort::Generation, owner: account.as_str(), generation };
+            match self.open(label, row, 1)?.ok().and_then(|plain| body::decode(&plain)) {
+                Some(body) => {
+                    newest.readable = Some((generation, body));
+                    break;
+                }
+                None => newest.damaged.push(generation),
+            }
+        }
+        Ok(newest)
+    }
+
+    /// The staged refresh token of an account.
+    pub(super) fn staged(
+        &self,
+        seat: &Seat,
+        account: &AccountId,
+    ) -> Result<Option<Secret>, StoreError> {
+        let label = Label {
+            sort: Sort::Staged,
+            owner: account.as_str(),
+            generation: Generation::default(),
+        };
+        let mut statement =
+            self.conn.prepare_cached("SELECT body FROM staged WHERE account = ?")?;
+        let mut rows = statement.query([seat.id])?;
+        match rows.next()? {
+            Some(row) => self.text(label, row).map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// One account secret.
+    pub(super) fn secret(&self, slot: &str) -> Result<Option<Secret>, StoreError> {
+        let mut statement = self.conn.prepare_cached("SELECT body FROM secret WHERE slot = ?")?;
+        let mut rows = statement.query([slot])?;
+        match rows.next()? {
+            Some(row) => self.text(secret_label(slot), row).map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// The names of every account secret, sorted.
+    pub(super) fn secret_names(&self) -> Result<Vec<String>, StoreError> {
+        let mut statement = self.conn.prepare_cached("SELECT slot FROM secret ORDER BY slot")?;
+        let names = statement.query_map([], |row| row.get(0))?;
+        Ok(names.collect::<Result<_, _>>()?)
+    }
+
+    fn record(
+        &self,
+        row: &Row<'_>,
+        id: i64,
+        damage: &mut Vec<String>,
+    ) -> Result<Option<Record>, StoreError> {
+        let name: String = row.get(1)?;
+        let Ok(account) = AccountId::parse(&name) else {
+            damage.push(format!("an account with an impossible name, row {id}, is left out"));
+            return Ok(None);
+        };
+        let standing = parse_standing(&row.get::<_, String>(4)?).unwrap_or_else(|| {
+            damage.push(format!("{account}: how it stood cannot be read; it is paused"));
+            Standing { paused: true, ..Standing::default() }
+        });
+        let attempts = parse_attempts(&row.get::<_, String>(5)?).unwrap_or_else(|| {
+            damage.push(format!("{account}: its last attempts cannot be read"));
+            Attempts::default()
+        });
+        let newest = match self.newest(id, &account) {
+            Err(StoreError::Damaged(why)) => {
+                damage.push(format!("{account}: its generations cannot be read: {why}"));
+                Newest { readable: None, damaged: Vec::new() }
+            }
+            other => other?,
+        };
+        damage.extend(newest.damaged.iter().map(|lost| match &newest.readable {
+            Some((kept, _)) => {
+                format!("{account}: generation {lost} does not open; {kept} stands in for it")
+            }
+            None => format!("{account}: generation {lost} does not open, and none is before it"),
+        }));
+        Ok(Some(Record {
+            account,
+            lineage: Lineage(row.get::<_, String>(2)?.into()),
+            subject: row.get::<_, Option<String>>(3)?.map(Into::into),
+            current: newest.readable.map(|(generation, body)| self.saved(generation, body)),
+            staged: false,
+            intent: None,
+            attempts: attempts
+                .at
+                .iter()
+                .map(|(boot, wall)| self.stamp(*wall, *boot, &attempts.boot_id))
+                .collect(),
+            standing,
+        }))
+    }
+
+    fn saved(&self, generation: Generation, body: Body) -> Saved {
+        let Body { dates, tokens, refresh_token } = body;
+        Saved {
+            generation,
+            tokens: tokens.map(Arc::new),
+            issued: self.stamp(dates.wall.as_millis(), dates.boot.as_millis(), &dates.boot_id),
+            lifetime: dates.lifetime,
+            refresh_expires: dates.refresh_expires,
+            refreshable: refresh_token.is_some(),
+        }
+    }
+
+    fn stamp(&self, wall_ms: i64, boot_ms: u64, boot_id: &str) -> Stamp {
+        Stamp {
+            wall: Timestamp::from_millis(wall_ms),
+            boot: (boot_id == self.boot_id).then(|| Moment::from_millis(boot_ms)),
+        }
+    }
+
+    fn intents(&self) -> Result<BTreeMap<i64, Intent>, StoreError> {
+        let sql = "SELECT account, generation, staged, wall_ms, boot_ms, boot_id FROM intent";
+        let mut statement = self.conn.prepare_cached(sql)?;
+        let intents = statement.query_map([], |row| {
+            let boot_id = row.get::<_, String>(5)?;
+            let intent = Intent {
+                generation: Generation(unsigned(row.get(1)?)),
+                staged: row.get(2)?,
+                at: self.stamp(row.get(3)?, unsigned(row.get(4)?), &boot_id),
+            };
+            Ok((row.get(0)?, intent))
+        })?;
+        Ok(intents.collect::<Result<_, _>>()?)
+    }
+
+    fn staged_accounts(&self) -> Result<BTreeSet<i64>, StoreError> {
+        let mut statement = self.conn.prepare_cached("SELECT account FROM staged")?;
+        let accounts = statement.query_map([], |row| row.get(0))?;
+        Ok(accounts.collect::<Result<_, _>>()?)
+    }
+
+    fn orphans(&self) -> Result<Vec<Orphan>, StoreError> {
+        let mut statement =
+            self.conn.prepare_cached("SELECT account, wall_ms FROM orphan ORDER BY id")?;
+        let orphans = statement.query_map([], |row| {
+            Ok(Orphan { account: row.get(0)?, at: Timestamp::from_millis(row.get(1)?) })
+        })?;
+        Ok(orphans.collect::<Result<_, _>>()?)
+    }
+
+    fn text(&self, label: Label<'_>, row: &Row<'_>) -> Result<Secret, StoreError> {
+        let broken =
+            || StoreError::Damaged(format!("what is kept for {} does not open", label.owner));
+        let plain = self.open(label, row, 0)?.map_err(|Broken| broken())?;
+        std::str::from_utf8(&plain).map(Secret::new).map_err(|_| broken())
+    }
+
+    fn open(
+        &self,
+        label: Label<'_>,
+        row: &Row<'_>,
+        column: usize,
+    ) -> Result<Result<zeroize::Zeroizing<Vec<u8>>, Broken>, StoreError> {
+        let sealed = row.get_ref(column)?;
+        Ok(sealed.as_blob().map_err(|_| Broken).and_then(|sealed| self.sealer.open(label, sealed)))
+    }
+}
+
+/// What an account secret is bound to.
+pub(super) fn secret_label(slot: &str) -> Label<'_> {
+    Label { sort: Sort::AccountSecret, owner: slot, generation: Generation::default() }
+}
+
+/// SQLite's integers have a sign; ours in these columns have none.
+pub(super) fn unsigned(value: i64) -> u64 {
+    u64::try_from(value).unwrap_or(0)
+}
+
+fn parse_standing(json: &str) -> Option<Standing> {
+    if json.is_empty() { Some(Standing::default()) } else { serde_json::from_str(json).ok() }
+}
+
+fn parse_attempts(json: &str) -> Option<Attempts> {
+    if json.is_empty() { Some(Attempts::default()) } else { serde_json::from_str(json).ok() }
+}

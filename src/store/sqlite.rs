@@ -1,0 +1,335 @@
+//! The store on this host: one SQLite database, owned by one process.
+//!
+//! Reading order: [`Sqlite::open`], then [`TokenStore::write`] and the private
+//! `Sqlite::mend`, which says what becomes of a disk that is full or fails.
+//!
+//! # Invariants
+//!
+//! * A batch is one transaction: it is answered when it is durable, and none of it is
+//!   there otherwise.
+//! * Every transaction compares the owner's epoch. Whoever opens the store later has
+//!   bumped it, so that a write of an owner who was thought dead is refused.
+//! * After an I/O error the database file is not written again. Its live rows go to a
+//!   fresh one; until that has been made, every write is refused.
+
+use std::path::Path;
+use std::path::PathBuf;
+
+use rusqlite::Connection;
+use rusqlite::TransactionBehavior;
+use rusqlite::config::DbConfig;
+
+use crate::record::StoreError;
+use crate::record::Write;
+use crate::record::Written;
+use crate::store::Change;
+use crate::store::Health;
+use crate::store::Loaded;
+use crate::store::TokenStore;
+use crate::store::ballast;
+use crate::store::connection;
+use crate::store::dir::StateDir;
+use crate::store::key::KeySource;
+use crate::store::lock::Lock;
+use crate::store::open::Site;
+use crate::store::read::Tables;
+use crate::store::refusal::OpenError;
+use crate::store::schema::STEPS;
+use crate::store::seal::Sealer;
+use crate::token::Secret;
+
+/// Writes between two checkpoints: some 5 MB of log at 1 kB a token.
+const CHECKPOINT_EVERY: usize = 256;
+
+/// Where a store lies, and what it takes to open it.
+pub struct Place {
+    /// The database file. Its directory is the store's alone.
+    pub database: PathBuf,
+    /// `$CREDENTIALS_DIRECTORY`, where the service manager may have put the store key.
+    pub credentials: Option<PathBuf>,
+    /// The kernel's id of this boot: a moment of another boot means nothing now.
+    pub boot_id: String,
+}
+
+/// An open store.
+pub struct Sqlite {
+    dir: StateDir,
+    name: String,
+    _lock: Lock,
+    /// `None` only after a switch of files that stopped half-way.
+    conn: Option<Connection>,
+    sealer: Sealer,
+    boot_id: String,
+    epoch: i64,
+    key: KeySource,
+    footing: Footing,
+    /// What the check at start found.
+    flaws: Option<String>,
+    rewrites: u32,
+    /// Writes since the last checkpoint.
+    in_log: usize,
+}
+
+/// What may be done with the database file.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Footing {
+    /// Everything.
+    Sound,
+    /// Reading. An I/O error left it in doubt and a fresh one could not be made yet.
+    Suspect,
+    /// Reading. The disk is read-only.
+    ReadOnly,
+}
+
+/// What to do with a batch after its transaction failed.
+enum Mended {
+    /// Try the same batch again.
+    Again,
+    /// Try each change alone: one of them may be what failed.
+    OneByOne,
+    /// Nothing can be written.
+    Refuse(StoreError),
+}
+
+type Answers = Vec<Result<Written, StoreError>>;
+
+impl Sqlite {
+    /// Opens the store, and makes it where there is none.
+    ///
+    /// # Errors
+    ///
+    /// [`OpenError`], whose message says what to do.
+    pub fn open(place: &Place) -> Result<Self, OpenError> {
+        let (parent, name) = split(&place.database)?;
+        let dir = StateDir::open(parent)?;
+        let credentials = place.credentials.as_deref();
+        let site = Site { dir: &dir, name, credentials, steps: STEPS };
+        let (opened, footing) = if dir.is_read_only() {
+            (site.open_read_only()?, Footing::ReadOnly)
+        } else {
+            (site.open()?, Footing::Sound)
+        };
+        if footing == Footing::Sound {
+            ballast::restore(&dir);
+        }
+        Ok(Self {
+            dir,
+            name: name.to_owned(),
+            _lock: opened.lock,
+            conn: Some(opened.conn),
+            sealer: opened.sealer,
+            boot_id: place.boot_id.clone(),
+            epoch: opened.epoch,
+            key: opened.key,
+            footing,
+            flaws: opened.flaws,
+            rewrites: 0,
+            in_log: 0,
+        })
+    }
+
+    fn tables(&self) -> Result<Tables<'_>, StoreError> {
+        let conn = self.conn.as_ref().ok_or_else(lost)?;
+        Ok(Tables { conn, sealer: &self.sealer, boot_id: &self.boot_id })
+    }
+
+    fn write_all(&mut self, batch: &[Change]) -> Answers {
+        let all = |fault: &StoreError| batch.iter().map(|_| Err(fault.clone())).collect();
+        match self.footing {
+            Footing::Sound => {}
+            Footing::ReadOnly => return all(&StoreError::ReadOnly),
+            Footing::Suspect => {
+                if let Err(fault) = self.rewrite() {
+                    return all(&fault);
+                }
+            }
+        }
+        let fault = match self.transact(batch) {
+            Ok(answers) => return answers,
+            Err(fault) => fault,
+        };
+        let next = match self.mend(fault) {
+            Mended::Again => match self.transact(batch) {
+                Ok(answers) => return answers,
+                Err(fault @ StoreError::Io(_)) => {
+                    self.footing = Footing::Suspect;
+                    Mended::Refuse(fault)
+                }
+                Err(_) => Mended::OneByOne,
+            },
+            next @ (Mended::OneByOne | Mended::Refuse(_)) => next,
+        };
+        match next {
+            Mended::Refuse(fault) => all(&fault),
+            Mended::Again | Mended::OneByOne => self.write_one_by_one(batch),
+        }
+    }
+
+    fn write_one_by_one(&mut self, batch: &[Change]) -> Answers {
+        let mut answers = Answers::with_capacity(batch.len());
+        for change in batch {
+            let answer = match self.footing {
+                Footing::Sound => self.transact(std::slice::from_ref(change)),
+                Footing::Suspect | Footing::ReadOnly => Err(lost()),
+            };
+            if matches!(answer, Err(StoreError::Io(_))) {
+                self.footing = Footing::Suspect;
+            }
+            answers.push(answer.and_then(|mut one| one.pop().unwrap_or_else(|| Err(lost()))));
+        }
+        answers
+    }
+
+    /// Makes every change of the batch in one transaction. An error is one of all of them.
+    fn transact(&mut self, batch: &[Change]) -> Result<Answers, StoreError> {
+        let conn = self.conn.as_mut().ok_or_else(lost)?;
+        let transaction = conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let epoch = transaction
+            .prepare_cached("SELECT epoch FROM header")?
+            .query_row([], |row| row.get::<_, i64>(0))?;
+        if epoch != self.epoch {
+            return Err(StoreError::Superseded);
+        }
+        let tables = Tables { conn: &transaction, sealer: &self.sealer, boot_id: &self.boot_id };
+        let mut answers = Answers::with_capacity(batch.len());
+        for change in batch {
+            let before = transaction.total_changes();
+            match tables.apply(change) {
+                Err(refusal @ (StoreError::Missing | StoreError::Damaged(_)))
+                    if transaction.total_changes() == before =>
+                {
+                    answers.push(Err(refusal));
+                }
+                answer => answers.push(Ok(answer?)),
+            }
+        }
+        transaction.commit()?;
+        Ok(answers)
+    }
+
+    /// What can be done about a transaction that failed.
+    fn mend(&mut self, fault: StoreError) -> Mended {
+        match fault {
+            StoreError::Full if ballast::give_up(&self.dir) => Mended::Again,
+            StoreError::Io(_) => match self.rewrite() {
+                Ok(()) => Mended::Again,
+                Err(fault) => Mended::Refuse(fault),
+            },
+            StoreError::Full | StoreError::Damaged(_) | StoreError::Missing => Mended::OneByOne,
+            StoreError::ReadOnly | StoreError::Superseded | StoreError::Closed => {
+                Mended::Refuse(fault)
+            }
+        }
+    }
+
+    /// Goes on in a fresh database with every live row of this one.
+    fn rewrite(&mut self) -> Result<(), StoreError> {
+        self.footing = Footing::Suspect;
+        if let Some(conn) = &self.conn {
+            let fresh = connection::fresh_name(&self.name);
+            match connection::copy(conn, &self.dir, &fresh) {
+                Err(StoreError::Full) if ballast::give_up(&self.dir) => {
+                    connection::copy(conn, &self.dir, &fresh)?;
+                }
+                copied => copied?,
+            }
+            // The last act on the old file would be a checkpoint, on a disk that failed.
+            conn.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
+        }
+        self.conn = None;
+        connection::finish_switch(&self.dir, &self.name)?;
+        self.conn = Some(connection::connect(&self.dir, &self.name)?);
+        self.footing = Footing::Sound;
+        self.rewrites = self.rewrites.saturating_add(1);
+        self.in_log = 0;
+        Ok(())
+    }
+
+    /// What is due after a batch: a checkpoint now and then, and ballast that was given up.
+    fn tidy(&mut self, written: usize) {
+        self.in_log += written;
+        if self.footing != Footing::Sound {
+            return;
+        }
+        if !ballast::is_kept(&self.dir) {
+            ballast::restore(&self.dir);
+        }
+        if self.in_log < CHECKPOINT_EVERY {
+            return;
+        }
+        self.in_log = 0;
+        let done = self.conn.as_ref().map_or_else(|| Err(lost()), connection::checkpoint);
+        if matches!(done, Err(StoreError::Io(_))) && self.rewrite().is_err() {
+            // What was written is safe in the log. The next write tries the rewrite again.
+            self.footing = Footing::Suspect;
+        }
+    }
+
+    /// The refresh token for an exchange that a crash could not make dangerous.
+    fn lease_unwritten(&self, change: &Change, fault: StoreError) -> Result<Written, StoreError> {
+        let Change::Account(Write::Intent { account, staged, spends: false, .. }) = change else {
+            return Err(fault);
+        };
+        let unwritable =
+            matches!(fault, StoreError::Full | StoreError::ReadOnly | StoreError::Io(_));
+        match self.tables() {
+            Ok(tables) if unwritable => {
+                let lease = tables.lease(account, *staged)?;
+                Ok(Written::Leased(crate::record::Lease { durable: false, ..lease }))
+            }
+            _ => Err(fault),
+        }
+    }
+}
+
+impl TokenStore for Sqlite {
+    fn load(&mut self) -> Result<Loaded, StoreError> {
+        let mut loaded = self.tables()?.load()?;
+        let flaws = self.flaws.iter().map(|flaw| format!("the database's structure: {flaw}"));
+        loaded.damage.extend(flaws);
+        Ok(loaded)
+    }
+
+    fn write(&mut self, batch: Vec<Change>) -> Vec<Result<Written, StoreError>> {
+        let answers = self.write_all(&batch);
+        self.tidy(answers.iter().filter(|answer| answer.is_ok()).count());
+        let answered = batch.iter().zip(answers);
+        answered
+            .map(|(change, answer)| answer.or_else(|fault| self.lease_unwritten(change, fault)))
+            .collect()
+    }
+
+    fn secret(&mut self, slot: &str) -> Result<Option<Secret>, StoreError> {
+        self.tables()?.secret(slot)
+    }
+
+    fn secret_names(&mut self) -> Result<Vec<String>, StoreError> {
+        self.tables()?.secret_names()
+    }
+
+    fn health(&self) -> Health {
+        Health {
+            key: self.key,
+            writable: self.footing == Footing::Sound,
+            ballast: ballast::is_kept(&self.dir),
+            rewrites: self.rewrites,
+        }
+    }
+}
+
+/// The state directory and the name of the database in it.
+fn split(database: &Path) -> Result<(&Path, &str), OpenError> {
+    let name = database.file_name().and_then(|name| name.to_str());
+    match (database.parent(), name) {
+        (Some(parent), Some(name)) if !parent.as_os_str().is_empty() => Ok((parent, name)),
+        _ => Err(OpenError::Io {
+            verb: "use",
+            path: database.to_owned(),
+            why: "it is not the path of a file in a directory".to_owned(),
+        }),
+    }
+}
+
+fn lost() -> StoreError {
+    StoreError::Io("an earlier failure of the disk has not been overcome".to_owned())
+}

@@ -1,0 +1,319 @@
+//! Writes into rows.
+//!
+//! # Invariants
+//!
+//! * A write refuses before its first change: what it can object to, it finds by reading.
+//!   So one refused write leaves nothing behind in the transaction that it shares with
+//!   others, without a savepoint.
+//! * The number of a generation is one more than the last ever given, whatever rows are left.
+//! * The generation before the new one is kept, until the next but one.
+//! * A credential goes only by [`Write::Clear`], [`Write::Unstage`] or [`Change::Purge`].
+
+use std::time::Duration;
+
+use crate::name::AccountId;
+use crate::record::Lineage;
+use crate::record::Standing;
+use crate::record::StoreError;
+use crate::record::Write;
+use crate::record::Written;
+use crate::store::Change;
+use crate::store::body;
+use crate::store::body::Dates;
+use crate::store::read::Attempts;
+use crate::store::read::Newest;
+use crate::store::read::Seat;
+use crate::store::read::Tables;
+use crate::store::read::secret_label;
+use crate::store::seal::Label;
+use crate::store::seal::Sort;
+use crate::time::Moment;
+use crate::time::Now;
+use crate::token::Generation;
+use crate::token::Grant;
+use crate::token::Secret;
+
+/// Attempts that are kept of an account: as many as its budget counts.
+const ATTEMPTS: usize = 10;
+
+/// Orphans that are kept of an account, the newest. Each is a login that went wrong in a
+/// way that a person has to look at, so more than a handful tell nothing new.
+const ORPHANS: u32 = 16;
+
+/// A generation about to be written.
+struct Next<'a> {
+    account: &'a AccountId,
+    body: &'a [u8],
+    /// Where it came from and whose it is; `None` leaves both as they are.
+    origin: Option<(&'a Lineage, Option<&'a str>)>,
+    standing: &'a Standing,
+    staged: bool,
+}
+
+impl Tables<'_> {
+    /// Makes one change, inside the caller's transaction.
+    pub(super) fn apply(&self, change: &Change) -> Result<Written, StoreError> {
+        match change {
+            Change::Account(write) => self.write(write),
+            Change::PutSecret { slot, secret } => {
+                let sealed = self.sealer.seal(secret_label(slot), secret.expose().as_bytes());
+                self.run("INSERT OR REPLACE INTO secret (slot, body) VALUES (?, ?)", (slot, sealed))
+            }
+            Change::ForgetSecret { slot } => self.run("DELETE FROM secret WHERE slot = ?", [slot]),
+            Change::Purge { account } => self.purge(account),
+        }
+    }
+
+    fn write(&self, write: &Write) -> Result<Written, StoreError> {
+        match write {
+            Write::Intent { account, staged, spends: _, now, attempts } => {
+                self.intend(account, *staged, *now, attempts)
+            }
+            Write::Commit { account, grant, issued, now: _, lineage, staged, standing } => {
+                let seat = self.seat(account)?;
+                let base = self.base(&seat, account)?;
+                let dates = self.dates(grant, *issued);
+                let kept = match (&grant.refresh_token, staged) {
+                    (Some(_), _) => None,
+                    (None, true) => self.staged_if_readable(&seat, account)?,
+                    (None, false) => {
+                        base.readable.as_ref().and_then(|(_, body)| body.refresh_token.clone())
+                    }
+                };
+                let refresh_token = grant.refresh_token.as_ref().or(kept.as_ref());
+                let body = body::encode(&dates, Some(&grant.tokens), refresh_token);
+                let origin = Some((lineage, grant.subject.as_deref()));
+                self.advance(
+                    &seat,
+                    &base,
+                    Next { account, body: &body, origin, standing, staged: *staged },
+                )
+            }
+            Write::Salvage { account, refresh_token, now, staged, standing } => {
+                let seat = self.seat(account)?;
+                let base = self.base(&seat, account)?;
+                let body = match &base.readable {
+                    Some((_, held)) => {
+                        let dates = Dates { refresh_expires: None, ..held.dates.clone() };
+                        body::encode(&dates, held.tokens.as_ref(), Some(refresh_token))
+                    }
+                    None => body::encode(&self.no_dates(*now), None, Some(refresh_token)),
+                };
+                let next = Next { account, body: &body, origin: None, standing, staged: *staged };
+                self.advance(&seat, &base, next)
+            }
+            Write::Note { account, standing, ends_intent } => {
+                let standing = json(standing)?;
+                let id = self.enter(&self.seat(account)?, account)?;
+                if *ends_intent {
+                    self.run("DELETE FROM intent WHERE account = ?", [id])?;
+                }
+                self.run("UPDATE account SET standing = ? WHERE id = ?", (standing, id))
+            }
+            Write::Stage { account, refresh_token } => self.stage(account, refresh_token),
+            Write::Unstage { account } => match self.seat(account)?.id {
+                Some(id) => self.unstage(id),
+                None => Ok(Written::Done),
+            },
+            Write::Clear { account } => match self.seat(account)?.id {
+                Some(id) => self.clear(id),
+                None => Ok(Written::Done),
+            },
+            Write::Orphan { account, grant, now } => self.keep_aside(account, grant, *now),
+        }
+    }
+
+    fn intend(
+        &self,
+        account: &AccountId,
+        staged: bool,
+        now: Now,
+        attempts: &[Moment],
+    ) -> Result<Written, StoreError> {
+        let lease = self.lease(account, staged)?;
+        let newest = attempts.len().saturating_sub(ATTEMPTS);
+        let at = attempts
+            .iter()
+            .skip(newest)
+            .map(|moment| (moment.as_millis(), now.wall_at(*moment).as_millis()))
+            .collect();
+        let attempts = json(&Attempts { boot_id: self.boot_id.to_owned(), at })?;
+
+        let id = self.enter(&self.seat(account)?, account)?;
+        self.run("UPDATE account SET attempts = ? WHERE id = ?", (attempts, id))?;
+        self.run(
+            "INSERT OR REPLACE INTO intent (account, generation, staged, wall_ms, boot_ms, boot_id)
+             VALUES (?, ?, ?, ?, ?, ?)",
+            (
+                id,
+                signed(lease.generation.0),
+                staged,
+                now.wall.as_millis(),
+                signed(now.boot.as_millis()),
+                self.boot_id,
+            ),
+        )?;
+        Ok(Written::Leased(lease))
+    }
+
+    /// Saves `next` as the generation after the last, ends the intent, and keeps `base`.
+    fn advance(&self, seat: &Seat, base: &Newest, next: Next<'_>) -> Result<Written, StoreError> {
+        let Next { account, body, origin, standing, staged } = next;
+        let kept = base.readable.as_ref().map(|(number, _)| *number);
+        let generation = seat.count.max(kept.unwrap_or_default()).next();
+        let standing = json(standing)?;
+        let label = Label { sort: Sort::Generation, owner: account.as_str(), generation };
+        let sealed = self.sealer.seal(label, body);
+
+        let id = self.enter(seat, account)?;
+        self.run(
+            "DELETE FROM generation WHERE account = ? AND number IS NOT ?",
+            (id, kept.map(|number| signed(number.0))),
+        )?;
+        let number = signed(generation.0);
+        self.run(
+            "INSERT INTO generation (account, number, body) VALUES (?, ?, ?)",
+            (id, number, sealed),
+        )?;
+        self.run(
+            "UPDATE account SET generation = ?, standing = ? WHERE id = ?",
+            (number, standing, id),
+        )?;
+        if let Some((lineage, subject)) = origin {
+            // A proven new credential may be somebody else's; a refreshed one is not.
+            self.run(
+                "UPDATE account SET lineage = ?1,
+                     subject = CASE WHEN ?2 THEN ?3 ELSE coalesce(?3, subject) END
+                 WHERE id = ?4",
+                (&lineage.0, staged, subject, id),
+            )?;
+        }
+        self.run("DELETE FROM intent WHERE account = ?", [id])?;
+        if staged {
+            self.run("DELETE FROM staged WHERE account = ?", [id])?;
+        }
+        Ok(Written::Committed(generation))
+    }
+
+    fn stage(&self, account: &AccountId, refresh_token: &Secret) -> Result<Written, StoreError> {
+        let label = Label {
+            sort: Sort::Staged,
+            owner: account.as_str(),
+            generation: Generation::default(),
+        };
+        let sealed = self.sealer.seal(label, refresh_token.expose().as_bytes());
+        let id = self.enter(&self.seat(account)?, account)?;
+        // An intent on the one that this replaces would say that this one was spent.
+        self.unstage(id)?;
+        self.run("INSERT INTO staged (account, body) VALUES (?, ?)", (id, sealed))
+    }
+
+    fn unstage(&self, id: i64) -> Result<Written, StoreError> {
+        self.run("DELETE FROM staged WHERE account = ?", [id])?;
+        self.run("DELETE FROM intent WHERE account = ? AND staged", [id])
+    }
+
+    /// Forgets the credential with what is known of it: where it came from, whose it is,
+    /// what is under way with it. The count of generations stays.
+    fn clear(&self, id: i64) -> Result<Written, StoreError> {
+        self.run("DELETE FROM generation WHERE account = ?", [id])?;
+        self.run("DELETE FROM staged WHERE account = ?", [id])?;
+        self.run("DELETE FROM intent WHERE account = ?", [id])?;
+        self.run("UPDATE account SET lineage = '', subject = NULL WHERE id = ?", [id])
+    }
+
+    fn keep_aside(
+        &self,
+        account: &AccountId,
+        grant: &Grant,
+        now: Now,
+    ) -> Result<Written, StoreError> {
+        let dates = self.dates(grant, now);
+        let body = body::encode(&dates, Some(&grant.tokens), grant.refresh_token.as_ref());
+        let label = Label {
+            sort: Sort::Orphan,
+            owner: account.as_str(),
+            generation: Generation::default(),
+        };
+        self.run(
+            "INSERT INTO orphan (account, wall_ms, body) VALUES (?, ?, ?)",
+            (account.as_str(), now.wall.as_millis(), self.sealer.seal(label, &body)),
+        )?;
+        self.run(
+            "DELETE FROM orphan WHERE account = ?1 AND id NOT IN
+                 (SELECT id FROM orphan WHERE account = ?1 ORDER BY id DESC LIMIT ?2)",
+            (account.as_str(), ORPHANS),
+        )
+    }
+
+    fn purge(&self, account: &AccountId) -> Result<Written, StoreError> {
+        let name = account.as_str();
+        self.run("DELETE FROM account WHERE name = ?", [name])?;
+        self.run("DELETE FROM orphan WHERE account = ?", [name])?;
+        // Account names have no dot, and '/' is the character after it.
+        self.run("DELETE FROM secret WHERE slot > ?1 || '.' AND slot < ?1 || '/'", [name])
+    }
+
+    /// The row of an account, which its first write makes.
+    fn enter(&self, seat: &Seat, account: &AccountId) -> Result<i64, StoreError> {
+        if let Some(id) = seat.id {
+            return Ok(id);
+        }
+        self.run("INSERT INTO account (name) VALUES (?)", [account.as_str()])?;
+        Ok(self.conn.last_insert_rowid())
+    }
+
+    fn base(&self, seat: &Seat, account: &AccountId) -> Result<Newest, StoreError> {
+        match seat.id {
+            Some(id) => self.newest(id, account),
+            None => Ok(Newest { readable: None, damaged: Vec::new() }),
+        }
+    }
+
+    /// The staged refresh token for a grant that has none of its own. A damaged one is as
+    /// good as none: the grant must be saved all the same.
+    fn staged_if_readable(
+        &self,
+        seat: &Seat,
+        account: &AccountId,
+    ) -> Result<Option<Secret>, StoreError> {
+        match self.staged(seat, account) {
+            Err(StoreError::Damaged(_)) => Ok(None),
+            other => other,
+        }
+    }
+
+    fn dates(&self, grant: &Grant, issued: Now) -> Dates {
+        Dates {
+            lifetime: grant.lifetime,
+            // The provider counts from its reply; the request is the moment surely before.
+            refresh_expires: grant.refresh_lifetime.map(|span| issued.wall + span),
+            ..self.no_dates(issued)
+        }
+    }
+
+    fn no_dates(&self, issued: Now) -> Dates {
+        Dates {
+            wall: issued.wall,
+            boot: issued.boot,
+            boot_id: self.boot_id.into(),
+            lifetime: Duration::ZERO,
+            refresh_expires: None,
+        }
+    }
+
+    fn run(&self, sql: &str, values: impl rusqlite::Params) -> Result<Written, StoreError> {
+        self.conn.prepare_cached(sql)?.execute(values)?;
+        Ok(Written::Done)
+    }
+}
+
+fn json(value: &impl serde::Serialize) -> Result<String, StoreError> {
+    serde_json::to_string(value).map_err(|error| StoreError::Damaged(error.to_string()))
+}
+
+/// SQLite's integers have a sign. Neither a generation nor a moment in milliseconds
+/// reaches 2^63.
+fn signed(value: u64) -> i64 {
+    i64::try_from(value).unwrap_or(i64::MAX)
+}
