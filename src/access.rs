@@ -219,3 +219,141 @@ pub fn rights(
         Some(_) => Rights::NONE,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Every rule that can be made of absent, matching and other principals, against one
+    /// peer: it speaks of the peer exactly if it names somebody and nothing in it differs.
+    #[test]
+    fn a_rule_matches_if_all_that_it_says_matches_and_it_says_something() {
+        let users = [None, Some(ALICE), Some(BOB)];
+        let groups = [None, Some(STAFF), Some(MAIL), Some(WHEEL)];
+        let units = [None, Some("backup.service"), Some("other.service")];
+        let peer = Peer { unit: Some("backup.service".into()), ..alice() };
+
+        for user in users {
+            for group in groups {
+                for unit in units {
+                    let rule = Rule {
+                        user: user.map(Principal::Id),
+                        group: group.map(Principal::Id),
+                        unit: unit.map(Into::into),
+                        rights: Rights::DEFAULT,
+                    };
+                    let names_somebody = user.is_some() || group.is_some() || unit.is_some();
+                    let differs =
+                        user == Some(BOB) || group == Some(WHEEL) || unit == Some("other.service");
+                    assert_eq!(rule.matches(&peer), names_somebody && !differs, "{rule:?}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_name_that_means_nobody_matches_nobody() {
+        let nobody = Principal::Unresolved("alice".into());
+        for peer in [alice(), Peer { uid: 0, ..alice() }] {
+            let user = Rule { user: Some(nobody.clone()), ..user(ALICE, Rights::ALL) };
+            let group = Rule { group: Some(nobody.clone()), ..user_rule_of_nobody() };
+            let both = Rule { group: Some(nobody.clone()), ..self::user(ALICE, Rights::ALL) };
+            for rule in [user, group, both] {
+                assert!(!rule.matches(&peer), "{rule:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_unit_that_is_not_proven_matches_no_rule() {
+        let rule = Rule { unit: Some("backup.service".into()), ..user(ALICE, Rights::ALL) };
+        assert!(!rule.matches(&alice()));
+    }
+
+    /// Every verdict: who comes, what the rules give, what the socket lets through.
+    #[test]
+    fn rights_are_what_rules_or_mastery_give_within_what_the_socket_lets_through() {
+        let mail = AccountId::parse("mail").unwrap();
+        let ci = AccountId::parse("ci").unwrap();
+        let read = Rights::NONE.with(Right::Read);
+        let peers = [(0, true), (OWN, true), (ALICE, false), (BOB, false)];
+
+        for bits in 0..16_u8 {
+            for narrow_bits in 0..16_u8 {
+                let (given, most) = (Rights(bits), Rights(narrow_bits));
+                let rules = [user(ALICE, given), user(ALICE, read), user(WHEEL, Rights::ALL)];
+                for (uid, master) in peers {
+                    let peer = Peer { uid, ..alice() };
+                    let open = match (master, uid) {
+                        (true, _) => Rights::ALL,
+                        (false, ALICE) => given.or(read),
+                        (false, _) => Rights::NONE,
+                    };
+                    let masters = Masters { own_uid: OWN };
+                    let own = Narrowing { accounts: vec![mail.clone()], rights: most };
+                    let foreign = Narrowing { accounts: vec![ci.clone()], rights: most };
+                    #[rustfmt::skip]
+                    let cases = [
+                        ("the ordinary socket",           None,           open),
+                        ("a socket for this account",     Some(&own),     open.and(most)),
+                        ("a socket for another account",  Some(&foreign), Rights::NONE),
+                    ];
+                    for (name, narrowing, expected) in cases {
+                        let got = rights(&peer, masters, &mail, &rules, narrowing);
+                        assert_eq!(got, expected, "{name}, uid {uid}, {given:?}, {most:?}");
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn no_rule_is_no_right() {
+        let mail = AccountId::parse("mail").unwrap();
+        let masters = Masters { own_uid: OWN };
+        assert!(rights(&alice(), masters, &mail, &[], None).is_empty());
+    }
+
+    #[test]
+    fn admin_is_implied_by_nothing() {
+        let others = Rights::from_iter([Right::Read, Right::Refresh, Right::Report]);
+        assert!(!others.has(Right::Admin));
+        assert!(!Rights::DEFAULT.has(Right::Admin));
+    }
+
+    #[test]
+    fn each_right_is_its_own() {
+        for right in Right::ALL {
+            let alone = Rights::NONE.with(*right);
+            assert_eq!(alone.iter().collect::<Vec<_>>(), [*right]);
+            assert_eq!(serde_json::to_value(right).unwrap(), right.as_str());
+        }
+        assert_eq!(Rights::from_iter(Right::ALL.iter().copied()), Rights::ALL);
+    }
+
+    #[test]
+    fn the_effective_and_the_supplementary_groups_count_alike() {
+        for (gid, is_in) in [(STAFF, true), (MAIL, true), (WHEEL, false)] {
+            assert_eq!(alice().in_group(gid), is_in, "{gid}");
+        }
+    }
+
+    const OWN: u32 = 900;
+    const ALICE: u32 = 1000;
+    const BOB: u32 = 1001;
+    const STAFF: u32 = 50;
+    const MAIL: u32 = 8;
+    const WHEEL: u32 = 10;
+
+    fn alice() -> Peer {
+        Peer { uid: ALICE, gid: STAFF, groups: vec![MAIL], pid: None, unit: None }
+    }
+
+    fn user(uid: u32, rights: Rights) -> Rule {
+        Rule { user: Some(Principal::Id(uid)), group: None, unit: None, rights }
+    }
+
+    fn user_rule_of_nobody() -> Rule {
+        Rule { user: None, group: None, unit: None, rights: Rights::ALL }
+    }
+}
