@@ -1,0 +1,93 @@
+//! Every limit on what comes in over a local socket, in one table.
+//!
+//! A limit that the service unit sets as well (descriptors, memory) is named here so
+//! that a test can hold the two together.
+
+use std::time::Duration;
+
+/// Connections that are open at once, all sockets together. Further ones wait in the
+/// backlog until one is closed.
+pub const CONNECTIONS: usize = 12_000;
+
+/// Connections of one user: half of all, so that nobody can take the socket away from
+/// everybody else.
+pub const CONNECTIONS_PER_UID: usize = CONNECTIONS / 2;
+
+/// File descriptors of the process: [`CONNECTIONS`], 256 to providers, and its own.
+pub const FILE_DESCRIPTORS: u64 = 16_384;
+
+/// Memory of the process, in bytes. [`CONNECTIONS`] idle connections take a fifth of it.
+pub const MEMORY_MAX: u64 = 512 * 1024 * 1024;
+
+/// Head of a request, in bytes. The longest that a known client sends is below 1 KiB.
+pub const HEAD: usize = 8 * 1024;
+
+/// Body of a request, in bytes. The largest is an imported refresh token; Microsoft's are
+/// below 2 KiB.
+pub const BODY: usize = 64 * 1024;
+
+/// From accepting a connection to the first byte on it: a client connects because it has
+/// something to ask.
+pub const FIRST_BYTE: Duration = Duration::from_secs(1);
+
+/// From the first byte of a head to its last: it is written in one piece.
+pub const WHOLE_HEAD: Duration = Duration::from_secs(1);
+
+/// From the head to the last byte of the body. `curl` waits a second for a
+/// `100 Continue` before it sends a large one.
+pub const WHOLE_BODY: Duration = Duration::from_secs(5);
+
+/// A write that the peer does not take. What is sent fits a socket's buffer, so this one
+/// does not read at all.
+pub const BLOCKED_WRITE: Duration = Duration::from_secs(2);
+
+/// A kept connection on which nothing happens is closed after this to twice this.
+pub const IDLE: Duration = Duration::from_secs(30);
+
+/// `wait` of a request that names none.
+pub const DEFAULT_WAIT: Duration = Duration::from_secs(20);
+
+/// Longest `min_ttl`, in seconds: a year is more than any provider grants.
+pub const LONGEST_MIN_TTL: u64 = 366 * 86_400;
+
+/// Refreshes and reports of one user in a second, together: each may reach a provider.
+pub const REFRESHES_PER_SECOND: u32 = 10;
+
+/// Users whose pace is remembered. Beyond that the ones that have rested longest are
+/// forgotten, which costs nothing but memory to remember.
+pub const PACED_USERS: usize = 4_096;
+
+/// Pause of the comments that keep an event stream open: below every usual idle limit,
+/// [`IDLE`] included.
+pub const KEEP_ALIVE: Duration = Duration::from_secs(15);
+
+/// Requests in flight get this long when the daemon stops.
+pub const GRACE: Duration = Duration::from_secs(5);
+
+/// Pause after the process ran out of descriptors, before the next connection is accepted.
+pub const ACCEPT_BACKOFF: Duration = Duration::from_millis(100);
+
+/// Fields of a body's object. The largest known has three.
+pub const FIELDS: usize = 16;
+
+/// Supplementary groups of a peer. Linux allows 65,536.
+pub const GROUPS: usize = 65_536;
+
+/// A path or a name of which a nearest spelling is looked for, in bytes: the search is quadratic.
+pub const SPELLED: usize = 128;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn descriptors_last_for_every_connection_and_the_providers() {
+        let connections = u64::try_from(CONNECTIONS).unwrap();
+        assert!(connections + 256 + 1_024 <= FILE_DESCRIPTORS);
+    }
+
+    #[test]
+    fn an_event_stream_is_never_idle() {
+        assert!(KEEP_ALIVE < IDLE);
+    }
+}

@@ -1,0 +1,196 @@
+//! What a refusal says to people: what happened, to which account, and what to type next.
+//!
+//! The one place where the wire's [`ErrorBody`] is made, so that the socket, the journal
+//! and the bus say the same of the same failure. Pure: the time is an argument.
+
+use crate::error::Code;
+use crate::name::AccountId;
+use crate::protocol::ErrorBody;
+use crate::snapshot::Refusal;
+use crate::snapshot::Snapshot;
+use crate::time::Now;
+
+/// A refusal as it goes over the wire.
+pub fn error_body(refusal: &Refusal, account: Option<&AccountId>, now: Now) -> ErrorBody {
+    ErrorBody {
+        error: family(refusal.code).to_owned(),
+        message: message(refusal, account),
+        error_code: refusal.code,
+        timestamp: now.wall.to_string(),
+        account: account.map(ToString::to_string),
+        retry_at: refusal.retry_at.map(|at| now.wall_at(at).to_string()),
+        remedy: refusal.code.remedy(),
+        provider_error: refusal.provider_error.clone(),
+    }
+}
+
+/// The failure that is raised on an account, if there is one.
+pub fn raised(snapshot: &Snapshot, account: &AccountId, now: Now) -> Option<ErrorBody> {
+    snapshot.failure.as_ref()?;
+    Some(error_body(&snapshot.refusal(), Some(account), now))
+}
+
+/// What happened, to which account, and what to do next.
+pub fn message(refusal: &Refusal, account: Option<&AccountId>) -> String {
+    let what = refusal.message.trim_end_matches('.');
+    // Several errors of a configuration stand on a line each, and so does what follows.
+    let end = if what.contains('\n') { "\n" } else { ". " };
+    let mut text = match account {
+        Some(account) => format!("account {account}: {what}{end}"),
+        None => format!("{what}{end}"),
+    };
+    if let Some(next) = next_step(refusal.code, account) {
+        text.push_str(&next);
+    }
+    text.truncate(text.trim_end().len());
+    text
+}
+
+/// Whole seconds until the same request may succeed, rounded up, at least 1: the header
+/// `Retry-After` (RFC 9110 section 10.2.3) of the codes that carry one.
+pub fn retry_after(refusal: &Refusal, now: Now) -> Option<u64> {
+    /// What is said where nobody knows when: soon enough for a person, rare enough for a loop.
+    const UNKNOWN_SECS: u64 = 5;
+
+    if !matches!(refusal.code.http_status(), 429 | 503) {
+        return None;
+    }
+    let Some(at) = refusal.retry_at else { return Some(UNKNOWN_SECS) };
+    let left = at.since(now.boot);
+    Some((left.as_secs() + u64::from(left.subsec_nanos() > 0)).max(1))
+}
+
+/// What to type or to wait for. A command comes last and without a period, ready to be copied.
+fn next_step(code: Code, account: Option<&AccountId>) -> Option<String> {
+    let name = account.map_or("ACCOUNT", AccountId::as_str);
+    Some(match code {
+        Code::NeedsLogin
+        | Code::TokenMissing
+        | Code::SessionExpired
+        | Code::LoginRejected
+        | Code::ForeignWriter => format!("Type: tokenctl import {name}"),
+        Code::GrantRejected => {
+            format!("It is being confirmed; if it stays so, type: tokenctl import {name}")
+        }
+        Code::ClientRejected => format!(
+            "Correct its client_id or secret, then type: tokenctl reload, or tokenctl retry {name}"
+        ),
+        Code::SecretUnavailable => format!("Provide the secret, then type: tokenctl retry {name}"),
+        Code::ConfigInvalid => "Correct the configuration, then type: tokenctl reload".to_owned(),
+        Code::InsufficientPermissions => "To see your rights, type: tokenctl whoami".to_owned(),
+        Code::AccountUnknown => "To see the accounts, type: tokenctl list".to_owned(),
+        Code::Internal => "Please report this; details are in the journal.".to_owned(),
+        Code::StoreUnavailable => {
+            "Look for space and errors on the disk of the state directory.".to_owned()
+        }
+        Code::ProviderUnreachable
+        | Code::ProviderUnavailable
+        | Code::ProviderMalformed
+        | Code::InDoubt
+        | Code::TokenExpired
+        | Code::HookFailed => "It is tried again without your doing.".to_owned(),
+        Code::RefreshPending => "Ask again, or with a larger wait.".to_owned(),
+        Code::RateLimitExceeded | Code::Stopping => "Ask again later.".to_owned(),
+        Code::BadRequest | Code::LifetimeTooShort | Code::NotSupported => return None,
+    })
+}
+
+/// Family of a code, in lower case: `error` on the wire.
+const fn family(code: Code) -> &'static str {
+    match code {
+        Code::BadRequest | Code::LifetimeTooShort | Code::NotSupported => "request",
+        Code::InsufficientPermissions | Code::AccountUnknown => "access",
+        Code::NeedsLogin
+        | Code::TokenMissing
+        | Code::SessionExpired
+        | Code::GrantRejected
+        | Code::LoginRejected
+        | Code::ForeignWriter => "needs_login",
+        Code::ClientRejected | Code::ConfigInvalid | Code::SecretUnavailable => "configuration",
+        Code::RateLimitExceeded => "rate_limit",
+        Code::ProviderUnreachable
+        | Code::ProviderUnavailable
+        | Code::ProviderMalformed
+        | Code::InDoubt
+        | Code::TokenExpired => "provider",
+        Code::RefreshPending => "pending",
+        Code::Internal | Code::StoreUnavailable | Code::HookFailed | Code::Stopping => "daemon",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::error::Remedy;
+    use crate::time::Moment;
+    use crate::time::Timestamp;
+
+    #[test]
+    fn every_message_names_the_account_once_and_ends_in_one_piece() {
+        let mail = AccountId::parse("mail").unwrap();
+        for code in Code::ALL {
+            let text = message(&Refusal::new(*code, "it happened."), Some(&mail));
+            assert!(text.starts_with("account mail: it happened."), "{text}");
+            assert!(!text.contains(".."), "{text}");
+        }
+    }
+
+    /// Whoever has to act is told what to do.
+    #[test]
+    fn what_a_person_can_mend_comes_with_the_next_step() {
+        let mail = AccountId::parse("mail").unwrap();
+        for code in Code::ALL {
+            let needs_step = matches!(code.remedy(), Remedy::SignIn | Remedy::Reconfigure);
+            if needs_step {
+                let text = next_step(*code, Some(&mail)).unwrap();
+                assert!(text.contains("tokenctl "), "{code:?}: {text}");
+            }
+        }
+    }
+
+    #[test]
+    fn retry_after_is_whole_seconds_never_shortened_and_never_zero() {
+        #[rustfmt::skip]
+        let cases = [
+            // code                      in milliseconds   header
+            (Code::ProviderUnavailable,  Some(1_500),      Some(2)),
+            (Code::ProviderUnavailable,  Some(2_000),      Some(2)),
+            (Code::ProviderUnavailable,  Some(0),          Some(1)),
+            (Code::ProviderUnavailable,  None,             Some(5)),
+            (Code::RateLimitExceeded,    Some(100),        Some(1)),
+            (Code::NeedsLogin,           Some(5_000),      None),
+            (Code::RefreshPending,       None,             None),
+        ];
+        for (code, millis, expected) in cases {
+            let retry_at = millis.map(|millis| NOW.boot + Duration::from_millis(millis));
+            let refusal = Refusal { retry_at, ..Refusal::new(code, "x") };
+            assert_eq!(retry_after(&refusal, NOW), expected, "{code:?} {millis:?}");
+        }
+    }
+
+    #[test]
+    fn the_body_has_the_frozen_shape() {
+        let mail = AccountId::parse("mail").unwrap();
+        let refusal = Refusal {
+            retry_at: Some(NOW.boot + Duration::from_secs(30)),
+            ..Refusal::new(Code::ProviderUnavailable, "provider unavailable: HTTP 503")
+        };
+        let body = error_body(&refusal, Some(&mail), NOW);
+        insta::assert_snapshot!(serde_json::to_string_pretty(&body).unwrap(), @r#"
+        {
+          "error": "provider",
+          "message": "account mail: provider unavailable: HTTP 503. It is tried again without your doing.",
+          "error_code": "PROVIDER_UNAVAILABLE",
+          "timestamp": "2023-11-14T22:13:20Z",
+          "account": "mail",
+          "retry_at": "2023-11-14T22:13:50Z",
+          "remedy": "wait"
+        }
+        "#);
+    }
+
+    const NOW: Now =
+        Now { boot: Moment::from_millis(10_000), wall: Timestamp::from_millis(1_700_000_000_000) };
+}
