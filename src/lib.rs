@@ -9,6 +9,7 @@ pub mod files;
 pub mod keeper;
 pub mod lifecycle;
 pub mod limits;
+pub mod metrics;
 pub mod name;
 pub mod notice;
 pub mod pacing;
