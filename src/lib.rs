@@ -6,6 +6,7 @@ pub mod config;
 pub mod error;
 pub mod http;
 pub mod files;
+pub mod front;
 pub mod keeper;
 pub mod lifecycle;
 pub mod limits;

@@ -53,6 +53,15 @@ pub const LONGEST_MIN_TTL: u64 = 366 * 86_400;
 /// Refreshes and reports of one user in a second, together: each may reach a provider.
 pub const REFRESHES_PER_SECOND: u32 = 10;
 
+/// What an order or an errand may take until it is answered: twice the longest exchange.
+pub const ORDER: Duration = Duration::from_secs(120);
+
+/// Until the daemon as a whole must have answered a question about itself, for `status`.
+pub const QUESTION: Duration = Duration::from_secs(1);
+
+/// Name of a secret's slot, in bytes.
+pub const SLOT: usize = 40;
+
 /// Users whose pace is remembered. Beyond that the ones that have rested longest are
 /// forgotten, which costs nothing but memory to remember.
 pub const PACED_USERS: usize = 4_096;

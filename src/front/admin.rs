@@ -1,0 +1,133 @@
+//! What concerns the daemon as a whole, and verdicts explained beforehand: reload,
+//! `config/check`, metrics, access.
+
+use std::rc::Rc;
+
+use bytes::Bytes;
+use hyper::Response;
+use hyper::Uri;
+use hyper::body::Incoming;
+use hyper::header::HeaderValue;
+use tokio::sync::oneshot;
+
+use crate::access;
+use crate::access::Peer;
+use crate::access::Right;
+use crate::access::Rights;
+use crate::error::Code;
+use crate::front::accounts::words;
+use crate::front::body;
+use crate::front::caller::Caller;
+use crate::front::follow;
+use crate::front::query::Param;
+use crate::front::query::Query;
+use crate::front::reply;
+use crate::front::reply::Body;
+use crate::front::reply::Refused;
+use crate::front::verdict;
+use crate::keeper::Errand;
+use crate::limits;
+use crate::metrics;
+use crate::protocol::AccessView;
+use crate::protocol::ReloadView;
+use crate::protocol::RuleView;
+use crate::snapshot::Refusal;
+
+/// What `access` asks about.
+pub(super) const ACCESS: &[Param] = &[
+    Param { name: "uid", says: "the peer's user id; needed" },
+    Param { name: "gid", says: "its group id; default: none" },
+    Param { name: "groups", says: "its supplementary group ids, separated by commas" },
+    Param { name: "unit", says: "its systemd system unit" },
+];
+
+/// `POST /v1/reload` and `POST /v1/config/check`: `what` they do, and the errand for it.
+pub(super) async fn configuration(
+    caller: Rc<Caller>,
+    what: &'static str,
+    errand: fn(oneshot::Sender<Result<ReloadView, Refusal>>) -> Errand,
+    uri: Uri,
+    body: Incoming,
+) -> Result<Response<Body>, Box<Refused>> {
+    if !caller.is_daemon_admin(&caller.desk.keeper.directory()) {
+        return Err(caller.not_for_you(what, "admin"));
+    }
+    Query::read(uri.query(), &[])?;
+    body::none(body).await?;
+    let errand = caller.desk.keeper.errand(errand);
+    let outcome = tokio::time::timeout(limits::ORDER, errand).await;
+    let view = outcome.unwrap_or_else(|_| Err(follow::late())).and_then(|view| view)?;
+    reply::json(&view)
+}
+
+/// `GET /metrics`.
+pub(super) fn metrics(
+    caller: &Caller,
+    query: Option<&str>,
+) -> Result<Response<Body>, Box<Refused>> {
+    let directory = caller.desk.keeper.directory();
+    if !caller.may_read_metrics(&directory) {
+        return Err(caller.not_for_you("read metrics", "metrics"));
+    }
+    Query::read(query, &[])?;
+    let text = caller.desk.metrics.scrape(&directory).map_err(|_| {
+        Refused::boxed(Refusal::new(Code::Internal, "metrics cannot be written as text"))
+    })?;
+    let content_type = HeaderValue::from_static(metrics::CONTENT_TYPE);
+    Ok(reply::ok(content_type, Body::of(Bytes::from(text))))
+}
+
+/// `GET /v1/accounts/{account}/access`: what a peer could do here, and why.
+pub(super) fn access(
+    caller: &Caller,
+    name: &str,
+    query: Option<&str>,
+) -> Result<Response<Body>, Box<Refused>> {
+    let seat = caller.seat(name, Right::Admin)?;
+    let peer = peer(query).map_err(|refusal| Refused::about(&seat.account, refusal))?;
+    let directory = caller.desk.keeper.directory();
+    let masters = caller.desk.masters;
+    let narrowing = caller.door.narrowing.as_ref();
+    let granted = access::rights(&peer, masters, &seat.account, &seat.rules, narrowing);
+    let administers = narrowing.is_none()
+        && (masters.include(&peer) || directory.admin.iter().any(|rule| rule.matches(&peer)));
+    let rights = if administers { granted.with(Right::Admin) } else { granted };
+
+    let master = verdict::of_masters(masters, &peer);
+    let own = seat.rules.iter().map(|rule| verdict::of_rule(rule, &peer));
+    let admins = directory.admin.iter().map(|rule| RuleView {
+        rights: words(Rights::NONE.with(Right::Admin)),
+        ..verdict::of_rule(rule, &peer)
+    });
+    let narrowed = narrowing.map(|narrow| verdict::of_narrowing(narrow, &seat.account));
+    reply::json(&AccessView {
+        account: seat.account.to_string(),
+        rights: words(rights),
+        rules: [master].into_iter().chain(own).chain(admins).chain(narrowed).collect(),
+    })
+}
+
+/// The peer that is asked about.
+fn peer(query: Option<&str>) -> Result<Peer, Refusal> {
+    let query = Query::read(query, ACCESS)?;
+    let Some(uid) = query.id("uid")? else {
+        let message = "query parameter `uid` is missing; it must be a user id";
+        return Err(Refusal::new(Code::BadRequest, message));
+    };
+    let groups = match query.get("groups").filter(|list| !list.is_empty()) {
+        None => Vec::new(),
+        Some(list) => list
+            .split(',')
+            .map(|gid| gid.parse::<u32>().ok())
+            .collect::<Option<Vec<_>>>()
+            .ok_or_else(|| query.wrong("groups", "group ids, separated by commas"))?,
+    };
+    Ok(Peer {
+        uid,
+        // The id that the kernel gives to nobody.
+        gid: query.id("gid")?.unwrap_or(u32::MAX),
+        groups,
+        pid: None,
+        unit: query.get("unit").filter(|unit| !unit.is_empty()).map(Into::into),
+    })
+}

@@ -1,0 +1,217 @@
+//! Who asks, through which socket, and what that lets them do.
+//!
+//! [`Caller::seat`] is the only way to an account. It decides before anything of the
+//! account is looked at, and an account that is not there is refused with the very words
+//! of one that is not allowed, except to the daemon's administrators.
+
+use std::cell::RefCell;
+use std::fmt::Write as _;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use tokio::sync::watch;
+
+use crate::access;
+use crate::access::Masters;
+use crate::access::Narrowing;
+use crate::access::Peer;
+use crate::access::Right;
+use crate::access::Rights;
+use crate::access::Rule;
+use crate::error::Code;
+use crate::front::pace::Pace;
+use crate::front::reply::Refused;
+use crate::front::router::Router;
+use crate::front::sheets::Sheets;
+use crate::keeper::Directory;
+use crate::keeper::Keeper;
+use crate::keeper::Seat;
+use crate::metrics::Metrics;
+use crate::name::ACCOUNT_NAME_RULE;
+use crate::name::AccountId;
+use crate::snapshot::Refusal;
+use crate::time::Now;
+
+/// What all connections of the serve thread share.
+pub(super) struct Desk {
+    /// The supervisor's handle.
+    pub(super) keeper: Keeper,
+    /// Who may do everything.
+    pub(super) masters: Masters,
+    /// Where answers are counted.
+    pub(super) metrics: Arc<Metrics>,
+    /// Where paths lead.
+    pub(super) router: Router,
+    /// When serving began.
+    pub(super) started: Now,
+    /// The OpenAPI text.
+    pub(super) openapi: Bytes,
+    /// Token answers, ready to be sent.
+    pub(super) sheets: RefCell<Sheets>,
+    /// How often each user may ask for a refresh.
+    pub(super) pace: RefCell<Pace>,
+    /// Turns true when the daemon stops.
+    pub(super) stopping: watch::Receiver<bool>,
+}
+
+/// One listening socket, as its requests see it.
+pub(super) struct Door {
+    /// Its path.
+    pub(super) path: Box<str>,
+    /// What it lets through.
+    pub(super) narrowing: Option<Narrowing>,
+}
+
+/// One connection's peer.
+pub(super) struct Caller {
+    pub(super) desk: Rc<Desk>,
+    pub(super) door: Rc<Door>,
+    pub(super) peer: Peer,
+}
+
+impl Caller {
+    /// What it may do with an account.
+    pub(super) fn rights(&self, directory: &Directory, seat: &Seat) -> Rights {
+        let narrowing = self.door.narrowing.as_ref();
+        let granted =
+            access::rights(&self.peer, self.desk.masters, &seat.account, &seat.rules, narrowing);
+        if self.is_daemon_admin(directory) { granted.with(Right::Admin) } else { granted }
+    }
+
+    /// Whether it may see how an account stands: whoever may read its token or change it.
+    pub(super) fn may_see(rights: Rights) -> bool {
+        rights.has(Right::Read) || rights.has(Right::Admin)
+    }
+
+    /// Whether it may order about the daemon itself. Nobody may through a narrowing socket.
+    pub(super) fn is_daemon_admin(&self, directory: &Directory) -> bool {
+        self.is_named_by(&directory.admin)
+    }
+
+    /// Whether it may read metrics.
+    pub(super) fn may_read_metrics(&self, directory: &Directory) -> bool {
+        self.is_named_by(&directory.metrics)
+    }
+
+    fn is_named_by(&self, rules: &[Rule]) -> bool {
+        self.door.narrowing.is_none()
+            && (self.desk.masters.include(&self.peer)
+                || rules.iter().any(|rule| rule.matches(&self.peer)))
+    }
+
+    /// The account of that name, if the caller may do with it what `right` says.
+    ///
+    /// # Errors
+    ///
+    /// `INSUFFICIENT_PERMISSIONS`; to administrators `ACCOUNT_UNKNOWN` if there is none.
+    pub(super) fn seat(&self, name: &str, right: Right) -> Result<Arc<Seat>, Box<Refused>> {
+        self.seat_where(name, right, |rights| rights.has(right))
+    }
+
+    /// The account of that name, if the caller may see how it stands.
+    ///
+    /// # Errors
+    ///
+    /// As [`seat`](Self::seat).
+    pub(super) fn visible_seat(&self, name: &str) -> Result<Arc<Seat>, Box<Refused>> {
+        self.seat_where(name, Right::Read, Self::may_see)
+    }
+
+    fn seat_where(
+        &self,
+        name: &str,
+        needed: Right,
+        enough: impl FnOnce(Rights) -> bool,
+    ) -> Result<Arc<Seat>, Box<Refused>> {
+        let directory = self.desk.keeper.directory();
+        let seat = directory.seats.get(name);
+        if let Some(seat) = seat
+            && enough(self.rights(&directory, seat))
+        {
+            return Ok(seat.clone());
+        }
+        let Ok(account) = AccountId::parse(name) else {
+            let message = format!("the path has no account name; one is {ACCOUNT_NAME_RULE}");
+            return Err(Refused::boxed(Refusal::new(Code::BadRequest, message)));
+        };
+        if seat.is_none() && self.is_daemon_admin(&directory) {
+            let refusal = Refusal::new(Code::AccountUnknown, "there is no such account");
+            return Err(Refused::about(&account, refusal));
+        }
+        self.log_refusal(&account, seat.is_some(), needed);
+        Err(Refused::about(&account, self.not_allowed(needed)))
+    }
+
+    /// That the caller may not do this to the daemon itself.
+    pub(super) fn not_for_you(&self, what: &str, key: &str) -> Box<Refused> {
+        tracing::info!(
+            peer_uid = self.peer.uid,
+            code = Code::InsufficientPermissions.as_str(),
+            "refused to {what}; it would need `[daemon] {key}` to name the peer, on an ordinary socket",
+        );
+        let message = format!("no right to {what}; you are {}", self.self_as_seen());
+        Refused::boxed(Refusal::new(Code::InsufficientPermissions, message))
+    }
+
+    fn not_allowed(&self, needed: Right) -> Refusal {
+        let message = format!(
+            "no right `{}` on it, or there is no such account; you are {}",
+            needed.as_str(),
+            self.self_as_seen()
+        );
+        Refusal::new(Code::InsufficientPermissions, message)
+    }
+
+    fn log_refusal(&self, account: &AccountId, exists: bool, needed: Right) {
+        let code = Code::InsufficientPermissions.as_str();
+        let (peer_uid, right) = (self.peer.uid, needed.as_str());
+        if !exists {
+            tracing::info!(%account, peer_uid, code, "refused `{right}`: there is no such account");
+        } else if self.door.narrowing.is_some() {
+            let socket = &self.door.path;
+            tracing::info!(
+                %account, peer_uid, code,
+                "refused `{right}`: it would need the `[[listen]]` of {socket} to let it through, \
+                 and a rule",
+            );
+        } else {
+            tracing::info!(
+                %account, peer_uid, code,
+                "refused `{right}`: it would need a rule like \
+                 allow = [{{ user = {peer_uid}, rights = [\"{right}\"] }}]",
+            );
+        }
+    }
+
+    /// The peer as the kernel attests it, in words.
+    pub(super) fn self_as_seen(&self) -> String {
+        let Peer { uid, gid, groups, pid: _, unit } = &self.peer;
+        let mut text = format!("uid {uid}, gid {gid}");
+        if !groups.is_empty() {
+            /// More would drown the message; `whoami` tells them all.
+            const SHOWN: usize = 16;
+            let shown = groups.iter().take(SHOWN).map(u32::to_string).collect::<Vec<_>>();
+            let more = if groups.len() > SHOWN { ", …" } else { "" };
+            // Writing into a String cannot fail.
+            let _written = write!(text, ", groups {}{more}", shown.join(", "));
+        }
+        if let Some(unit) = unit {
+            let _written = write!(text, ", unit {unit}");
+        }
+        text
+    }
+
+    /// Takes one request that may reach a provider from the peer's share.
+    ///
+    /// # Errors
+    ///
+    /// `RATE_LIMIT_EXCEEDED`, with when to ask again.
+    pub(super) fn pace(&self, account: &AccountId, now: Now) -> Result<(), Box<Refused>> {
+        self.desk.pace.borrow_mut().take(self.peer.uid, now.boot).map_err(|at| {
+            let message = format!("too many refreshes and reports of uid {}", self.peer.uid);
+            let refusal = Refusal::new(Code::RateLimitExceeded, message);
+            Refused::about(account, Refusal { retry_at: Some(at), ..refusal })
+        })
+    }
+}

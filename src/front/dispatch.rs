@@ -1,0 +1,208 @@
+//! From a request's head to who answers it.
+//!
+//! What can be answered from memory is answered here and now, without a suspended task;
+//! the rest becomes a future, which nobody else depends on: a peer that hangs up drops
+//! it, and what was begun goes on.
+
+use std::convert::Infallible;
+use std::future::Future;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::Context;
+use std::task::Poll;
+
+use hyper::Request;
+use hyper::Response;
+use hyper::Uri;
+use hyper::body::Incoming;
+use hyper::header;
+use hyper::http::request::Parts;
+use hyper::service::Service;
+
+use crate::access::Right;
+use crate::clock;
+use crate::error::Code;
+use crate::front::accounts;
+use crate::front::admin;
+use crate::front::caller::Caller;
+use crate::front::events;
+use crate::front::line::Pulse;
+use crate::front::openapi;
+use crate::front::orders;
+use crate::front::orders::Change;
+use crate::front::renew;
+use crate::front::renew::Renewal;
+use crate::front::reply::Body;
+use crate::front::reply::Refused;
+use crate::front::router::Route;
+use crate::front::spelling::quoted;
+use crate::front::status;
+use crate::front::token;
+use crate::keeper::Errand;
+use crate::snapshot::Refusal;
+
+/// How far a request is.
+pub(super) enum Step {
+    /// Answered.
+    Now(Result<Response<Body>, Box<Refused>>),
+    /// Waiting for something.
+    #[allow(clippy::type_complexity, reason = "said once; an alias would only hide it")]
+    Later(Pin<Box<dyn Future<Output = Result<Response<Body>, Box<Refused>>>>>),
+}
+
+impl Step {
+    /// What `work` ends with.
+    pub(super) fn later(
+        work: impl Future<Output = Result<Response<Body>, Box<Refused>>> + 'static,
+    ) -> Self {
+        Self::Later(Box::pin(work))
+    }
+}
+
+/// Answers the requests of one connection.
+pub(super) struct Answering {
+    caller: Rc<Caller>,
+    pulse: Rc<Pulse>,
+}
+
+impl Answering {
+    /// For that caller.
+    pub(super) const fn new(caller: Rc<Caller>, pulse: Rc<Pulse>) -> Self {
+        Self { caller, pulse }
+    }
+}
+
+impl Service<Request<Incoming>> for Answering {
+    type Response = Response<Body>;
+    type Error = Infallible;
+    type Future = Answer;
+
+    fn call(&self, request: Request<Incoming>) -> Answer {
+        self.pulse.begin();
+        let (head, body) = request.into_parts();
+        let step = begin(&self.caller, head, body);
+        Answer { step, caller: self.caller.clone(), pulse: self.pulse.clone() }
+    }
+}
+
+/// One answer in the making.
+pub(super) struct Answer {
+    step: Step,
+    caller: Rc<Caller>,
+    pulse: Rc<Pulse>,
+}
+
+impl Future for Answer {
+    type Output = Result<Response<Body>, Infallible>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let answer = self.get_mut();
+        let outcome = match &mut answer.step {
+            Step::Later(work) => std::task::ready!(work.as_mut().poll(cx)),
+            // A future is not polled after its end; a second poll would find nothing to say.
+            Step::Now(outcome) => std::mem::replace(outcome, Err(Refused::boxed(ended()))),
+        };
+        let response = match outcome {
+            Ok(response) => response,
+            Err(refused) => refused.into_response(clock::now()),
+        };
+        answer.caller.desk.metrics.answered(response.status().as_u16());
+        Poll::Ready(Ok(response))
+    }
+}
+
+impl Drop for Answer {
+    fn drop(&mut self) {
+        self.pulse.end();
+    }
+}
+
+fn ended() -> Refusal {
+    Refusal::new(Code::Internal, "the answer was already given")
+}
+
+fn begin(caller: &Rc<Caller>, head: Parts, body: Incoming) -> Step {
+    let found = check(&head).and_then(|()| caller.desk.router.find(&head.method, head.uri.path()));
+    let (route, account) = match found {
+        Ok(found) => found,
+        Err(refused) => return Step::Now(Err(refused)),
+    };
+    let query = head.uri.query();
+    let change = match route {
+        Route::Token => return token::begin(caller, account, &head),
+        Route::Accounts => return Step::Now(accounts::list(caller, query)),
+        Route::Account => return Step::Now(accounts::one(caller, account, query)),
+        Route::Access => return Step::Now(admin::access(caller, account, query)),
+        Route::Events => return Step::Now(events::begin(caller, &head)),
+        Route::WhoAmI => return Step::Now(status::whoami(caller, query)),
+        Route::Metrics => return Step::Now(admin::metrics(caller, query)),
+        Route::OpenApi => return Step::Now(openapi::document(caller, query)),
+        Route::Status => return Step::later(status::status(caller.clone(), head.uri.clone())),
+        Route::Reload => {
+            let what = "reload the configuration";
+            let work =
+                admin::configuration(caller.clone(), what, Errand::Reload, head.uri.clone(), body);
+            return Step::later(work);
+        }
+        Route::CheckConfig => {
+            let what = "check the configuration";
+            let work = admin::configuration(
+                caller.clone(),
+                what,
+                Errand::CheckConfig,
+                head.uri.clone(),
+                body,
+            );
+            return Step::later(work);
+        }
+        Route::Refresh => return renew(caller, account, Renewal::Refresh, &head.uri, body),
+        Route::Report => return renew(caller, account, Renewal::Report, &head.uri, body),
+        Route::Import => Change::Import,
+        Route::Secret => Change::Secret,
+        Route::Pause => Change::Pause,
+        Route::Resume => Change::Resume,
+        Route::Retry => Change::Retry,
+        Route::Credential => Change::Clear,
+    };
+    match caller.seat(account, Right::Admin) {
+        Ok(seat) => {
+            Step::later(orders::carry_out(caller.clone(), seat, change, head.uri.clone(), body))
+        }
+        Err(refused) => Step::Now(Err(refused)),
+    }
+}
+
+fn renew(caller: &Rc<Caller>, account: &str, renewal: Renewal, uri: &Uri, body: Incoming) -> Step {
+    match caller.seat(account, renewal.right()) {
+        Ok(seat) => Step::later(renew::renew(caller.clone(), seat, renewal, uri.clone(), body)),
+        Err(refused) => Step::Now(Err(refused)),
+    }
+}
+
+/// That no browser sent it: a page can make one send requests to local places, through a
+/// proxy for sockets or a rebound name, but not without `Origin` or with our host.
+fn check(head: &Parts) -> Result<(), Box<Refused>> {
+    if head.headers.contains_key(header::ORIGIN) {
+        return Err(refused("requests with a header `Origin` are refused: browsers send them"));
+    }
+    let mut hosts = head.headers.get_all(header::HOST).iter();
+    let (host, second) = (hosts.next(), hosts.next());
+    if second.is_some() {
+        return Err(refused("header `Host` is there twice"));
+    }
+    let named = host.map(|host| String::from_utf8_lossy(host.as_bytes()));
+    let authority = head.uri.authority().map(|authority| authority.as_str());
+    for name in named.as_deref().into_iter().chain(authority) {
+        if !name.is_empty() && !name.eq_ignore_ascii_case("localhost") {
+            let name = quoted(name);
+            return Err(refused(&format!(
+                "header `Host` must be `localhost` or absent; it is {name}"
+            )));
+        }
+    }
+    Ok(())
+}
+
+fn refused(message: &str) -> Box<Refused> {
+    Refused::boxed(Refusal::new(Code::BadRequest, message))
+}

@@ -1,0 +1,239 @@
+//! Accepts connections on one socket and serves each, within the limits.
+//!
+//! A connection costs its user a place; when all places are taken the socket rests, and
+//! what comes waits in the backlog. When the process runs out of descriptors, a reserve
+//! is given up for as long as it takes to turn one peer away, so that the backlog does
+//! not spin, and connections that are open go on.
+
+use std::fs::File;
+use std::io;
+use std::os::unix::net::UnixStream as StdUnixStream;
+use std::rc::Rc;
+
+use hyper::server::conn::http1;
+use hyper_util::rt::TokioIo;
+use nix::libc;
+use tokio::net::UnixListener;
+use tokio::net::UnixStream;
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+
+use crate::clock;
+use crate::error::Code;
+use crate::front::caller::Caller;
+use crate::front::caller::Desk;
+use crate::front::caller::Door;
+use crate::front::dispatch::Answering;
+use crate::front::line::Line;
+use crate::front::line::Pulse;
+use crate::front::peer;
+use crate::front::peer::Mapping;
+use crate::front::places::Place;
+use crate::front::places::Places;
+use crate::limits;
+use crate::metrics::TurnedAway;
+use crate::snapshot::Refusal;
+use crate::wording;
+
+/// One listening socket and what serves it.
+pub(super) struct Listener {
+    socket: UnixListener,
+    door: Rc<Door>,
+    desk: Rc<Desk>,
+    places: Rc<Places>,
+    mapping: Mapping,
+    /// Connections of the watchdog, which no limit keeps out.
+    probes: mpsc::Receiver<StdUnixStream>,
+    reserve: Option<File>,
+}
+
+impl Listener {
+    /// A listener for `socket`.
+    pub(super) fn new(
+        socket: UnixListener,
+        door: Rc<Door>,
+        desk: Rc<Desk>,
+        places: Rc<Places>,
+        probes: mpsc::Receiver<StdUnixStream>,
+    ) -> Self {
+        let mapping = Mapping::of_this_process();
+        Self { socket, door, desk, places, mapping, probes, reserve: reserve() }
+    }
+
+    /// Serves until the daemon stops. Requests in flight then have [`limits::GRACE`].
+    pub(super) async fn run(mut self) {
+        let mut stopping = self.desk.stopping.clone();
+        let mut connections = JoinSet::new();
+        loop {
+            let arrived = tokio::select! {
+                _ = stopping.wait_for(|stopping| *stopping) => break,
+                Some(ended) = connections.join_next() => {
+                    report_panic(ended);
+                    continue;
+                }
+                Some(probe) = self.probes.recv() => probed(probe),
+                accepted = accept(&self.socket, &self.places) => match accepted {
+                    Ok(stream) => self.admit(stream),
+                    Err(error) => {
+                        self.survive(&error).await;
+                        None
+                    }
+                },
+            };
+            if let Some((stream, place)) = arrived {
+                let served = self.serve(stream, place);
+                connections.spawn_local(served);
+            }
+        }
+        let rest = async {
+            while let Some(ended) = connections.join_next().await {
+                report_panic(ended);
+            }
+        };
+        if tokio::time::timeout(limits::GRACE, rest).await.is_err() {
+            tracing::info!(socket = %self.door.path, "requests in flight were cut off by the stop");
+        }
+    }
+
+    /// Gives the connection a place, or turns its peer away.
+    fn admit(&self, stream: UnixStream) -> Option<(UnixStream, Option<Place>)> {
+        let credentials = stream.peer_cred().ok()?;
+        match self.places.take(credentials.uid()) {
+            Some(place) => Some((stream, Some(place))),
+            None => {
+                self.desk.metrics.turned_away(TurnedAway::UserLimit);
+                let message = format!(
+                    "uid {} has {} connections open, as many as one user may have",
+                    credentials.uid(),
+                    limits::CONNECTIONS_PER_UID
+                );
+                turn_away(&stream, &Refusal::new(Code::RateLimitExceeded, message));
+                None
+            }
+        }
+    }
+
+    /// Serves one connection to its end.
+    fn serve(
+        &self,
+        stream: UnixStream,
+        place: Option<Place>,
+    ) -> impl Future<Output = ()> + 'static {
+        let (desk, door) = (self.desk.clone(), self.door.clone());
+        let mapping = self.mapping;
+        async move {
+            let _place = place;
+            let peer = match peer::of(&stream, mapping) {
+                Ok(peer) => peer,
+                Err(unknown) => {
+                    desk.metrics.turned_away(TurnedAway::UnknownPeer);
+                    let message = unknown.to_string();
+                    turn_away(&stream, &Refusal::new(Code::InsufficientPermissions, message));
+                    return;
+                }
+            };
+            desk.metrics.connected();
+            converse(stream, Rc::new(Caller { desk: desk.clone(), door, peer })).await;
+            desk.metrics.disconnected();
+        }
+    }
+
+    /// Goes on after a failed accept.
+    async fn survive(&mut self, error: &io::Error) {
+        match error.raw_os_error() {
+            // The peer was gone before it was accepted.
+            Some(libc::ECONNABORTED | libc::EINTR) => {}
+            Some(libc::EMFILE | libc::ENFILE) if self.reserve.take().is_some() => {
+                tracing::warn!(socket = %self.door.path, "no descriptor left for a new connection");
+                self.desk.metrics.turned_away(TurnedAway::NoDescriptor);
+                // What waits longest is closed: it would wait for nothing.
+                if let Some(Ok(turned_away)) = at_once(self.socket.accept()) {
+                    drop(turned_away);
+                }
+                self.reserve = reserve();
+                tokio::time::sleep(limits::ACCEPT_BACKOFF).await;
+            }
+            _ => {
+                tracing::warn!(socket = %self.door.path, %error, "a connection was not accepted");
+                self.reserve = self.reserve.take().or_else(reserve);
+                tokio::time::sleep(limits::ACCEPT_BACKOFF).await;
+            }
+        }
+    }
+}
+
+async fn accept(socket: &UnixListener, places: &Places) -> io::Result<UnixStream> {
+    places.free().await;
+    socket.accept().await.map(|(stream, _)| stream)
+}
+
+/// What a future has ready, if anything.
+fn at_once<T>(future: impl Future<Output = T>) -> Option<T> {
+    let mut cx = std::task::Context::from_waker(std::task::Waker::noop());
+    match std::pin::pin!(future).poll(&mut cx) {
+        std::task::Poll::Ready(done) => Some(done),
+        std::task::Poll::Pending => None,
+    }
+}
+
+fn probed(probe: StdUnixStream) -> Option<(UnixStream, Option<Place>)> {
+    probe.set_nonblocking(true).and_then(|()| UnixStream::from_std(probe)).ok().map(|it| (it, None))
+}
+
+/// Serves the requests of one connection.
+async fn converse(stream: UnixStream, caller: Rc<Caller>) {
+    let mut stopping = caller.desk.stopping.clone();
+    let pulse = Rc::<Pulse>::default();
+    let line = TokioIo::new(Line::new(stream, pulse.clone()));
+    let connection = http1::Builder::new()
+        .max_header_size(limits::HEAD)
+        .max_buf_size(limits::HEAD)
+        .header_read_timeout(None)
+        .serve_connection(line, Answering::new(caller, pulse));
+    let mut connection = std::pin::pin!(connection);
+    let ended = tokio::select! {
+        biased;
+        ended = &mut connection => ended,
+        _ = stopping.wait_for(|stopping| *stopping) => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
+    if let Err(error) = ended {
+        // A peer that hangs up or breaks a limit is its own business.
+        tracing::debug!(%error, "a connection ended early");
+    }
+}
+
+/// A file that is open for the sake of its descriptor.
+fn reserve() -> Option<File> {
+    File::open("/dev/null").ok()
+}
+
+/// Tells a peer why it is not heard, if its buffer takes it, and hangs up.
+fn turn_away(stream: &UnixStream, refusal: &Refusal) {
+    let now = clock::now();
+    // A body of strings and numbers always has a JSON text.
+    let body = serde_json::to_string(&wording::error_body(refusal, None, now)).unwrap_or_default();
+    let status = refusal.code.http_status();
+    let retry = match wording::retry_after(refusal, now) {
+        Some(secs) => format!("retry-after: {secs}\r\n"),
+        None => String::new(),
+    };
+    let answer = format!(
+        "HTTP/1.1 {status} \r\ncontent-type: application/json\r\ncontent-length: {}\r\n\
+         cache-control: no-store\r\n{retry}connection: close\r\n\r\n{body}",
+        body.len()
+    );
+    if let Err(error) = stream.try_write(answer.as_bytes()) {
+        tracing::debug!(%error, "a peer was turned away unheard and did not hear why");
+    }
+}
+
+fn report_panic(ended: Result<(), tokio::task::JoinError>) {
+    if let Err(error) = ended
+        && error.is_panic()
+    {
+        tracing::error!(code = Code::Internal.as_str(), "a connection ended in a panic");
+    }
+}

@@ -1,0 +1,214 @@
+//! `POST …/refresh` and `POST …/report`: have a token replaced, and hear what came of it.
+//!
+//! The supervisor owns the flight. A peer that hangs up, or whose patience ends, changes
+//! nothing about it.
+
+use std::cmp::Ordering;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use hyper::Response;
+use hyper::Uri;
+use hyper::body::Incoming;
+use subtle::ConstantTimeEq;
+
+use crate::access::Right;
+use crate::clock;
+use crate::error::Code;
+use crate::front::body;
+use crate::front::body::Fields;
+use crate::front::caller::Caller;
+use crate::front::follow;
+use crate::front::follow::Follower;
+use crate::front::follow::Woken;
+use crate::front::query::Query;
+use crate::front::reply;
+use crate::front::reply::Body;
+use crate::front::reply::Refused;
+use crate::front::spelling::hint;
+use crate::front::token;
+use crate::keeper::Action;
+use crate::keeper::Done;
+use crate::keeper::Seat;
+use crate::protocol::RefreshAnswer;
+use crate::snapshot::Refusal;
+use crate::snapshot::Snapshot;
+use crate::token::Generation;
+use crate::token::Kind;
+use crate::token::Secret;
+
+/// Fields of `report`.
+pub(super) const REPORT: &[&str] = &["generation", "token_sha256", "reason"];
+
+/// Why a token is to be replaced.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Renewal {
+    /// Somebody wants a new one.
+    Refresh,
+    /// The provider's API rejected it.
+    Report,
+}
+
+impl Renewal {
+    /// The right that it needs.
+    pub(super) const fn right(self) -> Right {
+        match self {
+            Self::Refresh => Right::Refresh,
+            Self::Report => Right::Report,
+        }
+    }
+}
+
+/// `POST …/refresh` and `POST …/report`.
+pub(super) async fn renew(
+    caller: Rc<Caller>,
+    seat: Arc<Seat>,
+    renewal: Renewal,
+    uri: Uri,
+    body: Incoming,
+) -> Result<Response<Body>, Box<Refused>> {
+    let about = |refusal| Refused::about(&seat.account, refusal);
+    let query = Query::read(uri.query(), &[token::WAIT]).map_err(about)?;
+    let patience = token::patience(&query).map_err(about)?;
+    let known = match renewal {
+        Renewal::Refresh => &[],
+        Renewal::Report => REPORT,
+    };
+    let fields = body::fields(&seat.account, body, known).await?;
+    caller.pace(&seat.account, clock::now())?;
+
+    let mut follower = Follower::new(&seat, patience);
+    let before = follower.newest();
+    let action = match renewal {
+        Renewal::Refresh => Action::Refresh,
+        Renewal::Report => match report(&fields, &before).map_err(about)? {
+            Reported::Current { generation, stream } => Action::Report { generation, stream },
+            Reported::Older => return renewed(&seat, &before, true),
+        },
+    };
+    let order = caller.desk.keeper.order(&seat.account, action);
+    let from = match follower.within(order).await {
+        Some(Ok(Done::Joined(generation))) => generation,
+        Some(Ok(Done::Current(generation))) => {
+            let newer = generation > before.generation;
+            return renewed(&seat, &follower.newest(), newer);
+        }
+        Some(Err(refusal)) => return Err(about(refusal)),
+        None => return Err(about(follow::pending())),
+    };
+    loop {
+        let snapshot = follower.newest();
+        if snapshot.generation > from {
+            return renewed(&seat, &snapshot, true);
+        }
+        if snapshot.failure.is_some() && snapshot.failure != before.failure {
+            return Err(about(snapshot.refusal()));
+        }
+        match follower.change(None).await {
+            Woken::Changed => {}
+            Woken::Late => return Err(about(follow::pending())),
+            Woken::Gone => {
+                follow::not_stopping(&caller.desk.keeper, &seat.account).map_err(about)?;
+                follower.move_to(&*caller.seat(seat.account.as_str(), renewal.right())?);
+            }
+        }
+    }
+}
+
+fn renewed(
+    seat: &Seat,
+    snapshot: &Snapshot,
+    refreshed: bool,
+) -> Result<Response<Body>, Box<Refused>> {
+    let now = clock::now();
+    reply::json(&RefreshAnswer {
+        account: seat.account.to_string(),
+        refreshed,
+        generation: snapshot.generation.0,
+        expires_at: snapshot.held.as_ref().map(|held| held.expires_wall.to_string()),
+        ttl: snapshot.held.as_ref().map_or(0, |held| held.ttl(now).as_secs()),
+    })
+}
+
+/// Which token was reported.
+enum Reported {
+    /// The current one.
+    Current { generation: Generation, stream: bool },
+    /// One that a newer token has replaced: nothing has to be refreshed.
+    Older,
+}
+
+fn report(fields: &Fields, snapshot: &Snapshot) -> Result<Reported, Refusal> {
+    let stream = stream(fields)?;
+    let generation = fields.optional_number("generation")?;
+    let digest = fields.optional_text("token_sha256")?;
+    match (generation, digest) {
+        (Some(generation), None) => by_generation(Generation(generation), stream, snapshot),
+        (None, Some(digest)) => by_digest(digest, stream, snapshot),
+        (Some(_), Some(_)) => {
+            Err(bad("body fields `generation` and `token_sha256` cannot be there both".into()))
+        }
+        (None, None) => Err(bad("body field `generation` or `token_sha256` is missing".into())),
+    }
+}
+
+fn stream(fields: &Fields) -> Result<bool, Refusal> {
+    const REASONS: [&str; 2] = ["transport_unauthenticated", "stream_unauthenticated"];
+
+    let Some(reason) = fields.optional_text("reason")? else { return Ok(false) };
+    let [transport, stream] = REASONS;
+    if reason.expose() == transport || reason.expose() == stream {
+        return Ok(reason.expose() == stream);
+    }
+    let hint = hint(reason.expose(), REASONS);
+    Err(bad(format!("body field `reason` must be one of {}{hint}", REASONS.join(", "))))
+}
+
+fn by_generation(
+    generation: Generation,
+    stream: bool,
+    snapshot: &Snapshot,
+) -> Result<Reported, Refusal> {
+    let current = snapshot.generation;
+    match generation.cmp(&current) {
+        Ordering::Less => Ok(Reported::Older),
+        Ordering::Equal => Ok(Reported::Current { generation, stream }),
+        Ordering::Greater => Err(bad(format!(
+            "body field `generation` is {generation}, and the newest token is {current}"
+        ))),
+    }
+}
+
+fn by_digest(digest: &Secret, stream: bool, snapshot: &Snapshot) -> Result<Reported, Refusal> {
+    let Some(reported) = sha256(digest.expose()) else {
+        return Err(bad("body field `token_sha256` must be 64 hex digits".into()));
+    };
+    let Some(held) = &snapshot.held else { return Err(snapshot.refusal()) };
+    let tokens = Kind::ALL.iter().filter_map(|kind| held.tokens.get(*kind));
+    let current = tokens.fold(subtle::Choice::from(0), |found, token| {
+        found | token.sha256().as_slice().ct_eq(&reported)
+    });
+    if bool::from(current) {
+        Ok(Reported::Current { generation: held.generation, stream })
+    } else {
+        Ok(Reported::Older)
+    }
+}
+
+/// A digest in hex of either case.
+fn sha256(hex: &str) -> Option<Vec<u8>> {
+    if hex.len() != 64 || !hex.is_ascii() {
+        return None;
+    }
+    let pairs = hex.as_bytes().chunks(2).map(|pair| std::str::from_utf8(pair).ok());
+    pairs.map(|pair| pair.and_then(byte)).collect()
+}
+
+fn byte(pair: &str) -> Option<u8> {
+    let digits = pair.bytes().all(|digit| digit.is_ascii_hexdigit());
+    u8::from_str_radix(pair, 16).ok().filter(|_| digits)
+}
+
+fn bad(message: String) -> Refusal {
+    Refusal::new(Code::BadRequest, message)
+}

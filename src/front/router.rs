@@ -1,0 +1,166 @@
+//! Which request is meant: method and path against one table.
+
+use hyper::Method;
+use matchit::Match;
+
+use crate::error::Code;
+use crate::front::reply::Refused;
+use crate::front::spelling::nearest;
+use crate::front::spelling::quoted;
+use crate::front::spelling::quoted_path;
+use crate::limits;
+use crate::snapshot::Refusal;
+
+/// A request that is served.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub(super) enum Route {
+    Accounts,
+    Account,
+    Token,
+    Refresh,
+    Report,
+    Import,
+    Secret,
+    Pause,
+    Resume,
+    Retry,
+    Credential,
+    Access,
+    Events,
+    WhoAmI,
+    Status,
+    Reload,
+    CheckConfig,
+    Metrics,
+    OpenApi,
+}
+
+/// Every request, sorted by path. A path has one method.
+#[rustfmt::skip]
+pub(super) const ROUTES: &[(Method, &str, Route)] = &[
+    (Method::GET,    "/metrics",                          Route::Metrics),
+    (Method::GET,    "/v1/accounts",                      Route::Accounts),
+    (Method::GET,    "/v1/accounts/{account}",            Route::Account),
+    (Method::GET,    "/v1/accounts/{account}/access",     Route::Access),
+    (Method::DELETE, "/v1/accounts/{account}/credential", Route::Credential),
+    (Method::POST,   "/v1/accounts/{account}/import",     Route::Import),
+    (Method::POST,   "/v1/accounts/{account}/pause",      Route::Pause),
+    (Method::POST,   "/v1/accounts/{account}/refresh",    Route::Refresh),
+    (Method::POST,   "/v1/accounts/{account}/report",     Route::Report),
+    (Method::POST,   "/v1/accounts/{account}/resume",     Route::Resume),
+    (Method::POST,   "/v1/accounts/{account}/retry",      Route::Retry),
+    (Method::POST,   "/v1/accounts/{account}/secret",     Route::Secret),
+    (Method::GET,    "/v1/accounts/{account}/token",      Route::Token),
+    (Method::POST,   "/v1/config/check",                  Route::CheckConfig),
+    (Method::GET,    "/v1/events",                        Route::Events),
+    (Method::GET,    "/v1/openapi.json",                  Route::OpenApi),
+    (Method::POST,   "/v1/reload",                        Route::Reload),
+    (Method::GET,    "/v1/status",                        Route::Status),
+    (Method::GET,    "/v1/whoami",                        Route::WhoAmI),
+];
+
+/// Finds routes.
+pub(super) struct Router(matchit::Router<&'static (Method, &'static str, Route)>);
+
+impl Router {
+    /// A router of [`ROUTES`].
+    ///
+    /// # Errors
+    ///
+    /// Two routes that cannot be told apart; a test holds that there are none.
+    pub(super) fn new() -> Result<Self, matchit::InsertError> {
+        let mut router = matchit::Router::new();
+        for row in ROUTES {
+            router.insert(row.1, row)?;
+        }
+        Ok(Self(router))
+    }
+
+    /// The route, and the account's name where the path has one.
+    ///
+    /// # Errors
+    ///
+    /// 404 with the nearest path, or 405 with the method that the path has.
+    pub(super) fn find<'p>(
+        &self,
+        method: &Method,
+        path: &'p str,
+    ) -> Result<(Route, &'p str), Box<Refused>> {
+        let Ok(Match { value: (allowed, _, route), params }) = self.0.at(path) else {
+            return Err(Box::new(no_such_path(path)));
+        };
+        if method != allowed {
+            return Err(Box::new(no_such_method(method, path, allowed)));
+        }
+        Ok((*route, params.get("account").unwrap_or_default()))
+    }
+}
+
+fn no_such_path(path: &str) -> Refused {
+    let message = match nearest_path(path) {
+        Some(near) => format!("there is no {}; did you mean `{near}`?", quoted_path(path)),
+        None => format!("there is no {}; /v1/openapi.json lists what there is", quoted_path(path)),
+    };
+    Refused::with_status(404, Refusal::new(Code::BadRequest, message))
+}
+
+fn no_such_method(method: &Method, path: &str, allowed: &Method) -> Refused {
+    let (method, path) = (quoted(method.as_str()), quoted_path(path));
+    let message = format!("{path} takes {allowed}, not {method}");
+    let refused = Refused::with_status(405, Refusal::new(Code::BadRequest, message));
+    refused.allowing(allowed)
+}
+
+/// The existing path that is spelled most like `path`, with the account's name as it was sent.
+fn nearest_path(path: &str) -> Option<String> {
+    if path.len() > limits::SPELLED {
+        return None;
+    }
+    let account = path.split('/').nth(3).filter(|name| !name.is_empty()).unwrap_or("ACCOUNT");
+    let paths = ROUTES.iter().map(|(_, path, _)| path.replace("{account}", account));
+    let paths = paths.collect::<Vec<_>>();
+    nearest(path, paths.iter().map(String::as_str)).map(str::to_owned)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_route_is_found_by_its_method_and_path() {
+        let router = Router::new().unwrap();
+        for (method, pattern, route) in ROUTES {
+            let path = pattern.replace("{account}", "mail");
+            let (found, account) = router.find(method, &path).ok().unwrap();
+            assert_eq!(found, *route);
+            assert_eq!(account, if pattern.contains('{') { "mail" } else { "" });
+        }
+    }
+
+    #[test]
+    fn the_table_is_sorted_and_has_no_row_twice() {
+        assert!(ROUTES.is_sorted_by(|a, b| a.1 < b.1));
+    }
+
+    #[test]
+    fn what_does_not_exist_is_refused_with_what_does() {
+        let router = Router::new().unwrap();
+        #[rustfmt::skip]
+        let cases = [
+            (Method::GET,  "/",                             404, "there is no `/`; /v1/openapi.json lists what there is"),
+            (Method::GET,  "/v1/acounts",                   404, "there is no `/v1/acounts`; did you mean `/v1/accounts`?"),
+            (Method::GET,  "/v1/accounts/mail/tokn",        404, "there is no `/v1/accounts/mail/tokn`; did you mean `/v1/accounts/mail/token`?"),
+            (Method::GET,  "/v1/accounts/mail/token/",      404, "there is no `/v1/accounts/mail/token/`; did you mean `/v1/accounts/mail/token`?"),
+            (Method::GET,  "/v1/accounts/",                 404, "there is no `/v1/accounts/`; did you mean `/v1/accounts`?"),
+            (Method::GET,  "/v2/status",                    404, "there is no `/v2/status`; did you mean `/v1/status`?"),
+            (Method::POST, "/v1/accounts/mail/token",       405, "`/v1/accounts/mail/token` takes GET, not `POST`"),
+            (Method::GET,  "/v1/accounts/mail/refresh",     405, "`/v1/accounts/mail/refresh` takes POST, not `GET`"),
+            (Method::POST, "/v1/accounts/mail/credential",  405, "`/v1/accounts/mail/credential` takes DELETE, not `POST`"),
+        ];
+        for (method, path, status, message) in cases {
+            let refused = router.find(&method, path).err().unwrap();
+            assert_eq!(refused.status(), status, "{path}");
+            assert_eq!(refused.refusal.message, message);
+        }
+    }
+}

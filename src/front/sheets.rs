@@ -1,0 +1,202 @@
+//! Token answers, ready to be sent.
+//!
+//! Of all that a token answer says, only `ttl` changes between two snapshots. So the text
+//! on both sides of it is written once per snapshot, and an answer is three pieces that
+//! are shared with every other answer: nothing is copied, escaped or formatted. What is
+//! here is wiped when its snapshot is replaced and the last answer that shares it is sent.
+
+use std::collections::BTreeMap;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use hyper::Response;
+use hyper::header;
+use hyper::header::HeaderValue;
+
+use crate::front::json::Sheet;
+use crate::front::json::inner_len;
+use crate::front::reply;
+use crate::front::reply::Body;
+use crate::keeper::Directory;
+use crate::keeper::Seat;
+use crate::name::AccountId;
+use crate::provider::Header;
+use crate::snapshot::Held;
+use crate::snapshot::Snapshot;
+use crate::time::Now;
+use crate::token::Kind;
+use crate::token::Secret;
+use crate::wording;
+
+/// In which form a token is wanted.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Format {
+    /// `TokenAnswer`.
+    Json,
+    /// The token and nothing else.
+    Raw,
+    /// The HTTP header with the token, in one line.
+    Header,
+}
+
+/// The written answers of each account.
+#[derive(Default)]
+pub(super) struct Sheets {
+    directory: Option<Arc<Directory>>,
+    written: BTreeMap<AccountId, [Option<Rc<Written>>; Kind::ALL.len()]>,
+}
+
+impl Sheets {
+    /// The answer with the token of that kind, if `held` has one.
+    pub(super) fn of(
+        &mut self,
+        directory: &Arc<Directory>,
+        seat: &Seat,
+        snapshot: &Arc<Snapshot>,
+        held: &Held,
+        kind: Kind,
+    ) -> Option<Rc<Written>> {
+        let current = self.directory.as_ref().is_some_and(|known| Arc::ptr_eq(known, directory));
+        if !current {
+            // Accounts that a reload removed leave no token behind.
+            self.written.clear();
+            self.directory = Some(directory.clone());
+        }
+        let slot = match kind {
+            Kind::Access => 0,
+            Kind::Id => 1,
+        };
+        if !self.written.contains_key(&seat.account) {
+            self.written.insert(seat.account.clone(), Default::default());
+        }
+        let written = self.written.get_mut(&seat.account)?.get_mut(slot)?;
+        match written {
+            Some(written) if Arc::ptr_eq(&written.snapshot, snapshot) => Some(written.clone()),
+            _ => {
+                let token = held.tokens.get(kind)?;
+                let fresh = Rc::new(Written::new(seat, snapshot, held, kind, token));
+                *written = Some(fresh.clone());
+                Some(fresh)
+            }
+        }
+    }
+}
+
+/// What is written of one account's token in one snapshot.
+pub(super) struct Written {
+    snapshot: Arc<Snapshot>,
+    account: AccountId,
+    etag: HeaderValue,
+    /// JSON up to the number after `"ttl":`.
+    before_ttl: Bytes,
+    /// JSON after it.
+    after_ttl: Bytes,
+    raw: Bytes,
+    header: Bytes,
+}
+
+impl Written {
+    fn new(seat: &Seat, snapshot: &Arc<Snapshot>, held: &Held, kind: Kind, token: &Secret) -> Self {
+        Self {
+            snapshot: snapshot.clone(),
+            account: seat.account.clone(),
+            etag: etag(kind, held),
+            before_ttl: before_ttl(&seat.account, &seat.profile.header, held, kind, token),
+            after_ttl: after_ttl(snapshot, held, "null"),
+            raw: plain(&[token.expose()]),
+            header: header_line(&seat.profile.header, token),
+        }
+    }
+
+    /// The tag of the token: it changes with kind and generation, and with nothing else.
+    pub(super) const fn etag(&self) -> &HeaderValue {
+        &self.etag
+    }
+
+    /// The answer at `now`, with so many whole seconds left.
+    pub(super) fn response(&self, format: Format, ttl: u64, now: Now) -> Response<Body> {
+        let mut response = match format {
+            Format::Json => {
+                let ttl = Bytes::from(ttl.to_string());
+                let after = self.after_ttl_at(now);
+                reply::ok(reply::JSON, Body::Whole([self.before_ttl.clone(), ttl, after]))
+            }
+            Format::Raw => reply::ok(reply::TEXT, Body::of(self.raw.clone())),
+            Format::Header => reply::ok(reply::TEXT, Body::of(self.header.clone())),
+        };
+        response.headers_mut().insert(header::ETAG, self.etag.clone());
+        response
+    }
+
+    /// A raised failure says when it is told, so that text is made for each answer.
+    fn after_ttl_at(&self, now: Now) -> Bytes {
+        let Some(error) = wording::raised(&self.snapshot, &self.account, now) else {
+            return self.after_ttl.clone();
+        };
+        let Some(held) = &self.snapshot.held else { return self.after_ttl.clone() };
+        // A body of strings and numbers always has a JSON text.
+        let error = serde_json::to_string(&error).unwrap_or_else(|_| "null".to_owned());
+        after_ttl(&self.snapshot, held, &error)
+    }
+}
+
+fn etag(kind: Kind, held: &Held) -> HeaderValue {
+    let text = format!("\"{}-{}\"", kind.as_str(), held.generation);
+    // A word and a number are always a header value.
+    HeaderValue::try_from(text).unwrap_or_else(|_| HeaderValue::from_static("\"\""))
+}
+
+fn before_ttl(
+    account: &AccountId,
+    header: &Header,
+    held: &Held,
+    kind: Kind,
+    token: &Secret,
+) -> Bytes {
+    let token = token.expose();
+    let token_type = &held.tokens.token_type;
+    let scheme = header.scheme.as_deref();
+    let (issued_at, expires_at) = (held.issued_at.to_string(), held.expires_wall.to_string());
+    let texts =
+        [token_type, header.name.as_ref(), scheme.unwrap_or_default(), &issued_at, &expires_at];
+    /// Names, punctuation and the account of the longest name.
+    const FRAME: usize = 256;
+    let room = FRAME + 2 * inner_len(token) + texts.into_iter().map(inner_len).sum::<usize>();
+
+    let mut sheet = Sheet::new(room);
+    sheet.raw("{\"account\":").text(account.as_str());
+    sheet.raw(",\"kind\":").text(kind.as_str());
+    sheet.raw(",\"token\":").text(token);
+    sheet.raw(",\"token_type\":").text(token_type);
+    sheet.raw(",\"header\":{\"name\":").text(&header.name).raw(",\"value\":\"");
+    if let Some(scheme) = scheme {
+        sheet.inner(scheme).raw(" ");
+    }
+    sheet.inner(token).raw("\"},\"issued_at\":").text(&issued_at);
+    sheet.raw(",\"expires_at\":").text(&expires_at).raw(",\"ttl\":");
+    sheet.finish()
+}
+
+fn after_ttl(snapshot: &Snapshot, held: &Held, refresh_error: &str) -> Bytes {
+    let (generation, unsaved) = (held.generation, snapshot.unsaved);
+    let text = format!(
+        ",\"generation\":{generation},\"unsaved\":{unsaved},\"refresh_error\":{refresh_error}}}"
+    );
+    Bytes::from(text)
+}
+
+fn header_line(header: &Header, token: &Secret) -> Bytes {
+    match header.scheme.as_deref() {
+        Some(scheme) => plain(&[&header.name, ": ", scheme, " ", token.expose()]),
+        None => plain(&[&header.name, ": ", token.expose()]),
+    }
+}
+
+fn plain(parts: &[&str]) -> Bytes {
+    let mut sheet = Sheet::new(parts.iter().map(|part| part.len()).sum());
+    for part in parts {
+        sheet.raw(part);
+    }
+    sheet.finish()
+}

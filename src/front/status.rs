@@ -1,0 +1,104 @@
+//! `GET /v1/whoami` and `GET /v1/status`: how the daemon sees its peer, and itself.
+
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
+use hyper::Response;
+use hyper::Uri;
+
+use crate::access::Peer;
+use crate::clock;
+use crate::error::Code;
+use crate::front::accounts::words;
+use crate::front::caller::Caller;
+use crate::front::query::Query;
+use crate::front::reply;
+use crate::front::reply::Body;
+use crate::front::reply::Refused;
+use crate::keeper::Errand;
+use crate::keeper::Seat;
+use crate::limits;
+use crate::protocol::Finding;
+use crate::protocol::Severity;
+use crate::protocol::StatusView;
+use crate::protocol::WhoAmI;
+
+/// Who the caller is, and what it may do with which account.
+pub(super) fn whoami(caller: &Caller, query: Option<&str>) -> Result<Response<Body>, Box<Refused>> {
+    Query::read(query, &[])?;
+    let directory = caller.desk.keeper.directory();
+    let rights = directory
+        .seats
+        .values()
+        .map(|seat| (seat.account.to_string(), caller.rights(&directory, seat)))
+        .filter(|(_, rights)| !rights.is_empty())
+        .map(|(account, rights)| (account, words(rights)))
+        .collect();
+    let Peer { uid, gid, groups, pid, unit } = &caller.peer;
+    reply::json(&WhoAmI {
+        uid: *uid,
+        gid: *gid,
+        groups: groups.clone(),
+        pid: *pid,
+        unit: unit.as_deref().map(str::to_owned),
+        transport: format!("unix:{}", caller.door.path),
+        daemon_admin: caller.is_daemon_admin(&directory),
+        rights,
+    })
+}
+
+/// How the daemon is. Counts are of what the socket lets through; names, of what the
+/// caller may see.
+pub(super) async fn status(caller: Rc<Caller>, uri: Uri) -> Result<Response<Body>, Box<Refused>> {
+    Query::read(uri.query(), &[])?;
+    let asked = caller.desk.keeper.errand(Errand::Findings);
+    let found = tokio::time::timeout(limits::QUESTION, asked).await;
+    let (live, findings) = match found {
+        Ok(Ok(findings)) => (true, findings),
+        Ok(Err(_)) | Err(_) => (false, vec![dead()]),
+    };
+
+    let directory = caller.desk.keeper.directory();
+    let now = clock::now();
+    let narrowing = caller.door.narrowing.as_ref();
+    let here = |seat: &Seat| narrowing.is_none_or(|narrow| narrow.accounts.contains(&seat.account));
+    let seats = directory.seats.values().filter(|seat| here(seat)).collect::<Vec<_>>();
+    let mut states = BTreeMap::<String, u64>::new();
+    for seat in &seats {
+        *states.entry(seat.now().state.as_str().to_owned()).or_default() += 1;
+    }
+    let failing = seats.iter().filter(|seat| seat.now().failure.is_some()).count();
+    let visible = seats.iter().filter(|seat| Caller::may_see(caller.rights(&directory, seat)));
+    let next = visible.filter_map(|seat| Some((seat.now().next?, seat))).min_by_key(|(at, _)| *at);
+    let problem = findings.iter().any(|finding| finding.severity == Severity::Problem);
+
+    reply::json(&StatusView {
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        pid: std::process::id(),
+        live,
+        ready: !*caller.desk.stopping.borrow(),
+        degraded: !live || failing > 0 || problem,
+        uptime: now.boot.since(caller.desk.started.boot).as_secs(),
+        accounts: count(seats.len()),
+        states,
+        failing: count(failing),
+        next_account: next.map(|(_, seat)| seat.account.to_string()),
+        next_at: next.map(|(at, _)| now.wall_at(at).to_string()),
+        findings: if caller.is_daemon_admin(&directory) { findings } else { Vec::new() },
+    })
+}
+
+/// That nobody answers for the daemon as a whole.
+fn dead() -> Finding {
+    let code = Code::Internal.as_str();
+    Finding {
+        severity: Severity::Problem,
+        account: None,
+        message: format!("the daemon's own loop does not answer ({code})"),
+        advice: "systemctl restart tokenkeeper.service".to_owned(),
+    }
+}
+
+fn count(items: usize) -> u64 {
+    u64::try_from(items).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,220 @@
+//! `GET /v1/accounts/{account}/token`: the token.
+//!
+//! What the held token satisfies is answered at once, from what is written already. What
+//! it does not joins the one flight and waits. The clock is read at the moment of
+//! answering, so that no token is handed out at or after its expiry, however long the
+//! wait was.
+
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use hyper::Response;
+use hyper::header;
+use hyper::header::HeaderMap;
+use hyper::header::HeaderValue;
+use hyper::http::request::Parts;
+
+use crate::access::Right;
+use crate::clock;
+use crate::front::caller::Caller;
+use crate::front::dispatch::Step;
+use crate::front::follow;
+use crate::front::follow::Follower;
+use crate::front::follow::Woken;
+use crate::front::query::Param;
+use crate::front::query::Query;
+use crate::front::reply;
+use crate::front::reply::Body;
+use crate::front::reply::Refused;
+use crate::front::sheets::Format;
+use crate::keeper::Action;
+use crate::keeper::Seat;
+use crate::limits;
+use crate::snapshot::Answer;
+use crate::snapshot::Demand;
+use crate::snapshot::LONGEST_WAIT;
+use crate::snapshot::Refusal;
+use crate::snapshot::Snapshot;
+use crate::token::Kind;
+
+/// What a token request may say.
+pub(super) const PARAMS: &[Param] = &[
+    Param { name: "kind", says: "`access` or `id`; default: what the provider's API takes" },
+    Param { name: "min_ttl", says: "seconds for which the token must still be good" },
+    WAIT,
+    Param { name: "format", says: "`json` (default), `raw` (the token) or `header` (a line)" },
+];
+
+/// The parameter of every request that can wait.
+pub(super) const WAIT: Param =
+    Param { name: "wait", says: "seconds to wait for a refresh, 0 to 60; default 20" };
+
+/// Answers, or says what is waited for.
+pub(super) fn begin(caller: &Rc<Caller>, name: &str, head: &Parts) -> Step {
+    let begun = || {
+        let seat = caller.seat(name, Right::Read)?;
+        let wish = Wish::read(head, &seat).map_err(|refusal| about(&seat, refusal))?;
+        Ok((seat, wish))
+    };
+    let (seat, wish) = match begun() {
+        Ok(begun) => begun,
+        Err(refused) => return Step::Now(Err(refused)),
+    };
+    match look(caller, &seat, &seat.now(), &wish) {
+        Look::Answer(response) => Step::Now(Ok(response)),
+        Look::Unchanged { etag, .. } if !wish.polls => Step::Now(Ok(reply::not_modified(etag))),
+        Look::Refuse(refusal) => Step::Now(Err(about(&seat, refusal))),
+        Look::Unchanged { .. } | Look::Join => Step::later(wait(caller.clone(), seat, wish)),
+    }
+}
+
+/// `wait`, or its default.
+pub(super) fn patience(query: &Query<'_>) -> Result<Duration, Refusal> {
+    let asked = query.seconds(WAIT.name, LONGEST_WAIT.as_secs())?;
+    Ok(asked.unwrap_or(limits::DEFAULT_WAIT))
+}
+
+/// What a request asks for.
+struct Wish {
+    demand: Demand,
+    patience: Duration,
+    format: Format,
+    /// `If-None-Match`.
+    known: Option<HeaderValue>,
+    /// Whether it waits for another token than the known one.
+    polls: bool,
+}
+
+impl Wish {
+    fn read(head: &Parts, seat: &Seat) -> Result<Self, Refusal> {
+        let kinds = Kind::ALL.iter().map(|kind| (kind.as_str(), *kind)).collect::<Vec<_>>();
+        let query = Query::read(head.uri.query(), PARAMS)?;
+        let kind = query.word("kind", &kinds)?.unwrap_or(seat.profile.default_kind);
+        let min_ttl = query.seconds("min_ttl", limits::LONGEST_MIN_TTL)?.unwrap_or_default();
+        let patience = patience(&query)?;
+        let format = query.word("format", FORMATS)?.unwrap_or_else(|| accepted(&head.headers));
+        let known = head.headers.get(header::IF_NONE_MATCH).cloned();
+        let polls = known.is_some() && query.get(WAIT.name).is_some() && !patience.is_zero();
+        Ok(Self { demand: Demand { kind, min_ttl }, patience, format, known, polls })
+    }
+}
+
+const FORMATS: &[(&str, Format)] =
+    &[("json", Format::Json), ("raw", Format::Raw), ("header", Format::Header)];
+
+/// The first type in `Accept` that there is a form for; JSON where none is named.
+fn accepted(headers: &HeaderMap) -> Format {
+    let Some(Ok(accept)) = headers.get(header::ACCEPT).map(HeaderValue::to_str) else {
+        return Format::Json;
+    };
+    let types = accept.split(',').map(|item| item.split(';').next().unwrap_or_default().trim());
+    types
+        .filter_map(|media| match media {
+            "text/plain" => Some(Format::Raw),
+            "application/json" | "application/*" | "*/*" => Some(Format::Json),
+            _ => None,
+        })
+        .next()
+        .unwrap_or(Format::Json)
+}
+
+/// How the newest snapshot stands to a wish.
+enum Look {
+    Answer(Response<Body>),
+    /// The peer has this token, and it is good for `spare` longer than it needs.
+    Unchanged {
+        etag: HeaderValue,
+        spare: Duration,
+    },
+    Join,
+    Refuse(Refusal),
+}
+
+fn look(caller: &Caller, seat: &Seat, snapshot: &Arc<Snapshot>, wish: &Wish) -> Look {
+    let now = clock::now();
+    let (held, ttl) = match snapshot.answer(wish.demand, now) {
+        Answer::Token { held, ttl } => (held, ttl),
+        Answer::Join => return Look::Join,
+        Answer::Refuse(refusal) => return Look::Refuse(refusal),
+    };
+    let directory = caller.desk.keeper.directory();
+    let mut sheets = caller.desk.sheets.borrow_mut();
+    let Some(written) = sheets.of(&directory, seat, snapshot, held, wish.demand.kind) else {
+        return Look::Refuse(snapshot.refusal());
+    };
+    if wish.known.as_ref().is_some_and(|known| names(known, written.etag())) {
+        let spare = ttl.saturating_sub(wish.demand.min_ttl);
+        return Look::Unchanged { etag: written.etag().clone(), spare };
+    }
+    Look::Answer(written.response(wish.format, ttl.as_secs(), now))
+}
+
+/// Whether an `If-None-Match` names the tag (RFC 9110 section 13.1.2: weakly compared).
+fn names(known: &HeaderValue, etag: &HeaderValue) -> bool {
+    let Ok(list) = known.to_str() else { return false };
+    list.split(',').map(str::trim).any(|tag| {
+        tag == "*" || tag.strip_prefix("W/").unwrap_or(tag).as_bytes() == etag.as_bytes()
+    })
+}
+
+/// Joins the flight and follows the account until something answers the wish.
+async fn wait(
+    caller: Rc<Caller>,
+    mut seat: Arc<Seat>,
+    wish: Wish,
+) -> Result<Response<Body>, Box<Refused>> {
+    let mut follower = Follower::new(&seat, wish.patience);
+    let mut demanded = false;
+    loop {
+        let snapshot = follower.newest();
+        let nap = match look(&caller, &seat, &snapshot, &wish) {
+            Look::Answer(response) => return Ok(response),
+            Look::Refuse(refusal) => return Err(about(&seat, refusal)),
+            // When the known token is not good enough any more, that is news as well. The
+            // clocks count milliseconds, so one more is surely past it.
+            Look::Unchanged { spare, .. } => Some(spare + Duration::from_millis(1)),
+            Look::Join => {
+                if !demanded {
+                    demanded = true;
+                    let order = caller.desk.keeper.order(&seat.account, Action::Demand);
+                    match follower.within(order).await {
+                        Some(Ok(_)) => continue,
+                        Some(Err(refusal)) => return Err(about(&seat, refusal)),
+                        None => {}
+                    }
+                }
+                None
+            }
+        };
+        match follower.change(nap).await {
+            Woken::Changed => {}
+            Woken::Late => return last_word(&caller, &seat, &follower.newest(), &wish),
+            Woken::Gone => {
+                follow::not_stopping(&caller.desk.keeper, &seat.account)
+                    .map_err(|refusal| about(&seat, refusal))?;
+                demanded = false;
+                seat = caller.seat(seat.account.as_str(), Right::Read)?;
+                follower.move_to(&seat);
+            }
+        }
+    }
+}
+
+fn last_word(
+    caller: &Caller,
+    seat: &Seat,
+    snapshot: &Arc<Snapshot>,
+    wish: &Wish,
+) -> Result<Response<Body>, Box<Refused>> {
+    match look(caller, seat, snapshot, wish) {
+        Look::Answer(response) => Ok(response),
+        Look::Unchanged { etag, .. } => Ok(reply::not_modified(etag)),
+        Look::Refuse(refusal) => Err(about(seat, refusal)),
+        Look::Join => Err(about(seat, follow::pending())),
+    }
+}
+
+fn about(seat: &Seat, refusal: Refusal) -> Box<Refused> {
+    Refused::about(&seat.account, refusal)
+}

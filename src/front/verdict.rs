@@ -1,0 +1,152 @@
+//! Why a rule speaks of a peer, or does not, in words.
+
+use crate::access::Masters;
+use crate::access::Narrowing;
+use crate::access::Peer;
+use crate::access::Principal;
+use crate::access::Rights;
+use crate::access::Rule;
+use crate::front::accounts::words;
+use crate::name::AccountId;
+use crate::protocol::RuleView;
+
+/// The rule that needs no line in the configuration: root and the daemon's own user.
+pub(super) fn of_masters(masters: Masters, peer: &Peer) -> RuleView {
+    let (own, uid) = (masters.own_uid, peer.uid);
+    let matches = masters.include(peer);
+    RuleView {
+        rule: format!("root, and the daemon's own user {own}"),
+        rights: words(Rights::ALL),
+        matches,
+        because: if matches {
+            format!("it is user {uid}")
+        } else {
+            format!("user {uid} is neither")
+        },
+    }
+}
+
+/// One line of `allow`.
+pub(super) fn of_rule(rule: &Rule, peer: &Peer) -> RuleView {
+    RuleView {
+        rule: in_words(rule),
+        rights: words(rule.rights),
+        matches: rule.matches(peer),
+        because: because(rule, peer),
+    }
+}
+
+/// What the socket lets through.
+pub(super) fn of_narrowing(narrowing: &Narrowing, account: &AccountId) -> RuleView {
+    let listed = narrowing.accounts.contains(account);
+    let most = if listed { narrowing.rights } else { Rights::NONE };
+    let because = if listed {
+        "nothing else gets through this socket"
+    } else {
+        "the account does not exist on this socket"
+    };
+    RuleView {
+        rule: "the socket that this was asked through, at most".to_owned(),
+        rights: words(most),
+        matches: listed,
+        because: because.to_owned(),
+    }
+}
+
+fn in_words(rule: &Rule) -> String {
+    let Rule { user, group, unit, rights: _ } = rule;
+    let parts = [
+        user.as_ref().map(|user| format!("user {}", name(user))),
+        group.as_ref().map(|group| format!("group {}", name(group))),
+        unit.as_ref().map(|unit| format!("unit {unit}")),
+    ];
+    let parts = parts.into_iter().flatten().collect::<Vec<_>>();
+    if parts.is_empty() { "nobody".to_owned() } else { parts.join(" and ") }
+}
+
+/// The first part that does not match, or that all do.
+fn because(rule: &Rule, peer: &Peer) -> String {
+    let Rule { user, group, unit, rights: _ } = rule;
+    if user.is_none() && group.is_none() && unit.is_none() {
+        return "it names nobody".to_owned();
+    }
+    for principal in [user, group].into_iter().flatten() {
+        if let Principal::Unresolved(name) = principal {
+            return format!("{name} means nobody on this host");
+        }
+    }
+    if let Some(Principal::Id(uid)) = user
+        && *uid != peer.uid
+    {
+        return format!("the peer's user is {}", peer.uid);
+    }
+    if let Some(Principal::Id(gid)) = group
+        && !peer.in_group(*gid)
+    {
+        return format!("the peer is not in group {gid}");
+    }
+    match (unit, &peer.unit) {
+        (Some(_), None) => "the peer's unit is not proven".to_owned(),
+        (Some(unit), Some(own)) if unit != own => format!("the peer's unit is {own}"),
+        _ => "all that it says is true of the peer".to_owned(),
+    }
+}
+
+fn name(principal: &Principal) -> String {
+    match principal {
+        Principal::Id(id) => id.to_string(),
+        Principal::Unresolved(name) => name.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The words and the verdict come from different code; they must not contradict.
+    #[test]
+    fn the_reason_agrees_with_the_verdict() {
+        let ids = |matching, other| {
+            [
+                None,
+                Some(Principal::Id(matching)),
+                Some(Principal::Id(other)),
+                Some(Principal::Unresolved("ghost".into())),
+            ]
+        };
+        for own_unit in [None, Some("a.service")] {
+            let peer =
+                Peer { uid: 1, gid: 2, groups: vec![3], pid: None, unit: own_unit.map(Into::into) };
+            for user in ids(1, 9) {
+                for group in ids(3, 9) {
+                    for unit in [None, Some("a.service"), Some("b.service")] {
+                        let rule = Rule {
+                            user: user.clone(),
+                            group: group.clone(),
+                            unit: unit.map(Into::into),
+                            rights: Rights::DEFAULT,
+                        };
+                        let view = of_rule(&rule, &peer);
+                        let says = view.because == "all that it says is true of the peer";
+                        assert_eq!(view.matches, says, "{rule:?}: {}", view.because);
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn rules_read_as_people_say_them() {
+        let peer = Peer { uid: 1, gid: 2, groups: vec![], pid: None, unit: None };
+        let rule = Rule {
+            user: Some(Principal::Id(1)),
+            group: Some(Principal::Unresolved("home".into())),
+            unit: None,
+            rights: Rights::DEFAULT,
+        };
+        let view = of_rule(&rule, &peer);
+        assert_eq!(view.rule, "user 1 and group home");
+        assert_eq!(view.because, "home means nobody on this host");
+        assert_eq!(view.rights, ["read", "report"]);
+    }
+}
