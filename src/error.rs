@@ -486,7 +486,9 @@ fn push_run(out: &mut String, run: &str) {
     out.push_str(if token_like { "[masked]" } else { run });
 }
 
-fn is_unsafe_to_show(character: char) -> bool {
+/// Whether a character could change what a terminal shows of the text around it: control
+/// characters, and those that are invisible or turn the direction of writing.
+pub fn is_unsafe_to_show(character: char) -> bool {
     character.is_control()
         || matches!(character, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
 }
