@@ -1,0 +1,271 @@
+//! Why a command did not do what it was asked: one type for every verb.
+//!
+//! A fault is said on standard error, as `tokenctl: MESSAGE` or, with `--json`, as one
+//! line of JSON in the shape of the daemon's own errors; standard output belongs to what
+//! was asked for, since `$(tokenctl get mail)` must never capture an error. The exit
+//! status of what the daemon refuses is [`Code::exit_status`](tokenkeeper::error::Code);
+//! the rest follows sysexits.h.
+
+use std::io;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde::Serialize;
+use tokenkeeper::error::Code;
+use tokenkeeper::error::Remedy;
+use tokenkeeper::protocol::ErrorBody;
+use tokenkeeper::time::Timestamp;
+use tokenkeeper::time::spoken;
+
+use crate::client::Garbled;
+use crate::client::Unreachable;
+use crate::find::NoRuntimeDir;
+use crate::input::InputError;
+use crate::people::NobodyKnown;
+use crate::print::Form;
+use crate::print::shown;
+use crate::usage::Mistake;
+
+/// Why a command did not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Fault {
+    /// The command line is wrong.
+    #[error("{0}")]
+    Usage(#[from] Mistake),
+    /// A file or the standard input is not what the verb needs.
+    #[error(transparent)]
+    Input(#[from] InputError),
+    /// A user or group that the host does not know.
+    #[error(transparent)]
+    Nobody(#[from] NobodyKnown),
+    /// `--user` without a session.
+    #[error(transparent)]
+    NoRuntimeDir(#[from] NoRuntimeDir),
+    /// No daemon answers.
+    #[error(transparent)]
+    NoDaemon(#[from] Unreachable),
+    /// Something answers that does not speak as the daemon does.
+    #[error("{}: not an answer of tokenkeeperd: {why}", .socket.display())]
+    NotTheDaemon {
+        /// Where.
+        socket: PathBuf,
+        /// What is wrong with the answer.
+        why: Garbled,
+    },
+    /// The daemon took the request and said nothing for too long.
+    #[error(
+        "{}: the daemon did not answer within {}; \
+         \"systemctl status tokenkeeper\" says how it is", .socket.display(), spoken(*.waited)
+    )]
+    Silent {
+        /// Where.
+        socket: PathBuf,
+        /// How long.
+        waited: Duration,
+    },
+    /// The daemon refuses.
+    #[error("{}", body.message)]
+    Refused {
+        /// What it said.
+        body: Box<ErrorBody>,
+        /// A name that the caller may have meant.
+        nearest: Option<String>,
+    },
+    /// The daemon refuses with a code that this program does not know: it is newer.
+    #[error("{message} ({code}; the daemon is newer than this tokenctl)")]
+    RefusedAnew {
+        /// What it said.
+        message: String,
+        /// Its code.
+        code: String,
+    },
+    /// `wait` is over and there is no token.
+    #[error("no token of {account} within {}{}", spoken(*.waited), last(.why.as_deref()))]
+    WaitedInVain {
+        /// The account.
+        account: String,
+        /// How long.
+        waited: Duration,
+        /// The last thing that stood in the way.
+        why: Option<Box<Self>>,
+    },
+    /// The output cannot be written.
+    #[error("cannot write the output: {0}")]
+    Output(io::Error),
+}
+
+fn last(why: Option<&Fault>) -> String {
+    why.map(|fault| format!(": {fault}")).unwrap_or_default()
+}
+
+impl Fault {
+    /// Exit status of the process.
+    pub(crate) fn exit_status(&self) -> u8 {
+        match self {
+            Self::Usage(_) | Self::Input(_) | Self::Nobody(_) | Self::NoRuntimeDir(_) => {
+                Code::BadRequest.exit_status()
+            }
+            Self::NoDaemon(_) => 69,
+            Self::NotTheDaemon { .. } | Self::RefusedAnew { .. } => Code::Internal.exit_status(),
+            Self::Silent { .. } | Self::WaitedInVain { .. } => Code::RefreshPending.exit_status(),
+            Self::Refused { body, .. } => body.error_code.exit_status(),
+            // What the shell reports of a filter that SIGPIPE ended.
+            Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => 141,
+            Self::Output(_) => 74,
+        }
+    }
+
+    /// What to write to standard error, the last newline included; nothing when the reader
+    /// of the output has gone away.
+    pub(crate) fn report(&self, form: Form, now: Timestamp) -> Option<String> {
+        if matches!(self, Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe) {
+            return None;
+        }
+        Some(match form {
+            Form::Json => format!("{}\n", shown(&self.json(now))),
+            Form::Text => self.text(),
+        })
+    }
+
+    fn text(&self) -> String {
+        if let Self::Refused { body, .. } = self
+            && body.error_code == Code::ConfigInvalid
+        {
+            // One line per error of the configuration, ready for an editor to jump to.
+            return body.message.lines().map(|line| format!("{}\n", shown(line))).collect();
+        }
+        let mut text = format!("tokenctl: {}\n", shown(&self.to_string()));
+        if let Self::Refused { nearest: Some(nearest), .. } = self {
+            text.push_str(&format!("tokenctl: did you mean \"{}\"?\n", shown(nearest)));
+        }
+        text
+    }
+
+    fn json(&self, now: Timestamp) -> String {
+        let rendered = match self {
+            Self::Refused { body, .. } => serde_json::to_string(body),
+            Self::Usage(_)
+            | Self::Input(_)
+            | Self::Nobody(_)
+            | Self::NoRuntimeDir(_)
+            | Self::NoDaemon(_)
+            | Self::NotTheDaemon { .. }
+            | Self::Silent { .. }
+            | Self::RefusedAnew { .. }
+            | Self::WaitedInVain { .. }
+            | Self::Output(_) => serde_json::to_string(&self.local(now)),
+        };
+        // Structs of strings always have a JSON form.
+        rendered.unwrap_or_default()
+    }
+
+    /// In the daemon's shape, what the daemon did not say itself.
+    fn local(&self, now: Timestamp) -> LocalBody {
+        let (error_code, remedy) = match self {
+            Self::RefusedAnew { code, .. } => (code.as_str(), Remedy::Wait),
+            Self::NoDaemon(_) => ("NO_DAEMON", Remedy::Wait),
+            Self::NotTheDaemon { .. } | Self::Output(_) => (Code::Internal.as_str(), Remedy::Wait),
+            Self::Silent { .. } | Self::WaitedInVain { .. } => {
+                (Code::RefreshPending.as_str(), Remedy::Wait)
+            }
+            Self::Usage(_)
+            | Self::Input(_)
+            | Self::Nobody(_)
+            | Self::NoRuntimeDir(_)
+            | Self::Refused { .. } => (Code::BadRequest.as_str(), Remedy::ChangeRequest),
+        };
+        LocalBody {
+            error: "tokenctl",
+            message: self.to_string(),
+            error_code: error_code.into(),
+            timestamp: now.to_string(),
+            remedy: remedy.as_str(),
+        }
+    }
+}
+
+/// What [`ErrorBody`] is for the daemon. Its code may be one that the daemon has no use for.
+#[derive(Serialize)]
+struct LocalBody {
+    error: &'static str,
+    message: String,
+    error_code: String,
+    timestamp: String,
+    remedy: &'static str,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_closed_pipe_is_silent_and_not_a_success() {
+        let fault = Fault::Output(io::ErrorKind::BrokenPipe.into());
+        assert_eq!(fault.report(Form::Text, NOW), None);
+        assert_eq!(fault.report(Form::Json, NOW), None);
+        assert_eq!(fault.exit_status(), 141);
+    }
+
+    #[test]
+    fn a_refusal_exits_as_its_code_says() {
+        for code in Code::ALL {
+            assert_eq!(refused(*code, "no").exit_status(), code.exit_status());
+        }
+    }
+
+    #[test]
+    fn a_refusal_is_told_with_the_name_that_was_perhaps_meant() {
+        let mut fault = refused(Code::AccountUnknown, "there is no account \"mial\"");
+        if let Fault::Refused { nearest, .. } = &mut fault {
+            *nearest = Some("mail".into());
+        }
+        insta::assert_snapshot!(fault.report(Form::Text, NOW).unwrap(), @r#"
+        tokenctl: there is no account "mial"
+        tokenctl: did you mean "mail"?
+        "#);
+    }
+
+    #[test]
+    fn errors_of_the_configuration_are_printed_as_they_are() {
+        let fault = refused(Code::ConfigInvalid, "a.toml:1:2: one\nb.toml:3:4: \u{1b}[2Jtwo");
+        insta::assert_snapshot!(fault.report(Form::Text, NOW).unwrap(), @r"
+        a.toml:1:2: one
+        b.toml:3:4: \u{1b}[2Jtwo
+        ");
+    }
+
+    #[test]
+    fn json_errors_have_the_shape_of_the_daemons() {
+        let fault = refused(Code::NeedsLogin, "log in");
+        insta::assert_snapshot!(fault.report(Form::Json, NOW).unwrap(), @r#"{"error":"needs_login","message":"log in","error_code":"NEEDS_LOGIN","timestamp":"2023-11-14T22:13:20Z","account":"mail","remedy":"wait"}"#);
+        let fault = Fault::NoRuntimeDir(NoRuntimeDir);
+        insta::assert_snapshot!(fault.report(Form::Json, NOW).unwrap(), @r#"{"error":"tokenctl","message":"--user needs XDG_RUNTIME_DIR, and it is not set to a directory of yours; log in through systemd-logind, or say --socket PATH","error_code":"BAD_REQUEST","timestamp":"2023-11-14T22:13:20Z","remedy":"change_request"}"#);
+    }
+
+    #[test]
+    fn a_wait_in_vain_says_what_stood_in_the_way() {
+        let fault = Fault::WaitedInVain {
+            account: "mail".into(),
+            waited: Duration::from_secs(60),
+            why: Some(Box::new(refused(Code::ProviderUnreachable, "provider unreachable"))),
+        };
+        assert_eq!(fault.to_string(), "no token of mail within 1 min: provider unreachable");
+        assert_eq!(fault.exit_status(), 75);
+    }
+
+    const NOW: Timestamp = Timestamp::from_millis(1_700_000_000_000);
+
+    fn refused(code: Code, message: &str) -> Fault {
+        let body = ErrorBody {
+            error: "needs_login".into(),
+            message: message.into(),
+            error_code: code,
+            timestamp: NOW.to_string(),
+            account: Some("mail".into()),
+            retry_at: None,
+            remedy: Remedy::Wait,
+            provider_error: None,
+        };
+        Fault::Refused { body: Box::new(body), nearest: None }
+    }
+}

@@ -1,0 +1,296 @@
+//! The pages of help: the first one by hand, so that the verbs stand by task, and what
+//! follows the options on the page of each verb. A test holds that no verb is left out.
+
+/// `tokenctl --help`.
+pub(crate) const TOP: &str = "\
+tokenctl asks tokenkeeperd, which owns every OAuth refresh token of this host, for
+tokens that are good, and tells how its accounts stand.
+
+Usage: tokenctl [OPTIONS] VERB …
+
+Ask for tokens
+  get       Print an account's current token and nothing else
+  wait      Wait until an account has a token
+  refresh   Have an account refreshed now
+  report    Say that the provider's API rejected a token
+
+See how it stands
+  list      List the accounts that you may use
+  status    Show the daemon and every account, or one
+  why       Tell how one account stands, in sentences
+  watch     Print what happens as it happens
+  whoami    Show how the daemon sees you, and what you may do
+  access    Explain what another user may do with an account
+
+Take over and change accounts
+  import    Take over a refresh token that you have
+  secret    Store or forget a secret of an account
+  pause     Spend nothing of an account until it is resumed
+  resume    End a pause
+  retry     Try a failing account again now
+
+The daemon
+  doctor    Look for problems, here and in the daemon
+  config    Check the configuration without applying it
+  reload    Apply the configuration
+
+Options
+      --json          Print JSON; errors too, on the standard error
+      --user          Ask the daemon of this user's session
+      --system        Ask the daemon of the host
+      --socket PATH   Ask the daemon on this socket (also: TOKENKEEPER_SOCKET)
+      --color WHEN    auto, always or never (NO_COLOR is honoured)
+  -q, --quiet         Print no confirmations
+  -h, --help          Print this page, or the one of a verb
+  -V, --version       Print the version
+
+Examples
+  tokenctl status
+  curl -H \"$(tokenctl get mail --header)\" https://api.example/v1/me
+  tokenctl import mail --refresh-token-file old-token.txt
+  tokenctl why mail
+
+Exit status: 0 done; 1 doctor found problems; 2 wrong command line; 3 a person has to act;
+4 no such account; 69 no daemon; 70 internal fault; 75 try again later; 77 not allowed;
+78 the configuration is wrong. \"tokenctl VERB --help\" says more.
+";
+
+/// `get`.
+pub(crate) const GET: &str = "\
+Examples:
+  tokenctl get mail
+  curl -H \"$(tokenctl get mail --header)\" https://api.example/v1/me
+  tokenctl get mail --min-ttl 10m --json
+
+The token is printed with a newline and nothing else. It is never one that has expired.
+
+Exit status: 0 printed; 2 wrong command line; 3 a person has to act (\"tokenctl why mail\");
+4 no such account; 69 no daemon; 75 none just now, try again; 77 not allowed.";
+
+/// `wait`.
+pub(crate) const WAIT: &str = "\
+Example:
+  tokenctl wait mail --timeout 2m && backup-mail
+
+Nothing is polled: the daemon is asked again after each event of the account. A daemon
+that is not there yet is waited for as well.
+
+Exit status: 0 there is a token; 2 wrong command line; 3 it can never come (--min-ttl is
+more than the provider grants); 4 no such account; 75 the timeout passed; 77 not allowed.";
+
+/// `refresh`.
+pub(crate) const REFRESH: &str = "\
+Example:
+  tokenctl refresh mail
+
+The daemon refreshes by itself in time; this is for those who know better. Requests that
+come together share one refresh.
+
+Exit status: 0 refreshed; 3 a person has to act; 4 no such account; 69 no daemon; 75 not
+just now; 77 not allowed.";
+
+/// `report`.
+pub(crate) const REPORT: &str = "\
+Examples:
+  tokenctl report mail --generation 7
+  printf %s \"$token\" | tokenctl report mail --token-stdin
+
+The account is refreshed only if that token is still the current one. The token itself is
+never sent and never an argument, where every process of the host could read it.
+
+Exit status: 0 there is a newer token; 3 a person has to act; 4 no such account; 69 no
+daemon; 75 not just now; 77 not allowed.";
+
+/// `list`.
+pub(crate) const LIST: &str = "\
+Example:
+  for account in $(tokenctl list); do tokenctl why \"$account\"; done
+
+Exit status: 0 listed, even if there are none; 69 no daemon.";
+
+/// `status`.
+pub(crate) const STATUS: &str = "\
+Examples:
+  tokenctl status
+  tokenctl status mail --json
+
+Exit status: 0 shown, whatever it says; 4 no such account; 69 no daemon; 77 not allowed.";
+
+/// `why`.
+pub(crate) const WHY: &str = "\
+Example:
+  tokenctl why mail
+
+Exit status: 0 told, whatever it says; 4 no such account; 69 no daemon; 77 not allowed.";
+
+/// `watch`.
+pub(crate) const WATCH: &str = "\
+Examples:
+  tokenctl watch
+  tokenctl watch mail --json | jq .event
+
+One line per event, until it is interrupted. When the daemon restarts, watch says so on the
+standard error and goes on; what happened in between is in the journal.
+
+Exit status: 130 interrupted, as for every program that SIGINT ends; 4 no such account;
+69 no daemon at the start; 77 not allowed.";
+
+/// `whoami`.
+pub(crate) const WHOAMI: &str = "\
+Example:
+  tokenctl whoami
+
+Exit status: 0 shown; 69 no daemon.";
+
+/// `access`.
+pub(crate) const ACCESS: &str = "\
+Examples:
+  tokenctl access mail --user alice
+  tokenctl access mail --uid 1000 --group adm
+
+A user's groups are looked up here, as the user's own processes have them after login.
+To ask the daemon of this session, write \"tokenctl --user access …\".
+
+Exit status: 0 explained, whatever the verdict; 2 no such user or group; 4 no such account;
+69 no daemon; 77 you are no administrator of the account.";
+
+/// `import`.
+pub(crate) const IMPORT: &str = "\
+Examples:
+  tokenctl import mail --refresh-token-file old-token.txt
+  tokenctl import mail
+
+The daemon proves the token by one refresh before it replaces anything. From then on the
+daemon alone may use it: remove it from wherever it came from. A token is never an
+argument, where every process of the host could read it.
+
+Exit status: 0 taken over; 2 nothing usable was given; 3 the provider refuses it; 4 no such
+account; 69 no daemon; 75 not just now; 77 not allowed.";
+
+/// `secret set`.
+pub(crate) const SECRET_SET: &str = "\
+Examples:
+  tokenctl secret set mail.client_secret
+  tokenctl secret set mail.client_secret --file secret.txt
+
+One newline at the end does not belong to the secret. A secret is never an argument, where
+every process of the host could read it.
+
+Exit status: 0 stored; 2 nothing usable was given; 3 the account has no such slot; 4 no such
+account; 69 no daemon; 75 the store cannot be written just now; 77 not allowed.";
+
+/// `secret forget`.
+pub(crate) const SECRET_FORGET: &str = "\
+Example:
+  tokenctl secret forget mail.client_secret
+
+Exit status: 0 forgotten; 3 the account has no such slot; 4 no such account; 69 no daemon;
+75 the store cannot be written just now; 77 not allowed.";
+
+/// `pause`.
+pub(crate) const PAUSE: &str = "\
+Example:
+  tokenctl pause mail
+
+The token that is there is served until it expires.
+
+Exit status: 0 paused; 4 no such account; 69 no daemon; 77 not allowed.";
+
+/// `resume`.
+pub(crate) const RESUME: &str = "\
+Example:
+  tokenctl resume mail
+
+Exit status: 0 resumed; 4 no such account; 69 no daemon; 77 not allowed.";
+
+/// `retry`.
+pub(crate) const RETRY: &str = "\
+Example:
+  tokenctl retry mail
+
+Exit status: 0 tried; 3 a person has to act first; 4 no such account; 69 no daemon; 75 not
+just now; 77 not allowed.";
+
+/// `doctor`.
+pub(crate) const DOCTOR: &str = "\
+Example:
+  tokenctl doctor
+
+A problem is something that does not work; a weakness works and could be safer.
+
+Exit status: 0 no problem; 1 problems.";
+
+/// `config check`.
+pub(crate) const CONFIG_CHECK: &str = "\
+Example:
+  tokenctl config check && tokenctl reload
+
+The daemon is asked, which alone sees its credentials.
+
+Exit status: 0 it is good; 69 no daemon; 77 not allowed; 78 it is not, with every error.";
+
+/// `reload`.
+pub(crate) const RELOAD: &str = "\
+Example:
+  tokenctl reload
+
+All or nothing: with an error in it, the old configuration stays.
+
+Exit status: 0 applied; 69 no daemon; 77 not allowed; 78 it has errors, each of them shown.";
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+    use crate::args::Cli;
+
+    #[test]
+    fn the_first_page_names_every_verb_and_what_it_says_of_itself() {
+        let command = Cli::command();
+        let mut expected = command
+            .get_subcommands()
+            .map(|verb| (verb.get_name().into(), verb.get_about().unwrap().to_string()))
+            .collect::<Vec<(String, String)>>();
+        let mut listed = TOP
+            .lines()
+            .filter_map(|line| line.strip_prefix("  ")?.split_once("  "))
+            .map(|(verb, about)| (verb.to_owned(), about.trim().to_owned()))
+            .filter(|(verb, _)| {
+                verb.bytes().all(|byte| byte.is_ascii_lowercase()) && !verb.is_empty()
+            })
+            .collect::<Vec<_>>();
+        expected.sort();
+        listed.sort();
+        assert_eq!(listed, expected);
+    }
+
+    #[test]
+    fn every_page_has_an_example_and_tells_its_exit_statuses() {
+        for verb in leaves(Cli::command()) {
+            let page = verb.get_after_help().map(ToString::to_string).unwrap_or_default();
+            assert!(page.contains("Example"), "{}", verb.get_name());
+            assert!(page.contains("Exit status: "), "{}", verb.get_name());
+        }
+    }
+
+    #[test]
+    fn no_line_of_the_pages_is_wider_than_a_terminal() {
+        let pages = leaves(Cli::command())
+            .into_iter()
+            .filter_map(|verb| verb.get_after_help().map(ToString::to_string))
+            .chain([TOP.to_owned()]);
+        for line in pages.flat_map(|page| page.lines().map(str::to_owned).collect::<Vec<_>>()) {
+            assert!(line.chars().count() <= 92, "{line}");
+        }
+    }
+
+    fn leaves(command: clap::Command) -> Vec<clap::Command> {
+        command
+            .get_subcommands()
+            .flat_map(|verb| {
+                if verb.has_subcommands() { leaves(verb.clone()) } else { vec![verb.clone()] }
+            })
+            .collect()
+    }
+}

@@ -1,0 +1,221 @@
+//! Secrets that come in: from a file, from the standard input, from a person.
+//!
+//! Never from an argument. What is read is bounded, wiped when dropped, and one newline at
+//! its end does not belong to it. A person types without echo: the terminal is switched to
+//! single characters, so that Ctrl-C is read here as one more character and nothing can end
+//! the program with the echo still off.
+
+use std::fs::File;
+use std::io;
+use std::io::IsTerminal as _;
+use std::io::Read;
+use std::io::Write as _;
+use std::os::fd::AsFd as _;
+use std::path::Path;
+use std::path::PathBuf;
+
+use rustix::termios::LocalModes;
+use rustix::termios::OptionalActions;
+use rustix::termios::Termios;
+use rustix::termios::tcgetattr;
+use rustix::termios::tcsetattr;
+use zeroize::Zeroizing;
+
+/// Longest secret: it goes into a body of at most 64 KiB, perhaps escaped.
+const MAX_SECRET: usize = 16 * 1024;
+
+/// Why there is no secret.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum InputError {
+    /// It cannot be read.
+    #[error("cannot read {}: {error}", .from.display())]
+    Unreadable {
+        /// The file.
+        from: PathBuf,
+        /// Why not.
+        error: io::Error,
+    },
+    /// There is nothing.
+    #[error("nothing was given: {0} is empty")]
+    Empty(String),
+    /// There is more than a secret can be.
+    #[error("{0} is longer than {MAX_SECRET} bytes, which no secret is")]
+    TooLong(String),
+    /// It cannot be sent.
+    #[error("{0} is not UTF-8 text")]
+    NotText(String),
+    /// The person thought better of it.
+    #[error("nothing was given")]
+    Aborted,
+}
+
+/// Reads a secret from `file`, `-` being the standard input. Without a file, a terminal is
+/// asked with `prompt`, and anything else is read.
+///
+/// # Errors
+///
+/// Any [`InputError`].
+pub(crate) fn secret(file: Option<&Path>, prompt: &str) -> Result<Zeroizing<String>, InputError> {
+    let stdin = io::stdin();
+    match file {
+        Some(path) if path.as_os_str() != "-" => {
+            let unreadable = |error| InputError::Unreadable { from: path.into(), error };
+            let opened = File::open(path).map_err(unreadable)?;
+            bounded(opened, &path.display().to_string()).map_err(unreadable)?
+        }
+        _ if stdin.is_terminal() => ask(prompt),
+        _ => bounded(stdin.lock(), STDIN).map_err(unreadable_stdin)?,
+    }
+}
+
+const STDIN: &str = "the standard input";
+
+fn unreadable_stdin(error: io::Error) -> InputError {
+    InputError::Unreadable { from: STDIN.into(), error }
+}
+
+/// Reads all of `source`; the outer error is the source's, the inner one its content's.
+fn bounded(
+    source: impl Read,
+    name: &str,
+) -> Result<Result<Zeroizing<String>, InputError>, io::Error> {
+    // Room for everything, so that no copy is left behind by growing.
+    let mut bytes = Zeroizing::new(Vec::with_capacity(MAX_SECRET + 2));
+    source.take(MAX_SECRET as u64 + 2).read_to_end(&mut bytes)?;
+    Ok(text(&bytes, name))
+}
+
+fn text(bytes: &[u8], name: &str) -> Result<Zeroizing<String>, InputError> {
+    let bytes = bytes.strip_suffix(b"\n").unwrap_or(bytes);
+    if bytes.is_empty() {
+        return Err(InputError::Empty(name.into()));
+    }
+    if bytes.len() > MAX_SECRET {
+        return Err(InputError::TooLong(name.into()));
+    }
+    match std::str::from_utf8(bytes) {
+        Ok(text) => Ok(Zeroizing::new(text.into())),
+        Err(_) => Err(InputError::NotText(name.into())),
+    }
+}
+
+/// Asks a person on the terminal that is the standard input.
+fn ask(prompt: &str) -> Result<Zeroizing<String>, InputError> {
+    let quiet = QuietTerminal::new().map_err(unreadable_stdin)?;
+    let mut stderr = io::stderr().lock();
+    write!(stderr, "{prompt}: ").map_err(unreadable_stdin)?;
+    let line = read_line(io::stdin().lock().bytes());
+    // The newline that was typed had no echo.
+    writeln!(stderr).map_err(unreadable_stdin)?;
+    drop(quiet);
+    text(&line?, "what was typed")
+}
+
+/// Reads what is typed up to the end of the line, keeping the keys that people expect.
+fn read_line(keys: impl Iterator<Item = io::Result<u8>>) -> Result<Zeroizing<Vec<u8>>, InputError> {
+    const CTRL_C: u8 = 3;
+    const CTRL_D: u8 = 4;
+    const CTRL_U: u8 = 21;
+    const BACKSPACE: u8 = 8;
+    const DELETE: u8 = 127;
+
+    let mut line = Zeroizing::new(Vec::with_capacity(MAX_SECRET + 1));
+    for key in keys {
+        match key.map_err(unreadable_stdin)? {
+            b'\r' | b'\n' | CTRL_D => return Ok(line),
+            CTRL_C => return Err(InputError::Aborted),
+            CTRL_U => line.clear(),
+            BACKSPACE | DELETE => {
+                // One character of UTF-8 is a byte and the continuation bytes after it.
+                while line.pop().is_some_and(|byte| byte & 0b1100_0000 == 0b1000_0000) {}
+            }
+            _ if line.len() > MAX_SECRET => {
+                return Err(InputError::TooLong("what was typed".into()));
+            }
+            byte => line.push(byte),
+        }
+    }
+    Ok(line)
+}
+
+/// The terminal without echo, line editing and signals, until this is dropped.
+struct QuietTerminal {
+    before: Termios,
+}
+
+impl QuietTerminal {
+    fn new() -> io::Result<Self> {
+        let before = tcgetattr(io::stdin().as_fd())?;
+        let mut quiet = before.clone();
+        quiet.local_modes -= LocalModes::ECHO | LocalModes::ICANON | LocalModes::ISIG;
+        tcsetattr(io::stdin().as_fd(), OptionalActions::Flush, &quiet)?;
+        Ok(Self { before })
+    }
+}
+
+impl Drop for QuietTerminal {
+    fn drop(&mut self) {
+        // There is nothing left to do if the terminal has gone away.
+        let _restored = tcsetattr(io::stdin().as_fd(), OptionalActions::Flush, &self.before);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_newline_at_the_end_does_not_belong_to_the_secret() {
+        let longest = "x".repeat(MAX_SECRET);
+        let too_long = format!("{longest}x");
+        #[rustfmt::skip]
+        let cases = [
+            ("plain",               "s3cret",     Ok("s3cret")),
+            ("with its newline",    "s3cret\n",   Ok("s3cret")),
+            ("only one is removed", "s3cret\n\n", Ok("s3cret\n")),
+            ("spaces are content",  " s ",        Ok(" s ")),
+            ("the longest",         &longest,     Ok(longest.as_str())),
+            ("one byte more",       &too_long,    Err("it is longer than 16384 bytes, which no secret is")),
+            ("nothing",             "",           Err("nothing was given: it is empty")),
+            ("only a newline",      "\n",         Err("nothing was given: it is empty")),
+        ];
+        for (name, given, expected) in cases {
+            let got = bounded(given.as_bytes(), "it").unwrap();
+            let got = got.as_deref().map(String::as_str).map_err(ToString::to_string);
+            assert_eq!(got, expected.map_err(str::to_owned), "{name}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_text_cannot_be_sent() {
+        let got = bounded(&b"\xff\xfe"[..], "it").unwrap();
+        assert_eq!(got.unwrap_err().to_string(), "it is not UTF-8 text");
+    }
+
+    #[test]
+    fn a_source_without_end_is_read_to_the_limit_only() {
+        let got = bounded(io::repeat(b'x'), "it").unwrap();
+        assert!(matches!(got, Err(InputError::TooLong(_))));
+    }
+
+    #[test]
+    fn typing_knows_the_keys_that_people_expect() {
+        #[rustfmt::skip]
+        let cases: [(&str, &[u8], Option<&str>); 9] = [
+            ("a line",                     b"abc\n",              Some("abc")),
+            ("carriage return ends it",    b"abc\rd",             Some("abc")),
+            ("end of the terminal",        b"abc",                Some("abc")),
+            ("Ctrl-D",                     b"abc\x04d",           Some("abc")),
+            ("backspace",                  b"abx\x7fc\n",         Some("abc")),
+            ("backspace takes characters", b"a\xc3\xa4\x08b\n",   Some("ab")),
+            ("backspace on nothing",       b"\x7f\x7fa\n",        Some("a")),
+            ("Ctrl-U begins again",        b"wrong\x15abc\n",     Some("abc")),
+            ("Ctrl-C",                     b"abc\x03\n",          None),
+        ];
+        for (name, keys, expected) in cases {
+            let got = read_line(keys.iter().copied().map(Ok));
+            let got = got.ok().map(|line| String::from_utf8(line.to_vec()).unwrap());
+            assert_eq!(got.as_deref(), expected, "{name}");
+        }
+    }
+}

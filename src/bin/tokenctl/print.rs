@@ -1,0 +1,257 @@
+//! What `tokenctl` prints, and how.
+//!
+//! The pages are pure functions from what the daemon says and the time to a text; each has
+//! its file here. [`Output`] is the only one that writes, to standard output, in one piece.
+//! Text from outside passes [`shown`], so that no terminal escape gets through.
+
+pub(crate) mod bar;
+pub(crate) mod daemon;
+pub(crate) mod event;
+#[cfg(test)]
+pub(crate) mod sample;
+pub(crate) mod status;
+pub(crate) mod time;
+pub(crate) mod why;
+
+use std::borrow::Cow;
+use std::ffi::OsStr;
+use std::fmt::Write as _;
+use std::io;
+use std::io::Write as _;
+
+use serde::Serialize;
+use tokenkeeper::error::is_unsafe_to_show;
+
+use crate::args::When;
+use crate::client::Reply;
+use crate::fault::Fault;
+
+/// For whom it is printed.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Form {
+    /// People.
+    Text,
+    /// Programs.
+    Json,
+}
+
+/// Whether it is coloured.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Paint {
+    /// Not at all.
+    Plain,
+    /// With the eight colours that every terminal has.
+    Colour,
+}
+
+/// Which characters there are.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Glyphs {
+    /// ASCII alone.
+    Ascii,
+    /// Block elements too.
+    Unicode,
+}
+
+/// How a page is dressed.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) struct Style {
+    /// Its colours.
+    pub(crate) paint: Paint,
+    /// Its characters.
+    pub(crate) glyphs: Glyphs,
+}
+
+/// What the environment says about [`Style`].
+pub(crate) struct Screen<'a> {
+    /// Whether the output is a terminal.
+    pub(crate) terminal: bool,
+    /// `NO_COLOR`.
+    pub(crate) no_color: Option<&'a OsStr>,
+    /// The first of `LC_ALL`, `LC_CTYPE` and `LANG` that is set and not empty.
+    pub(crate) locale: Option<&'a OsStr>,
+}
+
+impl Style {
+    /// What fits `screen`, and `color` goes before it.
+    pub(crate) fn new(color: When, screen: &Screen<'_>) -> Self {
+        let wanted = screen.no_color.is_none_or(OsStr::is_empty);
+        let paint = match color {
+            When::Always => Paint::Colour,
+            When::Auto if screen.terminal && wanted => Paint::Colour,
+            When::Auto | When::Never => Paint::Plain,
+        };
+        let locale = screen.locale.map(|locale| locale.to_string_lossy().to_ascii_lowercase());
+        let utf8 = locale.is_some_and(|name| name.contains("utf-8") || name.contains("utf8"));
+        let glyphs = if screen.terminal && utf8 { Glyphs::Unicode } else { Glyphs::Ascii };
+        Self { paint, glyphs }
+    }
+
+    /// `text` in `hue`.
+    pub(crate) fn in_hue(self, hue: Hue, text: &str) -> String {
+        match self.paint {
+            Paint::Plain => text.into(),
+            Paint::Colour => format!("\u{1b}[{}m{text}\u{1b}[0m", hue as u8),
+        }
+    }
+}
+
+/// A colour by what it means; the number is the one of ECMA-48, `SGR`.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Hue {
+    /// It does not work.
+    Bad = 31,
+    /// It works.
+    Good = 32,
+    /// It is on its way.
+    Middling = 33,
+    /// A heading.
+    Heading = 1,
+}
+
+/// Standard output.
+pub(crate) struct Output {
+    /// For whom.
+    pub(crate) form: Form,
+    /// Dressed how.
+    pub(crate) style: Style,
+    /// Whether confirmations are printed.
+    pub(crate) notes: Notes,
+}
+
+/// Whether confirmations are printed.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Notes {
+    /// As usual.
+    Shown,
+    /// `--quiet`.
+    Hidden,
+}
+
+impl Output {
+    /// Prints a page.
+    ///
+    /// # Errors
+    ///
+    /// [`Fault::Output`].
+    #[allow(clippy::unused_self, reason = "whoever prints holds the output")]
+    pub(crate) fn page(&self, text: &str) -> Result<(), Fault> {
+        let mut stdout = io::stdout().lock();
+        stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()).map_err(Fault::Output)
+    }
+
+    /// Prints `sentence` unless confirmations are hidden, or as JSON what `reply` says.
+    ///
+    /// # Errors
+    ///
+    /// [`Fault::Output`].
+    pub(crate) fn note(&self, sentence: &str, reply: &Reply) -> Result<(), Fault> {
+        match (self.form, self.notes) {
+            (Form::Json, _) => self.reply(reply),
+            (Form::Text, Notes::Shown) => self.page(&format!("{}\n", shown(sentence))),
+            (Form::Text, Notes::Hidden) => Ok(()),
+        }
+    }
+
+    /// Prints the daemon's JSON as it is, on one line of its own.
+    ///
+    /// # Errors
+    ///
+    /// [`Fault::Output`].
+    pub(crate) fn reply(&self, reply: &Reply) -> Result<(), Fault> {
+        let text = String::from_utf8_lossy(&reply.body);
+        self.page(&format!("{}\n", json_shown(text.trim_end())))
+    }
+
+    /// Prints `value` as JSON.
+    ///
+    /// # Errors
+    ///
+    /// [`Fault::Output`].
+    pub(crate) fn json(&self, value: &impl Serialize) -> Result<(), Fault> {
+        let text =
+            serde_json::to_string(value).map_err(|error| Fault::Output(io::Error::from(error)))?;
+        self.page(&format!("{}\n", json_shown(&text)))
+    }
+}
+
+/// `text` with everything escaped that could play with a terminal.
+pub(crate) fn shown(text: &str) -> Cow<'_, str> {
+    if !text.chars().any(is_unsafe_to_show) {
+        return Cow::Borrowed(text);
+    }
+    let mut out = String::with_capacity(text.len() + 16);
+    for character in text.chars() {
+        if is_unsafe_to_show(character) {
+            // Writing into a String cannot fail.
+            let _written = write!(out, "{}", character.escape_unicode());
+        } else {
+            out.push(character);
+        }
+    }
+    Cow::Owned(out)
+}
+
+/// As [`shown`], in the escapes of JSON: such a character can only stand inside of a string.
+fn json_shown(text: &str) -> Cow<'_, str> {
+    let unsafe_here = |character: char| is_unsafe_to_show(character) && character != '\n';
+    if !text.chars().any(unsafe_here) {
+        return Cow::Borrowed(text);
+    }
+    let mut out = String::with_capacity(text.len() + 16);
+    for character in text.chars() {
+        if unsafe_here(character) {
+            // Every such character lies in the first plane, where one escape is enough.
+            let _written = write!(out, "\\u{:04x}", u32::from(character));
+        } else {
+            out.push(character);
+        }
+    }
+    Cow::Owned(out)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn colour_is_for_terminals_and_no_color_is_honoured() {
+        #[rustfmt::skip]
+        let cases = [
+            // name                              color         terminal  NO_COLOR   paint
+            ("a terminal",                       When::Auto,   true,     None,      Paint::Colour),
+            ("a pipe",                           When::Auto,   false,    None,      Paint::Plain),
+            ("NO_COLOR",                         When::Auto,   true,     Some("1"), Paint::Plain),
+            ("an empty NO_COLOR is none",        When::Auto,   true,     Some(""),  Paint::Colour),
+            ("always means always",              When::Always, false,    Some("1"), Paint::Colour),
+            ("never means never",                When::Never,  true,     None,      Paint::Plain),
+        ];
+        for (name, color, terminal, no_color, paint) in cases {
+            let screen = Screen { terminal, no_color: no_color.map(OsStr::new), locale: None };
+            assert_eq!(Style::new(color, &screen).paint, paint, "{name}");
+        }
+    }
+
+    #[test]
+    fn blocks_are_for_utf_8_terminals() {
+        #[rustfmt::skip]
+        let cases = [
+            (true,  Some("en_GB.UTF-8"), Glyphs::Unicode),
+            (true,  Some("C.utf8"),      Glyphs::Unicode),
+            (true,  Some("C"),           Glyphs::Ascii),
+            (true,  None,                Glyphs::Ascii),
+            (false, Some("en_GB.UTF-8"), Glyphs::Ascii),
+        ];
+        for (terminal, locale, glyphs) in cases {
+            let screen = Screen { terminal, no_color: None, locale: locale.map(OsStr::new) };
+            assert_eq!(Style::new(When::Auto, &screen).glyphs, glyphs, "{terminal} {locale:?}");
+        }
+    }
+
+    #[test]
+    fn no_terminal_escape_gets_through() {
+        let hostile = "a\u{1b}[2J\u{9b}31m\u{202e}\u{7}\r\n";
+        assert_eq!(shown(hostile), "a\\u{1b}[2J\\u{9b}31m\\u{202e}\\u{7}\\u{d}\\u{a}");
+        assert_eq!(json_shown("\"\u{9b}31m\u{202e}\""), "\"\\u009b31m\\u202e\"");
+    }
+}

@@ -1,0 +1,140 @@
+//! Accounts in every state, and a daemon, for the tests of the pages.
+
+use tokenkeeper::error::Code;
+use tokenkeeper::error::OauthError;
+use tokenkeeper::protocol::AccountView;
+use tokenkeeper::protocol::ErrorBody;
+use tokenkeeper::protocol::StatusView;
+use tokenkeeper::time::Timestamp;
+
+use crate::print::Glyphs;
+use crate::print::Paint;
+use crate::print::Style;
+
+/// 2023-11-14T22:13:20Z.
+pub(crate) const NOW: Timestamp = Timestamp::from_millis(1_700_000_000_000);
+
+/// As into a pipe.
+pub(crate) const PLAIN: Style = Style { paint: Paint::Plain, glyphs: Glyphs::Ascii };
+
+/// A healthy account.
+pub(crate) fn view(account: &str, state: &str) -> AccountView {
+    AccountView {
+        account: account.into(),
+        provider: "oauth2".into(),
+        state: state.into(),
+        ready: true,
+        paused: false,
+        generation: 7,
+        issued_at: Some("2023-11-14T21:51:40Z".into()),
+        expires_at: Some("2023-11-14T22:51:40Z".into()),
+        ttl: 2_300,
+        lifetime: 3_600,
+        next_at: Some("2023-11-14T22:36:00Z".into()),
+        unsaved: false,
+        refresh_error: None,
+        attempt: 0,
+        failing_since: None,
+        rights: vec!["read".into(), "report".into()],
+    }
+}
+
+/// An account without a token, with an error raised.
+pub(crate) fn failing(account: &str, state: &str, code: Code, message: &str) -> AccountView {
+    AccountView {
+        ready: false,
+        issued_at: Some("2023-11-14T21:00:00Z".into()),
+        expires_at: Some("2023-11-14T22:00:00Z".into()),
+        ttl: 0,
+        next_at: None,
+        refresh_error: Some(error(account, code, message)),
+        attempt: 3,
+        failing_since: Some("2023-11-14T22:01:20Z".into()),
+        ..view(account, state)
+    }
+}
+
+/// What the daemon says of a failure.
+pub(crate) fn error(account: &str, code: Code, message: &str) -> ErrorBody {
+    ErrorBody {
+        error: "provider".into(),
+        message: message.into(),
+        error_code: code,
+        timestamp: NOW.to_string(),
+        account: Some(account.into()),
+        retry_at: None,
+        remedy: code.remedy(),
+        provider_error: None,
+    }
+}
+
+/// One account of every kind that reads differently.
+pub(crate) fn every_kind() -> Vec<AccountView> {
+    let retry_soon = Some("2023-11-14T22:14:00Z".to_owned());
+    let mut waiting =
+        failing("ci", "waiting", Code::ProviderUnavailable, "provider unavailable: HTTP 503");
+    (waiting.ready, waiting.ttl, waiting.next_at) = (true, 300, retry_soon.clone());
+    waiting.issued_at = Some("2023-11-14T21:18:20Z".into());
+    waiting.expires_at = Some("2023-11-14T22:18:20Z".into());
+    if let Some(error) = &mut waiting.refresh_error {
+        error.provider_error = Some(OauthError::new("server_error", Some("Back at noon.")));
+    }
+    let mut in_doubt = failing(
+        "boiler",
+        "in_doubt",
+        Code::InDoubt,
+        "the provider's reply was lost: connection reset",
+    );
+    in_doubt.next_at = retry_soon;
+    let rejected = failing(
+        "heatpump-of-the-house",
+        "needs_login",
+        Code::NeedsLogin,
+        "refresh token refused: invalid_grant (Token has been revoked.)",
+    );
+    let broken = failing(
+        "git",
+        "frozen",
+        Code::ClientRejected,
+        "the provider refuses this client: invalid_client",
+    );
+    let mut paused = view("plugs", "frozen");
+    (paused.paused, paused.next_at) = (true, None);
+    let mut vacant = view("new", "vacant");
+    (vacant.ready, vacant.ttl, vacant.lifetime) = (false, 0, 0);
+    (vacant.generation, vacant.issued_at, vacant.expires_at, vacant.next_at) =
+        (0, None, None, None);
+    let mut unsaved = view("photos", "saving");
+    unsaved.unsaved = true;
+    let exchanging = AccountView { next_at: None, ..view("films", "exchanging") };
+    vec![
+        in_doubt,
+        waiting,
+        exchanging,
+        broken,
+        rejected,
+        view("mail", "fresh"),
+        vacant,
+        unsaved,
+        paused,
+    ]
+}
+
+/// A daemon that has them.
+pub(crate) fn status() -> StatusView {
+    let states = [("fresh", 1), ("needs_login", 1), ("waiting", 1)];
+    StatusView {
+        version: "0.1.0".into(),
+        pid: 812,
+        live: true,
+        ready: true,
+        degraded: true,
+        uptime: 11_520,
+        accounts: 3,
+        states: states.into_iter().map(|(state, count)| (state.into(), count)).collect(),
+        failing: 2,
+        next_account: Some("ci".into()),
+        next_at: Some("2023-11-14T22:14:00Z".into()),
+        findings: Vec::new(),
+    }
+}

@@ -1,0 +1,247 @@
+//! The page of `status`: the daemon, then a row per account.
+
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use tokenkeeper::error::Remedy;
+use tokenkeeper::protocol::AccountView;
+use tokenkeeper::protocol::ErrorBody;
+use tokenkeeper::protocol::StatusView;
+use tokenkeeper::time::Timestamp;
+use tokenkeeper::time::spoken;
+
+use crate::find::Place;
+use crate::print::Hue;
+use crate::print::Style;
+use crate::print::bar;
+use crate::print::bar::bar;
+use crate::print::shown;
+use crate::print::time::ago;
+use crate::print::time::until;
+
+/// The daemon, and how many accounts are in which state.
+pub(crate) fn daemon(place: &Place, status: &StatusView, now: Timestamp, style: Style) -> String {
+    let mut page = format!(
+        "tokenkeeperd {}, pid {}, up {}, at {} ({})\n",
+        shown(&status.version),
+        status.pid,
+        spoken(Duration::from_secs(status.uptime)),
+        shown(&place.path.to_string_lossy()),
+        place.origin.as_str(),
+    );
+    let states = status
+        .states
+        .iter()
+        .map(|(state, count)| format!("{count} {}", words(state)))
+        .collect::<Vec<_>>();
+    let of = if states.is_empty() { String::new() } else { format!(": {}", states.join(", ")) };
+    page.push_str(&format!("{}{of}", counted(status.accounts, "account")));
+    if status.failing > 0 {
+        page.push_str("; ");
+        page.push_str(&style.in_hue(Hue::Bad, &format!("{} failing", status.failing)));
+    }
+    if let Some(next) = until(status.next_at.as_deref(), now) {
+        let whose = status.next_account.as_deref().map(shown).unwrap_or("an account".into());
+        page.push_str(&format!("; next is {whose} {next}"));
+    }
+    page.push('\n');
+    if !status.live || !status.ready {
+        page.push_str(&style.in_hue(Hue::Bad, "The daemon is not ready: it serves nothing yet."));
+        page.push('\n');
+    }
+    if status.degraded {
+        page.push_str(&style.in_hue(Hue::Middling, "Something needs attention: tokenctl doctor"));
+        page.push('\n');
+    }
+    page
+}
+
+/// A row per account under a heading, and below each what is wrong with it.
+pub(crate) fn accounts(accounts: &[AccountView], now: Timestamp, style: Style) -> String {
+    let rows = accounts.iter().map(|view| Row::new(view, now)).collect::<Vec<_>>();
+    let widest = |cell: fn(&Row) -> &str, heading: &str| {
+        rows.iter().map(|row| cell(row).chars().count()).chain([heading.len()]).max().unwrap_or(0)
+    };
+    let name = widest(|row| &row.name, "ACCOUNT");
+    let state = widest(|row| &row.state, "STATE");
+    let left = widest(|row| &row.left, "LEFT");
+
+    let heading = format!(
+        "{:name$}  {:state$}  {:lifetime$}  {:left$}  NEXT",
+        "ACCOUNT",
+        "STATE",
+        "LIFETIME",
+        "LEFT",
+        lifetime = bar::WIDTH,
+    );
+    let mut page = format!("{}\n", style.in_hue(Hue::Heading, &heading));
+    for (row, view) in rows.iter().zip(accounts) {
+        let painted = style.in_hue(hue(view), &format!("{:state$}", row.state));
+        let remaining =
+            bar(Duration::from_secs(view.ttl), Duration::from_secs(view.lifetime), style.glyphs);
+        let line =
+            format!("{:name$}  {painted}  {remaining}  {:left$}  {}", row.name, row.left, row.next);
+        // Writing into a String cannot fail.
+        let _written = writeln!(page, "{}", line.trim_end());
+        if let Some(error) = &view.refresh_error {
+            page.push_str(&trouble(view, error, now, style));
+        }
+    }
+    page
+}
+
+/// The cells of an account that are text.
+struct Row {
+    name: String,
+    state: String,
+    left: String,
+    next: String,
+}
+
+impl Row {
+    fn new(view: &AccountView, now: Timestamp) -> Self {
+        let left = match view.ttl {
+            0 => "none".into(),
+            ttl => spoken(Duration::from_secs(ttl)),
+        };
+        let mut next = match until(view.next_at.as_deref(), now) {
+            Some(when) => format!("{} {when}", what_comes(view)),
+            None => match view.state.as_str() {
+                "vacant" | "needs_login" => "a person has to act".into(),
+                "frozen" if view.paused => "resume ends the pause".into(),
+                "frozen" => "waits for a change".into(),
+                _ => String::new(),
+            },
+        };
+        if view.unsaved {
+            next.push_str(" (not on disk yet)");
+        }
+        let state = if view.paused { "paused".into() } else { words(&view.state) };
+        Self { name: shown(&view.account).into_owned(), state, left, next }
+    }
+}
+
+/// What happens by itself at `next_at`.
+pub(crate) fn what_comes(view: &AccountView) -> &'static str {
+    match view.state.as_str() {
+        "waiting" => "retry",
+        "in_doubt" => "replay",
+        "suspect" | "needs_login" | "vacant" => "probe",
+        _ => "refresh",
+    }
+}
+
+/// What a person can type about a raised error, unless the message says it already.
+pub(crate) fn advice(account: &str, error: &ErrorBody) -> Option<String> {
+    if error.message.contains("tokenctl ") {
+        return None;
+    }
+    match error.remedy {
+        Remedy::SignIn => Some(format!("tokenctl import {account}")),
+        Remedy::Reconfigure => {
+            Some(format!("tokenctl doctor, and tokenctl retry {account} after the repair"))
+        }
+        Remedy::Wait | Remedy::ChangeRequest => None,
+    }
+}
+
+/// A word of the wire as people write it.
+pub(crate) fn words(word: &str) -> String {
+    shown(&word.replace('_', " ")).into_owned()
+}
+
+fn trouble(view: &AccountView, error: &ErrorBody, now: Timestamp, style: Style) -> String {
+    let code = style.in_hue(Hue::Bad, error.error_code.as_str());
+    let mut text = format!("  {code}: {}", shown(&error.message));
+    if view.attempt > 0 {
+        text.push_str(&format!(" ({}", counted(view.attempt.into(), "attempt")));
+        if let Some(since) = ago(view.failing_since.as_deref(), now) {
+            text.push_str(&format!(", the first {since}"));
+        }
+        text.push(')');
+    }
+    text.push('\n');
+    if let Some(command) = advice(&shown(&view.account), error) {
+        text.push_str(&format!("  try: {command}\n"));
+    }
+    text
+}
+
+fn hue(view: &AccountView) -> Hue {
+    match view.state.as_str() {
+        "fresh" if view.refresh_error.is_none() => Hue::Good,
+        "vacant" | "needs_login" | "frozen" => Hue::Bad,
+        _ if view.ready => Hue::Middling,
+        _ => Hue::Bad,
+    }
+}
+
+/// `1 account`, `2 accounts`.
+pub(crate) fn counted(count: u64, noun: &str) -> String {
+    if count == 1 { format!("1 {noun}") } else { format!("{count} {noun}s") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::find::Origin;
+    use crate::print::Glyphs;
+    use crate::print::Paint;
+    use crate::print::sample::NOW;
+    use crate::print::sample::PLAIN;
+    use crate::print::sample::every_kind;
+    use crate::print::sample::status;
+    use crate::print::sample::view;
+
+    #[test]
+    fn the_daemon_is_told_in_a_few_lines() {
+        let place = Place { path: "/run/tokenkeeper/api.sock".into(), origin: Origin::System };
+        insta::assert_snapshot!(daemon(&place, &status(), NOW, PLAIN), @"
+        tokenkeeperd 0.1.0, pid 812, up 3 h 12 min, at /run/tokenkeeper/api.sock (the system's daemon)
+        3 accounts: 1 fresh, 1 needs login, 1 waiting; 2 failing; next is ci in 40 s
+        Something needs attention: tokenctl doctor
+        ");
+    }
+
+    #[test]
+    fn rows_are_aligned_and_errors_stand_below_their_account() {
+        insta::assert_snapshot!(accounts(&every_kind(), NOW, PLAIN), @"
+        ACCOUNT                STATE        LIFETIME    LEFT         NEXT
+        boiler                 in doubt     ..........  none         replay in 40 s
+          IN_DOUBT: the provider's reply was lost: connection reset (3 attempts, the first 12 min ago)
+        ci                     waiting      #.........  5 min        retry in 40 s
+          PROVIDER_UNAVAILABLE: provider unavailable: HTTP 503 (3 attempts, the first 12 min ago)
+        films                  exchanging   ######....  38 min 20 s
+        git                    frozen       ..........  none         waits for a change
+          CLIENT_REJECTED: the provider refuses this client: invalid_client (3 attempts, the first 12 min ago)
+          try: tokenctl doctor, and tokenctl retry git after the repair
+        heatpump-of-the-house  needs login  ..........  none         a person has to act
+          NEEDS_LOGIN: refresh token refused: invalid_grant (Token has been revoked.) (3 attempts, the first 12 min ago)
+          try: tokenctl import heatpump-of-the-house
+        mail                   fresh        ######....  38 min 20 s  refresh in 22 min 40 s
+        new                    vacant       ..........  none         a person has to act
+        photos                 saving       ######....  38 min 20 s  refresh in 22 min 40 s (not on disk yet)
+        plugs                  paused       ######....  38 min 20 s  resume ends the pause
+        ");
+    }
+
+    #[test]
+    fn colours_do_not_move_the_columns() {
+        let colour = Style { paint: Paint::Colour, glyphs: Glyphs::Unicode };
+        let painted = accounts(&every_kind(), NOW, colour);
+        let bare = ["31", "32", "33", "1", "0"]
+            .iter()
+            .fold(painted, |text, code| text.replace(&format!("\u{1b}[{code}m"), ""));
+        let plain = accounts(&every_kind(), NOW, Style { paint: Paint::Plain, ..colour });
+        assert_eq!(bare, plain);
+    }
+
+    #[test]
+    fn hostile_text_stays_text() {
+        let mut view = view("mail", "fresh");
+        view.state = "fr\u{1b}[31mesh".into();
+        view.account = "m\u{1b}]0;x\u{7}".into();
+        let page = accounts(&[view], NOW, PLAIN);
+        assert!(!page.contains('\u{1b}') && !page.contains('\u{7}'), "{page:?}");
+    }
+}

@@ -1,0 +1,219 @@
+//! The page of `why`: the story of one account, in sentences.
+//!
+//! Always in the same order: how it stands, what it holds, what went wrong and what the
+//! provider said, what happens next by itself, what a person can do.
+
+use std::time::Duration;
+
+use tokenkeeper::error::Remedy;
+use tokenkeeper::protocol::AccountView;
+use tokenkeeper::protocol::ErrorBody;
+use tokenkeeper::time::Timestamp;
+use tokenkeeper::time::spoken;
+
+use crate::print::shown;
+use crate::print::status::advice;
+use crate::print::status::counted;
+use crate::print::status::what_comes;
+use crate::print::status::words;
+use crate::print::time::ago;
+use crate::print::time::until;
+
+/// The story of `view`, a paragraph per line.
+pub(crate) fn story(view: &AccountView, now: Timestamp) -> String {
+    let paragraphs = [
+        Some(standing(view)),
+        Some(holdings(view, now)),
+        view.refresh_error.as_ref().map(|error| trouble(view, error, now)),
+        Some(next(view, now)),
+        remedy(view),
+    ];
+    paragraphs.into_iter().flatten().map(|paragraph| format!("{paragraph}\n")).collect()
+}
+
+fn standing(view: &AccountView) -> String {
+    let account = shown(&view.account);
+    if view.paused {
+        return format!("{account} is paused: nothing of it is spent until somebody resumes it.");
+    }
+    match view.state.as_str() {
+        "vacant" => format!("{account} is vacant: the daemon has no credential for it."),
+        "fresh" => format!("{account} is fresh: it is refreshed in time, by itself."),
+        "queued" => format!("{account} is queued: a refresh waits for its turn."),
+        "exchanging" => {
+            format!("{account} is exchanging: the provider is being asked for a new token.")
+        }
+        "saving" => format!("{account} is saving: a new token is being written to disk."),
+        "in_doubt" => format!(
+            "{account} is in doubt: the refresh token was sent and the reply was lost, so the \
+             provider may or may not have replaced it."
+        ),
+        "waiting" => format!("{account} is waiting: the last refresh failed and is tried again."),
+        "suspect" => format!(
+            "{account} is suspect: the provider refused the refresh token, and that is being \
+             confirmed before anybody is sent to log in."
+        ),
+        "needs_login" => {
+            format!("{account} needs a login: its refresh token is of no use any more.")
+        }
+        "frozen" => format!("{account} is frozen: nothing is spent until something changes."),
+        other => format!("{account} is {}.", words(other)),
+    }
+}
+
+fn holdings(view: &AccountView, now: Timestamp) -> String {
+    let (Some(expires_at), Some(issued)) = (&view.expires_at, ago(view.issued_at.as_deref(), now))
+    else {
+        return "It holds no token.".into();
+    };
+    let expires_at = shown(expires_at);
+    if view.ttl == 0 {
+        return format!(
+            "Its last token, generation {}, was granted {issued} and expired at {expires_at}; \
+             it is not served any more.",
+            view.generation
+        );
+    }
+    let mut text = format!(
+        "It holds a token, generation {}, granted {issued} for {} and good for another {}, \
+         until {expires_at}.",
+        view.generation,
+        spoken(Duration::from_secs(view.lifetime)),
+        spoken(Duration::from_secs(view.ttl)),
+    );
+    if view.refresh_error.is_some() {
+        text.push_str(" It is served all the same.");
+    }
+    if view.unsaved {
+        text.push_str(" It is not on disk yet, so a restart now would cost a refresh.");
+    }
+    text
+}
+
+fn trouble(view: &AccountView, error: &ErrorBody, now: Timestamp) -> String {
+    let mut text = match (view.attempt, ago(view.failing_since.as_deref(), now)) {
+        (0, _) | (_, None) => String::new(),
+        (1, Some(since)) => format!("One attempt failed, {since}. "),
+        (failed, Some(since)) => {
+            format!("{} failed, the first {since}. ", counted(failed.into(), "attempt"))
+        }
+    };
+    let message = shown(&error.message);
+    let stop = if message.ends_with(['.', '!', '?']) { "" } else { "." };
+    text.push_str(&format!("The error is {}: {message}{stop}", error.error_code.as_str()));
+    let said = error.provider_error.as_ref().map(ToString::to_string);
+    // The daemon's messages mostly quote it.
+    if let Some(said) = said.filter(|said| !error.message.contains(said)) {
+        text.push_str(&format!(" The provider said: {}.", shown(&said)));
+    }
+    text
+}
+
+fn next(view: &AccountView, now: Timestamp) -> String {
+    match (until(view.next_at.as_deref(), now), view.next_at.as_deref()) {
+        (Some(when), Some(at)) if when != "now" => {
+            format!("Next, by itself: a {} {when}, at {}.", what_comes(view), shown(at))
+        }
+        (Some(_), _) => format!("Next, by itself: a {}, now.", what_comes(view)),
+        (None, _) => match view.state.as_str() {
+            "queued" | "exchanging" | "saving" => "The outcome comes by itself.".into(),
+            _ => "Nothing happens by itself.".into(),
+        },
+    }
+}
+
+fn remedy(view: &AccountView) -> Option<String> {
+    let account = shown(&view.account);
+    if view.paused {
+        return Some(format!("To go on: tokenctl resume {account}"));
+    }
+    if view.state == "vacant" {
+        return Some(format!("To begin: tokenctl import {account}"));
+    }
+    let error = view.refresh_error.as_ref()?;
+    if let Some(command) = advice(&account, error) {
+        return Some(format!("To repair it: {command}"));
+    }
+    if error.remedy != Remedy::Wait || view.next_at.is_none() {
+        return None;
+    }
+    // To replay early can cost the whole login where a provider punishes reuse.
+    Some(if view.state == "in_doubt" {
+        "Nobody has to do anything yet.".into()
+    } else {
+        format!("Nobody has to do anything; to try at once: tokenctl retry {account}")
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use tokenkeeper::error::Code;
+
+    use super::*;
+    use crate::print::sample::NOW;
+    use crate::print::sample::every_kind;
+    use crate::print::sample::failing;
+
+    #[test]
+    fn every_kind_of_account_has_its_story() {
+        let stories = every_kind().iter().map(|view| story(view, NOW)).collect::<Vec<_>>();
+        insta::assert_snapshot!(stories.join("\n"), @"
+        boiler is in doubt: the refresh token was sent and the reply was lost, so the provider may or may not have replaced it.
+        Its last token, generation 7, was granted 1 h 13 min ago and expired at 2023-11-14T22:00:00Z; it is not served any more.
+        3 attempts failed, the first 12 min ago. The error is IN_DOUBT: the provider's reply was lost: connection reset.
+        Next, by itself: a replay in 40 s, at 2023-11-14T22:14:00Z.
+        Nobody has to do anything yet.
+
+        ci is waiting: the last refresh failed and is tried again.
+        It holds a token, generation 7, granted 55 min ago for 1 h and good for another 5 min, until 2023-11-14T22:18:20Z. It is served all the same.
+        3 attempts failed, the first 12 min ago. The error is PROVIDER_UNAVAILABLE: provider unavailable: HTTP 503. The provider said: server_error (Back at noon.).
+        Next, by itself: a retry in 40 s, at 2023-11-14T22:14:00Z.
+        Nobody has to do anything; to try at once: tokenctl retry ci
+
+        films is exchanging: the provider is being asked for a new token.
+        It holds a token, generation 7, granted 21 min 40 s ago for 1 h and good for another 38 min 20 s, until 2023-11-14T22:51:40Z.
+        The outcome comes by itself.
+
+        git is frozen: nothing is spent until something changes.
+        Its last token, generation 7, was granted 1 h 13 min ago and expired at 2023-11-14T22:00:00Z; it is not served any more.
+        3 attempts failed, the first 12 min ago. The error is CLIENT_REJECTED: the provider refuses this client: invalid_client.
+        Nothing happens by itself.
+        To repair it: tokenctl doctor, and tokenctl retry git after the repair
+
+        heatpump-of-the-house needs a login: its refresh token is of no use any more.
+        Its last token, generation 7, was granted 1 h 13 min ago and expired at 2023-11-14T22:00:00Z; it is not served any more.
+        3 attempts failed, the first 12 min ago. The error is NEEDS_LOGIN: refresh token refused: invalid_grant (Token has been revoked.).
+        Nothing happens by itself.
+        To repair it: tokenctl import heatpump-of-the-house
+
+        mail is fresh: it is refreshed in time, by itself.
+        It holds a token, generation 7, granted 21 min 40 s ago for 1 h and good for another 38 min 20 s, until 2023-11-14T22:51:40Z.
+        Next, by itself: a refresh in 22 min 40 s, at 2023-11-14T22:36:00Z.
+
+        new is vacant: the daemon has no credential for it.
+        It holds no token.
+        Nothing happens by itself.
+        To begin: tokenctl import new
+
+        photos is saving: a new token is being written to disk.
+        It holds a token, generation 7, granted 21 min 40 s ago for 1 h and good for another 38 min 20 s, until 2023-11-14T22:51:40Z. It is not on disk yet, so a restart now would cost a refresh.
+        Next, by itself: a refresh in 22 min 40 s, at 2023-11-14T22:36:00Z.
+
+        plugs is paused: nothing of it is spent until somebody resumes it.
+        It holds a token, generation 7, granted 21 min 40 s ago for 1 h and good for another 38 min 20 s, until 2023-11-14T22:51:40Z.
+        Nothing happens by itself.
+        To go on: tokenctl resume plugs
+        ");
+    }
+
+    #[test]
+    fn advice_that_the_message_gives_is_not_repeated() {
+        let view = failing(
+            "mail",
+            "needs_login",
+            Code::NeedsLogin,
+            "mail must be logged in again: \"tokenctl import mail\"",
+        );
+        assert_eq!(story(&view, NOW).matches("tokenctl import mail").count(), 1);
+    }
+}

@@ -1,0 +1,140 @@
+//! What each verb does: ask the daemon, print the answer.
+
+mod change;
+mod daemon;
+mod show;
+mod token;
+mod watch;
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use tokenkeeper::error::Code;
+use tokenkeeper::name::AccountId;
+use tokenkeeper::protocol::AccountList;
+
+use crate::args::ConfigVerb;
+use crate::args::SecretVerb;
+use crate::args::Verb;
+use crate::client::Daemon;
+use crate::client::Request;
+use crate::fault::Fault;
+use crate::print::Output;
+
+/// What a verb works with.
+pub(crate) struct Session {
+    /// Whom to ask.
+    pub(crate) daemon: Daemon,
+    /// Where to print.
+    pub(crate) output: Output,
+}
+
+impl Session {
+    /// Does what `verb` says.
+    ///
+    /// # Errors
+    ///
+    /// Whatever kept it from being done.
+    pub(crate) fn run(&self, verb: &Verb) -> Result<ExitCode, Fault> {
+        self.dispatch(verb).map_err(|fault| self.with_nearest(fault))
+    }
+
+    fn dispatch(&self, verb: &Verb) -> Result<ExitCode, Fault> {
+        match verb {
+            Verb::Get(args) => token::get(self, args)?,
+            Verb::Wait(args) => token::wait(self, args)?,
+            Verb::Refresh(args) => change::refresh(self, &args.account)?,
+            Verb::Report(args) => change::report(self, args)?,
+            Verb::List => show::list(self)?,
+            Verb::Status { account } => show::status(self, account.as_ref())?,
+            Verb::Why(args) => show::why(self, &args.account)?,
+            Verb::Watch { accounts } => watch::watch(self, accounts)?,
+            Verb::Whoami => show::whoami(self)?,
+            Verb::Access(args) => show::access(self, args)?,
+            Verb::Import(args) => change::import(self, args)?,
+            Verb::Secret { verb: SecretVerb::Set { slot, file, literal } } => {
+                change::set_secret(self, slot, file.as_deref(), literal.as_deref())?;
+            }
+            Verb::Secret { verb: SecretVerb::Forget { slot } } => {
+                change::forget_secret(self, slot)?;
+            }
+            Verb::Pause(args) => change::order(self, &args.account, "pause")?,
+            Verb::Resume(args) => change::order(self, &args.account, "resume")?,
+            Verb::Retry(args) => change::order(self, &args.account, "retry")?,
+            Verb::Doctor => return daemon::doctor(self),
+            Verb::Config { verb: ConfigVerb::Check } => daemon::check(self)?,
+            Verb::Reload => daemon::reload(self)?,
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+
+    /// A refusal of an account's name gains the name that was perhaps meant, out of those
+    /// that the caller may see anyway.
+    fn with_nearest(&self, fault: Fault) -> Fault {
+        let Fault::Refused { body, nearest: None } = fault else { return fault };
+        let about_a_name =
+            matches!(body.error_code, Code::AccountUnknown | Code::InsufficientPermissions);
+        let nearest = match &body.account {
+            Some(account) if about_a_name => {
+                self.daemon.fetch::<AccountList>(&Request::get("/v1/accounts")).ok().and_then(
+                    |(list, _)| {
+                        nearest(account, list.accounts.into_iter().map(|view| view.account))
+                    },
+                )
+            }
+            _ => None,
+        };
+        Fault::Refused { body, nearest }
+    }
+}
+
+/// The name of `names` that `typed` is a slip of the keyboard away from.
+pub(crate) fn nearest(typed: &str, names: impl Iterator<Item = String>) -> Option<String> {
+    const SLIPS: usize = 2;
+
+    let (distance, name) =
+        names.map(|name| (strsim::damerau_levenshtein(typed, &name), name)).min()?;
+    // More slips than half of the letters make another word.
+    (distance > 0 && distance <= SLIPS.min(typed.len() / 2)).then_some(name)
+}
+
+/// Where an account's requests go.
+fn of(account: &AccountId, what: &str) -> String {
+    format!("/v1/accounts/{account}{what}")
+}
+
+/// Lets some time pass before a daemon that is not there is tried again.
+#[allow(
+    clippy::disallowed_methods,
+    reason = "there is no event to wait for: the socket's directory may not be there either"
+)]
+fn breathe(at_most: Duration) {
+    const PAUSE: Duration = Duration::from_millis(250);
+    std::thread::sleep(PAUSE.min(at_most));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_nearest_name_is_a_slip_away() {
+        let names = ["boiler", "ci", "mail", "mail2", "plugs"];
+        #[rustfmt::skip]
+        let cases = [
+            ("mial",    Some("mail")),
+            ("mailx",   Some("mail")),
+            ("boler",   Some("boiler")),
+            ("plugins", Some("plugs")),
+            ("ci2",     Some("ci")),
+            ("x",       None),
+            ("heat",    None),
+            ("mail",    None),
+        ];
+        for (typed, expected) in cases {
+            let got = nearest(typed, names.iter().map(ToString::to_string));
+            assert_eq!(got.as_deref(), expected, "{typed}");
+        }
+        assert_eq!(nearest("mail", std::iter::empty()), None);
+    }
+}

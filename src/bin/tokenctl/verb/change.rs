@@ -1,0 +1,180 @@
+//! The verbs that change an account.
+//!
+//! Secrets go from where they are read into the body of one request, both wiped when they
+//! are dropped. A rejected token is not sent at all, only its hash.
+
+use std::ffi::OsStr;
+use std::fmt::Write as _;
+use std::path::Path;
+use std::time::Duration;
+
+use serde::Serialize;
+use sha2::Digest as _;
+use sha2::Sha256;
+use tokenkeeper::name::AccountId;
+use tokenkeeper::protocol::DoneAnswer;
+use tokenkeeper::protocol::RefreshAnswer;
+use tokenkeeper::protocol::ReportRequest;
+use tokenkeeper::time::spoken;
+use zeroize::Zeroizing;
+
+use super::Session;
+use super::of;
+use crate::args::ImportArgs;
+use crate::args::ReportArgs;
+use crate::args::value::Slot;
+use crate::client::Request;
+use crate::fault::Fault;
+use crate::input;
+use crate::usage::Mistake;
+
+/// Has `account` refreshed.
+pub(super) fn refresh(session: &Session, account: &AccountId) -> Result<(), Fault> {
+    refreshed(session, &Request::post(of(account, "/refresh")))
+}
+
+/// Tells that a token was rejected.
+pub(super) fn report(session: &Session, args: &ReportArgs) -> Result<(), Fault> {
+    if args.literal.is_some() {
+        let instead = "give it to --token-stdin, or say its --generation";
+        return Err(Mistake::literal_secret("report", instead).into());
+    }
+    let token_sha256 = match (args.generation, args.token_stdin) {
+        (Some(_), _) => None,
+        (None, true) => Some(sha256(&input::secret(None, "Rejected token")?)),
+        (None, false) => {
+            return Err(Mistake::neither("report", "--generation or --token-stdin").into());
+        }
+    };
+    let reason = args.stream.then(|| "stream_unauthenticated".to_owned());
+    let body = json(&ReportRequest { generation: args.generation, token_sha256, reason }, 256);
+    refreshed(session, &Request::post(of(&args.account, "/report")).json(body))
+}
+
+fn refreshed(session: &Session, request: &Request) -> Result<(), Fault> {
+    let (answer, reply) = session.daemon.fetch::<RefreshAnswer>(request)?;
+    session.output.note(&outcome(&answer), &reply)
+}
+
+fn outcome(answer: &RefreshAnswer) -> String {
+    let RefreshAnswer { account, generation, ttl, .. } = answer;
+    let what = if answer.refreshed { "refreshed" } else { "already current" };
+    let left = spoken(Duration::from_secs(*ttl));
+    format!("{account}: {what}, generation {generation}, good for {left}")
+}
+
+/// Hands a refresh token over.
+pub(super) fn import(session: &Session, args: &ImportArgs) -> Result<(), Fault> {
+    /// As the protocol's `ImportRequest`, borrowed.
+    #[derive(Serialize)]
+    struct Import<'a> {
+        refresh_token: &'a str,
+    }
+
+    if args.literal.is_some() {
+        let instead = "put it into a file and name that by --refresh-token-file, or leave it \
+                       out to be asked";
+        return Err(Mistake::literal_secret("import", instead).into());
+    }
+    let prompt = format!("Refresh token of {}", args.account);
+    let token = input::secret(args.refresh_token_file.as_deref(), &prompt)?;
+    let body = json(&Import { refresh_token: &token }, token.len());
+    done(session, &Request::post(of(&args.account, "/import")).json(body))
+}
+
+/// Stores a secret.
+pub(super) fn set_secret(
+    session: &Session,
+    slot: &Slot,
+    file: Option<&Path>,
+    literal: Option<&OsStr>,
+) -> Result<(), Fault> {
+    if literal.is_some() {
+        let instead = "put it into a file and name that by --file, or leave it out to be asked";
+        return Err(Mistake::literal_secret("secret set", instead).into());
+    }
+    let prompt = format!("{} of {}", slot.name, slot.account);
+    let secret = input::secret(file, &prompt)?;
+    put_secret(session, slot, Some(&secret))
+}
+
+/// Forgets a secret.
+pub(super) fn forget_secret(session: &Session, slot: &Slot) -> Result<(), Fault> {
+    put_secret(session, slot, None)
+}
+
+fn put_secret(session: &Session, slot: &Slot, value: Option<&str>) -> Result<(), Fault> {
+    /// As the protocol's `SecretRequest`, borrowed.
+    #[derive(Serialize)]
+    struct Put<'a> {
+        slot: &'a str,
+        value: Option<&'a str>,
+    }
+
+    let body = json(&Put { slot: &slot.name, value }, value.map_or(0, str::len));
+    done(session, &Request::post(of(&slot.account, "/secret")).json(body))
+}
+
+/// Gives an order that is one word: `pause`, `resume`, `retry`.
+pub(super) fn order(session: &Session, account: &AccountId, word: &str) -> Result<(), Fault> {
+    done(session, &Request::post(of(account, &format!("/{word}"))))
+}
+
+fn done(session: &Session, request: &Request) -> Result<(), Fault> {
+    let (answer, reply) = session.daemon.fetch::<DoneAnswer>(request)?;
+    session.output.note(&answer.message, &reply)
+}
+
+/// `value` as JSON, with room for `content` bytes of which each is escaped: no copy of a
+/// secret is left behind by growing.
+fn json(value: &impl Serialize, content: usize) -> Zeroizing<Vec<u8>> {
+    const LONGEST_ESCAPE: usize = 6;
+    const FRAME: usize = 256;
+
+    let mut body = Zeroizing::new(Vec::with_capacity(content * LONGEST_ESCAPE + FRAME));
+    // Structs of strings always have a JSON form, and a vector takes all of it.
+    let _written = serde_json::to_writer(&mut *body, value);
+    body
+}
+
+fn sha256(token: &str) -> String {
+    Sha256::digest(token.as_bytes()).iter().fold(String::with_capacity(64), |mut hex, byte| {
+        // Writing into a String cannot fail.
+        let _written = write!(hex, "{byte:02x}");
+        hex
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_hash_is_the_one_that_everybody_computes() {
+        // FIPS 180-2, B.1.
+        let expected = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+        assert_eq!(sha256("abc"), expected);
+    }
+
+    #[test]
+    fn a_body_never_grows_while_it_is_written() {
+        let secret = "\u{1}".repeat(1000);
+        let body = json(&secret, secret.len());
+        assert_eq!(body.len(), 6 * 1000 + 2);
+        assert_eq!(body.capacity(), 6 * 1000 + 256);
+    }
+
+    #[test]
+    fn the_outcome_says_whether_there_is_a_newer_token() {
+        let answer = RefreshAnswer {
+            account: "mail".into(),
+            refreshed: true,
+            generation: 8,
+            expires_at: None,
+            ttl: 3_600,
+        };
+        assert_eq!(outcome(&answer), "mail: refreshed, generation 8, good for 1 h");
+        let answer = RefreshAnswer { refreshed: false, ..answer };
+        assert_eq!(outcome(&answer), "mail: already current, generation 8, good for 1 h");
+    }
+}
