@@ -35,7 +35,6 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::config::Invalid;
 use crate::config::plan_in_words;
-use crate::files;
 use crate::files::Unreadable;
 use crate::front;
 use crate::front::Listening;
@@ -47,7 +46,6 @@ use crate::log;
 use crate::metrics::Metrics;
 use crate::notify;
 use crate::signals;
-use crate::store;
 use crate::store::Store;
 use crate::store::refusal::OpenError;
 use crate::store::sqlite::Sqlite;
@@ -89,7 +87,7 @@ pub enum Failure {
     Unloaded(#[from] crate::record::StoreError),
     /// A socket cannot be had.
     #[error("{0}")]
-    Socket(#[from] front::BindError),
+    Socket(#[from] front::bind::BindError),
     /// The system says no.
     #[error("{0}: {1}")]
     System(&'static str, io::Error),
@@ -217,7 +215,7 @@ async fn live(
         notify::status(&format!("{accounts} accounts"));
         info!(accounts, "ready");
         steward.run(errands, signals).await;
-        Ok(front)
+        Ok::<_, Failure>(front)
     };
     let lives = async { tokio::join!(supervisor.run(orders, controls), serving) };
     let ((), served) = tokio::select! {
@@ -240,13 +238,13 @@ fn listening(config: &Config) -> Result<Vec<Listening>, Failure> {
     const EVERYBODY: u32 = 0o666;
 
     let mut listening = vec![Listening {
-        socket: front::bind(&config.daemon.socket, EVERYBODY)?,
+        socket: front::bind::bind(&config.daemon.socket, EVERYBODY)?,
         path: config.daemon.socket.display().to_string().into(),
         narrowing: None,
     }];
     for listen in &config.listen {
         listening.push(Listening {
-            socket: front::bind(&listen.path, listen.mode)?,
+            socket: front::bind::bind(&listen.path, listen.mode)?,
             path: listen.path.display().to_string().into(),
             narrowing: Some(Narrowing { accounts: listen.accounts.clone(), rights: listen.rights }),
         });

@@ -67,8 +67,11 @@ mod tests {
             unit: None,
             rights: Rights::DEFAULT,
         };
-        let entries =
-            [allow(Some("root"), Some("root")), allow(Some("4711"), None), allow(None, Some("nosuchgroup"))];
+        let entries = [
+            allow(Some("root"), Some("root")),
+            allow(Some("4711"), None),
+            allow(None, Some("nosuchgroup")),
+        ];
 
         let resolved = resolve(&entries);
 

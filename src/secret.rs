@@ -48,7 +48,9 @@ pub async fn resolve(
     let found = match reference {
         SecretRef::Slot => match stored.await {
             Ok(Some(secret)) => Ok(secret),
-            Ok(None) => Err(format!("nothing is stored; type: tokenctl secret set {account}.{slot}")),
+            Ok(None) => {
+                Err(format!("nothing is stored; type: tokenctl secret set {account}.{slot}"))
+            }
             Err(error) => Err(error.to_string()),
         },
         SecretRef::Credential(name) => match credentials {
@@ -115,7 +117,9 @@ async fn run(argv: &[Box<str>]) -> Result<Secret, String> {
         child.wait().await
     };
     match tokio::time::timeout(COMMAND_LIMIT, whole).await {
-        Ok(Ok(status)) if status.success() => text(bytes).map_err(|why| format!("{program}: {why}")),
+        Ok(Ok(status)) if status.success() => {
+            text(bytes).map_err(|why| format!("{program}: {why}"))
+        }
         Ok(Ok(status)) => Err(format!("{program}: {status}")),
         Ok(Err(error)) => Err(format!("{program}: {error}")),
         Err(_) => Err(format!("{program}: no answer in {} s", COMMAND_LIMIT.as_secs())),
@@ -152,7 +156,8 @@ mod tests {
         let large = write("large", &[b'x'; 65 * 1024]);
         let absent = directory.path().join("absent").display().to_string();
         let here = directory.path().display().to_string();
-        let command = |argv: &[&str]| SecretRef::Command(argv.iter().map(|it| (*it).into()).collect());
+        let command =
+            |argv: &[&str]| SecretRef::Command(argv.iter().map(|it| (*it).into()).collect());
         let file = |path: &str| SecretRef::File(path.into());
 
         let hush = "hush".to_owned();

@@ -31,7 +31,11 @@ struct Arguments {
     user: bool,
 }
 
-#[expect(clippy::print_stdout, clippy::print_stderr, reason = "this is where the process talks to whoever called it")]
+#[expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "this is where the process talks to whoever called it"
+)]
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let options = Options { config: arguments.config, user: arguments.user };

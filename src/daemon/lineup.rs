@@ -9,7 +9,6 @@ use crate::name::AccountId;
 use crate::names;
 use crate::pacing::Route;
 use crate::protocol::ReloadView;
-use crate::provider::Provider as _;
 use crate::record::Lineage;
 use crate::record::Record;
 use crate::supervisor::Change;

@@ -78,8 +78,7 @@ impl World for Outside {
             for (slot, reference) in wanted {
                 let stored = store.secret(format!("{account}.{slot}"));
                 let directory = credentials.as_deref().map(PathBuf::as_path);
-                let secret =
-                    secret::resolve(&account, slot, reference, directory, stored).await?;
+                let secret = secret::resolve(&account, slot, reference, directory, stored).await?;
                 found.push((*slot, secret));
             }
             Ok(found)

@@ -22,7 +22,6 @@ use crate::plan::Rotation;
 use crate::protocol::Finding;
 use crate::protocol::ReloadView;
 use crate::protocol::Severity;
-use crate::provider::Provider as _;
 use crate::record::StoreError;
 use crate::signals::Signal;
 use crate::snapshot::Refusal;
@@ -200,7 +199,9 @@ impl Steward {
             findings.push(Finding {
                 severity: Severity::Weakness,
                 account: None,
-                message: format!("{place}: there is no {name} on this host, so its rule lets nobody in"),
+                message: format!(
+                    "{place}: there is no {name} on this host, so its rule lets nobody in"
+                ),
                 advice: "create it, or correct the rule; it is looked up again every minute".into(),
             });
         }
@@ -217,7 +218,10 @@ impl Steward {
             advice: advice.to_owned(),
         };
         for sentence in &self.damage {
-            findings.push(problem(sentence.clone(), "look at the disk, and restore a backup if tokens are missing"));
+            findings.push(problem(
+                sentence.clone(),
+                "look at the disk, and restore a backup if tokens are missing",
+            ));
         }
         match self.store.probe().await {
             Ok(health) => {
@@ -272,7 +276,9 @@ fn account_findings(config: &Config, directory: &Directory, findings: &mut Vec<F
             findings.push(Finding {
                 severity: Severity::Weakness,
                 account: Some(id.to_string()),
-                message: "its provider forgives no lost reply: a crash at the wrong moment costs a login".into(),
+                message:
+                    "its provider forgives no lost reply: a crash at the wrong moment costs a login"
+                        .into(),
                 advice: "ask the provider for a grace period, and set rotation to it".into(),
             });
         }

@@ -50,12 +50,12 @@ pub(super) fn one(
 /// An account as a peer with these rights sees it.
 fn view(seat: &Seat, rights: Rights, now: Now) -> AccountView {
     let snapshot = seat.now();
-    let demand = Demand { kind: seat.profile.default_kind, min_ttl: std::time::Duration::ZERO };
+    let demand = Demand { kind: seat.profile().default_kind, min_ttl: std::time::Duration::ZERO };
     let held = snapshot.held.as_ref();
     let failure = snapshot.failure.as_deref();
     AccountView {
         account: seat.account.to_string(),
-        provider: seat.profile.name.to_owned(),
+        provider: seat.profile().name.to_owned(),
         state: snapshot.state.as_str().to_owned(),
         ready: matches!(snapshot.answer(demand, now), Answer::Token { .. }),
         paused: snapshot.state == StateName::Frozen && failure.is_none(),

@@ -102,10 +102,10 @@ impl Written {
             snapshot: snapshot.clone(),
             account: seat.account.clone(),
             etag: etag(kind, held),
-            before_ttl: before_ttl(&seat.account, &seat.profile.header, held, kind, token),
+            before_ttl: before_ttl(&seat.account, &seat.profile().header, held, kind, token),
             after_ttl: after_ttl(snapshot, held, "null"),
             raw: plain(&[token.expose()]),
-            header: header_line(&seat.profile.header, token),
+            header: header_line(&seat.profile().header, token),
         }
     }
 

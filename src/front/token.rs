@@ -90,7 +90,7 @@ impl Wish {
     fn read(head: &Parts, seat: &Seat) -> Result<Self, Refusal> {
         let kinds = Kind::ALL.iter().map(|kind| (kind.as_str(), *kind)).collect::<Vec<_>>();
         let query = Query::read(head.uri.query(), PARAMS)?;
-        let kind = query.word("kind", &kinds)?.unwrap_or(seat.profile.default_kind);
+        let kind = query.word("kind", &kinds)?.unwrap_or(seat.profile().default_kind);
         let min_ttl = query.seconds("min_ttl", limits::LONGEST_MIN_TTL)?.unwrap_or_default();
         let patience = patience(&query)?;
         let format = query.word("format", FORMATS)?.unwrap_or_else(|| accepted(&head.headers));

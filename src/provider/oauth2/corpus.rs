@@ -180,7 +180,7 @@ fn a_grant_has_everything_that_the_reply_says() {
     let grant = granted(&response(200, "application/json", body));
     assert_eq!(&*grant.tokens.token_type, "bearer");
     assert_eq!(grant.tokens.scope.as_deref(), Some("mail files"));
-    assert_eq!(grant.tokens.id.unwrap().expose(), "e30.eyJzdWIiOiJwYXQifQ.s");
+    assert_eq!(grant.tokens.id.as_ref().unwrap().expose(), "e30.eyJzdWIiOiJwYXQifQ.s");
     assert_eq!(grant.subject.as_deref(), Some("pat"));
     assert_eq!(grant.refresh_lifetime, Some(Duration::from_secs(1800)));
     assert_eq!(grant.lifetime_source, LifetimeSource::Provider);

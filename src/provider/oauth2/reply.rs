@@ -5,6 +5,7 @@
 //! the status does. The worst reading of an answer is never "the login is lost" unless the
 //! provider itself says so in OAuth's words.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::jwt::Claims;
@@ -72,12 +73,12 @@ fn granted(members: Members, default_lifetime: Duration) -> Outcome {
         lifetime_source,
         refresh_lifetime: refresh_lifetime(&members.refresh_expires_in),
         subject,
-        tokens: TokenSet {
+        tokens: Arc::new(TokenSet {
             access,
             id,
             token_type: token_type(&members.token_type).into(),
             scope: scope(&members.scope),
-        },
+        }),
     }))
 }
 
