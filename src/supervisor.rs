@@ -36,6 +36,7 @@ use tokio::task::JoinError;
 use tokio::task::JoinSet;
 
 use crate::error::Class;
+use crate::error::Code;
 use crate::error::RefreshError;
 use crate::keeper::Action;
 use crate::keeper::Directory;
@@ -53,6 +54,7 @@ use crate::provider::Spend;
 use crate::record::StoreError;
 use crate::record::Write;
 use crate::record::Written;
+use crate::snapshot::Refusal;
 use crate::time::Jitter;
 use crate::time::Moment;
 use crate::time::Now;
@@ -111,8 +113,6 @@ pub enum Control {
     Apply(Box<Lineup>),
     /// The wall clock was set, or the host slept.
     ClockStepped,
-    /// One of an account's secrets changed.
-    SecretChanged(AccountId),
     /// End, once nothing is under way that could be lost.
     Stop,
 }
@@ -204,9 +204,6 @@ impl<W: World> Supervisor<W> {
                 told = control.recv(), if !self.stopping => match told {
                     Some(Control::Apply(lineup)) => self.apply(*lineup),
                     Some(Control::ClockStepped) => self.everyone(|| Input::ClockStepped),
-                    Some(Control::SecretChanged(account)) => {
-                        self.feed(&account, Input::SecretChanged);
-                    }
                     Some(Control::Stop) | None => {
                         self.stopping = true;
                         orders.close();
@@ -272,7 +269,13 @@ impl<W: World> Supervisor<W> {
     }
 
     fn order(&mut self, order: Order) {
-        let Some(seat) = self.seats.get_mut(&order.account) else { return };
+        let Some(seat) = self.seats.get_mut(&order.account) else {
+            let refusal =
+                Refusal::new(Code::AccountUnknown, "the account is not configured any more");
+            // Whoever asked may have gone.
+            let _gone = order.reply.send(Err(refusal));
+            return;
+        };
         let input = match order.action {
             Action::Demand => Input::Demanded,
             Action::Refresh => Input::RefreshWanted,
@@ -286,6 +289,9 @@ impl<W: World> Supervisor<W> {
         };
         seat.expect_answer(&input, order.reply);
         self.feed(&order.account, input);
+        if let Some(seat) = self.seats.get_mut(&order.account) {
+            seat.answer_if_nobody_did();
+        }
     }
 
     fn everyone(&mut self, input: impl Fn() -> Input) {

@@ -89,7 +89,7 @@ impl Steward {
                 let _gone = reply.send(self.check());
             }
             Errand::PutSecret { account, slot, secret, reply } => {
-                let _gone = reply.send(self.put_secret(account, &slot, secret).await);
+                let _gone = reply.send(self.put_secret(&account, &slot, secret).await);
             }
             Errand::Findings(reply) => {
                 let _gone = reply.send(self.findings().await);
@@ -158,19 +158,17 @@ impl Steward {
 
     async fn put_secret(
         &self,
-        account: AccountId,
+        account: &AccountId,
         slot: &str,
         secret: Option<Secret>,
     ) -> Result<(), Refusal> {
-        self.knows_slot(&account, slot)?;
+        self.knows_slot(account, slot)?;
         let name = format!("{account}.{slot}");
         let written = match secret {
             Some(secret) => self.store.put_secret(name, secret).await,
             None => self.store.forget_secret(name).await,
         };
-        written.map_err(|error| ill(&error))?;
-        self.tell(Control::SecretChanged(account)).await;
-        Ok(())
+        written.map_err(|error| ill(&error))
     }
 
     /// A secret that no exchange would ever read is a spelling mistake.

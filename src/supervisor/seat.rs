@@ -80,6 +80,13 @@ impl Seat {
         *slot = Some(reply);
     }
 
+    /// Some inputs change nothing, or only what is published: whoever gave that order hears
+    /// that it was heard.
+    pub(super) fn answer_if_nobody_did(&mut self) {
+        let generation = self.snapshot.borrow().generation;
+        self.answer(Ok(Done::Current(generation)));
+    }
+
     fn answer(&mut self, answer: Result<Done, Refusal>) {
         if let Some(reply) = self.reply.take() {
             // Whoever asked may have gone.
