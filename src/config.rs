@@ -63,6 +63,30 @@ pub struct Config {
     pub warnings: Vec<Complaint>,
 }
 
+impl Config {
+    /// Reads the main file and its drop-ins, in this order.
+    ///
+    /// # Errors
+    ///
+    /// [`Invalid`], with all that is wrong in all files.
+    pub fn parse(files: &[File], mode: Mode, defaults: Defaults) -> Result<Self, Invalid> {
+        let report = Report::default();
+        let mut draft = Draft::default();
+        for (rank, file) in files.iter().enumerate() {
+            let source = Source::new(rank, &file.name, &file.text);
+            let scope = Scope { source: &source, report: &report, mode };
+            draft.read(scope, &file.text);
+        }
+        let (daemon, accounts, listen) = draft.conclude(&report, defaults);
+        let (complaints, warnings) = report.into_parts();
+        if complaints.is_empty() {
+            Ok(Self { daemon, accounts, listen, warnings })
+        } else {
+            Err(Invalid { complaints })
+        }
+    }
+}
+
 /// One file, as it was read.
 pub struct File {
     /// What it is called in messages.
@@ -92,38 +116,22 @@ fn lines(complaints: &[Complaint]) -> String {
     lines.join("\n")
 }
 
-impl Config {
-    /// Reads the main file and its drop-ins, in this order.
-    ///
-    /// # Errors
-    ///
-    /// [`Invalid`], with all that is wrong in all files.
-    pub fn parse(files: &[File], mode: Mode, defaults: Defaults) -> Result<Self, Invalid> {
-        let report = Report::default();
-        let mut draft = Draft::default();
-        for (rank, file) in files.iter().enumerate() {
-            let source = Source::new(rank, &file.name, &file.text);
-            let scope = Scope { source: &source, report: &report, mode };
-            draft.read(scope, &file.text);
-        }
-        let (daemon, accounts, listen) = draft.conclude(&report, defaults);
-        let (complaints, warnings) = report.into_parts();
-        if complaints.is_empty() {
-            Ok(Self { daemon, accounts, listen, warnings })
-        } else {
-            Err(Invalid { complaints })
-        }
-    }
-}
-
 /// What the files read so far say.
 #[derive(Default)]
 struct Draft {
     daemon: daemon::Keys,
-    accounts: BTreeMap<AccountId, (account::Draft, Place)>,
+    accounts: BTreeMap<AccountId, Named>,
     listen: Vec<listen::Draft>,
     /// Whether a file was no TOML, so that nobody knows what it would have said.
     torn: bool,
+}
+
+/// An account that the configuration names.
+struct Named {
+    /// `None` if it is broken: whoever refers to it is not told that there is none.
+    draft: Option<account::Draft>,
+    /// Where its name stands.
+    place: Place,
 }
 
 impl Draft {
@@ -171,14 +179,12 @@ impl Draft {
                 return;
             }
         };
-        if let Some((_, first)) = self.accounts.get(&id) {
-            value.complain_of_key(Problem::Twice { first: first.clone() });
+        if let Some(first) = self.accounts.get(&id) {
+            value.complain_of_key(Problem::Twice { first: first.place.clone() });
             return;
         }
-        let account = value.section("a table").and_then(account::Draft::read);
-        if let Some(account) = account {
-            self.accounts.insert(id, (account, value.key_place()));
-        }
+        let draft = value.section("a table").and_then(account::Draft::read);
+        self.accounts.insert(id, Named { draft, place: value.key_place() });
     }
 
     /// Checks what only all files together can tell, and fills in what none says.
@@ -204,7 +210,8 @@ impl Draft {
         let accounts = self
             .accounts
             .into_iter()
-            .map(|(id, (draft, _))| (id, Arc::new(draft.conclude(daemon.alarm_before))))
+            .filter_map(|(id, named)| Some((id, named.draft?)))
+            .map(|(id, draft)| (id, Arc::new(draft.conclude(daemon.alarm_before))))
             .collect();
         (daemon, accounts, listen)
     }

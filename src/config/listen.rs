@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use super::account;
+use super::Named;
 use super::allow;
 use super::daemon::LONGEST_SOCKET;
 use crate::access::Rights;
@@ -82,11 +82,7 @@ impl Draft {
     }
 
     /// Complains of each account that is not configured.
-    pub(super) fn check_accounts(
-        &self,
-        report: &Report,
-        known: &BTreeMap<AccountId, (account::Draft, Place)>,
-    ) {
+    pub(super) fn check_accounts(&self, report: &Report, known: &BTreeMap<AccountId, Named>) {
         let missing = |(name, _): &(&AccountId, _)| !known.contains_key(*name);
         for (name, (place, key)) in self.listen.accounts.iter().zip(&self.accounts).filter(missing)
         {

@@ -311,6 +311,21 @@ fn what_two_files_say_twice_is_told_with_both_places() {
     );
 }
 
+#[test]
+fn a_broken_account_is_broken_once_and_not_unknown_besides() {
+    let text = "[accounts.mail]\nprovider = 'google'\n\
+                [[listen]]\npath = '/a'\naccounts = ['mail']\n";
+    let again = "[accounts.mail]\nprovider = 'gogle'\n";
+    assert_eq!(
+        told(&[("a.toml", text), ("b.toml", again)]),
+        [
+            "a.toml:1:11: accounts.mail.client_id: missing; expected the identifier of the \
+             client, a string",
+            "b.toml:1:11: accounts.mail: configured twice; the first is at a.toml:1:11",
+        ]
+    );
+}
+
 /// An account that a torn file may have had is not called unknown.
 #[test]
 fn a_file_that_is_no_toml_does_not_hide_the_errors_of_the_others_nor_make_new_ones() {
