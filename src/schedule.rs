@@ -207,7 +207,7 @@ mod tests {
             share in 0.0..1.0,
         ) {
             let spread = Spread::fixed(Jitter::new(share));
-            let due = refresh_after(secs(lifetime), before.and_then(|secs| span(secs)), spread);
+            let due = refresh_after(secs(lifetime), before.and_then(span), spread);
             let planned = secs(lifetime).min(LONGEST_LIFETIME);
 
             assert!(due >= gap(planned));

@@ -19,6 +19,8 @@
 
 mod lineup;
 mod seat;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;

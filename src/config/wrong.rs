@@ -40,13 +40,13 @@ const IN_AN_ACCOUNT: &[(&str, &[&str])] = &[
         "config.toml:4:12: accounts.mail.username: expected the name of a user, a string, found a string with a control character in it",
     ]),
     (r#"client_secret = "hunter2""#, &[
-        "config.toml:4:17: accounts.mail.client_secret: a secret does not belong into the configuration; type: tokenctl secret set mail.client_secret",
+        "config.toml:4:17: accounts.mail.client_secret: a secret does not belong in the configuration; type: tokenctl secret set mail.client_secret",
     ]),
     ("client_secret = 12", &[
-        "config.toml:4:17: accounts.mail.client_secret: a secret does not belong into the configuration; type: tokenctl secret set mail.client_secret",
+        "config.toml:4:17: accounts.mail.client_secret: a secret does not belong in the configuration; type: tokenctl secret set mail.client_secret",
     ]),
     (r#"client_secret = ["hunter2"]"#, &[
-        "config.toml:4:17: accounts.mail.client_secret: a secret does not belong into the configuration; type: tokenctl secret set mail.client_secret",
+        "config.toml:4:17: accounts.mail.client_secret: a secret does not belong in the configuration; type: tokenctl secret set mail.client_secret",
     ]),
     ("client_secret = {}", &[
         r#"config.toml:4:1: accounts.mail.client_secret: expected exactly one of credential = "NAME", file = "/PATH" and command = ["/PROGRAM"]; or leave it out and type: tokenctl secret set mail.client_secret"#,
@@ -143,14 +143,14 @@ const IN_AN_ACCOUNT: &[(&str, &[&str])] = &[
         r#"config.toml:4:18: accounts.mail.request_format: expected "form" or "json""#,
     ]),
     (r#"token_params = { client_secret = "hunter2" }"#, &[
-        "config.toml:4:18: accounts.mail.token_params.client_secret: a secret does not belong into the configuration; tokenctl secret, login and import take secrets",
+        "config.toml:4:18: accounts.mail.token_params.client_secret: a secret does not belong in the configuration; tokenctl secret, login and import take secrets",
     ]),
     (r#"token_params = { scope = "mail", audience = 1 }"#, &[
         "config.toml:4:18: accounts.mail.token_params.scope: this parameter is set by the account's other keys",
         "config.toml:4:45: accounts.mail.token_params.audience: expected a string, found a number",
     ]),
     (r#"token_params = { refresh_token = "hunter2" }"#, &[
-        "config.toml:4:18: accounts.mail.token_params.refresh_token: a secret does not belong into the configuration; tokenctl secret, login and import take secrets",
+        "config.toml:4:18: accounts.mail.token_params.refresh_token: a secret does not belong in the configuration; tokenctl secret, login and import take secrets",
     ]),
     (r#"allow = "alice""#, &[
         r#"config.toml:4:9: accounts.mail.allow: expected a list of rules such as "alice", "group:mail" or "unit:backup.service", found a string"#,

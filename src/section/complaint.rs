@@ -75,7 +75,7 @@ pub enum Problem {
         known: Box<str>,
     },
     /// A secret stands in the configuration.
-    #[error("a secret does not belong into the configuration; type: tokenctl secret set {slot}")]
+    #[error("a secret does not belong in the configuration; type: tokenctl secret set {slot}")]
     Literal {
         /// The slot for it, such as `ci.client_secret`.
         slot: Box<str>,

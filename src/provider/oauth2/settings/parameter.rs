@@ -51,7 +51,7 @@ pub(super) fn read_params(value: &Value<'_>) -> Vec<(Box<str>, Box<str>)> {
     let mut params = Vec::new();
     for (name, value) in section.into_entries() {
         if SECRET.contains(&name) {
-            let rule = "a secret does not belong into the configuration; tokenctl secret, login \
+            let rule = "a secret does not belong in the configuration; tokenctl secret, login \
                         and import take secrets";
             value.complain_of_key(Problem::Rule(rule.into()));
         } else if OWN.contains(&name) {

@@ -1,0 +1,375 @@
+//! The loop on paused time, in a world of values.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::Mutex;
+use std::time::Duration;
+
+use tokio::sync::broadcast;
+use tokio::sync::mpsc;
+use tokio::sync::watch;
+use tokio::time::Instant;
+use tokio::time::sleep;
+
+use super::Beat;
+use super::Change;
+use super::Control;
+use super::Ended;
+use super::Lineup;
+use super::Settings;
+use super::Supervisor;
+use super::World;
+use crate::error::RefreshError;
+use crate::keeper::Action;
+use crate::keeper::Directory;
+use crate::keeper::Keeper;
+use crate::lifecycle::Done;
+use crate::name::AccountId;
+use crate::pacing::Route;
+use crate::plan::FailurePolicy;
+use crate::plan::Plan;
+use crate::plan::Rotation;
+use crate::provider::Exchange;
+use crate::provider::Header;
+use crate::provider::Outcome;
+use crate::provider::Profile;
+use crate::provider::Provider;
+use crate::provider::Spend;
+use crate::provider::Transport;
+use crate::record::Lease;
+use crate::record::Lineage;
+use crate::record::Record;
+use crate::record::Saved;
+use crate::record::Stamp;
+use crate::record::Standing;
+use crate::record::StoreError;
+use crate::record::Write;
+use crate::record::Written;
+use crate::snapshot::StateName;
+use crate::time::Jitter;
+use crate::time::Moment;
+use crate::time::Now;
+use crate::time::Timestamp;
+use crate::token::Generation;
+use crate::token::Grant;
+use crate::token::Kind;
+use crate::token::LifetimeSource;
+use crate::token::Secret;
+use crate::token::TokenSet;
+
+#[tokio::test(start_paused = true)]
+async fn a_stop_in_mid_exchange_still_saves_the_rotated_token() {
+    let stage = Stage::with(&["mail"]);
+    let script = async {
+        stage.until("mail", StateName::Exchanging).await;
+        stage.control.send(Control::Stop).await.unwrap();
+    };
+    let ((), ()) = tokio::join!(stage.run(), script);
+    assert_eq!(stage.log.said(), ["mail intent", "mail exchange", "mail commit"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_panic_in_one_exchange_is_that_accounts_failure() {
+    let stage = Stage::with(&["bomb", "mail"]);
+    let script = async {
+        stage.until("bomb", StateName::Waiting).await;
+        stage.until_generation("mail", 2).await;
+        let failure = stage.seat("bomb").now().failure.clone().unwrap();
+        assert!(matches!(failure.error, RefreshError::Internal(_)));
+        stage.control.send(Control::Stop).await.unwrap();
+    };
+    let ((), ()) = tokio::join!(stage.run(), script);
+}
+
+#[tokio::test(start_paused = true)]
+async fn many_demands_are_one_exchange() {
+    let stage = Stage::with(&["mail"]);
+    let script = async {
+        stage.until("mail", StateName::Fresh).await;
+        let account = id("mail");
+        let asked = (0..100).map(|_| stage.keeper.order(&account, Action::Refresh));
+        for answer in asked {
+            assert_eq!(answer.await, Ok(Done::Joined(Generation(1))));
+        }
+        stage.until_generation("mail", 2).await;
+        stage.control.send(Control::Stop).await.unwrap();
+    };
+    let ((), ()) = tokio::join!(stage.run(), script);
+    assert_eq!(stage.log.count("mail exchange"), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_reload_leaves_the_others_alone_and_lets_an_exchange_in_flight_end() {
+    let stage = Stage::with(&["gone", "mail"]);
+    let script = async {
+        stage.until("gone", StateName::Exchanging).await;
+        let kept = stage.seat("mail");
+        let accounts = BTreeMap::from([(id("mail"), Change::Nothing)]);
+        stage.apply(accounts).await;
+        let mut directory = stage.directory.clone();
+        directory.wait_for(|directory| directory.seats.len() == 1).await.unwrap();
+        stage.until_generation("mail", 2).await;
+        assert_eq!(kept.now().generation, Generation(2), "the old handle still follows");
+        stage.control.send(Control::Stop).await.unwrap();
+    };
+    let ((), ()) = tokio::join!(stage.run(), script);
+    assert_eq!(stage.log.count("gone commit"), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_order_for_an_account_that_is_gone_is_answered() {
+    let stage = Stage::with(&["mail"]);
+    let script = async {
+        let answer = stage.keeper.order(&id("nobody"), Action::Refresh).await;
+        assert_eq!(answer.unwrap_err().code, crate::error::Code::AccountUnknown);
+        let answer = stage.keeper.order(&id("mail"), Action::SecretChanged).await;
+        assert!(answer.is_ok(), "an order that changes nothing is answered too");
+        stage.control.send(Control::Stop).await.unwrap();
+    };
+    let ((), ()) = tokio::join!(stage.run(), script);
+}
+
+/// A supervisor with its channels, in a world of values.
+struct Stage {
+    supervisor: Mutex<
+        Option<(Supervisor<Values>, mpsc::Receiver<crate::keeper::Order>, mpsc::Receiver<Control>)>,
+    >,
+    control: mpsc::Sender<Control>,
+    keeper: Keeper,
+    directory: watch::Receiver<Arc<Directory>>,
+    log: Log,
+}
+
+impl Stage {
+    /// Accounts with an hour's token, just issued.
+    fn with(names: &[&str]) -> Self {
+        let log = Log::default();
+        let world = Values { began: began(), log: log.clone() };
+        let (directory_in, directory) = watch::channel(Arc::new(Directory::default()));
+        let (control, controls) = mpsc::channel(16);
+        let (orders_in, orders) = mpsc::channel(Keeper::ORDERS);
+        let (errands, _) = mpsc::channel(1);
+        let (notices, _) = broadcast::channel(64);
+        let keeper = Keeper::new(directory.clone(), orders_in, errands, notices.clone());
+        let accounts = names
+            .iter()
+            .map(|name| (id(name), Change::New(settings(), Some(Box::new(record(name))))))
+            .collect();
+        let lineup = Lineup { accounts, admin: Vec::new(), metrics: Vec::new() };
+        control.try_send(Control::Apply(Box::new(lineup))).unwrap();
+        let supervisor = Supervisor::new(world, directory_in, notices, Beat::default());
+        let supervisor = Mutex::new(Some((supervisor, orders, controls)));
+        Self { supervisor, control, keeper, directory, log }
+    }
+
+    async fn run(&self) {
+        let taken = self.supervisor.lock().unwrap().take();
+        let (supervisor, orders, controls) = taken.unwrap();
+        supervisor.run(orders, controls).await;
+    }
+
+    async fn apply(&self, accounts: BTreeMap<AccountId, Change>) {
+        let lineup = Lineup { accounts, admin: Vec::new(), metrics: Vec::new() };
+        self.control.send(Control::Apply(Box::new(lineup))).await.unwrap();
+    }
+
+    fn seat(&self, name: &str) -> Arc<crate::keeper::Seat> {
+        Arc::clone(self.directory.borrow().seats.get(name).unwrap())
+    }
+
+    async fn until(&self, name: &str, state: StateName) {
+        self.directory.clone().wait_for(|it| it.seats.contains_key(name)).await.unwrap();
+        let mut snapshot = self.seat(name).snapshot.clone();
+        snapshot.wait_for(|snapshot| snapshot.state == state).await.unwrap();
+    }
+
+    async fn until_generation(&self, name: &str, generation: u64) {
+        let mut snapshot = self.seat(name).snapshot.clone();
+        let wanted = Generation(generation);
+        snapshot.wait_for(|snapshot| snapshot.generation == wanted).await.unwrap();
+    }
+}
+
+/// A world of values. The account called `bomb` panics in its exchange.
+struct Values {
+    began: Instant,
+    log: Log,
+}
+
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<String>>>);
+
+impl Log {
+    fn say(&self, line: String) {
+        self.0.lock().unwrap().push(line);
+    }
+
+    fn said(&self) -> Vec<String> {
+        self.0.lock().unwrap().clone()
+    }
+
+    fn count(&self, line: &str) -> usize {
+        self.said().iter().filter(|said| *said == line).count()
+    }
+}
+
+impl World for Values {
+    fn now(&self) -> Now {
+        let millis = u64::try_from(self.began.elapsed().as_millis()).unwrap() + 1000;
+        let boot = Moment::from_millis(millis);
+        Now { boot, wall: Timestamp::from_millis(i64::try_from(millis).unwrap()) }
+    }
+
+    fn jitter(&self) -> Jitter {
+        Jitter::new(0.5)
+    }
+
+    async fn sleep_until(&self, at: Option<Moment>) {
+        match at {
+            Some(at) => sleep(at.since(self.now().boot)).await,
+            None => std::future::pending().await,
+        }
+    }
+
+    fn write(
+        &self,
+        write: Write,
+    ) -> impl Future<Output = Result<Written, StoreError>> + Send + 'static {
+        let log = self.log.clone();
+        async move {
+            match write {
+                Write::Intent { account, .. } => {
+                    log.say(format!("{account} intent"));
+                    let refresh_token = Some(Secret::new(account.as_str()));
+                    let generation = Generation(1);
+                    Ok(Written::Leased(Lease { generation, refresh_token, durable: true }))
+                }
+                Write::Commit { account, .. } => {
+                    log.say(format!("{account} commit"));
+                    Ok(Written::Committed(Generation(2)))
+                }
+                _ => Ok(Written::Done),
+            }
+        }
+    }
+
+    fn secrets(
+        &self,
+        _: &AccountId,
+        _: &Arc<dyn Provider>,
+    ) -> impl Future<Output = Result<Vec<(&'static str, Secret)>, RefreshError>> + Send + 'static
+    {
+        async { Ok(Vec::new()) }
+    }
+
+    fn exchange(
+        &self,
+        _: &Arc<dyn Provider>,
+        spend: Spend,
+        _: Duration,
+    ) -> impl Future<Output = Ended> + Send + 'static {
+        let log = self.log.clone();
+        async move {
+            let account = spend.refresh_token.unwrap().expose().to_owned();
+            log.say(format!("{account} exchange"));
+            sleep(Duration::from_secs(2)).await;
+            assert_ne!(account, "bomb", "an exchange that goes wrong");
+            let grant = Grant {
+                tokens: tokens(),
+                refresh_token: Some(Secret::new("r2")),
+                lifetime: Duration::from_secs(3600),
+                lifetime_source: LifetimeSource::Provider,
+                refresh_lifetime: None,
+                subject: None,
+            };
+            Ended { outcome: Outcome::Granted(Box::new(grant)), learned: None }
+        }
+    }
+}
+
+/// A provider that nobody talks to.
+struct Silent(Profile);
+
+impl Provider for Silent {
+    fn profile(&self) -> &Profile {
+        &self.0
+    }
+
+    fn exchange(&self, _: Spend) -> Box<dyn Exchange> {
+        unreachable!("the world makes exchanges")
+    }
+}
+
+fn settings() -> Arc<Settings> {
+    let plan = Plan {
+        rotation: Rotation::Unknown,
+        refresh_before: None,
+        has_refresh_token: true,
+        requests: 1,
+        alarm_before: Duration::from_secs(600),
+        on_refresh_failure: FailurePolicy::Raise,
+    };
+    let profile = Profile {
+        name: "silent",
+        host: "host".into(),
+        client: "client".into(),
+        lineage: lineage(),
+        has_refresh_token: true,
+        default_kind: Kind::Access,
+        header: Header { name: "authorization".into(), scheme: Some("Bearer".into()) },
+        secrets: Vec::new(),
+        requests: 1,
+        transport: Transport::default(),
+        rotation: Rotation::Unknown,
+    };
+    Arc::new(Settings {
+        provider: Arc::new(Silent(profile)),
+        plan: Arc::new(plan),
+        route: Route { host: "host".into(), client: "client".into() },
+        rules: Vec::new(),
+    })
+}
+
+fn record(name: &str) -> Record {
+    let issued =
+        Stamp { wall: Timestamp::from_millis(1000), boot: Some(Moment::from_millis(1000)) };
+    Record {
+        account: id(name),
+        lineage: lineage(),
+        subject: None,
+        current: Some(Saved {
+            generation: Generation(1),
+            tokens: Some(tokens()),
+            issued,
+            lifetime: Duration::from_secs(3600),
+            refresh_expires: None,
+            refreshable: true,
+        }),
+        staged: false,
+        intent: None,
+        attempts: Vec::new(),
+        standing: Standing::default(),
+    }
+}
+
+fn tokens() -> Arc<TokenSet> {
+    Arc::new(TokenSet {
+        access: Secret::new("a"),
+        id: None,
+        token_type: "Bearer".into(),
+        scope: None,
+    })
+}
+
+fn lineage() -> Lineage {
+    Lineage("here".into())
+}
+
+fn id(name: &str) -> AccountId {
+    AccountId::parse(name).unwrap()
+}
+
+#[expect(clippy::disallowed_methods, reason = "paused time of the test's runtime, not a clock")]
+fn began() -> Instant {
+    Instant::now()
+}
