@@ -63,11 +63,11 @@ fn fill(dir: &StateDir) -> Result<(), Errno> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::dir::tests::state_dir;
 
     #[test]
     fn ballast_is_given_up_once_and_taken_again() {
-        let at = tempfile::tempdir().unwrap();
-        let dir = StateDir::open(at.path()).unwrap();
+        let (_at, dir) = state_dir();
         assert!(!give_up(&dir));
 
         restore(&dir);

@@ -64,11 +64,12 @@ pub(super) fn connect(dir: &StateDir, name: &str) -> Result<Connection, StoreErr
 /// Opens the database `name` on a disk that cannot be written.
 ///
 /// What a crash left in the write-ahead log is read along. SQLite's locks need a file
-/// that can be written, so they are left out: nobody can write, and the lock beside the
-/// database keeps other processes of ours away.
+/// that can be written, so they are left out (`unix-none`, since `nolock` would leave the
+/// log out as well): nobody can write, and the lock beside the database keeps other
+/// processes of ours away.
 pub(super) fn connect_read_only(dir: &StateDir, name: &str) -> Result<Connection, StoreError> {
     let log = dir.inspect(&log_name(name))?.unwrap_or(0);
-    let how = if log > 0 { "mode=ro&nolock=1" } else { "mode=ro&immutable=1" };
+    let how = if log > 0 { "mode=ro&vfs=unix-none" } else { "mode=ro&immutable=1" };
     let path = dir.path(name);
     let path = path.to_str().ok_or_else(|| StoreError::Io("its path is not UTF-8".to_owned()))?;
     let escaped = path.replace('%', "%25").replace('?', "%3f").replace('#', "%23");

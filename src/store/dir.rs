@@ -219,7 +219,7 @@ fn errno_of(error: &std::io::Error) -> Errno {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use std::fs::Permissions;
     use std::os::unix::fs::PermissionsExt;
     use std::os::unix::fs::symlink;
@@ -287,10 +287,17 @@ mod tests {
         assert_eq!(dir.read("long", 10).unwrap().unwrap().len(), 11);
     }
 
-    fn state_dir() -> (TempDir, StateDir) {
-        let at = tempfile::tempdir().unwrap();
+    /// A temporary directory for the owner alone, whatever the umask, and opened.
+    pub(in crate::store) fn state_dir() -> (TempDir, StateDir) {
+        let at = private_dir();
         let dir = StateDir::open(at.path()).unwrap();
         (at, dir)
+    }
+
+    /// A temporary directory for the owner alone, whatever the umask.
+    pub(in crate::store) fn private_dir() -> TempDir {
+        let mode = Permissions::from_mode(DIRECTORY_MODE);
+        tempfile::Builder::new().permissions(mode).tempdir().unwrap()
     }
 
     fn plant(at: &Path, mode: u32) {

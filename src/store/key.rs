@@ -154,9 +154,9 @@ fn read_hex(digits: &[u8], bytes: &mut [u8; KEY_LEN]) -> Option<()> {
 
 #[cfg(test)]
 mod tests {
-    use tempfile::TempDir;
-
     use super::*;
+    use crate::store::dir::tests::private_dir;
+    use crate::store::dir::tests::state_dir;
 
     #[test]
     fn a_key_is_32_bytes_or_64_hex_digits_and_nothing_else() {
@@ -216,14 +216,8 @@ mod tests {
         let key = StoreKey::find(&dir, Some(credentials.path())).unwrap().unwrap();
         assert_eq!((key.bytes(), key.source()), (&[9; 32], KeySource::Credential));
 
-        let none_passed = tempfile::tempdir().unwrap();
+        let none_passed = private_dir();
         let key = StoreKey::find(&dir, Some(none_passed.path())).unwrap().unwrap();
         assert_eq!(key.source(), KeySource::File);
-    }
-
-    fn state_dir() -> (TempDir, StateDir) {
-        let at = tempfile::tempdir().unwrap();
-        let dir = StateDir::open(at.path()).unwrap();
-        (at, dir)
     }
 }

@@ -75,11 +75,11 @@ fn recorded_pid(file: &mut File) -> Option<u32> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::dir::tests::state_dir;
 
     #[test]
     fn a_second_owner_is_told_who_the_first_is() {
-        let at = tempfile::tempdir().unwrap();
-        let dir = StateDir::open(at.path()).unwrap();
+        let (_at, dir) = state_dir();
         let first = Lock::take(&dir).unwrap();
 
         for second in [Lock::take(&dir), Lock::take_read_only(&dir)] {

@@ -203,7 +203,7 @@ mod tests {
         for label in elsewhere {
             assert!(again.open(label, &sealed).is_err());
         }
-        let other_store = Sealer { cipher: again.cipher.clone(), store: [3; 16] };
+        let other_store = Sealer { store: [3; 16], ..again };
         assert!(other_store.open(LABEL, &sealed).is_err());
     }
 

@@ -102,12 +102,21 @@ impl Sqlite {
     pub fn open(place: &Place) -> Result<Self, OpenError> {
         let (parent, name) = split(&place.database)?;
         let dir = StateDir::open(parent)?;
+        let footing = if dir.is_read_only() { Footing::ReadOnly } else { Footing::Sound };
+        Self::open_on(dir, name, place, footing)
+    }
+
+    fn open_on(
+        dir: StateDir,
+        name: &str,
+        place: &Place,
+        footing: Footing,
+    ) -> Result<Self, OpenError> {
         let credentials = place.credentials.as_deref();
         let site = Site { dir: &dir, name, credentials, steps: STEPS };
-        let (opened, footing) = if dir.is_read_only() {
-            (site.open_read_only()?, Footing::ReadOnly)
-        } else {
-            (site.open()?, Footing::Sound)
+        let opened = match footing {
+            Footing::Sound => site.open()?,
+            Footing::Suspect | Footing::ReadOnly => site.open_read_only()?,
         };
         if footing == Footing::Sound {
             ballast::restore(&dir);
@@ -333,3 +342,6 @@ fn split(database: &Path) -> Result<(&Path, &str), OpenError> {
 fn lost() -> StoreError {
     StoreError::Io("an earlier failure of the disk has not been overcome".to_owned())
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,357 @@
+//! What each write does, and that a restart finds it.
+
+use super::*;
+use crate::error::RefreshError;
+use crate::record::Condition;
+use crate::record::Failure;
+use crate::record::Stamp;
+
+#[test]
+fn a_commit_is_found_after_a_restart_with_its_dates() {
+    let home = Home::new();
+    let mut store = home.open();
+    let mut full = Arc::into_inner(grant("a1", Some("r1"))).unwrap();
+    full.subject = Some("pat".into());
+    full.refresh_lifetime = Some(Duration::from_secs(60));
+    full.tokens.id = Some(Secret::new("i1"));
+    full.tokens.scope = Some("s".into());
+    let write = Write::Commit {
+        account: account("mail"),
+        grant: Arc::new(full),
+        issued: NOW,
+        now: NOW,
+        lineage: Lineage("issuer".into()),
+        staged: false,
+        standing: Standing::default(),
+    };
+    assert_eq!(committed(store.one(Change::Account(write))), Generation(1));
+    drop(store);
+
+    let record = home.open().only();
+    assert_eq!((record.account, record.lineage), (account("mail"), Lineage("issuer".into())));
+    assert_eq!(record.subject.as_deref(), Some("pat"));
+    let saved = record.current.unwrap();
+    assert_eq!(saved.generation, Generation(1));
+    assert_eq!(saved.issued, Stamp { wall: NOW.wall, boot: Some(NOW.boot) });
+    assert_eq!(saved.lifetime, Duration::from_secs(3600));
+    assert_eq!(saved.refresh_expires, Some(NOW.wall + Duration::from_secs(60)));
+    assert!(saved.refreshable);
+    let tokens = saved.tokens.unwrap();
+    assert_eq!(tokens.access.expose(), "a1");
+    assert_eq!(tokens.id.as_ref().map(Secret::expose), Some("i1"));
+    assert_eq!((&*tokens.token_type, tokens.scope.as_deref()), ("Bearer", Some("s")));
+}
+
+#[test]
+fn a_moment_of_another_boot_is_no_moment() {
+    let home = Home::new();
+    let mut store = home.open();
+    store.commit("mail", "a1", Some("r1"));
+    store.spend("mail");
+    drop(store);
+
+    let record = home.next_boot().open().only();
+    let wall_only = Stamp { wall: NOW.wall, boot: None };
+    assert_eq!(record.current.unwrap().issued, wall_only);
+    assert_eq!(record.intent.unwrap().at, wall_only);
+    assert_eq!(record.attempts, [wall_only]);
+}
+
+#[test]
+fn an_intent_hands_out_the_refresh_token_and_is_known_until_the_commit() {
+    let home = Home::new();
+    let mut store = home.open();
+    store.commit("mail", "a1", Some("r1"));
+
+    let lease = store.spend("mail");
+    assert_eq!((lease.generation, lease.durable), (Generation(1), true));
+    assert_eq!(refresh_of(&lease), Some("r1"));
+    let intent = home.crashed().open().only().intent.unwrap();
+    assert_eq!((intent.generation, intent.staged), (Generation(1), false));
+    assert_eq!(intent.at, Stamp { wall: NOW.wall, boot: Some(NOW.boot) });
+
+    store.commit("mail", "a2", Some("r2"));
+    assert_eq!(store.only().intent, None);
+    assert_eq!(refresh_of(&store.spend("mail")), Some("r2"));
+}
+
+#[test]
+fn only_the_last_ten_attempts_are_kept() {
+    let home = Home::new();
+    let mut store = home.open();
+    let attempts = (0..12).map(|n| Moment::from_millis(n * 1_000)).collect::<Vec<_>>();
+    store.done(Write::Intent {
+        account: account("mail"),
+        staged: false,
+        spends: true,
+        now: NOW,
+        attempts: attempts.clone(),
+    });
+    let kept = home.crashed().open().only().attempts;
+    let expected =
+        attempts.iter().skip(2).map(|at| Stamp { wall: NOW.wall_at(*at), boot: Some(*at) });
+    assert_eq!(kept, expected.collect::<Vec<_>>());
+}
+
+#[test]
+fn an_account_without_a_credential_leases_nothing_and_may_begin() {
+    let home = Home::new();
+    let mut store = home.open();
+    let lease = store.spend("ci");
+    assert_eq!((lease.generation, lease.durable), (Generation(0), true));
+    assert!(lease.refresh_token.is_none());
+    assert!(store.only().intent.is_some());
+}
+
+#[test]
+fn a_grant_without_a_refresh_token_keeps_the_old_one() {
+    let home = Home::new();
+    let mut store = home.open();
+    store.commit("mail", "a1", Some("r1"));
+    store.commit("mail", "a2", None);
+    assert_eq!(access_of(&store.only()), "a2");
+    assert_eq!(refresh_of(&store.spend("mail")), Some("r1"));
+}
+
+#[test]
+fn the_generation_never_goes_back_not_even_after_a_clear_and_a_restart() {
+    let home = Home::new();
+    let mut store = home.open();
+    assert_eq!(store.commit("mail", "a1", Some("r1")), Generation(1));
+    assert_eq!(store.commit("mail", "a2", Some("r2")), Generation(2));
+    store.done(Write::Clear { account: account("mail") });
+    drop(store);
+
+    let mut store = home.open();
+    let record = store.only();
+    assert!(record.current.is_none() && record.intent.is_none() && !record.staged);
+    assert_eq!((record.lineage, record.subject), (Lineage::default(), None));
+    assert_eq!(store.spend("mail").generation, Generation(2));
+    assert_eq!(store.commit("mail", "a3", Some("r3")), Generation(3));
+}
+
+#[test]
+fn the_current_and_the_previous_generation_are_kept_and_no_other() {
+    let home = Home::new();
+    let mut store = home.open();
+    for n in 1..=4 {
+        store.commit("mail", &format!("a{n}"), Some(&format!("r{n}")));
+    }
+    let tables = store.tables().unwrap();
+    let mut statement = tables.conn.prepare("SELECT number FROM generation ORDER BY 1").unwrap();
+    let kept = statement.query_map([], |row| row.get(0)).unwrap();
+    assert_eq!(kept.collect::<Result<Vec<i64>, _>>().unwrap(), [3, 4]);
+}
+
+#[test]
+fn a_salvaged_refresh_token_goes_with_the_tokens_of_the_current_generation() {
+    let home = Home::new();
+    let mut store = home.open();
+    store.commit("mail", "a1", Some("r1"));
+    store.spend("mail");
+    let salvage = Write::Salvage {
+        account: account("mail"),
+        refresh_token: Secret::new("r2"),
+        now: NOW,
+        staged: false,
+        standing: Standing::default(),
+    };
+    assert_eq!(committed(store.one(Change::Account(salvage))), Generation(2));
+    let record = store.only();
+    assert_eq!(access_of(&record), "a1");
+    assert_eq!((record.lineage, record.intent), (Lineage("issuer".into()), None));
+    assert_eq!(refresh_of(&store.spend("mail")), Some("r2"));
+}
+
+#[test]
+fn a_salvage_before_the_first_commit_saves_a_refresh_token_and_no_tokens() {
+    let home = Home::new();
+    let mut store = home.open();
+    store.done(Write::Stage { account: account("mail"), refresh_token: Secret::new("s") });
+    store.done(Write::Salvage {
+        account: account("mail"),
+        refresh_token: Secret::new("r1"),
+        now: NOW,
+        staged: true,
+        standing: Standing::default(),
+    });
+    let record = store.only();
+    assert!(!record.staged);
+    let saved = record.current.unwrap();
+    assert!(saved.tokens.is_none() && saved.refreshable);
+    assert_eq!(saved.lifetime, Duration::ZERO);
+}
+
+#[test]
+fn a_note_changes_the_standing_and_ends_the_intent_only_when_told() {
+    let home = Home::new();
+    let mut store = home.open();
+    store.commit("mail", "a1", Some("r1"));
+    store.spend("mail");
+    let standing = Standing {
+        condition: Condition::Suspect { probes: 1 },
+        paused: true,
+        failure: Some(Failure {
+            error: RefreshError::BornExpired,
+            since_ms: 5,
+            attempt: 2,
+            not_before_ms: Some(9),
+        }),
+    };
+    for ends_intent in [false, true] {
+        let standing = standing.clone();
+        store.done(Write::Note { account: account("mail"), standing, ends_intent });
+        let record = home.crashed().open().only();
+        assert_eq!(record.intent.is_none(), ends_intent);
+        assert_eq!(record.standing, standing_of(&mut store));
+        assert_eq!(
+            refresh_of(&store.tables().unwrap().lease(&account("mail"), false).unwrap()),
+            Some("r1")
+        );
+    }
+    assert_eq!(standing_of(&mut store), standing);
+}
+
+#[test]
+fn a_staged_credential_waits_beside_the_current_one_until_it_is_proven() {
+    let home = Home::new();
+    let mut store = home.open();
+    store.commit("mail", "a1", Some("r1"));
+    store.done(Write::Stage { account: account("mail"), refresh_token: Secret::new("s0") });
+    store.done(Write::Stage { account: account("mail"), refresh_token: Secret::new("s1") });
+    assert!(store.only().staged);
+    assert_eq!(access_of(&store.only()), "a1");
+    assert_eq!(refresh_of(&store.spend("mail")), Some("r1"));
+
+    let lease = leased(store.one(Change::Account(staged_intent("mail"))));
+    assert_eq!(refresh_of(&lease), Some("s1"));
+    assert!(home.crashed().open().only().intent.unwrap().staged);
+
+    let Write::Commit { account, grant, issued, now, standing, .. } = commit("mail", "a2", None)
+    else {
+        panic!("commit makes commits");
+    };
+    let lineage = Lineage("new issuer".into());
+    store.done(Write::Commit { account, grant, issued, now, lineage, staged: true, standing });
+    let record = store.only();
+    assert_eq!((record.staged, record.intent), (false, None));
+    assert_eq!(record.lineage, Lineage("new issuer".into()));
+    assert_eq!(refresh_of(&store.spend("mail")), Some("s1"));
+}
+
+#[test]
+fn an_unstaged_credential_is_gone_with_its_intent_and_the_current_one_stays() {
+    let home = Home::new();
+    let mut store = home.open();
+    store.commit("mail", "a1", Some("r1"));
+    store.done(Write::Stage { account: account("mail"), refresh_token: Secret::new("s1") });
+    store.done(staged_intent("mail"));
+    store.done(Write::Unstage { account: account("mail") });
+    let record = store.only();
+    assert_eq!((record.staged, record.intent), (false, None));
+    assert_eq!(access_of(&record), "a1");
+    let missing = store.one(Change::Account(staged_intent("mail"))).map(drop);
+    assert_eq!(missing, Err(StoreError::Missing));
+}
+
+#[test]
+fn a_new_staged_credential_is_not_taken_for_spent() {
+    let home = Home::new();
+    let mut store = home.open();
+    store.done(Write::Stage { account: account("mail"), refresh_token: Secret::new("s1") });
+    store.done(staged_intent("mail"));
+    store.done(Write::Stage { account: account("mail"), refresh_token: Secret::new("s2") });
+    let record = store.only();
+    assert_eq!((record.staged, record.intent), (true, None));
+}
+
+#[test]
+fn an_orphan_is_kept_aside_and_changes_nothing_else() {
+    let home = Home::new();
+    let mut store = home.open();
+    store.commit("mail", "a1", Some("r1"));
+    for _ in 0..20 {
+        let grant = grant("other", Some("other"));
+        store.done(Write::Orphan { account: account("mail"), grant, now: NOW });
+    }
+    let loaded = store.load().unwrap();
+    assert_eq!(loaded.orphans.len(), 16);
+    assert_eq!(loaded.orphans[0].account, "mail");
+    assert_eq!(loaded.orphans[0].at, NOW.wall);
+    assert_eq!(access_of(&store.only()), "a1");
+}
+
+#[test]
+fn secrets_are_put_listed_replaced_and_forgotten() {
+    let home = Home::new();
+    let mut store = home.open();
+    let put = |slot: &str, secret: &str| Change::PutSecret {
+        slot: slot.to_owned(),
+        secret: Secret::new(secret),
+    };
+    for change in
+        [put("mail.password", "p"), put("ci.client_secret", "c0"), put("ci.client_secret", "c1")]
+    {
+        store.one(change).map(drop).unwrap();
+    }
+    drop(store);
+
+    let mut store = home.open();
+    assert_eq!(store.secret_names().unwrap(), ["ci.client_secret", "mail.password"]);
+    assert_eq!(store.secret("ci.client_secret").unwrap().unwrap().expose(), "c1");
+    store.one(Change::ForgetSecret { slot: "ci.client_secret".to_owned() }).map(drop).unwrap();
+    assert!(store.secret("ci.client_secret").unwrap().is_none());
+    assert_eq!(store.secret_names().unwrap(), ["mail.password"]);
+}
+
+#[test]
+fn a_purge_takes_all_of_one_account_and_nothing_of_its_namesakes() {
+    let home = Home::new();
+    let mut store = home.open();
+    for name in ["mail", "mail-2", "mai"] {
+        store.commit(name, name, Some(name));
+        store.done(Write::Orphan { account: account(name), grant: grant("o", None), now: NOW });
+        let slot = format!("{name}.password");
+        store.one(Change::PutSecret { slot, secret: Secret::new("p") }).map(drop).unwrap();
+    }
+    store.one(Change::Purge { account: account("mail") }).map(drop).unwrap();
+
+    let loaded = store.load().unwrap();
+    let names = loaded.records.iter().map(|record| record.account.to_string());
+    assert_eq!(names.collect::<Vec<_>>(), ["mail-2", "mai"]);
+    assert_eq!(loaded.orphans.len(), 2);
+    assert_eq!(store.secret_names().unwrap(), ["mai.password", "mail-2.password"]);
+}
+
+#[test]
+fn one_refused_write_of_a_batch_loses_none_of_the_others() {
+    let home = Home::new();
+    let mut store = home.open();
+    let batch = vec![
+        Change::Account(commit("one", "a", Some("r"))),
+        Change::Account(staged_intent("one")),
+        Change::Account(staged_intent("two")),
+        Change::Account(commit("three", "a", Some("r"))),
+    ];
+    let answers = store.write(batch);
+    let verdicts = answers.into_iter().map(|answer| answer.map(drop)).collect::<Vec<_>>();
+    let missing = Err(StoreError::Missing);
+    assert_eq!(verdicts, [Ok(()), missing.clone(), missing, Ok(())]);
+    let loaded = home.crashed().open().load().unwrap();
+    let names = loaded.records.iter().map(|record| record.account.as_str());
+    assert_eq!(names.collect::<Vec<_>>(), ["one", "three"]);
+}
+
+fn staged_intent(name: &str) -> Write {
+    Write::Intent {
+        account: account(name),
+        staged: true,
+        spends: true,
+        now: NOW,
+        attempts: Vec::new(),
+    }
+}
+
+fn standing_of(store: &mut Sqlite) -> Standing {
+    store.only().standing
+}
