@@ -24,7 +24,6 @@ pub fn jitter() -> Jitter {
     let mut bytes = [0; 8];
     fill(&mut bytes);
     let whole = u64::from_ne_bytes(bytes) >> (u64::BITS - BITS);
-    #[allow(clippy::cast_precision_loss, reason = "53 bits fit an f64 exactly")]
     let share = whole as f64 / (1_u64 << BITS) as f64;
     Jitter::new(share)
 }

@@ -71,6 +71,11 @@ impl StateDir {
         rustix::fs::fstatvfs(&self.fd).map_or(0, |stat| stat.f_bavail.saturating_mul(stat.f_frsize))
     }
 
+    /// Where the directory itself lies.
+    pub(super) fn root(&self) -> &Path {
+        &self.path
+    }
+
     /// Where `name` lies, for SQLite and for messages.
     pub(super) fn path(&self, name: &str) -> PathBuf {
         self.path.join(name)

@@ -54,7 +54,7 @@ fn claimed(dir: &StateDir, mut file: File) -> Result<File, OpenError> {
     match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
         Ok(()) => Ok(file),
         Err(Errno::WOULDBLOCK) => {
-            Err(OpenError::Held { dir: dir.path(""), pid: recorded_pid(&mut file) })
+            Err(OpenError::Held { dir: dir.root().to_owned(), pid: recorded_pid(&mut file) })
         }
         Err(errno) => Err(OpenError::io("lock", &dir.path(NAME), errno)),
     }

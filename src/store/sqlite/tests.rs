@@ -1,5 +1,6 @@
 //! The store against real files in temporary directories: [`writes`] is what each write
-//! does, [`opening`] what is refused and what survives, [`faults`] what a failing disk does.
+//! does, [`opening`] what is refused and what survives, [`faults`] and [`mounts`] what a
+//! failing disk does.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,6 +23,7 @@ use crate::token::LifetimeSource;
 use crate::token::TokenSet;
 
 mod faults;
+mod mounts;
 mod opening;
 mod writes;
 

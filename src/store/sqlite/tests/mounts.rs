@@ -1,0 +1,107 @@
+//! The same on file systems that really are full or read-only.
+//!
+//! Mounting them needs privileges. Without them these tests say so and test nothing, which
+//! is a failure where `CI` is set.
+
+use std::io::Write as _;
+use std::path::Path;
+
+use super::*;
+
+#[test]
+fn a_disk_that_fills_up_costs_the_ballast_before_it_costs_a_write() {
+    let Some(disk) = Disk::mounted() else { return };
+    let home = disk.home();
+    let mut store = home.open();
+    store.commit("mail", "a0", Some("r0"));
+    assert!(store.health().ballast);
+    fill(&home.at.path().join("filler"));
+
+    let mut written = 0;
+    while store.health().ballast {
+        written += 1;
+        assert!(written < 1000, "the disk never filled up");
+        store.commit("mail", &format!("a{written}"), Some("r"));
+    }
+    // The write that met the full disk was made in the ballast's room.
+    assert_eq!(access_of(&store.only()), format!("a{written}"));
+
+    let long = "x".repeat(4 << 20);
+    let full = store.one(Change::Account(commit("mail", &long, None))).map(drop);
+    assert_eq!(full, Err(StoreError::Full));
+    assert_eq!(access_of(&store.only()), format!("a{written}"));
+
+    std::fs::remove_file(home.at.path().join("filler")).unwrap();
+    store.commit("mail", "after", None);
+    assert!(store.health().ballast);
+    assert_eq!(access_of(&home.crashed().open().only()), "after");
+}
+
+#[test]
+fn a_disk_that_turns_read_only_is_served_from_and_a_restart_finds_it_so() {
+    let Some(disk) = Disk::mounted() else { return };
+    let home = disk.home();
+    let mut store = home.open();
+    store.commit("mail", "a1", Some("r1"));
+    drop(store);
+    disk.remount_read_only();
+
+    let mut store = home.open();
+    assert_eq!(access_of(&store.only()), "a1");
+    assert!(!store.health().writable);
+    let answer = store.one(Change::Account(commit("mail", "a2", None))).map(drop);
+    assert_eq!(answer, Err(StoreError::ReadOnly));
+    assert_eq!(home.refused().exit_status(), 75);
+}
+
+/// A small file system in memory, until this goes.
+struct Disk {
+    at: TempDir,
+}
+
+impl Disk {
+    fn mounted() -> Option<Self> {
+        let at = private_dir();
+        let options = ["-t", "tmpfs", "-o", "size=16m,mode=0700", "tmpfs"];
+        if mount(&options, at.path()) {
+            return Some(Self { at });
+        }
+        eprintln!("SKIPPED: no file system can be mounted here");
+        assert!(std::env::var_os("CI").is_none(), "skipped where nothing may be");
+        None
+    }
+
+    fn home(&self) -> Home {
+        let at = tempfile::Builder::new()
+            .permissions(std::os::unix::fs::PermissionsExt::from_mode(0o700))
+            .tempdir_in(self.at.path())
+            .unwrap();
+        Home::at(at)
+    }
+
+    fn remount_read_only(&self) {
+        assert!(mount(&["-o", "remount,ro"], self.at.path()));
+    }
+}
+
+impl Drop for Disk {
+    fn drop(&mut self) {
+        run("umount", &["--lazy"], self.at.path());
+    }
+}
+
+fn mount(options: &[&str], at: &Path) -> bool {
+    run("mount", options, at)
+}
+
+#[allow(clippy::disallowed_methods, reason = "mounting is a program's business")]
+fn run(program: &str, options: &[&str], at: &Path) -> bool {
+    let mut command = std::process::Command::new(program);
+    command.args(options).arg(at).output().is_ok_and(|done| done.status.success())
+}
+
+/// Takes all room that is left.
+fn fill(at: &Path) {
+    let mut file = std::fs::File::create(at).unwrap();
+    while file.write_all(&[1; 4096]).is_ok() {}
+}
