@@ -19,7 +19,7 @@
 //!   that was thought dead.
 //! * A write is answered after it is durable, and in the order in which it was asked for.
 //! * Refresh tokens and secrets leave sealed to the disk, and otherwise only through
-//!   [`Written::Leased`](crate::record::Written::Leased) and [`Store::secret`].
+//!   [`Written::Leased`] and [`Store::secret`].
 //! * Nothing is lost silently: what cannot be read is told in [`Loaded::damage`].
 
 use std::io;

@@ -57,12 +57,18 @@ pub(super) struct Seat {
     pub(super) count: Generation,
 }
 
-/// The newest generation that opens, and the newer ones that do not.
+/// The newest generation that opens, and what was found damaged on the way there.
+#[derive(Default)]
 pub(super) struct Newest {
     /// What may be used.
     pub(super) readable: Option<(Generation, Body)>,
-    /// What was found damaged on the way there.
+    /// Newer ones that do not open.
     pub(super) damaged: Vec<Generation>,
+    /// Why one of the account's two places cannot be read at all.
+    pub(super) unreadable: Option<String>,
+    /// Where the next one goes: over the older one, but never to a place that cannot be
+    /// read, since it could not be written either.
+    pub(super) next_place: i64,
 }
 
 /// The attempts column: moments of one boot, as `[boot_ms, wall_ms]`.
@@ -78,8 +84,8 @@ impl Tables<'_> {
     /// Every account that the store knows, and what is damaged.
     pub(super) fn load(&self) -> Result<Loaded, StoreError> {
         let mut loaded = Loaded::default();
-        let intents = self.intents()?;
-        let staged = self.staged_accounts()?;
+        let intents = told(self.intents(), "what was under way", &mut loaded.damage)?;
+        let staged = told(self.staged_accounts(), "what was staged", &mut loaded.damage)?;
         let mut statement = self.conn.prepare_cached(
             "SELECT id, name, lineage, subject, standing, attempts FROM account ORDER BY id",
         )?;
@@ -103,7 +109,7 @@ impl Tables<'_> {
                 Err(fault) => return Err(fault),
             }
         }
-        loaded.orphans = self.orphans()?;
+        loaded.orphans = told(self.orphans(), "what was kept aside", &mut loaded.damage)?;
         Ok(loaded)
     }
 
@@ -121,7 +127,7 @@ impl Tables<'_> {
             Some((generation, body)) => {
                 Ok(Lease { generation, refresh_token: body.refresh_token, durable: true })
             }
-            None if newest.damaged.is_empty() => Ok(nothing),
+            None if newest.damaged.is_empty() && newest.unreadable.is_none() => Ok(nothing),
             None => Err(StoreError::Damaged(format!("no generation of {account} opens"))),
         }
     }
@@ -142,20 +148,27 @@ impl Tables<'_> {
 
     /// The newest generation of an account that opens.
     pub(super) fn newest(&self, id: i64, account: &AccountId) -> Result<Newest, StoreError> {
-        let sql = "SELECT number, body FROM generation WHERE account = ? ORDER BY number DESC";
-        let mut newest = Newest { readable: None, damaged: Vec::new() };
-        let mut statement = self.conn.prepare_cached(sql)?;
-        let mut rows = statement.query([id])?;
-        while let Some(row) = rows.next()? {
-            let generation = Generation(unsigned(row.get(0)?));
-            let label = Label { sort: Sort::Generation, owner: account.as_str(), generation };
-            match self.open(label, row, 1)?.ok().and_then(|plain| body::decode(&plain)) {
-                Some(body) => {
-                    newest.readable = Some((generation, body));
-                    break;
-                }
-                None => newest.damaged.push(generation),
+        let mut newest = Newest { next_place: id * 2, ..Newest::default() };
+        let mut kept = Vec::with_capacity(2);
+        for place in [id * 2, id * 2 + 1] {
+            match self.sealed_at(place) {
+                Ok(Some((number, sealed))) => kept.push((number, place, sealed)),
+                Ok(None) => newest.next_place = place,
+                Err(StoreError::Damaged(why)) => newest.unreadable = Some(why),
+                Err(fault) => return Err(fault),
             }
+        }
+        kept.sort_unstable_by_key(|(number, ..)| std::cmp::Reverse(*number));
+        for (number, place, sealed) in kept {
+            let generation = Generation(unsigned(number));
+            let label = Label { sort: Sort::Generation, owner: account.as_str(), generation };
+            let plain = self.sealer.open(label, &sealed).ok();
+            if let Some(body) = plain.and_then(|plain| body::decode(&plain)) {
+                newest.readable = Some((generation, body));
+                newest.next_place = if newest.unreadable.is_some() { place } else { place ^ 1 };
+                break;
+            }
+            newest.damaged.push(generation);
         }
         Ok(newest)
     }
@@ -216,13 +229,15 @@ impl Tables<'_> {
             damage.push(format!("{account}: its last attempts cannot be read"));
             Attempts::default()
         });
-        let newest = match self.newest(id, &account) {
-            Err(StoreError::Damaged(why)) => {
-                damage.push(format!("{account}: its generations cannot be read: {why}"));
-                Newest { readable: None, damaged: Vec::new() }
-            }
-            other => other?,
-        };
+        let newest = self.newest(id, &account)?;
+        if let Some(why) = &newest.unreadable {
+            damage.push(match &newest.readable {
+                Some((kept, _)) => {
+                    format!("{account}: there may be a generation after {kept}, but {why}")
+                }
+                None => format!("{account}: its generations cannot be read: {why}"),
+            });
+        }
         damage.extend(newest.damaged.iter().map(|lost| match &newest.readable {
             Some((kept, _)) => {
                 format!("{account}: generation {lost} does not open; {kept} stands in for it")
@@ -294,6 +309,12 @@ impl Tables<'_> {
         Ok(orphans.collect::<Result<_, _>>()?)
     }
 
+    fn sealed_at(&self, place: i64) -> Result<Option<(i64, Vec<u8>)>, StoreError> {
+        let sql = "SELECT number, body FROM generation WHERE place = ?";
+        let mut statement = self.conn.prepare_cached(sql)?;
+        Ok(statement.query_row([place], |row| Ok((row.get(0)?, row.get(1)?))).optional()?)
+    }
+
     fn text(&self, label: Label<'_>, row: &Row<'_>) -> Result<Secret, StoreError> {
         let broken =
             || StoreError::Damaged(format!("what is kept for {} does not open", label.owner));
@@ -320,6 +341,21 @@ pub(super) fn secret_label(slot: &str) -> Label<'_> {
 /// SQLite's integers have a sign; ours in these columns have none.
 pub(super) fn unsigned(value: i64) -> u64 {
     u64::try_from(value).unwrap_or(0)
+}
+
+/// Nothing, in the place of a table that is damaged, and a word about it.
+fn told<T: Default>(
+    found: Result<T, StoreError>,
+    what: &str,
+    damage: &mut Vec<String>,
+) -> Result<T, StoreError> {
+    match found {
+        Err(StoreError::Damaged(why)) => {
+            damage.push(format!("{what} cannot be read: {why}"));
+            Ok(T::default())
+        }
+        other => other,
+    }
 }
 
 fn parse_standing(json: &str) -> Option<Standing> {

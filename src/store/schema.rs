@@ -114,9 +114,10 @@ fn take(conn: &Connection, from: u32, steps: &[Step]) -> rusqlite::Result<()> {
     steps.iter().filter(|step| step.to > from).try_for_each(|step| conn.execute_batch(step.sql))
 }
 
-/// `generation` has at most two rows an account: the current one and the one before.
-/// `account.generation` counts on when they are gone. An orphan names its account by name,
-/// so that it outlasts it.
+/// An account has two places in `generation`, twice its id and the next: the current one
+/// and the one before take turns in them. So there is no index that could break, and a
+/// page that breaks costs the few accounts on it. `account.generation` counts on when both
+/// are gone. An orphan names its account by name, so that it outlasts it.
 const FORMAT_1: &str = "
 CREATE TABLE header (
     one         INTEGER PRIMARY KEY DEFAULT 1 CHECK (one = 1),
@@ -140,10 +141,9 @@ CREATE TABLE account (
 ) STRICT;
 
 CREATE TABLE generation (
-    account     INTEGER NOT NULL REFERENCES account ON DELETE CASCADE,
+    place       INTEGER PRIMARY KEY,
     number      INTEGER NOT NULL,
-    body        BLOB NOT NULL,
-    PRIMARY KEY (account, number)
+    body        BLOB NOT NULL
 ) STRICT;
 
 CREATE TABLE staged (

@@ -166,14 +166,11 @@ impl Tables<'_> {
         let sealed = self.sealer.seal(label, body);
 
         let id = self.enter(seat, account)?;
-        self.run(
-            "DELETE FROM generation WHERE account = ? AND number IS NOT ?",
-            (id, kept.map(|number| signed(number.0))),
-        )?;
         let number = signed(generation.0);
+        let place = if seat.id.is_some() { base.next_place } else { id * 2 };
         self.run(
-            "INSERT INTO generation (account, number, body) VALUES (?, ?, ?)",
-            (id, number, sealed),
+            "INSERT OR REPLACE INTO generation (place, number, body) VALUES (?, ?, ?)",
+            (place, number, sealed),
         )?;
         self.run(
             "UPDATE account SET generation = ?, standing = ? WHERE id = ?",
@@ -216,7 +213,7 @@ impl Tables<'_> {
     /// Forgets the credential with what is known of it: where it came from, whose it is,
     /// what is under way with it. The count of generations stays.
     fn clear(&self, id: i64) -> Result<Written, StoreError> {
-        self.run("DELETE FROM generation WHERE account = ?", [id])?;
+        self.run("DELETE FROM generation WHERE place IN (?1 * 2, ?1 * 2 + 1)", [id])?;
         self.run("DELETE FROM staged WHERE account = ?", [id])?;
         self.run("DELETE FROM intent WHERE account = ?", [id])?;
         self.run("UPDATE account SET lineage = '', subject = NULL WHERE id = ?", [id])
@@ -248,7 +245,10 @@ impl Tables<'_> {
 
     fn purge(&self, account: &AccountId) -> Result<Written, StoreError> {
         let name = account.as_str();
-        self.run("DELETE FROM account WHERE name = ?", [name])?;
+        if let Some(id) = self.seat(account)?.id {
+            self.clear(id)?;
+            self.run("DELETE FROM account WHERE id = ?", [id])?;
+        }
         self.run("DELETE FROM orphan WHERE account = ?", [name])?;
         // Account names have no dot, and '/' is the character after it.
         self.run("DELETE FROM secret WHERE slot > ?1 || '.' AND slot < ?1 || '/'", [name])
@@ -266,7 +266,7 @@ impl Tables<'_> {
     fn base(&self, seat: &Seat, account: &AccountId) -> Result<Newest, StoreError> {
         match seat.id {
             Some(id) => self.newest(id, account),
-            None => Ok(Newest { readable: None, damaged: Vec::new() }),
+            None => Ok(Newest::default()),
         }
     }
 

@@ -218,8 +218,8 @@ fn bodies_that_were_swapped_between_accounts_do_not_open() {
     store.commit("one", "a1", Some("r1"));
     store.commit("two", "a2", Some("r2"));
     store.sql(
-        "CREATE TEMP TABLE t AS SELECT account, body FROM generation;
-         UPDATE generation SET body = (SELECT body FROM t WHERE t.account <> generation.account)",
+        "CREATE TEMP TABLE t AS SELECT place, body FROM generation;
+         UPDATE generation SET body = (SELECT body FROM t WHERE t.place <> generation.place)",
     );
     let loaded = store.load().unwrap();
     assert_eq!(loaded.damage.len(), 2);
@@ -238,6 +238,45 @@ fn a_standing_that_cannot_be_read_is_paused_and_told() {
     assert_eq!(loaded.damage.len(), 2);
     assert!(loaded.records[0].standing.paused);
     assert_eq!(access_of(&loaded.records[0]), "a1");
+}
+
+#[test]
+fn a_broken_page_is_told_and_costs_only_what_was_on_it() {
+    const PAGE: usize = 4096;
+
+    let home = Home::new();
+    let mut store = home.open();
+    let long = "x".repeat(2000);
+    for n in 0..20 {
+        store.commit(&format!("account-{n}"), &long, Some("r"));
+    }
+    drop(store);
+    let whole = content_of(&home.place.database);
+    let pages = whole.len() / PAGE;
+    let mut hurt_many = 0;
+    // The first page is the file's header and the list of tables.
+    for page in 1..pages {
+        let broken = home.crashed();
+        let mut content = whole.clone();
+        content[page * PAGE..][..PAGE].fill(0xa5);
+        put(&broken.place.database, &content);
+
+        let mut store = match Sqlite::open(&broken.place) {
+            Ok(store) => store,
+            Err(refused) => {
+                assert!(matches!(refused, OpenError::Damaged { .. }), "{refused}");
+                hurt_many += 1;
+                continue;
+            }
+        };
+        let loaded = store.load().unwrap();
+        assert!(!loaded.damage.is_empty(), "page {page}");
+        let usable = loaded.records.iter().filter(|record| record.current.is_some());
+        hurt_many += u32::from(usable.count() < 19);
+    }
+    // The header, the list of accounts, and the root above all generations.
+    assert!(pages > 20);
+    assert_eq!(hurt_many, 3);
 }
 
 #[test]
