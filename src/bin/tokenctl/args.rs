@@ -195,6 +195,35 @@ pub(crate) enum Verb {
     Reload,
 }
 
+impl Verb {
+    /// The one account that it is about.
+    pub(crate) const fn account(&self) -> Option<&AccountId> {
+        match self {
+            Self::Get(GetArgs { account, .. })
+            | Self::Wait(WaitArgs { account, .. })
+            | Self::Report(ReportArgs { account, .. })
+            | Self::Access(AccessArgs { account, .. })
+            | Self::Import(ImportArgs { account, .. })
+            | Self::Secret {
+                verb:
+                    SecretVerb::Set { slot: Slot { account, .. }, .. }
+                    | SecretVerb::Forget { slot: Slot { account, .. } },
+            }
+            | Self::Refresh(OneAccount { account })
+            | Self::Why(OneAccount { account })
+            | Self::Pause(OneAccount { account })
+            | Self::Resume(OneAccount { account })
+            | Self::Retry(OneAccount { account }) => Some(account),
+            Self::Status { account } => account.as_ref(),
+            Self::Watch { accounts } => match accounts.as_slice() {
+                [one] => Some(one),
+                _ => None,
+            },
+            Self::List | Self::Whoami | Self::Doctor | Self::Config { .. } | Self::Reload => None,
+        }
+    }
+}
+
 /// A verb that needs nothing but an account.
 #[derive(Args, Debug, PartialEq)]
 pub(crate) struct OneAccount {

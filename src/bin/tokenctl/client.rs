@@ -58,15 +58,15 @@ impl Request {
         Self { method: "GET", target: target.into(), body: None, patience: Self::PATIENCE }
     }
 
-    /// Has something done. The daemon may have to ask a provider first, which is bounded
-    /// by the longest exchange.
+    /// Has something done. The daemon may have to ask a provider first, and gives that as
+    /// long as two of the longest exchanges.
     pub(crate) fn post(target: impl Into<String>) -> Self {
-        const LONGEST_EXCHANGE: Duration = Duration::from_secs(60);
+        const LONGEST_ORDER: Duration = Duration::from_secs(120);
         Self {
             method: "POST",
             target: target.into(),
             body: None,
-            patience: Self::PATIENCE + LONGEST_EXCHANGE,
+            patience: Self::PATIENCE + LONGEST_ORDER,
         }
     }
 

@@ -36,7 +36,7 @@ impl Session {
     ///
     /// Whatever kept it from being done.
     pub(crate) fn run(&self, verb: &Verb) -> Result<ExitCode, Fault> {
-        self.dispatch(verb).map_err(|fault| self.with_nearest(fault))
+        self.dispatch(verb).map_err(|fault| self.with_nearest(fault, verb.account()))
     }
 
     fn dispatch(&self, verb: &Verb) -> Result<ExitCode, Fault> {
@@ -70,21 +70,17 @@ impl Session {
 
     /// A refusal of an account's name gains the name that was perhaps meant, out of those
     /// that the caller may see anyway.
-    fn with_nearest(&self, fault: Fault) -> Fault {
+    fn with_nearest(&self, fault: Fault, account: Option<&AccountId>) -> Fault {
         let Fault::Refused { body, nearest: None } = fault else { return fault };
         let about_a_name =
             matches!(body.error_code, Code::AccountUnknown | Code::InsufficientPermissions);
-        let nearest = match &body.account {
-            Some(account) if about_a_name => {
-                self.daemon.fetch::<AccountList>(&Request::get("/v1/accounts")).ok().and_then(
-                    |(list, _)| {
-                        nearest(account, list.accounts.into_iter().map(|view| view.account))
-                    },
-                )
-            }
-            _ => None,
-        };
+        let nearest = account.filter(|_| about_a_name).and_then(|account| self.nearest_to(account));
         Fault::Refused { body, nearest }
+    }
+
+    fn nearest_to(&self, account: &AccountId) -> Option<String> {
+        let (list, _) = self.daemon.fetch::<AccountList>(&Request::get("/v1/accounts")).ok()?;
+        nearest(account.as_str(), list.accounts.into_iter().map(|view| view.account))
     }
 }
 

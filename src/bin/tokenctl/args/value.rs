@@ -10,6 +10,9 @@ use tokenkeeper::time::parse_span;
 /// Longest `--wait`: what the daemon lets one request wait.
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
 
+/// Longest name of a slot, as in the daemon.
+const MAX_SLOT: usize = 40;
+
 /// A place for one secret of one account.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) struct Slot {
@@ -45,9 +48,9 @@ pub(super) fn number<T: FromStr>(text: &str) -> Result<T, BadValue> {
 /// `ACCOUNT.SLOT`.
 pub(super) fn slot(text: &str) -> Result<Slot, BadValue> {
     let (account, name) = text.split_once('.').ok_or(BadValue::Slot)?;
-    let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_';
+    let plain = |byte: u8| byte.is_ascii_lowercase() || byte == b'_';
     let account = AccountId::parse(account).map_err(|_| BadValue::Slot)?;
-    if (1..=64).contains(&name.len()) && name.bytes().all(plain) {
+    if (1..=MAX_SLOT).contains(&name.len()) && name.bytes().all(plain) {
         Ok(Slot { account, name: name.into() })
     } else {
         Err(BadValue::Slot)

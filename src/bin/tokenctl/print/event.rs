@@ -6,6 +6,7 @@ use tokenkeeper::time::spoken;
 use crate::print::Hue;
 use crate::print::Style;
 use crate::print::shown;
+use crate::print::status::own_words;
 use crate::print::status::words;
 use crate::print::time::parse;
 
@@ -14,19 +15,12 @@ use crate::print::time::parse;
 pub(crate) fn line(event: &EventView, style: Style) -> String {
     let what = words(&event.event);
     let painted = style.in_hue(hue(&event.event), &what);
-    let mut line = format!("{} {} {painted}", shown(&event.timestamp), shown(&event.account));
-    match event.event.as_str() {
-        "lost" => line.push_str(": events were missed, this follower was too slow"),
-        "refresh_failed" | "alarm" => {}
-        _ => {
-            line.push_str(&format!(": {}, generation {}", words(&event.state), event.generation));
-            if let Some(left) = good_for(event) {
-                line.push_str(&format!(", good for {left}"));
-            }
+    let mut line = shown(&event.timestamp).into_owned();
+    for word in [&*shown(&event.account), &painted] {
+        if !word.is_empty() {
+            line.push(' ');
+            line.push_str(word);
         }
-    }
-    if let Some(error) = &event.refresh_error {
-        line.push_str(&format!(": {}: {}", error.error_code.as_str(), shown(&error.message)));
     }
     if let Some(reason) = &event.reason {
         line.push_str(&format!(" ({}", words(reason)));
@@ -35,18 +29,25 @@ pub(crate) fn line(event: &EventView, style: Style) -> String {
         }
         line.push(')');
     }
-    if let (Some(next), Some(at)) = (wait(event), &event.next_at) {
-        line.push_str(&format!("; next in {next}, at {}", shown(at)));
+    match event.event.as_str() {
+        "lost" => line.push_str(": some events were missed; tokenctl status shows what is"),
+        "refresh_failed" | "alarm" => {}
+        _ => {
+            line.push_str(&format!(": {}, generation {}", words(&event.state), event.generation));
+            if let Some(left) = from_event(event, event.expires_at.as_deref()) {
+                line.push_str(&format!(", good for {left}"));
+            }
+        }
+    }
+    if let Some(next) = from_event(event, event.next_at.as_deref()) {
+        line.push_str(&format!(", next in {next}"));
+    }
+    if let Some(error) = &event.refresh_error {
+        // The message comes last: it may end in a command to be copied.
+        let code = error.error_code.as_str();
+        line.push_str(&format!(": {code}: {}", shown(own_words(error))));
     }
     line
-}
-
-fn good_for(event: &EventView) -> Option<String> {
-    from_event(event, event.expires_at.as_deref())
-}
-
-fn wait(event: &EventView) -> Option<String> {
-    from_event(event, event.next_at.as_deref())
 }
 
 /// How long after the event `time` is, in words; none if it is not after it.
@@ -73,7 +74,11 @@ mod tests {
 
     #[test]
     fn every_kind_of_event_is_one_line() {
-        let failed = error("mail", Code::ProviderUnreachable, "provider unreachable: timed out");
+        let failed = error(
+            "mail",
+            Code::ProviderUnreachable,
+            "account mail: provider unreachable: timed out. It is tried again without your doing.",
+        );
         let lines = [
             event("token_changed", "fresh"),
             EventView {
@@ -90,17 +95,17 @@ mod tests {
                 ..event("expired", "needs_login")
             },
             EventView { reason: None, ..event("state_changed", "queued") },
-            EventView { reason: None, next_at: None, ..event("lost", "fresh") },
+            EventView { account: String::new(), reason: None, next_at: None, ..event("lost", "") },
         ];
         let lines = lines.iter().map(|event| line(event, PLAIN)).collect::<Vec<_>>();
         insta::assert_snapshot!(lines.join("\n"), @"
-        2023-11-14T22:13:20Z mail token changed: fresh, generation 8, good for 1 h (scheduled); next in 44 min 40 s, at 2023-11-14T22:58:00Z
-        2023-11-14T22:13:20Z mail refresh failed: PROVIDER_UNREACHABLE: provider unreachable: timed out (scheduled, attempt 2); next in 44 min 40 s, at 2023-11-14T22:58:00Z
-        2023-11-14T22:13:20Z mail alarm: PROVIDER_UNREACHABLE: provider unreachable: timed out; next in 44 min 40 s, at 2023-11-14T22:58:00Z
-        2023-11-14T22:13:20Z mail recovered: fresh, generation 8, good for 1 h; next in 44 min 40 s, at 2023-11-14T22:58:00Z
+        2023-11-14T22:13:20Z mail token changed (scheduled): fresh, generation 8, good for 1 h, next in 44 min 40 s
+        2023-11-14T22:13:20Z mail refresh failed (scheduled, attempt 2), next in 44 min 40 s: PROVIDER_UNREACHABLE: provider unreachable: timed out. It is tried again without your doing.
+        2023-11-14T22:13:20Z mail alarm, next in 44 min 40 s: PROVIDER_UNREACHABLE: provider unreachable: timed out. It is tried again without your doing.
+        2023-11-14T22:13:20Z mail recovered: fresh, generation 8, good for 1 h, next in 44 min 40 s
         2023-11-14T22:13:20Z mail expired: needs login, generation 8
-        2023-11-14T22:13:20Z mail state changed: queued, generation 8, good for 1 h; next in 44 min 40 s, at 2023-11-14T22:58:00Z
-        2023-11-14T22:13:20Z mail lost: events were missed, this follower was too slow
+        2023-11-14T22:13:20Z mail state changed: queued, generation 8, good for 1 h, next in 44 min 40 s
+        2023-11-14T22:13:20Z lost: some events were missed; tokenctl status shows what is
         ");
     }
 

@@ -71,8 +71,12 @@ pub(crate) fn error(account: &str, code: Code, message: &str) -> ErrorBody {
 /// One account of every kind that reads differently.
 pub(crate) fn every_kind() -> Vec<AccountView> {
     let retry_soon = Some("2023-11-14T22:14:00Z".to_owned());
-    let mut waiting =
-        failing("ci", "waiting", Code::ProviderUnavailable, "provider unavailable: HTTP 503");
+    let mut waiting = failing(
+        "ci",
+        "waiting",
+        Code::ProviderUnavailable,
+        "account ci: provider unavailable: HTTP 503. It is tried again without your doing.",
+    );
     (waiting.ready, waiting.ttl, waiting.next_at) = (true, 300, retry_soon.clone());
     waiting.issued_at = Some("2023-11-14T21:18:20Z".into());
     waiting.expires_at = Some("2023-11-14T22:18:20Z".into());
@@ -83,14 +87,15 @@ pub(crate) fn every_kind() -> Vec<AccountView> {
         "boiler",
         "in_doubt",
         Code::InDoubt,
-        "the provider's reply was lost: connection reset",
+        "account boiler: the provider's reply was lost. It is tried again without your doing.",
     );
     in_doubt.next_at = retry_soon;
     let rejected = failing(
         "heatpump-of-the-house",
         "needs_login",
         Code::NeedsLogin,
-        "refresh token refused: invalid_grant (Token has been revoked.)",
+        "account heatpump-of-the-house: refresh token refused: invalid_grant (Token has been \
+         revoked.). Type: tokenctl import heatpump-of-the-house",
     );
     let broken = failing(
         "git",

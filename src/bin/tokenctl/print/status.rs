@@ -145,6 +145,13 @@ pub(crate) fn advice(account: &str, error: &ErrorBody) -> Option<String> {
     }
 }
 
+/// The message without the account that it begins with, for where that stands already.
+pub(crate) fn own_words(error: &ErrorBody) -> &str {
+    let account = error.account.as_deref().unwrap_or_default();
+    let rest = error.message.strip_prefix("account ").and_then(|it| it.strip_prefix(account));
+    rest.and_then(|it| it.strip_prefix(": ")).unwrap_or(&error.message)
+}
+
 /// A word of the wire as people write it.
 pub(crate) fn words(word: &str) -> String {
     shown(&word.replace('_', " ")).into_owned()
@@ -152,7 +159,7 @@ pub(crate) fn words(word: &str) -> String {
 
 fn trouble(view: &AccountView, error: &ErrorBody, now: Timestamp, style: Style) -> String {
     let code = style.in_hue(Hue::Bad, error.error_code.as_str());
-    let mut text = format!("  {code}: {}", shown(&error.message));
+    let mut text = format!("  {code}");
     if view.attempt > 0 {
         text.push_str(&format!(" ({}", counted(view.attempt.into(), "attempt")));
         if let Some(since) = ago(view.failing_since.as_deref(), now) {
@@ -160,7 +167,8 @@ fn trouble(view: &AccountView, error: &ErrorBody, now: Timestamp, style: Style) 
         }
         text.push(')');
     }
-    text.push('\n');
+    // The message comes last: it may end in a command to be copied.
+    text.push_str(&format!(": {}\n", shown(own_words(error))));
     if let Some(command) = advice(&shown(&view.account), error) {
         text.push_str(&format!("  try: {command}\n"));
     }
@@ -208,16 +216,15 @@ mod tests {
         insta::assert_snapshot!(accounts(&every_kind(), NOW, PLAIN), @"
         ACCOUNT                STATE        LIFETIME    LEFT         NEXT
         boiler                 in doubt     ..........  none         replay in 40 s
-          IN_DOUBT: the provider's reply was lost: connection reset (3 attempts, the first 12 min ago)
+          IN_DOUBT (3 attempts, the first 12 min ago): the provider's reply was lost. It is tried again without your doing.
         ci                     waiting      #.........  5 min        retry in 40 s
-          PROVIDER_UNAVAILABLE: provider unavailable: HTTP 503 (3 attempts, the first 12 min ago)
+          PROVIDER_UNAVAILABLE (3 attempts, the first 12 min ago): provider unavailable: HTTP 503. It is tried again without your doing.
         films                  exchanging   ######....  38 min 20 s
         git                    frozen       ..........  none         waits for a change
-          CLIENT_REJECTED: the provider refuses this client: invalid_client (3 attempts, the first 12 min ago)
+          CLIENT_REJECTED (3 attempts, the first 12 min ago): the provider refuses this client: invalid_client
           try: tokenctl doctor, and tokenctl retry git after the repair
         heatpump-of-the-house  needs login  ..........  none         a person has to act
-          NEEDS_LOGIN: refresh token refused: invalid_grant (Token has been revoked.) (3 attempts, the first 12 min ago)
-          try: tokenctl import heatpump-of-the-house
+          NEEDS_LOGIN (3 attempts, the first 12 min ago): refresh token refused: invalid_grant (Token has been revoked.). Type: tokenctl import heatpump-of-the-house
         mail                   fresh        ######....  38 min 20 s  refresh in 22 min 40 s
         new                    vacant       ..........  none         a person has to act
         photos                 saving       ######....  38 min 20 s  refresh in 22 min 40 s (not on disk yet)

@@ -14,6 +14,7 @@ use tokenkeeper::time::spoken;
 use crate::print::shown;
 use crate::print::status::advice;
 use crate::print::status::counted;
+use crate::print::status::own_words;
 use crate::print::status::what_comes;
 use crate::print::status::words;
 use crate::print::time::ago;
@@ -98,14 +99,17 @@ fn trouble(view: &AccountView, error: &ErrorBody, now: Timestamp) -> String {
             format!("{} failed, the first {since}. ", counted(failed.into(), "attempt"))
         }
     };
-    let message = shown(&error.message);
-    let stop = if message.ends_with(['.', '!', '?']) { "" } else { "." };
-    text.push_str(&format!("The error is {}: {message}{stop}", error.error_code.as_str()));
     let said = error.provider_error.as_ref().map(ToString::to_string);
     // The daemon's messages mostly quote it.
     if let Some(said) = said.filter(|said| !error.message.contains(said)) {
-        text.push_str(&format!(" The provider said: {}.", shown(&said)));
+        text.push_str(&format!("The provider said: {}. ", shown(&said)));
     }
+    // The message comes last: it may end in a command to be copied.
+    text.push_str(&format!(
+        "The error is {}: {}",
+        error.error_code.as_str(),
+        shown(own_words(error))
+    ));
     text
 }
 
@@ -160,13 +164,13 @@ mod tests {
         insta::assert_snapshot!(stories.join("\n"), @"
         boiler is in doubt: the refresh token was sent and the reply was lost, so the provider may or may not have replaced it.
         Its last token, generation 7, was granted 1 h 13 min ago and expired at 2023-11-14T22:00:00Z; it is not served any more.
-        3 attempts failed, the first 12 min ago. The error is IN_DOUBT: the provider's reply was lost: connection reset.
+        3 attempts failed, the first 12 min ago. The error is IN_DOUBT: the provider's reply was lost. It is tried again without your doing.
         Next, by itself: a replay in 40 s, at 2023-11-14T22:14:00Z.
         Nobody has to do anything yet.
 
         ci is waiting: the last refresh failed and is tried again.
         It holds a token, generation 7, granted 55 min ago for 1 h and good for another 5 min, until 2023-11-14T22:18:20Z. It is served all the same.
-        3 attempts failed, the first 12 min ago. The error is PROVIDER_UNAVAILABLE: provider unavailable: HTTP 503. The provider said: server_error (Back at noon.).
+        3 attempts failed, the first 12 min ago. The provider said: server_error (Back at noon.). The error is PROVIDER_UNAVAILABLE: provider unavailable: HTTP 503. It is tried again without your doing.
         Next, by itself: a retry in 40 s, at 2023-11-14T22:14:00Z.
         Nobody has to do anything; to try at once: tokenctl retry ci
 
@@ -176,15 +180,14 @@ mod tests {
 
         git is frozen: nothing is spent until something changes.
         Its last token, generation 7, was granted 1 h 13 min ago and expired at 2023-11-14T22:00:00Z; it is not served any more.
-        3 attempts failed, the first 12 min ago. The error is CLIENT_REJECTED: the provider refuses this client: invalid_client.
+        3 attempts failed, the first 12 min ago. The error is CLIENT_REJECTED: the provider refuses this client: invalid_client
         Nothing happens by itself.
         To repair it: tokenctl doctor, and tokenctl retry git after the repair
 
         heatpump-of-the-house needs a login: its refresh token is of no use any more.
         Its last token, generation 7, was granted 1 h 13 min ago and expired at 2023-11-14T22:00:00Z; it is not served any more.
-        3 attempts failed, the first 12 min ago. The error is NEEDS_LOGIN: refresh token refused: invalid_grant (Token has been revoked.).
+        3 attempts failed, the first 12 min ago. The error is NEEDS_LOGIN: refresh token refused: invalid_grant (Token has been revoked.). Type: tokenctl import heatpump-of-the-house
         Nothing happens by itself.
-        To repair it: tokenctl import heatpump-of-the-house
 
         mail is fresh: it is refreshed in time, by itself.
         It holds a token, generation 7, granted 21 min 40 s ago for 1 h and good for another 38 min 20 s, until 2023-11-14T22:51:40Z.

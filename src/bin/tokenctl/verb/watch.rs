@@ -40,7 +40,9 @@ pub(super) fn watch(session: &Session, accounts: &[AccountId]) -> Result<(), Fau
     loop {
         match events.next(SILENCE)? {
             Next::Event(event) => {
+                // An event without an account is about the stream itself.
                 let wanted = accounts.is_empty()
+                    || event.account.is_empty()
                     || accounts.iter().any(|account| account.as_str() == event.account);
                 match session.output.form {
                     _ if !wanted => {}
