@@ -88,8 +88,14 @@ pub(crate) struct Global {
     /// Ask the daemon on this socket.
     #[arg(long, global = true, value_name = "PATH")]
     socket: Option<PathBuf>,
-    /// When to colour.
-    #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
+    /// When to colour: auto, always or never.
+    #[arg(
+        long,
+        global = true,
+        value_name = "WHEN",
+        default_value = "auto",
+        hide_possible_values = true
+    )]
     pub(crate) color: When,
     /// Print no confirmations.
     #[arg(long, short, global = true)]
@@ -238,8 +244,8 @@ pub(crate) struct GetArgs {
     /// The account.
     #[arg(value_parser = account)]
     pub(crate) account: AccountId,
-    /// Which token; without it, the one that the provider's API takes.
-    #[arg(long)]
+    /// Which token, access or id; without it, the one that the provider's API takes.
+    #[arg(long, hide_possible_values = true)]
     pub(crate) kind: Option<TokenKind>,
     /// Have it refreshed first if it is good for less than this.
     #[arg(long, value_name = "SPAN", value_parser = span)]
@@ -247,8 +253,8 @@ pub(crate) struct GetArgs {
     /// Wait at most this long for a refresh, up to 60s [default: 20s].
     #[arg(long, value_name = "SPAN", value_parser = wait)]
     pub(crate) wait: Option<Duration>,
-    /// The bare token, the daemon's whole answer, or a header as "curl -H" takes it.
-    #[arg(long, default_value = "raw", conflicts_with = "header")]
+    /// The bare token (raw), all about it (json), or a header as "curl -H" takes it (header).
+    #[arg(long, default_value = "raw", conflicts_with = "header", hide_possible_values = true)]
     pub(crate) format: TokenFormat,
     /// The same as --format header.
     #[arg(long)]

@@ -15,6 +15,7 @@ use crate::client::Request;
 use crate::fault::Fault;
 use crate::print;
 use crate::print::Form;
+use crate::print::status::own_words;
 
 /// The version that the daemon should have too.
 const VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -66,7 +67,7 @@ fn findings(status: StatusView, accounts: &[AccountView]) -> Vec<Finding> {
     for view in accounts {
         let told = status.findings.iter().any(|it| it.account.as_ref() == Some(&view.account));
         if let Some(error) = view.refresh_error.as_ref().filter(|_| !told) {
-            let message = format!("{}: {}", error.error_code.as_str(), error.message);
+            let message = format!("{}: {}", error.error_code.as_str(), own_words(error));
             let advice = format!("tokenctl why {}", view.account);
             findings.push(problem(Some(&view.account), message, &advice));
         }
