@@ -60,8 +60,7 @@ fn plain_get(arguments: &[OsString]) -> Option<Cli> {
     override_help = help::TOP,
     disable_help_subcommand = true,
     subcommand_required = true,
-    arg_required_else_help = true,
-    infer_long_args = false
+    arg_required_else_help = true
 )]
 pub(crate) struct Cli {
     /// What every verb takes.

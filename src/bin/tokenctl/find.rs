@@ -114,20 +114,20 @@ mod tests {
     fn the_first_that_applies_decides() {
         let option = || Wish::Socket("/s".into());
         #[rustfmt::skip]
-        let cases: [(&str, Wish, Option<&str>, Option<&str>, &[(&str, Origin)]); 12] = [
+        let cases = [
             // name                              wish          environment   runtime dir          places
-            ("nothing said, no session",         Wish::Any,    None,         None,                &[(SYSTEM_SOCKET, Origin::System)]),
-            ("nothing said: user, then system",  Wish::Any,    None,         Some("/run/user/7"), &[("/run/user/7/tokenkeeper/api.sock", Origin::User), (SYSTEM_SOCKET, Origin::System)]),
-            ("the environment goes before both", Wish::Any,    Some("/e"),   Some("/run/user/7"), &[("/e", Origin::Environment)]),
-            ("an empty one is none",             Wish::Any,    Some(""),     None,                &[(SYSTEM_SOCKET, Origin::System)]),
-            ("--user alone",                     Wish::User,   None,         Some("/run/user/7"), &[("/run/user/7/tokenkeeper/api.sock", Origin::User)]),
-            ("--user beats the environment",     Wish::User,   Some("/e"),   Some("/run/user/7"), &[("/run/user/7/tokenkeeper/api.sock", Origin::User)]),
-            ("--system without a session",       Wish::System, None,         None,                &[(SYSTEM_SOCKET, Origin::System)]),
-            ("--system skips the user's",        Wish::System, None,         Some("/run/user/7"), &[(SYSTEM_SOCKET, Origin::System)]),
-            ("--system beats the environment",   Wish::System, Some("/e"),   None,                &[(SYSTEM_SOCKET, Origin::System)]),
-            ("--socket alone",                   option(),     None,         None,                &[("/s", Origin::Option)]),
-            ("--socket beats the environment",   option(),     Some("/e"),   None,                &[("/s", Origin::Option)]),
-            ("--socket beats everything",        option(),     Some("/e"),   Some("/run/user/7"), &[("/s", Origin::Option)]),
+            ("nothing said, no session",         Wish::Any,    None,         None,                vec![(SYSTEM_SOCKET, Origin::System)]),
+            ("nothing said: user, then system",  Wish::Any,    None,         Some("/run/user/7"), vec![("/run/user/7/tokenkeeper/api.sock", Origin::User), (SYSTEM_SOCKET, Origin::System)]),
+            ("the environment goes before both", Wish::Any,    Some("/e"),   Some("/run/user/7"), vec![("/e", Origin::Environment)]),
+            ("an empty one is none",             Wish::Any,    Some(""),     None,                vec![(SYSTEM_SOCKET, Origin::System)]),
+            ("--user alone",                     Wish::User,   None,         Some("/run/user/7"), vec![("/run/user/7/tokenkeeper/api.sock", Origin::User)]),
+            ("--user beats the environment",     Wish::User,   Some("/e"),   Some("/run/user/7"), vec![("/run/user/7/tokenkeeper/api.sock", Origin::User)]),
+            ("--system without a session",       Wish::System, None,         None,                vec![(SYSTEM_SOCKET, Origin::System)]),
+            ("--system skips the user's",        Wish::System, None,         Some("/run/user/7"), vec![(SYSTEM_SOCKET, Origin::System)]),
+            ("--system beats the environment",   Wish::System, Some("/e"),   None,                vec![(SYSTEM_SOCKET, Origin::System)]),
+            ("--socket alone",                   option(),     None,         None,                vec![("/s", Origin::Option)]),
+            ("--socket beats the environment",   option(),     Some("/e"),   None,                vec![("/s", Origin::Option)]),
+            ("--socket beats everything",        option(),     Some("/e"),   Some("/run/user/7"), vec![("/s", Origin::Option)]),
         ];
         for (name, wish, socket, runtime_dir, expected) in cases {
             let surroundings = Surroundings {

@@ -82,10 +82,9 @@ fn a_body_without_end_is_read_to_the_limit_only() {
 #[test]
 fn a_refusal_is_the_daemons_own() {
     let body = r#"{"error":"needs_login","message":"log in","error_code":"NEEDS_LOGIN","timestamp":"2023-11-14T22:13:20Z","remedy":"sign_in"}"#;
-    match refused(409, body) {
-        Fault::Refused { body, .. } => assert_eq!(body.error_code, Code::NeedsLogin),
-        other => panic!("{other:?}"),
-    }
+    let fault = refused(409, body);
+    let Fault::Refused { body, .. } = fault else { panic!("{fault:?}") };
+    assert_eq!(body.error_code, Code::NeedsLogin);
 }
 
 #[test]
