@@ -72,7 +72,7 @@ async fn a_stop_in_mid_exchange_still_saves_the_rotated_token() {
 async fn a_panic_in_one_exchange_is_that_accounts_failure() {
     let stage = Stage::with(&["bomb", "mail"]);
     let script = async {
-        stage.until("bomb", StateName::Waiting).await;
+        stage.until("bomb", StateName::InDoubt).await;
         stage.until_generation("mail", 2).await;
         let failure = stage.seat("bomb").now().failure.clone().unwrap();
         assert!(matches!(failure.error, RefreshError::Internal(_)));
@@ -162,10 +162,12 @@ impl Stage {
         Self { supervisor, control, keeper, directory, log }
     }
 
+    /// Runs to its end, for a day at the most: accounts never come to an end by themselves.
     async fn run(&self) {
         let taken = self.supervisor.lock().unwrap().take();
         let (supervisor, orders, controls) = taken.unwrap();
-        supervisor.run(orders, controls).await;
+        let day = Duration::from_secs(86_400);
+        tokio::time::timeout(day, supervisor.run(orders, controls)).await.unwrap();
     }
 
     async fn apply(&self, accounts: BTreeMap<AccountId, Change>) {

@@ -107,12 +107,12 @@ fn account(name: &str) -> AccountId {
 
 fn grant(access: &str, refresh: Option<&str>) -> Arc<Grant> {
     Arc::new(Grant {
-        tokens: TokenSet {
+        tokens: Arc::new(TokenSet {
             access: Secret::new(access),
             id: None,
             token_type: "Bearer".into(),
             scope: None,
-        },
+        }),
         refresh_token: refresh.map(Secret::new),
         lifetime: Duration::from_secs(3600),
         lifetime_source: LifetimeSource::Provider,

@@ -13,8 +13,9 @@ fn a_commit_is_found_after_a_restart_with_its_dates() {
     let mut full = Arc::into_inner(grant("a1", Some("r1"))).unwrap();
     full.subject = Some("pat".into());
     full.refresh_lifetime = Some(Duration::from_secs(60));
-    full.tokens.id = Some(Secret::new("i1"));
-    full.tokens.scope = Some("s".into());
+    let tokens = Arc::get_mut(&mut full.tokens).unwrap();
+    tokens.id = Some(Secret::new("i1"));
+    tokens.scope = Some("s".into());
     let write = Write::Commit {
         account: account("mail"),
         grant: Arc::new(full),
