@@ -76,6 +76,8 @@ mod router;
 mod sheets;
 mod spelling;
 mod status;
+#[cfg(test)]
+mod tests;
 mod token;
 mod verdict;
 

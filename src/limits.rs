@@ -16,7 +16,8 @@ pub const CONNECTIONS_PER_UID: usize = CONNECTIONS / 2;
 /// File descriptors of the process: [`CONNECTIONS`], 256 to providers, and its own.
 pub const FILE_DESCRIPTORS: u64 = 16_384;
 
-/// Memory of the process, in bytes. [`CONNECTIONS`] idle connections take a fifth of it.
+/// Memory of the process, in bytes. An idle connection takes 12 kB: all
+/// [`CONNECTIONS`] take a quarter of it.
 pub const MEMORY_MAX: u64 = 512 * 1024 * 1024;
 
 /// Head of a request, in bytes. The longest that a known client sends is below 1 KiB.

@@ -33,8 +33,12 @@ pub fn raised(snapshot: &Snapshot, account: &AccountId, now: Now) -> Option<Erro
 /// What happened, to which account, and what to do next.
 pub fn message(refusal: &Refusal, account: Option<&AccountId>) -> String {
     let what = refusal.message.trim_end_matches('.');
-    // Several errors of a configuration stand on a line each, and so does what follows.
-    let end = if what.contains('\n') { "\n" } else { ". " };
+    let end = match what.chars().last() {
+        // Several errors of a configuration stand on a line each, and so does what follows.
+        _ if what.contains('\n') => "\n",
+        Some('?') => " ",
+        _ => ". ",
+    };
     let mut text = match account {
         Some(account) => format!("account {account}: {what}{end}"),
         None => format!("{what}{end}"),

@@ -181,7 +181,7 @@ fn probed(probe: StdUnixStream) -> Option<(UnixStream, Option<Place>)> {
 }
 
 /// Serves the requests of one connection.
-async fn converse(stream: UnixStream, caller: Rc<Caller>) {
+pub(super) async fn converse(stream: UnixStream, caller: Rc<Caller>) {
     let mut stopping = caller.desk.stopping.clone();
     let pulse = Rc::<Pulse>::default();
     let line = TokioIo::new(Line::new(stream, pulse.clone()));

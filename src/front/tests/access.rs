@@ -1,0 +1,215 @@
+//! Access, request by request: who gets what through which socket.
+
+use serde_json::json;
+
+use super::world::KEEPER;
+use super::world::OPERATOR;
+use super::world::OWN;
+use super::world::READER;
+use super::world::REFRESHER;
+use super::world::SCRAPER;
+use super::world::STRANGER;
+use super::world::World;
+use super::world::alone;
+use super::world::fresh;
+use super::world::say;
+use crate::access::Narrowing;
+use crate::access::Right;
+use crate::access::Rights;
+use crate::front::router::ROUTES;
+use crate::front::router::Route;
+use crate::name::AccountId;
+
+/// Who may make a request at all. Exhaustive, so that a new route needs its line here.
+fn allowed(route: Route) -> &'static [u32] {
+    match route {
+        Route::Token => &[0, OWN, READER],
+        Route::Refresh => &[0, OWN, REFRESHER],
+        Route::Report => &[0, OWN, READER, REFRESHER],
+        Route::Account => &[0, OWN, READER, KEEPER, OPERATOR],
+        Route::Import
+        | Route::Secret
+        | Route::Pause
+        | Route::Resume
+        | Route::Retry
+        | Route::Credential
+        | Route::Access => &[0, OWN, KEEPER, OPERATOR],
+        Route::Reload | Route::CheckConfig => &[0, OWN, OPERATOR],
+        Route::Metrics => &[0, OWN, SCRAPER],
+        Route::Accounts | Route::Events | Route::WhoAmI | Route::Status | Route::OpenApi => {
+            &[0, OWN, READER, REFRESHER, KEEPER, OPERATOR, SCRAPER, STRANGER]
+        }
+    }
+}
+
+/// A query that is always wrong: who may ask hears 400, who may not 403, and nothing begins.
+#[test]
+fn access_is_decided_before_anything_else_on_every_path() {
+    alone(async {
+        let world = World::new(fresh(7, 600));
+        for uid in [0, OWN, READER, REFRESHER, KEEPER, OPERATOR, SCRAPER, STRANGER] {
+            for (method, pattern, route) in ROUTES {
+                let path = pattern.replace("{account}", "mail");
+                let head = format!("{method} {path}?wrong=1");
+                let reply = world.ask_with(uid, &head, "{\"wrong\":1}").await;
+                let may = allowed(*route).contains(&uid);
+                assert_eq!(reply.status, if may { 400 } else { 403 }, "{uid} {head}");
+            }
+        }
+        assert!(world.is_quiet());
+    });
+}
+
+#[test]
+fn unknown_and_forbidden_accounts_get_the_same_answer_except_for_administrators() {
+    alone(async {
+        let world = World::new(fresh(7, 600));
+        for (method, pattern, _) in ROUTES.iter().filter(|(_, path, _)| path.contains('{')) {
+            for uid in [READER, STRANGER, SCRAPER, KEEPER] {
+                let mut answers = Vec::new();
+                for account in ["ci", "nowhere"] {
+                    let path = pattern.replace("{account}", account);
+                    let reply = world.ask(uid, &format!("{method} {path}")).await;
+                    let mut body = reply.json();
+                    body["timestamp"] = json!(null);
+                    let text = body.to_string().replace(account, "NAME");
+                    answers.push((reply.status, text));
+                }
+                assert_eq!(answers[0], answers[1], "{uid} {method} {pattern}");
+                assert_eq!(answers[0].0, 403);
+            }
+            for uid in [0, OWN, OPERATOR] {
+                let path = pattern.replace("{account}", "nowhere");
+                let reply = world.ask(uid, &format!("{method} {path}")).await;
+                assert_eq!((reply.status, reply.code().as_str()), (404, "ACCOUNT_UNKNOWN"));
+            }
+        }
+    });
+}
+
+#[test]
+fn a_refusal_tells_the_peer_itself_as_seen() {
+    alone(async {
+        let world = World::new(fresh(7, 600));
+        let reply = world.ask(STRANGER, "GET /v1/accounts/mail/token").await;
+        assert_eq!(
+            reply.json()["message"],
+            "account mail: no right `read` on it, or there is no such account; you are uid 1005, \
+             gid 1005, groups 50, 60. To see your rights, type: tokenctl whoami"
+        );
+        assert_eq!(reply.json()["error"], "access");
+    });
+}
+
+#[test]
+fn lists_hold_what_the_peer_may_see_and_nothing_else() {
+    alone(async {
+        let world = World::new(fresh(7, 600));
+        #[rustfmt::skip]
+        let cases = [
+            (0,         vec![("ci", "read refresh report admin"), ("mail", "read refresh report admin")]),
+            (READER,    vec![("mail", "read report")]),
+            (KEEPER,    vec![("mail", "admin")]),
+            (OPERATOR,  vec![("ci", "admin"), ("mail", "admin")]),
+            (REFRESHER, vec![]),
+            (STRANGER,  vec![]),
+        ];
+        for (uid, expected) in cases {
+            let list = world.ask(uid, "GET /v1/accounts").await.json();
+            let list = list["accounts"].as_array().unwrap().iter().map(|account| {
+                let rights = account["rights"].as_array().unwrap().iter();
+                let rights = rights.map(|right| right.as_str().unwrap()).collect::<Vec<_>>();
+                (account["account"].as_str().unwrap().to_owned(), rights.join(" "))
+            });
+            let expected = expected.into_iter().map(|(a, b)| (a.to_owned(), b.to_owned()));
+            assert_eq!(list.collect::<Vec<_>>(), expected.collect::<Vec<_>>(), "{uid}");
+        }
+    });
+}
+
+#[test]
+fn whoami_shows_the_peer_and_its_rights() {
+    alone(async {
+        let world = World::new(fresh(7, 600));
+        let seen = world.ask(REFRESHER, "GET /v1/whoami").await.json();
+        assert_eq!(
+            seen,
+            json!({
+                "uid": REFRESHER, "gid": REFRESHER, "groups": [50, 60], "pid": 42, "unit": null,
+                "transport": "unix:/run/test.sock", "daemon_admin": false,
+                "rights": { "mail": ["refresh", "report"] },
+            })
+        );
+        assert_eq!(world.ask(OPERATOR, "GET /v1/whoami").await.json()["daemon_admin"], true);
+    });
+}
+
+#[test]
+fn a_narrowing_socket_lets_through_its_accounts_and_rights_even_for_root() {
+    alone(async {
+        let world = World::new(fresh(7, 600));
+        let narrowing = || Narrowing {
+            accounts: vec![AccountId::parse("mail").unwrap()],
+            rights: Rights::NONE.with(Right::Read),
+        };
+        #[rustfmt::skip]
+        let cases = [
+            ("GET /v1/accounts/mail/token",       200),
+            ("GET /v1/accounts/mail",             200),
+            ("GET /v1/accounts/ci/token",         403),
+            ("GET /v1/accounts/ci",               403),
+            ("GET /v1/accounts/nowhere/token",         403),
+            ("POST /v1/accounts/mail/refresh",    403),
+            ("POST /v1/accounts/mail/report",     403),
+            ("POST /v1/accounts/mail/pause",      403),
+            ("GET /v1/accounts/mail/access?uid=0", 403),
+            ("POST /v1/reload",                   403),
+            ("POST /v1/config/check",             403),
+            ("GET /metrics",                      403),
+            ("GET /v1/whoami",                    200),
+        ];
+        for uid in [0, OWN, OPERATOR] {
+            for (head, status) in cases {
+                let granted = status == 200 && (uid != OPERATOR || head.ends_with("whoami"));
+                let stream = world.connect_through(uid, Some(narrowing()));
+                let reply = say(stream, head, "").await;
+                assert_eq!(reply.status, if granted { 200 } else { 403 }, "{uid} {head}");
+            }
+        }
+        let stream = world.connect_through(0, Some(narrowing()));
+        let list = say(stream, "GET /v1/accounts", "").await.json();
+        assert_eq!(list["accounts"].as_array().unwrap().len(), 1);
+        let stream = world.connect_through(0, Some(narrowing()));
+        let seen = say(stream, "GET /v1/whoami", "").await.json();
+        assert_eq!(
+            (&seen["daemon_admin"], &seen["rights"]),
+            (&json!(false), &json!({"mail": ["read"]}))
+        );
+        assert!(world.is_quiet());
+    });
+}
+
+#[test]
+fn a_verdict_is_explained_rule_by_rule() {
+    alone(async {
+        let world = World::new(fresh(7, 600));
+        let head = format!("GET /v1/accounts/mail/access?uid={READER}&gid=5&groups=6,7");
+        let view = world.ask(KEEPER, &head).await.json();
+        assert_eq!(view["rights"], json!(["read", "report"]));
+        let rules = view["rules"].as_array().unwrap().iter().map(|rule| {
+            let (words, why) = (rule["rule"].as_str().unwrap(), rule["because"].as_str().unwrap());
+            format!("{} {words}: {why}", rule["matches"])
+        });
+        insta::assert_snapshot!(rules.collect::<Vec<_>>().join("\n"), @r"
+        false root, and the daemon's own user 900: user 1000 is neither
+        true user 1000: all that it says is true of the peer
+        false user 1001: the peer's user is 1000
+        false user 1002: the peer's user is 1000
+        false user 1003: the peer's user is 1000
+        ");
+        for uid in [0, OPERATOR] {
+            let view = world.ask(KEEPER, &format!("GET /v1/accounts/mail/access?uid={uid}")).await;
+            assert!(view.json()["rights"].as_array().unwrap().contains(&json!("admin")), "{uid}");
+        }
+    });
+}

@@ -1,0 +1,298 @@
+//! What is ordered of accounts and of the daemon, and how it is answered.
+
+use std::time::Duration;
+
+use super::world::KEEPER;
+use super::world::OPERATOR;
+use super::world::READER;
+use super::world::REFRESHER;
+use super::world::Stopwatch;
+use super::world::World;
+use super::world::alone;
+use super::world::expired;
+use super::world::fresh;
+use super::world::unreachable;
+use crate::error::Code;
+use crate::keeper::Action;
+use crate::keeper::Done;
+use crate::keeper::Errand;
+use crate::protocol::Finding;
+use crate::protocol::ReloadView;
+use crate::protocol::Severity;
+use crate::snapshot::Refusal;
+use crate::snapshot::Snapshot;
+use crate::snapshot::StateName;
+use crate::token::Generation;
+use crate::token::Secret;
+
+const REFRESH: &str = "POST /v1/accounts/mail/refresh";
+const REPORT: &str = "POST /v1/accounts/mail/report";
+
+#[test]
+fn a_refresh_answers_with_the_new_generation() {
+    alone(async {
+        let world = World::new(fresh(7, 600));
+        let exchanging = Snapshot { state: StateName::Exchanging, ..fresh(7, 600) };
+        let joined = Ok(Done::Joined(Generation(7)));
+        let (reply, action) = tokio::join!(
+            world.ask(REFRESHER, REFRESH),
+            world.obey(joined, [exchanging, fresh(8, 3_600)]),
+        );
+        assert!(matches!(action, Action::Refresh));
+        let body = reply.json();
+        assert_eq!((&body["refreshed"], &body["generation"]), (&true.into(), &8.into()));
+        assert!(!reply.body.contains("token-8"), "who may refresh may not read");
+    });
+}
+
+#[test]
+fn a_refresh_that_fails_raises_the_new_failure_and_not_the_old_one() {
+    alone(async {
+        let before = || Snapshot { failure: unreachable(1), ..expired(7, StateName::Waiting) };
+        let during = Snapshot { failure: unreachable(1), ..expired(7, StateName::Exchanging) };
+        let after = Snapshot { failure: unreachable(2), ..expired(7, StateName::Waiting) };
+        let world = World::new(before());
+        let joined = Ok(Done::Joined(Generation(7)));
+        let later = async {
+            world.obey(joined, [during]).await;
+            tokio::time::sleep(Duration::from_secs(2)).await;
+            world.publish(after);
+        };
+        let begin = Stopwatch::start();
+        let (reply, ()) = tokio::join!(world.ask(REFRESHER, REFRESH), later);
+        assert_eq!((reply.status, reply.code().as_str()), (503, "PROVIDER_UNREACHABLE"));
+        assert_eq!(begin.secs(), 2);
+    });
+}
+
+#[test]
+fn a_refresh_that_is_not_needed_or_not_possible_is_answered_at_once() {
+    alone(async {
+        let world = World::new(fresh(7, 600));
+        let current = Ok(Done::Current(Generation(7)));
+        let (reply, _) = tokio::join!(world.ask(REFRESHER, REFRESH), world.obey(current, []));
+        assert_eq!((reply.status, &reply.json()["refreshed"]), (200, &false.into()));
+
+        let refusal = Refusal::new(Code::NeedsLogin, "the account must be logged in again");
+        let (reply, _) = tokio::join!(world.ask(REFRESHER, REFRESH), world.obey(Err(refusal), []));
+        assert_eq!((reply.status, reply.code().as_str()), (409, "NEEDS_LOGIN"));
+        let message = reply.json()["message"].as_str().unwrap().to_owned();
+        assert!(message.ends_with("Type: tokenctl import mail"), "{message}");
+    });
+}
+
+#[test]
+fn a_refresh_is_waited_for_as_long_as_the_peer_cares() {
+    alone(async {
+        let world = World::new(fresh(7, 600));
+        let joined = Ok(Done::Joined(Generation(7)));
+        let begin = Stopwatch::start();
+        let head = format!("{REFRESH}?wait=4");
+        let (reply, _) = tokio::join!(world.ask(REFRESHER, &head), world.obey(joined, []));
+        assert_eq!((reply.status, reply.code().as_str()), (504, "REFRESH_PENDING"));
+        assert_eq!(begin.secs(), 4);
+    });
+}
+
+#[test]
+fn a_report_of_the_current_token_refreshes_it() {
+    let digest = hex(&Secret::new("token-7").sha256());
+    let cases = [
+        (r#"{"generation":7}"#.to_owned(), false),
+        (r#"{"generation":7,"reason":"transport_unauthenticated"}"#.to_owned(), false),
+        (r#"{"generation":7,"reason":"stream_unauthenticated"}"#.to_owned(), true),
+        (format!(r#"{{"token_sha256":"{digest}"}}"#), false),
+        (format!(r#"{{"token_sha256":"{}"}}"#, digest.to_uppercase()), false),
+    ];
+    for (body, expected) in cases {
+        alone(async {
+            let world = World::new(fresh(7, 600));
+            let joined = Ok(Done::Joined(Generation(7)));
+            let (reply, action) = tokio::join!(
+                world.ask_with(READER, REPORT, &body),
+                world.obey(joined, [fresh(8, 3_600)]),
+            );
+            let Action::Report { generation, stream } = action else { panic!("{body}") };
+            assert_eq!((generation, stream), (Generation(7), expected), "{body}");
+            assert_eq!((reply.status, &reply.json()["generation"]), (200, &8.into()), "{body}");
+        });
+    }
+}
+
+#[test]
+fn a_report_of_an_older_token_is_answered_with_the_newer_one() {
+    alone(async {
+        let world = World::new(fresh(7, 600));
+        let older = hex(&Secret::new("token-6").sha256());
+        for body in [r#"{"generation":6}"#.into(), format!(r#"{{"token_sha256":"{older}"}}"#)] {
+            let reply = world.ask_with(READER, REPORT, &body).await;
+            let answer = reply.json();
+            assert_eq!((&answer["refreshed"], &answer["generation"]), (&true.into(), &7.into()));
+        }
+        assert!(world.is_quiet(), "an old token costs no refresh");
+    });
+}
+
+#[test]
+fn the_eleventh_refresh_or_report_in_a_second_is_refused() {
+    alone(async {
+        let world = World::new(fresh(7, 600));
+        for turn in 0..10 {
+            let (head, body) =
+                if turn % 2 == 0 { (REPORT, r#"{"generation":6}"#) } else { (REFRESH, "") };
+            let asking = world.ask_with(REFRESHER, head, body);
+            let reply = if turn % 2 == 0 {
+                asking.await
+            } else {
+                let current = Ok(Done::Current(Generation(7)));
+                tokio::join!(asking, world.obey(current, [])).0
+            };
+            assert_eq!(reply.status, 200, "{turn}");
+        }
+        let reply = world.ask_with(REFRESHER, REPORT, r#"{"generation":6}"#).await;
+        assert_eq!((reply.status, reply.code().as_str()), (429, "RATE_LIMIT_EXCEEDED"));
+        assert_eq!(reply.header("retry-after"), Some("1"));
+        assert!(reply.json()["retry_at"].is_string());
+        let other = world.ask_with(READER, REPORT, r#"{"generation":6}"#).await;
+        assert_eq!(other.status, 200, "another user has its own share");
+    });
+}
+
+#[test]
+fn each_verb_orders_its_action_and_says_that_it_is_done() {
+    #[rustfmt::skip]
+    let cases = [
+        ("POST /v1/accounts/mail/import",       r#"{"refresh_token":"rt-canary"}"#, "import"),
+        ("POST /v1/accounts/mail/pause",        "",                                 "pause"),
+        ("POST /v1/accounts/mail/resume",       "",                                 "resume"),
+        ("POST /v1/accounts/mail/retry",        "{}",                               "retry"),
+        ("DELETE /v1/accounts/mail/credential", "",                                 "clear"),
+    ];
+    for (head, body, expected) in cases {
+        alone(async {
+            let world = World::new(fresh(7, 600));
+            let done = Ok(Done::Current(Generation(7)));
+            let (reply, action) =
+                tokio::join!(world.ask_with(KEEPER, head, body), world.obey(done, []));
+            let word = match action {
+                Action::Import(token) => {
+                    assert_eq!(token.expose(), "rt-canary");
+                    "import"
+                }
+                Action::Pause => "pause",
+                Action::Resume => "resume",
+                Action::Retry => "retry",
+                Action::Clear => "clear",
+                Action::Demand
+                | Action::Refresh
+                | Action::Report { .. }
+                | Action::SecretChanged => "another",
+            };
+            assert_eq!(word, expected, "{head}");
+            assert_eq!((reply.status, &reply.json()["account"]), (200, &"mail".into()), "{head}");
+            assert!(!reply.body.contains("canary"), "{head}");
+        });
+    }
+}
+
+#[test]
+fn a_secret_is_sealed_first_and_the_account_told_after() {
+    for (value, given) in [(r#""pw-canary""#, Some("pw-canary")), ("null", None)] {
+        alone(async {
+            let world = World::new(fresh(7, 600));
+            let sealing = async {
+                let Errand::PutSecret { account, slot, secret, reply } = world.next_errand().await
+                else {
+                    panic!("another errand");
+                };
+                assert_eq!((account.as_str(), slot.as_str()), ("mail", "client_secret"));
+                assert_eq!(secret.as_ref().map(Secret::expose), given);
+                assert!(world.is_quiet(), "the account is told before the secret is sealed");
+                reply.send(Ok(())).unwrap();
+                world.obey(Ok(Done::Current(Generation(7))), []).await
+            };
+            let body = format!(r#"{{"slot":"client_secret","value":{value}}}"#);
+            let head = "POST /v1/accounts/mail/secret";
+            let (reply, action) = tokio::join!(world.ask_with(KEEPER, head, &body), sealing);
+            assert!(matches!(action, Action::SecretChanged));
+            assert_eq!(reply.status, 200);
+            assert!(!reply.body.contains("canary"));
+        });
+    }
+}
+
+#[test]
+fn a_reload_answers_with_what_changed_or_with_every_error() {
+    alone(async {
+        let world = World::new(fresh(7, 600));
+        let view = ReloadView {
+            added: vec!["new".into()],
+            removed: vec![],
+            changed: vec![],
+            needs_login: vec![],
+            unchanged: 1,
+            warnings: vec![],
+            restart: vec![],
+        };
+        let good = async {
+            let Errand::Reload(reply) = world.next_errand().await else {
+                panic!("another errand");
+            };
+            assert!(reply.send(Ok(view)).is_ok());
+        };
+        let (reply, ()) = tokio::join!(world.ask(OPERATOR, "POST /v1/reload"), good);
+        assert_eq!((reply.status, &reply.json()["added"][0]), (200, &"new".into()));
+
+        let bad = async {
+            let Errand::CheckConfig(reply) = world.next_errand().await else {
+                panic!("another errand");
+            };
+            let errors = "line 3: unknown key\nline 9: no such provider";
+            assert!(reply.send(Err(Refusal::new(Code::ConfigInvalid, errors))).is_ok());
+        };
+        let (reply, ()) = tokio::join!(world.ask(OPERATOR, "POST /v1/config/check"), bad);
+        assert_eq!((reply.status, reply.code().as_str()), (500, "CONFIG_INVALID"));
+        assert_eq!(
+            reply.json()["message"],
+            "line 3: unknown key\nline 9: no such provider\n\
+             Correct the configuration, then type: tokenctl reload"
+        );
+    });
+}
+
+#[test]
+fn status_shows_findings_to_administrators_only_and_answers_without_the_loop() {
+    alone(async {
+        let failing = Snapshot { failure: unreachable(1), ..expired(7, StateName::Waiting) };
+        let world = World::new(failing);
+        for (uid, shown) in [(OPERATOR, 1), (READER, 0)] {
+            let finding = Finding {
+                severity: Severity::Weakness,
+                account: None,
+                message: "the store key is a file".into(),
+                advice: "tokenctl rekey".into(),
+            };
+            let found = async {
+                let Errand::Findings(reply) = world.next_errand().await else {
+                    panic!("another errand");
+                };
+                reply.send(vec![finding]).unwrap();
+            };
+            let (reply, ()) = tokio::join!(world.ask(uid, "GET /v1/status"), found);
+            let status = reply.json();
+            assert_eq!(status["findings"].as_array().unwrap().len(), shown, "{uid}");
+            assert_eq!((&status["live"], &status["ready"]), (&true.into(), &true.into()));
+            assert_eq!((&status["accounts"], &status["failing"]), (&2.into(), &1.into()));
+            assert_eq!(status["degraded"], true);
+            assert_eq!(status["states"], serde_json::json!({"fresh": 1, "waiting": 1}));
+        }
+        let begin = Stopwatch::start();
+        let status = world.ask(READER, "GET /v1/status").await.json();
+        assert_eq!((&status["live"], &status["degraded"]), (&false.into(), &true.into()));
+        assert_eq!(begin.secs(), 1);
+    });
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}

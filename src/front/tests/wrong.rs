@@ -1,0 +1,161 @@
+//! Requests that are wrong, and exactly what is said to each.
+
+use tokio::io::AsyncWriteExt;
+
+use super::world::KEEPER;
+use super::world::OPERATOR;
+use super::world::READER;
+use super::world::REFRESHER;
+use super::world::World;
+use super::world::alone;
+use super::world::fresh;
+use super::world::read;
+
+#[test]
+fn every_wrong_request_is_told_what_is_wrong() {
+    /// Not sent: what HTTP says of a path that does not exist is all the same for everybody.
+    const ANYBODY: u32 = READER;
+
+    #[rustfmt::skip]
+    let cases = [
+        // who      request                                                          body                              status  message
+        (ANYBODY,   "GET /",                                                         "",                               404, "there is no `/`; /v1/openapi.json lists what there is."),
+        (ANYBODY,   "GET /v1/acounts",                                               "",                               404, "there is no `/v1/acounts`; did you mean `/v1/accounts`?"),
+        (ANYBODY,   "GET /v1/accounts/mail/tokens",                                  "",                               404, "there is no `/v1/accounts/mail/tokens`; did you mean `/v1/accounts/mail/token`?"),
+        (ANYBODY,   "GET /v1/accounts/mail/4f9aKq0ZtYxLm3Pq7Rw2",                    "",                               404, "there is no `/v1/accounts/mail/[masked]`; /v1/openapi.json lists what there is."),
+        (ANYBODY,   "POST /v1/accounts/mail/token",                                  "",                               405, "`/v1/accounts/mail/token` takes GET, not `POST`."),
+        (ANYBODY,   "HEAD /v1/status",                                               "",                               405, ""),
+        (ANYBODY,   "DELETE /v1/accounts/mail/token",                                "",                               405, "`/v1/accounts/mail/token` takes GET, not `DELETE`."),
+        (ANYBODY,   "GET /v1/accounts/mail/refresh",                                 "",                               405, "`/v1/accounts/mail/refresh` takes POST, not `GET`."),
+        (ANYBODY,   "GET /v1/accounts/MAIL/token",                                   "",                               400, "the path has no account name; one is 1 to 40 of a-z, 0-9, '_' and '-', beginning with a letter or a digit."),
+        (ANYBODY,   "GET /v1/accounts/ma%69l/token",                                 "",                               400, "the path has no account name; one is 1 to 40 of a-z, 0-9, '_' and '-', beginning with a letter or a digit."),
+        (ANYBODY,   "GET /v1/status\nOrigin: http://localhost",                      "",                               400, "requests with a header `Origin` are refused: browsers send them."),
+        (ANYBODY,   "GET /v1/status\nHost: evil.example",                            "",                               400, "header `Host` must be `localhost` or absent; it is `evil.example`."),
+        (ANYBODY,   "GET /v1/status\nHost: localhost:80",                            "",                               400, "header `Host` must be `localhost` or absent; it is `localhost:80`."),
+        (ANYBODY,   "GET /v1/status\nHost: localhost\nHost: localhost",              "",                               400, "header `Host` is there twice."),
+        (ANYBODY,   "GET http://evil.example/v1/status",                             "",                               400, "header `Host` must be `localhost` or absent; it is `evil.example`."),
+        (ANYBODY,   "GET /v1/status?verbose=1",                                      "",                               400, "query parameter `verbose` is not known; this request takes none."),
+        (ANYBODY,   "GET /v1/whoami?uid=0",                                          "",                               400, "query parameter `uid` is not known; this request takes none."),
+        (ANYBODY,   "GET /v1/events?acount=mail",                                    "",                               400, "query parameter `acount` is not known; did you mean `account`?; known are account."),
+        (READER,    "GET /v1/accounts/mail/token?min_tll=60",                        "",                               400, "account mail: query parameter `min_tll` is not known; did you mean `min_ttl`?; known are kind, min_ttl, wait, format."),
+        (READER,    "GET /v1/accounts/mail/token?min_ttl=soon",                      "",                               400, "account mail: query parameter `min_ttl` must be a whole number of seconds, 0 to 31622400; it is `soon`."),
+        (READER,    "GET /v1/accounts/mail/token?min_ttl=31622401",                  "",                               400, "account mail: query parameter `min_ttl` must be a whole number of seconds, 0 to 31622400; it is `31622401`."),
+        (READER,    "GET /v1/accounts/mail/token?wait=61",                           "",                               400, "account mail: query parameter `wait` must be a whole number of seconds, 0 to 60; it is `61`."),
+        (READER,    "GET /v1/accounts/mail/token?wait=1&wait=1",                     "",                               400, "account mail: query parameter `wait` is there twice."),
+        (READER,    "GET /v1/accounts/mail/token?kind=aws",                          "",                               400, "account mail: query parameter `kind` must be one of access, id; it is `aws`."),
+        (READER,    "GET /v1/accounts/mail/token?format=jsno",                       "",                               400, "account mail: query parameter `format` must be one of json, raw, header; it is `jsno`; did you mean `json`?"),
+        (REFRESHER, "POST /v1/accounts/mail/refresh?force=1",                        "",                               400, "account mail: query parameter `force` is not known; known are wait."),
+        (REFRESHER, "POST /v1/accounts/mail/refresh",                                r#"{"force":true}"#,              400, "account mail: body field `force` is not known; this request takes none."),
+        (REFRESHER, "POST /v1/accounts/mail/report",                                 "",                               400, "account mail: body field `generation` or `token_sha256` is missing."),
+        (REFRESHER, "POST /v1/accounts/mail/report",                                 r#"{"generation":"7"}"#,          400, "account mail: body field `generation` must be a whole number; it is a string."),
+        (REFRESHER, "POST /v1/accounts/mail/report",                                 r#"{"generation":8}"#,            400, "account mail: body field `generation` is 8, and the newest token is 7."),
+        (REFRESHER, "POST /v1/accounts/mail/report",                                 r#"{"genration":7}"#,             400, "account mail: body field `genration` is not known; did you mean `generation`?; known are generation, token_sha256, reason."),
+        (REFRESHER, "POST /v1/accounts/mail/report",                                 r#"{"token_sha256":"abc"}"#,      400, "account mail: body field `token_sha256` must be 64 hex digits."),
+        (REFRESHER, "POST /v1/accounts/mail/report",                                 r#"{"generation":7,"reason":"stream_unauthorized"}"#, 400, "account mail: body field `reason` must be one of transport_unauthenticated, stream_unauthenticated; did you mean `stream_unauthenticated`?"),
+        (REFRESHER, "POST /v1/accounts/mail/report",                                 r#"{"generation":7"#,             400, "account mail: the body is not JSON: EOF while parsing an object at line 1 column 15."),
+        (KEEPER,    "POST /v1/accounts/mail/import",                                 "",                               400, "account mail: body field `refresh_token` is missing; it must be a string."),
+        (KEEPER,    "POST /v1/accounts/mail/import",                                 r#"{"refresh_token":""}"#,        400, "account mail: body field `refresh_token` must not be empty."),
+        (KEEPER,    "POST /v1/accounts/mail/import",                                 r#""rt-canary""#,                 400, "account mail: the body must be a JSON object; it is a string."),
+        (KEEPER,    "POST /v1/accounts/mail/secret",                                 r#"{"slot":"Client Secret","value":"x"}"#, 400, "account mail: body field `slot` must be a word of a-z and '_', like `client_secret`."),
+        (KEEPER,    "POST /v1/accounts/mail/secret",                                 r#"{"slot":"password"}"#,         400, "account mail: body field `value` is missing; it must be a string, or null to forget."),
+        (KEEPER,    "POST /v1/accounts/mail/pause?now=1",                            "",                               400, "account mail: query parameter `now` is not known; this request takes none."),
+        (KEEPER,    "GET /v1/accounts/mail/access",                                  "",                               400, "account mail: query parameter `uid` is missing; it must be a user id."),
+        (KEEPER,    "GET /v1/accounts/mail/access?uid=alice",                        "",                               400, "account mail: query parameter `uid` must be a number from 0 to 4294967294; it is `alice`."),
+        (KEEPER,    "GET /v1/accounts/mail/access?uid=1&groups=1,x",                 "",                               400, "account mail: query parameter `groups` must be group ids, separated by commas; it is `1,x`."),
+        (OPERATOR,  "POST /v1/reload?force=1",                                       "",                               400, "query parameter `force` is not known; this request takes none."),
+        (OPERATOR,  "POST /v1/config/check",                                         "[]",                             400, "the body must be a JSON object; it is a list."),
+        (OPERATOR,  "GET /v1/accounts/mial",                                         "",                               404, "account mial: there is no such account. To see the accounts, type: tokenctl list"),
+    ];
+    alone(async {
+        let world = World::new(fresh(7, 600));
+        for (uid, head, body, status, message) in cases {
+            let reply = world.ask_with(uid, head, body).await;
+            assert_eq!(reply.status, status, "{head} {body}: {}", reply.body);
+            if head.starts_with("HEAD") {
+                assert_eq!(reply.body, "", "an answer to HEAD has no body");
+                continue;
+            }
+            let code =
+                if message.contains("no such account") { "ACCOUNT_UNKNOWN" } else { "BAD_REQUEST" };
+            assert_eq!(reply.code(), code, "{head}");
+            assert_eq!(reply.json()["message"], message, "{head} {body}");
+            assert_eq!(reply.json()["remedy"], "change_request", "{head}");
+        }
+        assert!(world.is_quiet(), "a wrong request ordered something");
+    });
+}
+
+#[test]
+fn a_wrong_method_is_told_the_right_one() {
+    alone(async {
+        let world = World::new(fresh(7, 600));
+        let reply = world.ask(READER, "PUT /v1/accounts/mail/credential").await;
+        assert_eq!((reply.status, reply.header("allow")), (405, Some("DELETE")));
+    });
+}
+
+#[test]
+fn a_body_that_is_too_long_is_refused_however_it_is_sent() {
+    alone(async {
+        let world = World::new(fresh(7, 600));
+        let long = format!("{{\"refresh_token\":\"{}\"}}", "x".repeat(64 * 1024));
+        let reply = world.ask_with(KEEPER, "POST /v1/accounts/mail/import", &long).await;
+        assert_eq!((reply.status, reply.code().as_str()), (413, "BAD_REQUEST"));
+
+        let mut stream = world.connect(KEEPER);
+        let head = "POST /v1/accounts/mail/import HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\
+                    Connection: close\r\n\r\n";
+        let chunked = format!("{head}{:x}\r\n{long}\r\n0\r\n\r\n", long.len());
+        stream.write_all(chunked.as_bytes()).await.unwrap();
+        assert_eq!(read(stream).await.status, 413);
+        assert!(world.is_quiet());
+    });
+}
+
+#[test]
+fn a_head_that_is_too_long_or_no_http_is_refused_and_the_connection_closed() {
+    alone(async {
+        let world = World::new(fresh(7, 600));
+        let long = format!("GET /v1/status HTTP/1.1\r\nX: {}\r\n\r\n", "x".repeat(9_000));
+        #[rustfmt::skip]
+        let cases = [
+            (long.as_str(),                                  431),
+            ("\u{0}\u{1}\u{2}\r\n\r\n",                      400),
+            ("GET /v1/status HTTP/9.9\r\n\r\n",              400),
+            ("GET /v1/status\r\n\r\n",                       400),
+            ("GET /v1/status HTTP/1.1\r\nBad Name: x\r\n\r\n", 400),
+        ];
+        for (text, status) in cases {
+            let mut stream = world.connect(READER);
+            stream.write_all(text.as_bytes()).await.unwrap();
+            assert_eq!(read(stream).await.status, status, "{:?}", &text[..text.len().min(40)]);
+        }
+    });
+}
+
+#[test]
+fn a_client_of_http_1_0_is_served() {
+    alone(async {
+        let world = World::new(fresh(7, 600));
+        let mut stream = world.connect(READER);
+        let request = b"GET /v1/accounts/mail/token?format=raw HTTP/1.0\r\n\r\n";
+        stream.write_all(request).await.unwrap();
+        let reply = read(stream).await;
+        assert_eq!((reply.status, reply.body.as_str()), (200, "token-7"));
+    });
+}
+
+#[test]
+fn requests_that_come_in_one_piece_are_answered_in_their_order() {
+    alone(async {
+        let world = World::new(fresh(7, 600));
+        let mut stream = world.connect(READER);
+        let one = "GET /v1/accounts/mail/token?format=raw HTTP/1.1\r\nHost: localhost\r\n\r\n";
+        let last = "GET /v1/whoami HTTP/1.1\r\nConnection: close\r\n\r\n";
+        stream.write_all(format!("{one}{one}{last}").as_bytes()).await.unwrap();
+        let text = read(stream).await.body;
+        assert_eq!(text.matches("HTTP/1.1 200").count(), 2, "{text}");
+        assert!(text.starts_with("token-7HTTP/1.1"), "{text}");
+        assert!(text.ends_with('}'), "{text}");
+    });
+}
