@@ -98,7 +98,7 @@ pub struct Front {
     probe: Probe,
 }
 
-/// Serves `listening` until [`Front::stop`], on a thread of its own.
+/// Serves `listening` on a thread of its own, until [`Front::stop`] or until the [`Front`] is gone.
 ///
 /// # Errors
 ///

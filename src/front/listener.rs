@@ -237,3 +237,139 @@ fn report_panic(ended: Result<(), tokio::task::JoinError>) {
         tracing::error!(code = Code::Internal.as_str(), "a connection ended in a panic");
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use tokio::io::AsyncReadExt;
+    use tokio::io::AsyncWriteExt;
+
+    use super::*;
+    use crate::front::tests::world::World;
+    use crate::front::tests::world::alone;
+    use crate::front::tests::world::fresh;
+    use crate::front::tests::world::read;
+
+    #[test]
+    fn a_user_with_all_its_connections_open_is_told_so_and_one_that_leaves_makes_room() {
+        alone(async {
+            let house = House::open("share", Places::of(8, 2));
+            let mut first = house.connect().await;
+            greet(&mut first).await;
+            let mut second = house.connect().await;
+            greet(&mut second).await;
+
+            let reply = read(house.connect().await).await;
+            assert_eq!((reply.status, reply.code().as_str()), (429, "RATE_LIMIT_EXCEEDED"));
+            assert!(reply.header("retry-after").is_some());
+
+            drop(first);
+            let mut third = house.connect().await;
+            // The place is free when the server has seen the end of the first.
+            while !greeted(&mut third).await {
+                third = house.connect().await;
+            }
+            greet(&mut second).await;
+        });
+    }
+
+    #[test]
+    fn a_full_house_lets_the_next_wait_until_somebody_leaves() {
+        alone(async {
+            let house = House::open("full", Places::of(1, 1));
+            let mut first = house.connect().await;
+            greet(&mut first).await;
+            let mut second = house.connect().await;
+            let hurried = tokio::time::timeout(Duration::from_secs(5), greeted(&mut second));
+            assert!(hurried.await.is_err(), "the second was served, or turned away");
+            drop(first);
+            let mut rest = [0; 12];
+            second.read_exact(&mut rest).await.unwrap();
+            assert_eq!(&rest, b"HTTP/1.1 200");
+        });
+    }
+
+    #[test]
+    fn without_descriptors_one_peer_is_turned_away_and_the_reserve_is_taken_back() {
+        alone(async {
+            let house = House::new("reserve");
+            let mut listener = house.listener(Places::of(8, 8));
+            let waiting = house.connect().await;
+            let begin = crate::front::tests::world::Stopwatch::start();
+            listener.survive(&io::Error::from_raw_os_error(libc::EMFILE)).await;
+            assert_eq!(read(waiting).await.head, "", "it is closed, not left to wait");
+            assert!(listener.reserve.is_some());
+            assert_eq!(
+                begin.millis(),
+                limits::ACCEPT_BACKOFF.as_millis(),
+                "the loop does not spin"
+            );
+
+            let mut next = house.connect().await;
+            let mut serving = JoinSet::new();
+            serving.spawn_local(listener.run());
+            greet(&mut next).await;
+        });
+    }
+
+    /// A socket in a directory of its own, and a world behind it.
+    struct House {
+        world: World,
+        directory: std::path::PathBuf,
+        serving: JoinSet<()>,
+    }
+
+    impl House {
+        fn new(name: &str) -> Self {
+            let name = format!("tokenkeeper-listener-{}-{name}", std::process::id());
+            let directory = std::env::temp_dir().join(name);
+            let world = World::new(fresh(7, 600));
+            Self { world, directory, serving: JoinSet::new() }
+        }
+
+        fn open(name: &str, places: Places) -> Self {
+            let mut house = Self::new(name);
+            let listener = house.listener(places);
+            house.serving.spawn_local(listener.run());
+            house
+        }
+
+        fn listener(&self, places: Places) -> Listener {
+            let socket = crate::front::bind::bind(&self.socket(), 0o600).unwrap();
+            socket.set_nonblocking(true).unwrap();
+            let socket = UnixListener::from_std(socket).unwrap();
+            let door = Rc::new(Door { path: "/run/test.sock".into(), narrowing: None });
+            let probes = mpsc::channel(1).1;
+            Listener::new(socket, door, self.world.desk.clone(), Rc::new(places), probes)
+        }
+
+        fn socket(&self) -> std::path::PathBuf {
+            self.directory.join("api.sock")
+        }
+
+        async fn connect(&self) -> UnixStream {
+            UnixStream::connect(self.socket()).await.unwrap()
+        }
+    }
+
+    impl Drop for House {
+        fn drop(&mut self) {
+            std::fs::remove_dir_all(&self.directory).unwrap();
+        }
+    }
+
+    async fn greet(stream: &mut UnixStream) {
+        assert!(greeted(stream).await, "not served");
+    }
+
+    /// Whether a request on the connection is answered with 200.
+    async fn greeted(stream: &mut UnixStream) -> bool {
+        stream.write_all(b"GET /v1/whoami HTTP/1.1\r\n\r\n").await.unwrap();
+        let mut begin = [0; 12];
+        stream.read_exact(&mut begin).await.unwrap();
+        let mut rest = [0; 4096];
+        let more = stream.read(&mut rest).await.unwrap();
+        more > 0 && &begin == b"HTTP/1.1 200"
+    }
+}

@@ -27,7 +27,8 @@ impl Places {
         Self::of(limits::CONNECTIONS, limits::CONNECTIONS_PER_UID)
     }
 
-    fn of(most: usize, most_per_uid: usize) -> Self {
+    /// So many in all, and so many for each user.
+    pub(super) fn of(most: usize, most_per_uid: usize) -> Self {
         Self {
             most,
             most_per_uid,

@@ -9,5 +9,5 @@ mod events;
 mod limits;
 mod orders;
 mod token;
-mod world;
+pub(super) mod world;
 mod wrong;

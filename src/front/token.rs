@@ -88,9 +88,8 @@ struct Wish {
 
 impl Wish {
     fn read(head: &Parts, seat: &Seat) -> Result<Self, Refusal> {
-        let kinds = Kind::ALL.iter().map(|kind| (kind.as_str(), *kind)).collect::<Vec<_>>();
         let query = Query::read(head.uri.query(), PARAMS)?;
-        let kind = query.word("kind", &kinds)?.unwrap_or(seat.profile().default_kind);
+        let kind = query.word("kind", KINDS)?.unwrap_or(seat.profile().default_kind);
         let min_ttl = query.seconds("min_ttl", limits::LONGEST_MIN_TTL)?.unwrap_or_default();
         let patience = patience(&query)?;
         let format = query.word("format", FORMATS)?.unwrap_or_else(|| accepted(&head.headers));
@@ -99,6 +98,9 @@ impl Wish {
         Ok(Self { demand: Demand { kind, min_ttl }, patience, format, known, polls })
     }
 }
+
+const KINDS: &[(&str, Kind)] =
+    &[(Kind::Access.as_str(), Kind::Access), (Kind::Id.as_str(), Kind::Id)];
 
 const FORMATS: &[(&str, Format)] =
     &[("json", Format::Json), ("raw", Format::Raw), ("header", Format::Header)];
@@ -217,4 +219,21 @@ fn last_word(
 
 fn about(seat: &Seat, refusal: Refusal) -> Box<Refused> {
     Refused::about(&seat.account, refusal)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_kind_can_be_asked_for() {
+        assert!(KINDS.iter().map(|(_, kind)| kind).eq(Kind::ALL));
+    }
+
+    #[test]
+    fn the_longest_wait_is_the_one_that_the_document_names() {
+        let (longest, default) = (LONGEST_WAIT.as_secs(), limits::DEFAULT_WAIT.as_secs());
+        let says = format!("seconds to wait for a refresh, 0 to {longest}; default {default}");
+        assert_eq!(WAIT.says, says);
+    }
 }

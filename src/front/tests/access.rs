@@ -1,6 +1,16 @@
 //! Access, request by request: who gets what through which socket.
 
+use std::fmt::Debug;
+use std::sync::Arc;
+use std::sync::Mutex;
+
 use serde_json::json;
+use tracing::field::Field;
+use tracing::field::Visit;
+use tracing_subscriber::Layer;
+use tracing_subscriber::Registry;
+use tracing_subscriber::layer::Context;
+use tracing_subscriber::layer::SubscriberExt;
 
 use super::world::KEEPER;
 use super::world::OPERATOR;
@@ -19,6 +29,50 @@ use crate::access::Rights;
 use crate::front::router::ROUTES;
 use crate::front::router::Route;
 use crate::name::AccountId;
+
+#[test]
+fn a_refusal_is_recorded_with_the_rule_that_it_would_have_needed() {
+    let records = Records::default();
+    let _recording = tracing::subscriber::set_default(Registry::default().with(records.clone()));
+    alone(async {
+        let world = World::new(fresh(7, 600));
+        for head in
+            ["GET /v1/accounts/mail/token", "POST /v1/accounts/nowhere/refresh", "POST /v1/reload"]
+        {
+            world.ask(STRANGER, head).await;
+        }
+        let narrowing = Narrowing { accounts: Vec::new(), rights: Rights::NONE };
+        say(world.connect_through(0, Some(narrowing)), "GET /v1/accounts/mail/token", "").await;
+    });
+    insta::assert_snapshot!(records.0.lock().unwrap().join("\n"), @r#"
+    INFO message=refused `read`: it would need a rule like allow = [{ user = 1005, rights = ["read"] }] account=mail peer_uid=1005 code="INSUFFICIENT_PERMISSIONS"
+    INFO message=refused `refresh`: there is no such account account=nowhere peer_uid=1005 code="INSUFFICIENT_PERMISSIONS"
+    INFO message=refused to reload the configuration; it would need `[daemon] admin` to name the peer, on an ordinary socket peer_uid=1005 code="INSUFFICIENT_PERMISSIONS"
+    INFO message=refused `read`: it would need the `[[listen]]` of /run/test.sock to let it through, and a rule account=mail peer_uid=0 code="INSUFFICIENT_PERMISSIONS"
+    "#);
+}
+
+/// What was recorded at `info` and above by this crate, field by field.
+#[derive(Clone, Default)]
+struct Records(Arc<Mutex<Vec<String>>>);
+
+impl<S: tracing::Subscriber> Layer<S> for Records {
+    fn on_event(&self, event: &tracing::Event<'_>, _: Context<'_, S>) {
+        if *event.metadata().level() <= tracing::Level::INFO {
+            let mut line = Line(event.metadata().level().to_string());
+            event.record(&mut line);
+            self.0.lock().unwrap().push(line.0);
+        }
+    }
+}
+
+struct Line(String);
+
+impl Visit for Line {
+    fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
+        self.0.push_str(&format!(" {field}={value:?}"));
+    }
+}
 
 /// Who may make a request at all. Exhaustive, so that a new route needs its line here.
 fn allowed(route: Route) -> &'static [u32] {
@@ -141,6 +195,25 @@ fn whoami_shows_the_peer_and_its_rights() {
             })
         );
         assert_eq!(world.ask(OPERATOR, "GET /v1/whoami").await.json()["daemon_admin"], true);
+    });
+}
+
+#[test]
+fn metrics_are_openmetrics_and_count_the_answers() {
+    alone(async {
+        let world = World::new(fresh(7, 600));
+        world.ask(STRANGER, "GET /metrics").await;
+        let reply = world.ask(SCRAPER, "GET /metrics").await;
+        let content_type = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+        assert_eq!((reply.status, reply.header("content-type")), (200, Some(content_type)));
+        assert!(reply.body.ends_with("# EOF\n"), "{}", reply.body);
+        for line in [
+            r#"tokenkeeper_answers_total{status="403"} 1"#,
+            r#"tokenkeeper_account_state{account="mail",state="fresh"} 1"#,
+            r#"tokenkeeper_generation{account="mail"} 7"#,
+        ] {
+            assert!(reply.body.contains(line), "{line} is not in {}", reply.body);
+        }
     });
 }
 

@@ -60,51 +60,56 @@ use crate::token::Secret;
 use crate::token::TokenSet;
 
 /// May read and report `mail`, and nothing else.
-pub(super) const READER: u32 = 1000;
+pub(in crate::front) const READER: u32 = 1000;
 /// May refresh and report `mail`.
-pub(super) const REFRESHER: u32 = 1001;
+pub(in crate::front) const REFRESHER: u32 = 1001;
 /// Has the right `admin` on `mail`.
-pub(super) const KEEPER: u32 = 1002;
+pub(in crate::front) const KEEPER: u32 = 1002;
 /// Is named by `[daemon] admin`.
-pub(super) const OPERATOR: u32 = 1003;
+pub(in crate::front) const OPERATOR: u32 = 1003;
 /// Is named by `[daemon] metrics`.
-pub(super) const SCRAPER: u32 = 1004;
+pub(in crate::front) const SCRAPER: u32 = 1004;
 /// Is named nowhere.
-pub(super) const STRANGER: u32 = 1005;
+pub(in crate::front) const STRANGER: u32 = 1005;
 /// The daemon's own user.
-pub(super) const OWN: u32 = 900;
+pub(in crate::front) const OWN: u32 = 900;
 
 /// A front and the other ends of its channels.
-pub(super) struct World {
-    pub(super) desk: Rc<Desk>,
-    pub(super) mail: watch::Sender<Arc<Snapshot>>,
-    pub(super) directory: watch::Sender<Arc<Directory>>,
-    pub(super) orders: RefCell<mpsc::Receiver<Order>>,
-    pub(super) errands: RefCell<mpsc::Receiver<Errand>>,
-    pub(super) notices: broadcast::Sender<Arc<Notice>>,
-    pub(super) stop: watch::Sender<bool>,
+pub(in crate::front) struct World {
+    pub(in crate::front) desk: Rc<Desk>,
+    pub(in crate::front) mail: watch::Sender<Arc<Snapshot>>,
+    pub(in crate::front) directory: watch::Sender<Arc<Directory>>,
+    pub(in crate::front) orders: RefCell<mpsc::Receiver<Order>>,
+    pub(in crate::front) errands: RefCell<mpsc::Receiver<Errand>>,
+    pub(in crate::front) notices: broadcast::Sender<Arc<Notice>>,
+    pub(in crate::front) stop: watch::Sender<bool>,
     connections: RefCell<JoinSet<()>>,
     _ci: watch::Sender<Arc<Snapshot>>,
 }
 
 /// Time on the runtime's paused clock since some moment.
-pub(super) struct Stopwatch(Instant);
+pub(in crate::front) struct Stopwatch(Instant);
 
 impl Stopwatch {
     /// From now on.
     #[allow(clippy::disallowed_methods, reason = "the paused clock stands still by itself")]
-    pub(super) fn start() -> Self {
+    pub(in crate::front) fn start() -> Self {
         Self(Instant::now())
     }
 
+    /// Milliseconds so far.
+    pub(in crate::front) fn millis(&self) -> u128 {
+        self.0.elapsed().as_millis()
+    }
+
     /// Whole seconds so far.
-    pub(super) fn secs(&self) -> u64 {
+    pub(in crate::front) fn secs(&self) -> u64 {
         self.0.elapsed().as_secs()
     }
 }
 
 /// Runs a test on paused time.
-pub(super) fn alone(test: impl Future<Output = ()>) {
+pub(in crate::front) fn alone(test: impl Future<Output = ()>) {
     let mut builder = Builder::new_current_thread();
     let runtime = builder.enable_all().start_paused(true).build_local(LocalOptions::default());
     runtime.unwrap().block_on(test);
@@ -112,7 +117,7 @@ pub(super) fn alone(test: impl Future<Output = ()>) {
 
 impl World {
     /// Two accounts: `mail`, which is `snapshot`, and `ci`, which nobody but masters may use.
-    pub(super) fn new(snapshot: Snapshot) -> Self {
+    pub(in crate::front) fn new(snapshot: Snapshot) -> Self {
         let (mail, mail_seen) = watch::channel(Arc::new(snapshot));
         let (ci, ci_seen) = watch::channel(Arc::new(fresh(1, 3_600)));
         let rules = vec![
@@ -151,12 +156,16 @@ impl World {
     }
 
     /// A connection of `uid` to the ordinary socket.
-    pub(super) fn connect(&self, uid: u32) -> UnixStream {
+    pub(in crate::front) fn connect(&self, uid: u32) -> UnixStream {
         self.connect_through(uid, None)
     }
 
     /// A connection of `uid` to a socket of that narrowing.
-    pub(super) fn connect_through(&self, uid: u32, narrowing: Option<Narrowing>) -> UnixStream {
+    pub(in crate::front) fn connect_through(
+        &self,
+        uid: u32,
+        narrowing: Option<Narrowing>,
+    ) -> UnixStream {
         let (ours, theirs) = UnixStream::pair().unwrap();
         let peer = Peer { uid, gid: uid, groups: vec![50, 60], pid: Some(42), unit: None };
         let door = Rc::new(Door { path: "/run/test.sock".into(), narrowing });
@@ -166,17 +175,17 @@ impl World {
     }
 
     /// What `uid` is answered to one request: its line and further header lines, no body.
-    pub(super) async fn ask(&self, uid: u32, head: &str) -> Reply {
+    pub(in crate::front) async fn ask(&self, uid: u32, head: &str) -> Reply {
         self.ask_with(uid, head, "").await
     }
 
     /// The same with a body.
-    pub(super) async fn ask_with(&self, uid: u32, head: &str, body: &str) -> Reply {
+    pub(in crate::front) async fn ask_with(&self, uid: u32, head: &str, body: &str) -> Reply {
         say(self.connect(uid), head, body).await
     }
 
     /// Takes the next order, answers it and publishes what comes of it.
-    pub(super) async fn obey(
+    pub(in crate::front) async fn obey(
         &self,
         outcome: Result<Done, Refusal>,
         publish: impl IntoIterator<Item = Snapshot>,
@@ -190,52 +199,52 @@ impl World {
     }
 
     /// The next order.
-    pub(super) async fn next_order(&self) -> Order {
+    pub(in crate::front) async fn next_order(&self) -> Order {
         poll_fn(|cx| self.orders.borrow_mut().poll_recv(cx)).await.unwrap()
     }
 
     /// The next errand.
-    pub(super) async fn next_errand(&self) -> Errand {
+    pub(in crate::front) async fn next_errand(&self) -> Errand {
         poll_fn(|cx| self.errands.borrow_mut().poll_recv(cx)).await.unwrap()
     }
 
     /// Whether nobody ordered anything.
-    pub(super) fn is_quiet(&self) -> bool {
+    pub(in crate::front) fn is_quiet(&self) -> bool {
         self.orders.borrow_mut().try_recv().is_err()
     }
 
     /// Publishes how `mail` stands.
-    pub(super) fn publish(&self, snapshot: Snapshot) {
+    pub(in crate::front) fn publish(&self, snapshot: Snapshot) {
         self.mail.send_replace(Arc::new(snapshot));
     }
 }
 
 /// One answer.
-pub(super) struct Reply {
-    pub(super) status: u16,
-    pub(super) head: String,
-    pub(super) body: String,
+pub(in crate::front) struct Reply {
+    pub(in crate::front) status: u16,
+    pub(in crate::front) head: String,
+    pub(in crate::front) body: String,
 }
 
 impl Reply {
     /// The value of a header.
-    pub(super) fn header(&self, name: &str) -> Option<&str> {
+    pub(in crate::front) fn header(&self, name: &str) -> Option<&str> {
         self.head.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(": "))
     }
 
     /// The body as JSON.
-    pub(super) fn json(&self) -> serde_json::Value {
+    pub(in crate::front) fn json(&self) -> serde_json::Value {
         serde_json::from_str(&self.body).unwrap_or_else(|error| panic!("{error}: {}", self.body))
     }
 
     /// `error_code` of the body.
-    pub(super) fn code(&self) -> String {
+    pub(in crate::front) fn code(&self) -> String {
         self.json()["error_code"].as_str().unwrap().to_owned()
     }
 }
 
 /// Sends one request and reads to the end.
-pub(super) async fn say(mut stream: UnixStream, head: &str, body: &str) -> Reply {
+pub(in crate::front) async fn say(mut stream: UnixStream, head: &str, body: &str) -> Reply {
     let (line, headers) = head.split_once('\n').unwrap_or((head, ""));
     let mut request = format!("{line} HTTP/1.1\r\nConnection: close\r\n");
     for header in headers.lines() {
@@ -251,7 +260,7 @@ pub(super) async fn say(mut stream: UnixStream, head: &str, body: &str) -> Reply
 }
 
 /// Reads an answer to the end of the connection.
-pub(super) async fn read(mut stream: UnixStream) -> Reply {
+pub(in crate::front) async fn read(mut stream: UnixStream) -> Reply {
     let mut text = Vec::new();
     match stream.read_to_end(&mut text).await {
         Ok(_) => {}
@@ -265,7 +274,7 @@ pub(super) async fn read(mut stream: UnixStream) -> Reply {
 }
 
 /// The directory of those accounts.
-pub(super) fn directory_of(seats: impl IntoIterator<Item = Seat>) -> Directory {
+pub(in crate::front) fn directory_of(seats: impl IntoIterator<Item = Seat>) -> Directory {
     let seats = seats.into_iter().map(|seat| (seat.account.clone(), Arc::new(seat)));
     Directory {
         seats: seats.collect::<BTreeMap<_, _>>(),
@@ -275,7 +284,11 @@ pub(super) fn directory_of(seats: impl IntoIterator<Item = Seat>) -> Directory {
 }
 
 /// An account as a directory holds it.
-pub(super) fn seat(name: &str, rules: Vec<Rule>, snapshot: watch::Receiver<Arc<Snapshot>>) -> Seat {
+pub(in crate::front) fn seat(
+    name: &str,
+    rules: Vec<Rule>,
+    snapshot: watch::Receiver<Arc<Snapshot>>,
+) -> Seat {
     let profile = Profile {
         name: "oauth2",
         host: "idp.example".into(),
@@ -292,12 +305,12 @@ pub(super) fn seat(name: &str, rules: Vec<Rule>, snapshot: watch::Receiver<Arc<S
 }
 
 /// A rule for one user.
-pub(super) fn rule(uid: u32, rights: Rights) -> Rule {
+pub(in crate::front) fn rule(uid: u32, rights: Rights) -> Rule {
     Rule { user: Some(Principal::Id(uid)), group: None, unit: None, rights }
 }
 
 /// Fresh, with `ttl` seconds left of an hour. The token says its generation.
-pub(super) fn fresh(generation: u64, ttl: u64) -> Snapshot {
+pub(in crate::front) fn fresh(generation: u64, ttl: u64) -> Snapshot {
     let now = clock::now();
     let (lifetime, left) = (Duration::from_secs(3_600), Duration::from_secs(ttl));
     let held = Held {
@@ -324,12 +337,12 @@ pub(super) fn fresh(generation: u64, ttl: u64) -> Snapshot {
 }
 
 /// In that state, the token of `generation` expired.
-pub(super) fn expired(generation: u64, state: StateName) -> Snapshot {
+pub(in crate::front) fn expired(generation: u64, state: StateName) -> Snapshot {
     Snapshot { state, ..fresh(generation, 0) }
 }
 
 /// Without a credential.
-pub(super) fn vacant() -> Snapshot {
+pub(in crate::front) fn vacant() -> Snapshot {
     Snapshot {
         state: StateName::Vacant,
         generation: Generation(0),
@@ -341,7 +354,7 @@ pub(super) fn vacant() -> Snapshot {
 }
 
 /// A provider that was not reached, in the attempt of that number.
-pub(super) fn unreachable(attempt: u32) -> Option<Arc<Failure>> {
+pub(in crate::front) fn unreachable(attempt: u32) -> Option<Arc<Failure>> {
     Some(Arc::new(Failure {
         error: RefreshError::Unreachable("connection refused".into()),
         since_ms: 1_700_000_000_000,
