@@ -32,6 +32,8 @@ use crate::token::Secret;
 
 mod address;
 pub mod oauth2;
+#[cfg(test)]
+pub(crate) mod silent;
 
 /// Every provider by the name used in `provider = "…"`, sorted.
 #[rustfmt::skip]

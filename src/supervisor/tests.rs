@@ -23,19 +23,17 @@ use crate::error::RefreshError;
 use crate::keeper::Action;
 use crate::keeper::Directory;
 use crate::keeper::Keeper;
+use crate::keeper::Order;
 use crate::lifecycle::Done;
 use crate::name::AccountId;
 use crate::pacing::Route;
 use crate::plan::FailurePolicy;
 use crate::plan::Plan;
 use crate::plan::Rotation;
-use crate::provider::Exchange;
-use crate::provider::Header;
 use crate::provider::Outcome;
-use crate::provider::Profile;
 use crate::provider::Provider;
 use crate::provider::Spend;
-use crate::provider::Transport;
+use crate::provider::silent;
 use crate::record::Lease;
 use crate::record::Lineage;
 use crate::record::Record;
@@ -52,7 +50,6 @@ use crate::time::Now;
 use crate::time::Timestamp;
 use crate::token::Generation;
 use crate::token::Grant;
-use crate::token::Kind;
 use crate::token::LifetimeSource;
 use crate::token::Secret;
 use crate::token::TokenSet;
@@ -131,13 +128,18 @@ async fn an_order_for_an_account_that_is_gone_is_answered() {
 
 /// A supervisor with its channels, in a world of values.
 struct Stage {
-    supervisor: Mutex<
-        Option<(Supervisor<Values>, mpsc::Receiver<crate::keeper::Order>, mpsc::Receiver<Control>)>,
-    >,
+    cue: Mutex<Option<Cue>>,
     control: mpsc::Sender<Control>,
     keeper: Keeper,
     directory: watch::Receiver<Arc<Directory>>,
     log: Log,
+}
+
+/// What a run takes.
+struct Cue {
+    supervisor: Supervisor<Values>,
+    orders: mpsc::Receiver<Order>,
+    controls: mpsc::Receiver<Control>,
 }
 
 impl Stage {
@@ -158,14 +160,14 @@ impl Stage {
         let lineup = Lineup { accounts, admin: Vec::new(), metrics: Vec::new() };
         control.try_send(Control::Apply(Box::new(lineup))).unwrap();
         let supervisor = Supervisor::new(world, directory_in, notices, Beat::default());
-        let supervisor = Mutex::new(Some((supervisor, orders, controls)));
-        Self { supervisor, control, keeper, directory, log }
+        let cue = Mutex::new(Some(Cue { supervisor, orders, controls }));
+        Self { cue, control, keeper, directory, log }
     }
 
     /// Runs to its end, for a day at the most: accounts never come to an end by themselves.
     async fn run(&self) {
-        let taken = self.supervisor.lock().unwrap().take();
-        let (supervisor, orders, controls) = taken.unwrap();
+        let taken = self.cue.lock().unwrap().take();
+        let Cue { supervisor, orders, controls } = taken.unwrap();
         let day = Duration::from_secs(86_400);
         tokio::time::timeout(day, supervisor.run(orders, controls)).await.unwrap();
     }
@@ -250,7 +252,12 @@ impl World for Values {
                     log.say(format!("{account} commit"));
                     Ok(Written::Committed(Generation(2)))
                 }
-                _ => Ok(Written::Done),
+                Write::Note { .. }
+                | Write::Salvage { .. }
+                | Write::Stage { .. }
+                | Write::Unstage { .. }
+                | Write::Clear { .. }
+                | Write::Orphan { .. } => Ok(Written::Done),
             }
         }
     }
@@ -261,7 +268,7 @@ impl World for Values {
         _: &Arc<dyn Provider>,
     ) -> impl Future<Output = Result<Vec<(&'static str, Secret)>, RefreshError>> + Send + 'static
     {
-        async { Ok(Vec::new()) }
+        std::future::ready(Ok(Vec::new()))
     }
 
     fn exchange(
@@ -289,19 +296,6 @@ impl World for Values {
     }
 }
 
-/// A provider that nobody talks to.
-struct Silent(Profile);
-
-impl Provider for Silent {
-    fn profile(&self) -> &Profile {
-        &self.0
-    }
-
-    fn exchange(&self, _: Spend) -> Box<dyn Exchange> {
-        unreachable!("the world makes exchanges")
-    }
-}
-
 fn settings() -> Arc<Settings> {
     let plan = Plan {
         rotation: Rotation::Unknown,
@@ -311,21 +305,8 @@ fn settings() -> Arc<Settings> {
         alarm_before: Duration::from_secs(600),
         on_refresh_failure: FailurePolicy::Raise,
     };
-    let profile = Profile {
-        name: "silent",
-        host: "host".into(),
-        client: "client".into(),
-        lineage: lineage(),
-        has_refresh_token: true,
-        default_kind: Kind::Access,
-        header: Header { name: "authorization".into(), scheme: Some("Bearer".into()) },
-        secrets: Vec::new(),
-        requests: 1,
-        transport: Transport::default(),
-        rotation: Rotation::Unknown,
-    };
     Arc::new(Settings {
-        provider: Arc::new(Silent(profile)),
+        provider: silent::provider("here"),
         plan: Arc::new(plan),
         route: Route { host: "host".into(), client: "client".into() },
         rules: Vec::new(),

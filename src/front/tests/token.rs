@@ -17,7 +17,7 @@ use super::world::vacant;
 use crate::access::Rights;
 use crate::error::Code;
 use crate::keeper::Action;
-use crate::keeper::Done;
+use crate::lifecycle::Done;
 use crate::protocol::TokenAnswer;
 use crate::snapshot::Refusal;
 use crate::snapshot::Snapshot;

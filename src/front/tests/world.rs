@@ -37,25 +37,21 @@ use crate::front::openapi;
 use crate::front::router::Router;
 use crate::keeper::Action;
 use crate::keeper::Directory;
-use crate::keeper::Done;
 use crate::keeper::Errand;
 use crate::keeper::Keeper;
 use crate::keeper::Order;
 use crate::keeper::Seat;
+use crate::lifecycle::Done;
 use crate::metrics::Metrics;
 use crate::name::AccountId;
 use crate::notice::Notice;
-use crate::provider::Header;
-use crate::provider::Profile;
-use crate::provider::Transport;
+use crate::provider::silent;
 use crate::record::Failure;
-use crate::record::Lineage;
 use crate::snapshot::Held;
 use crate::snapshot::Refusal;
 use crate::snapshot::Snapshot;
 use crate::snapshot::StateName;
 use crate::token::Generation;
-use crate::token::Kind;
 use crate::token::Secret;
 use crate::token::TokenSet;
 
@@ -289,19 +285,8 @@ pub(in crate::front) fn seat(
     rules: Vec<Rule>,
     snapshot: watch::Receiver<Arc<Snapshot>>,
 ) -> Seat {
-    let profile = Profile {
-        name: "oauth2",
-        host: "idp.example".into(),
-        client: "c".into(),
-        lineage: Lineage::default(),
-        has_refresh_token: true,
-        default_kind: Kind::Access,
-        header: Header { name: "authorization".into(), scheme: Some("Bearer".into()) },
-        secrets: Vec::new(),
-        requests: 1,
-        transport: Transport::default(),
-    };
-    Seat { account: AccountId::parse(name).unwrap(), profile, rules, snapshot }
+    let provider = silent::provider("");
+    Seat { account: AccountId::parse(name).unwrap(), provider, rules, snapshot }
 }
 
 /// A rule for one user.
