@@ -240,12 +240,15 @@ fn report_panic(ended: Result<(), tokio::task::JoinError>) {
 
 #[cfg(test)]
 mod tests {
+    use std::path::PathBuf;
     use std::time::Duration;
 
     use tokio::io::AsyncReadExt;
     use tokio::io::AsyncWriteExt;
 
     use super::*;
+    use crate::front::bind;
+    use crate::front::tests::world::Stopwatch;
     use crate::front::tests::world::World;
     use crate::front::tests::world::alone;
     use crate::front::tests::world::fresh;
@@ -296,7 +299,7 @@ mod tests {
             let house = House::new("reserve");
             let mut listener = house.listener(Places::of(8, 8));
             let waiting = house.connect().await;
-            let begin = crate::front::tests::world::Stopwatch::start();
+            let begin = Stopwatch::start();
             listener.survive(&io::Error::from_raw_os_error(libc::EMFILE)).await;
             assert_eq!(read(waiting).await.head, "", "it is closed, not left to wait");
             assert!(listener.reserve.is_some());
@@ -316,7 +319,7 @@ mod tests {
     /// A socket in a directory of its own, and a world behind it.
     struct House {
         world: World,
-        directory: std::path::PathBuf,
+        directory: PathBuf,
         serving: JoinSet<()>,
     }
 
@@ -336,7 +339,7 @@ mod tests {
         }
 
         fn listener(&self, places: Places) -> Listener {
-            let socket = crate::front::bind::bind(&self.socket(), 0o600).unwrap();
+            let socket = bind::bind(&self.socket(), 0o600).unwrap();
             socket.set_nonblocking(true).unwrap();
             let socket = UnixListener::from_std(socket).unwrap();
             let door = Rc::new(Door { path: "/run/test.sock".into(), narrowing: None });
@@ -344,7 +347,7 @@ mod tests {
             Listener::new(socket, door, self.world.desk.clone(), Rc::new(places), probes)
         }
 
-        fn socket(&self) -> std::path::PathBuf {
+        fn socket(&self) -> PathBuf {
             self.directory.join("api.sock")
         }
 
