@@ -217,11 +217,7 @@ async fn live(
         steward.run(errands, signals).await;
         Ok::<_, Failure>(front)
     };
-    let lives = async { tokio::join!(supervisor.run(orders, controls), serving) };
-    let ((), served) = tokio::select! {
-        ended = lives => ended,
-        () = metrics.follow(keeper.notices()) => return Ok(()),
-    };
+    let ((), served) = tokio::join!(supervisor.run(orders, controls), serving);
     let front = served?;
     front.stop();
     if front.join().is_err() {
