@@ -205,17 +205,24 @@ async fn live(
         damage: loaded.damage,
     };
     let accounts = steward.cast.len();
+    let stop = steward.control.clone();
     let serving = async {
         // The supervisor ends only after it was told to, so it publishes before.
         let _published = directory.changed().await;
         let masters = Masters { own_uid: rustix::process::geteuid().as_raw() };
-        let front = front::start(listening, keeper.clone(), masters, Arc::clone(&metrics))
-            .map_err(|error| Failure::System("serve thread", error))?;
+        let front = match front::start(listening, keeper, masters, metrics) {
+            Ok(front) => front,
+            Err(error) => {
+                // A supervisor that has ended needs to be told nothing.
+                let _ended = stop.send(Control::Stop).await;
+                return Err(Failure::System("serve thread", error));
+            }
+        };
         notify::ready();
         notify::status(&format!("{accounts} accounts"));
         info!(accounts, "ready");
         steward.run(errands, signals).await;
-        Ok::<_, Failure>(front)
+        Ok(front)
     };
     let ((), served) = tokio::join!(supervisor.run(orders, controls), serving);
     let front = served?;
