@@ -4,7 +4,7 @@
 //!
 //! * *act*, the main thread: supervisor, exchanges, the steward;
 //! * *serve*: the socket front ends ([`front`]);
-//! * *store*: SQLite ([`store`]);
+//! * *store*: SQLite ([`store`](crate::store));
 //! * *clock* and *signals*: wait, and say so.
 //!
 //! # Order

@@ -7,7 +7,7 @@
 //!
 //! # Reading order
 //!
-//! 1. [`State`], [`Input`] and [`Command`]: the words.
+//! 1. `State`, [`Input`] and [`Command`]: the words.
 //! 2. `flight`: one refresh from its place in the queue to its conclusion.
 //! 3. `rest`: where an account comes to rest, and what wakes it.
 //! 4. `orders`: what people and programs may ask of it.
@@ -22,7 +22,7 @@
 //!   are published as `unsaved`, and the pair is kept in memory until they are.
 //! * A failure is durable before it is raised, unless the store is what failed.
 //! * Nothing discards a refresh token. The worst that can be said of one is
-//!   [`Condition::NeedsLogin`], and it is still there.
+//!   [`Condition::NeedsLogin`](crate::record::Condition::NeedsLogin), and it is still there.
 //! * Every attempt counts against the request [budget](crate::budget), which is asked
 //!   before it is queued and again before it is sent.
 
