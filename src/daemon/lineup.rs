@@ -50,10 +50,11 @@ impl Cast {
             let lineage = settings.provider.profile().lineage.clone();
             let change = match self.members.get(id) {
                 None => Change::New(Arc::new(settings), records.remove(id)),
-                Some(member) if member.fingerprint == account.fingerprint && self.knows_all(id) => {
-                    Change::Nothing
+                Some(member) if member.fingerprint != account.fingerprint => {
+                    Change::Settings(Arc::new(settings))
                 }
-                Some(_) => Change::Settings(Arc::new(settings)),
+                Some(_) if self.knows_all(id) => Change::Nothing,
+                Some(_) => Change::Rules(Arc::new(settings)),
             };
             accounts.insert(id.clone(), change);
             members.insert(id.clone(), Member { fingerprint: account.fingerprint, lineage });

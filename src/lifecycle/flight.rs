@@ -21,7 +21,6 @@ use super::Series;
 use super::State;
 use super::Step;
 use super::Ticket;
-use super::Told;
 use super::Urgency;
 use crate::error::Class;
 use crate::error::RefreshError;
@@ -362,10 +361,14 @@ impl Account {
         }
     }
 
-    /// Makes `grant` the held tokens.
-    fn hold(&mut self, grant: &Arc<Grant>, sent: Now, generation: Generation) {
+    /// Makes `grant` the held tokens. Those that were dead on arrival take nothing's place:
+    /// what is held may still be good.
+    fn hold(&mut self, grant: &Grant, sent: Now, generation: Generation) {
         let usable = schedule::usable(grant.lifetime);
-        self.held = (!usable.is_zero()).then(|| Held {
+        if usable.is_zero() {
+            return;
+        }
+        self.held = Some(Held {
             tokens: Arc::clone(&grant.tokens),
             generation,
             issued_at: sent.wall,
@@ -374,8 +377,7 @@ impl Account {
             expires_wall: sent.wall + usable,
         });
         // A token that cannot live until its refresh may be due expires by plan.
-        let by_plan = usable <= schedule::gap(grant.lifetime);
-        self.told = Told { expiry: by_plan, ..self.told };
+        self.told.expiry = usable <= schedule::gap(grant.lifetime);
         if self.standing.failure.is_none() {
             self.told.alarm = false;
         }

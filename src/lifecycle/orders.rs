@@ -74,8 +74,9 @@ impl Account {
         now: Now,
         out: &mut Vec<Command>,
     ) {
-        if generation != self.generation {
-            out.push(Command::Answer(Ok(Done::Current(self.generation))));
+        let current = self.held.as_ref().map_or(self.generation, |held| held.generation);
+        if generation != current {
+            out.push(Command::Answer(Ok(Done::Current(current))));
             return;
         }
         let reason =

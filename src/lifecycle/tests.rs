@@ -292,12 +292,14 @@ fn a_clock_that_jumps_ahead_withholds_the_token_and_refreshes() {
 }
 
 #[test]
-fn tokens_that_are_dead_on_arrival_are_kept_quiet_and_their_refresh_token_is_kept() {
+fn tokens_that_are_dead_on_arrival_take_nothings_place() {
     let mut sim = Sim::resumed(Rotation::Unknown, 1000);
     sim.fly(3549);
     sim.feed(3550, Input::Exchanged(sim.ticket(), granted(0)));
     sim.feed(3550, Input::Written(sim.ticket(), Ok(Some(Generation(2)))));
 
+    let held = sim.account.snapshot().held.unwrap();
+    assert_eq!(held.generation, Generation(1), "the old token is still good, and still served");
     insta::assert_snapshot!(sim.log, @r"
     1000  fresh until 3548       Publish
     3549  queued                 Queue(1, Planned), Publish

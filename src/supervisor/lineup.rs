@@ -31,6 +31,8 @@ pub struct Lineup {
 pub enum Change {
     /// Nothing: it keeps token, schedule and waiters.
     Nothing,
+    /// Who its rules speak of, and nothing else.
+    Rules(Arc<Settings>),
     /// Its settings. A new lineage means a new login.
     Settings(Arc<Settings>),
     /// It is new here; the store may know it.
@@ -68,6 +70,11 @@ impl<W: World> Supervisor<W> {
         for (account, change) in lineup.accounts {
             match change {
                 Change::Nothing => {}
+                Change::Rules(settings) => {
+                    if let Some(seat) = self.seats.get_mut(&account) {
+                        seat.settings = settings;
+                    }
+                }
                 Change::Settings(settings) => self.change(&account, settings),
                 Change::New(settings, record) => self.add(account, settings, record),
             }
