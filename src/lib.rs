@@ -68,6 +68,7 @@ pub mod secret;
 pub mod section;
 pub mod signals;
 pub mod snapshot;
+pub mod spelling;
 pub mod store;
 pub mod supervisor;
 pub mod time;

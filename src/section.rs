@@ -24,6 +24,7 @@ use toml::de::DeString;
 use toml::de::DeTable;
 use toml::de::DeValue;
 
+use crate::spelling::nearest;
 mod address;
 mod complaint;
 mod digest;
@@ -37,7 +38,6 @@ pub use complaint::Place;
 pub use complaint::Problem;
 pub use complaint::Report;
 pub use complaint::Source;
-pub use spelling::nearest;
 pub use value::Value;
 
 /// Where a secret comes from. Never the secret itself.

@@ -13,7 +13,7 @@ use crate::section::Place;
 use crate::section::Problem;
 use crate::section::Report;
 use crate::section::Value;
-use crate::section::nearest;
+use crate::spelling::nearest;
 
 /// Mode of a socket that says none: the rules decide, not the file.
 const MODE: u32 = 0o666;

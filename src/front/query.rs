@@ -149,7 +149,7 @@ mod tests {
             ("wait=61",        "query parameter `wait` must be a whole number of seconds, 0 to 60; it is `61`"),
             ("wait=1s",        "query parameter `wait` must be a whole number of seconds, 0 to 60; it is `1s`"),
             ("wait=99999999999999999999", "query parameter `wait` must be a whole number of seconds, 0 to 60; it is `[masked]`"),
-            ("kind=ID",        "query parameter `kind` must be one of access, id; it is `ID`"),
+            ("kind=ID",        "query parameter `kind` must be one of access, id; it is `ID`; did you mean `id`?"),
             ("kind=acess",     "query parameter `kind` must be one of access, id; it is `acess`; did you mean `access`?"),
             ("uid=4294967295", "query parameter `uid` must be a number from 0 to 4294967294; it is `4294967295`"),
             ("uid=root",       "query parameter `uid` must be a number from 0 to 4294967294; it is `root`"),

@@ -5,11 +5,11 @@ use matchit::Match;
 
 use crate::error::Code;
 use crate::front::reply::Refused;
-use crate::front::spelling::nearest;
 use crate::front::spelling::quoted;
 use crate::front::spelling::quoted_path;
 use crate::limits;
 use crate::snapshot::Refusal;
+use crate::spelling::nearest;
 
 /// A request that is served.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]

@@ -1,21 +1,7 @@
-//! The nearest known word, for messages about unknown ones.
+//! What peers sent, as messages may tell it.
 
 use crate::error::scrubbed;
-use crate::limits;
-
-/// The known word that `text` most probably means, if any is near: at most a third of
-/// its characters differ.
-pub(super) fn nearest<'a>(text: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    if text.len() > limits::SPELLED {
-        return None;
-    }
-    known
-        .into_iter()
-        .map(|word| (strsim::damerau_levenshtein(text, word), word))
-        .filter(|(distance, word)| *distance <= word.chars().count().max(3) / 3)
-        .min_by_key(|(distance, _)| *distance)
-        .map(|(_, word)| word)
-}
+use crate::spelling::nearest;
 
 /// `; did you mean ‘word’?`, or nothing.
 pub(super) fn hint<'a>(text: &str, known: impl IntoIterator<Item = &'a str>) -> String {
@@ -42,24 +28,6 @@ pub(super) fn quoted_path(path: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_slip_is_recognized_and_another_word_is_not() {
-        let known = ["kind", "min_ttl", "wait", "format"];
-        #[rustfmt::skip]
-        let cases = [
-            ("min_tll", Some("min_ttl")),
-            ("minttl",  Some("min_ttl")),
-            ("wiat",    Some("wait")),
-            ("fromat",  Some("format")),
-            ("account", None),
-            ("",        None),
-        ];
-        for (text, expected) in cases {
-            assert_eq!(nearest(text, known), expected, "{text:?}");
-        }
-        assert_eq!(nearest(&"min_ttl".repeat(1_000), known), None);
-    }
 
     #[test]
     fn what_looks_like_a_token_is_not_told() {

@@ -1,24 +1,7 @@
-//! Naming what would have been right: lists of words, and the nearest one.
+//! Naming what would have been right, and what is there instead.
 
-/// How alike two words must be, by Jaro and Winkler, for one to be offered for the other.
-const ALIKE: f64 = 0.8;
-
-/// Longer words are not compared: it takes quadratic time, and no valid one is so long.
+/// Longest key that is shown whole, in bytes.
 const LONGEST: usize = 64;
-
-/// The one of `known` that `word` most likely means.
-pub fn nearest<'k>(word: &str, known: impl IntoIterator<Item = &'k str>) -> Option<&'k str> {
-    if word.len() > LONGEST {
-        return None;
-    }
-    let word = word.to_lowercase().replace('-', "_");
-    known
-        .into_iter()
-        .map(|known| (known, strsim::jaro_winkler(&word, &known.replace('-', "_"))))
-        .filter(|(_, likeness)| *likeness >= ALIKE)
-        .max_by(|(_, a), (_, b)| a.total_cmp(b))
-        .map(|(known, _)| known)
-}
 
 /// `"a", "b" or "c"`.
 pub(super) fn one_of(words: &[&str]) -> String {
@@ -54,25 +37,6 @@ pub(super) fn key(key: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_nearest_word_is_offered_only_if_it_is_near() {
-        let known = ["client_id", "client_auth", "token_endpoint", "scope"];
-        #[rustfmt::skip]
-        let cases = [
-            ("client-id",  Some("client_id")),
-            ("clientid",   Some("client_id")),
-            ("CLIENT_ID",  Some("client_id")),
-            ("scopes",     Some("scope")),
-            ("TokenEndpoints", Some("token_endpoint")),
-            ("banana",     None),
-            ("",           None),
-        ];
-        for (word, expected) in cases {
-            assert_eq!(nearest(word, known), expected, "{word}");
-        }
-        assert_eq!(nearest(&"scope".repeat(20), known), None);
-    }
 
     #[test]
     fn words_are_listed_as_one_says_them() {

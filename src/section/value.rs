@@ -19,6 +19,7 @@ use super::Scope;
 use super::Section;
 use super::address;
 use super::spelling;
+use crate::spelling::nearest;
 use crate::time::parse_span;
 
 /// Longest string that is taken, in bytes.
@@ -167,7 +168,7 @@ impl<'a> Value<'a> {
         expected: impl Into<Cow<'static, str>>,
         known: impl IntoIterator<Item = &'k str>,
     ) {
-        let nearest = spelling::nearest(text, known).map(Box::from);
+        let nearest = nearest(text, known).map(Box::from);
         self.complain(Problem::Value { expected: expected.into(), nearest });
     }
 

@@ -11,9 +11,9 @@ use clap::error::ContextKind;
 use clap::error::ContextValue;
 use clap::error::ErrorKind;
 use tokenkeeper::error::scrubbed;
+use tokenkeeper::spelling::nearest;
 
 use crate::args::Cli;
-use crate::verb::nearest;
 
 /// Most characters of an argument that are repeated in a message.
 const SHOWN: usize = 60;
@@ -57,8 +57,9 @@ fn sentence(error: &clap::Error, arguments: &[OsString]) -> String {
     match error.kind() {
         ErrorKind::InvalidSubcommand => {
             let verb = text(error, ContextKind::InvalidSubcommand);
-            let verbs = command.get_subcommands().map(|it| it.get_name().to_owned());
-            format!("\"{page}\" has no verb \"{verb}\"{}", perhaps(nearest(&verb, verbs)))
+            let verbs = command.get_subcommands().map(clap::Command::get_name);
+            let near = nearest(&verb, verbs).map(str::to_owned);
+            format!("\"{page}\" has no verb \"{verb}\"{}", perhaps(near))
         }
         ErrorKind::MissingSubcommand | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
             format!("\"{page}\" needs a verb")
@@ -118,8 +119,8 @@ fn perhaps(name: Option<String>) -> String {
 /// clap's suggestion for an option, if it is one: it always has some.
 fn option(error: &clap::Error, typed: &str) -> Option<String> {
     let suggested = text(error, ContextKind::SuggestedArg);
-    let begun = suggested.starts_with(typed);
-    nearest(typed, [suggested.clone()].into_iter()).or_else(|| begun.then_some(suggested))
+    let meant = suggested.starts_with(typed) || nearest(typed, [&*suggested]).is_some();
+    meant.then_some(suggested)
 }
 
 fn text(error: &clap::Error, kind: ContextKind) -> String {

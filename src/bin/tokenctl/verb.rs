@@ -12,6 +12,7 @@ use std::time::Duration;
 use tokenkeeper::error::Code;
 use tokenkeeper::name::AccountId;
 use tokenkeeper::protocol::AccountList;
+use tokenkeeper::spelling::nearest;
 
 use crate::args::ConfigVerb;
 use crate::args::SecretVerb;
@@ -80,18 +81,9 @@ impl Session {
 
     fn nearest_to(&self, account: &AccountId) -> Option<String> {
         let (list, _) = self.daemon.fetch::<AccountList>(&Request::get("/v1/accounts")).ok()?;
-        nearest(account.as_str(), list.accounts.into_iter().map(|view| view.account))
+        let names = list.accounts.iter().map(|view| view.account.as_str());
+        nearest(account.as_str(), names).map(str::to_owned)
     }
-}
-
-/// The name of `names` that `typed` is a slip of the keyboard away from.
-pub(crate) fn nearest(typed: &str, names: impl Iterator<Item = String>) -> Option<String> {
-    const SLIPS: usize = 2;
-
-    let (distance, name) =
-        names.map(|name| (strsim::damerau_levenshtein(typed, &name), name)).min()?;
-    // More slips than half of the letters make another word.
-    (distance > 0 && distance <= SLIPS.min(typed.len() / 2)).then_some(name)
 }
 
 /// Where an account's requests go.
@@ -107,30 +99,4 @@ fn of(account: &AccountId, what: &str) -> String {
 fn breathe(at_most: Duration) {
     const PAUSE: Duration = Duration::from_millis(250);
     std::thread::sleep(PAUSE.min(at_most));
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_nearest_name_is_a_slip_away() {
-        let names = ["boiler", "ci", "mail", "mail2", "plugs"];
-        #[rustfmt::skip]
-        let cases = [
-            ("mial",    Some("mail")),
-            ("mailx",   Some("mail")),
-            ("boler",   Some("boiler")),
-            ("plugins", Some("plugs")),
-            ("ci2",     Some("ci")),
-            ("x",       None),
-            ("heat",    None),
-            ("mail",    None),
-        ];
-        for (typed, expected) in cases {
-            let got = nearest(typed, names.iter().map(ToString::to_string));
-            assert_eq!(got.as_deref(), expected, "{typed}");
-        }
-        assert_eq!(nearest("mail", std::iter::empty()), None);
-    }
 }

@@ -22,7 +22,7 @@ fn every_wrong_request_is_told_what_is_wrong() {
         (ANYBODY,   "GET /",                                                         "",                               404, "there is no `/`; /v1/openapi.json lists what there is."),
         (ANYBODY,   "GET /v1/acounts",                                               "",                               404, "there is no `/v1/acounts`; did you mean `/v1/accounts`?"),
         (ANYBODY,   "GET /v1/accounts/mail/tokens",                                  "",                               404, "there is no `/v1/accounts/mail/tokens`; did you mean `/v1/accounts/mail/token`?"),
-        (ANYBODY,   "GET /v1/accounts/mail/4f9aKq0ZtYxLm3Pq7Rw2",                    "",                               404, "there is no `/v1/accounts/mail/[masked]`; /v1/openapi.json lists what there is."),
+        (ANYBODY,   "GET /v1/accounts/mail/4f9aKq0ZtYxLm3Pq7Rw2",                    "",                               404, "there is no `/v1/accounts/mail/[masked]`; did you mean `/v1/accounts/mail`?"),
         (ANYBODY,   "POST /v1/accounts/mail/token",                                  "",                               405, "`/v1/accounts/mail/token` takes GET, not `POST`."),
         (ANYBODY,   "HEAD /v1/status",                                               "",                               405, ""),
         (ANYBODY,   "DELETE /v1/accounts/mail/token",                                "",                               405, "`/v1/accounts/mail/token` takes GET, not `DELETE`."),
