@@ -15,6 +15,7 @@ use tokio::sync::watch;
 
 use crate::access::Rule;
 use crate::error::Code;
+use crate::lifecycle::Action;
 use crate::lifecycle::Done;
 use crate::name::AccountId;
 use crate::notice::Notice;
@@ -24,7 +25,6 @@ use crate::provider::Profile;
 use crate::provider::Provider;
 use crate::snapshot::Refusal;
 use crate::snapshot::Snapshot;
-use crate::token::Generation;
 use crate::token::Secret;
 
 /// What front ends hold of the supervisor.
@@ -67,33 +67,6 @@ pub struct Order {
     pub action: Action,
     /// Where to answer.
     pub reply: oneshot::Sender<Result<Done, Refusal>>,
-}
-
-/// What can be ordered of an account.
-pub enum Action {
-    /// Somebody waits for a token that is not there: begin a refresh, if that is sensible.
-    Demand,
-    /// Refresh now, if the budget allows.
-    Refresh,
-    /// The token of this generation was rejected by the provider's API.
-    Report {
-        /// Its generation.
-        generation: Generation,
-        /// Whether that was noticed on a stream.
-        stream: bool,
-    },
-    /// Take over a refresh token, after one exchange has proven it. Answered when that is over.
-    Import(Secret),
-    /// Spend nothing until [`Resume`](Self::Resume).
-    Pause,
-    /// End a pause.
-    Resume,
-    /// Leave a resting state and try now.
-    Retry,
-    /// Forget the credential.
-    Clear,
-    /// One of the account's secrets changed.
-    SecretChanged,
 }
 
 /// Something that a front end wants done with the daemon as a whole.

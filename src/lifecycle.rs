@@ -8,9 +8,10 @@
 //! # Reading order
 //!
 //! 1. `State`, [`Input`] and [`Command`]: the words.
-//! 2. `flight`: one refresh from its place in the queue to its conclusion.
-//! 3. `rest`: where an account comes to rest, and what wakes it.
-//! 4. `orders`: what people and programs may ask of it.
+//! 2. `flight`: one attempt, from its place in the queue to the provider's answer.
+//! 3. `saving` and `failure`: what becomes of the answer.
+//! 4. `rest`: where an account comes to rest, and what wakes it.
+//! 5. `orders`: what people and programs may ask of it.
 //!
 //! # Invariants
 //!
@@ -26,9 +27,11 @@
 //! * Every attempt counts against the request [budget](crate::budget), which is asked
 //!   before it is queued and again before it is sent.
 
+mod failure;
 mod flight;
 mod orders;
 mod rest;
+mod saving;
 #[cfg(test)]
 mod tests;
 
@@ -207,33 +210,40 @@ pub enum Input {
     Exchanged(Ticket, Outcome),
     /// A [`Command::Write`] ended; with the generation where it made one.
     Written(Ticket, Result<Option<Generation>, StoreError>),
-    /// Somebody waits for a token that is not there.
-    Demanded,
-    /// Somebody wants it refreshed now.
-    RefreshWanted,
-    /// The token of this generation was rejected.
-    Rejected {
-        /// Its generation.
-        generation: Generation,
-        /// Whether on a stream.
-        stream: bool,
-    },
-    /// An operator hands in a refresh token.
-    Import(Secret),
-    /// An operator wants nothing spent.
-    Pause,
-    /// An operator ends a pause.
-    Resume,
-    /// An operator wants a resting account tried now.
-    Retry,
-    /// An operator wants the credential forgotten.
-    Clear,
-    /// One of its secrets changed.
-    SecretChanged,
+    /// Somebody ordered something.
+    Ordered(Action),
     /// The configuration changed.
     Reconfigured(Arc<Plan>, Lineage),
     /// The wall clock was set, or the host slept.
     ClockStepped,
+}
+
+/// What can be ordered of an account. Each is answered with [`Command::Answer`], or
+/// [`Command::Proven`], unless it changes nothing.
+pub enum Action {
+    /// Somebody waits for a token that is not there: begin a refresh, if that is sensible.
+    Demand,
+    /// Refresh now, if the budget allows.
+    Refresh,
+    /// The token of this generation was rejected by the provider's API.
+    Report {
+        /// Its generation.
+        generation: Generation,
+        /// Whether that was noticed on a stream.
+        stream: bool,
+    },
+    /// Take over a refresh token, after one exchange has proven it. Answered when that is over.
+    Import(Secret),
+    /// Spend nothing until [`Resume`](Self::Resume).
+    Pause,
+    /// End a pause.
+    Resume,
+    /// Leave a resting state and try now.
+    Retry,
+    /// Forget the credential.
+    Clear,
+    /// One of the account's secrets changed.
+    SecretChanged,
 }
 
 /// What an account wants done.
@@ -375,17 +385,7 @@ impl Account {
                 self.exchanged(ticket, outcome, now, jitter, &mut out);
             }
             Input::Written(ticket, result) => self.written(ticket, result, now, jitter, &mut out),
-            Input::Demanded => self.demanded(now, &mut out),
-            Input::RefreshWanted => self.forced(Reason::Requested, now, &mut out),
-            Input::Rejected { generation, stream } => {
-                self.rejected(generation, stream, now, &mut out);
-            }
-            Input::Import(secret) => self.import(secret, &mut out),
-            Input::Pause => self.pause(now, jitter, &mut out),
-            Input::Resume => self.resume(now, jitter, &mut out),
-            Input::Retry => self.retry(now, &mut out),
-            Input::Clear => self.clear(now, jitter, &mut out),
-            Input::SecretChanged => self.secret_changed(now, &mut out),
+            Input::Ordered(action) => self.ordered(action, now, jitter, &mut out),
             Input::Reconfigured(plan, lineage) => {
                 self.reconfigured(plan, lineage, now, jitter, &mut out);
             }

@@ -40,7 +40,6 @@ use tokio::task::JoinSet;
 use crate::error::Class;
 use crate::error::Code;
 use crate::error::RefreshError;
-use crate::keeper::Action;
 use crate::keeper::Directory;
 use crate::keeper::Order;
 use crate::lifecycle::Input;
@@ -278,19 +277,8 @@ impl<W: World> Supervisor<W> {
             let _gone = order.reply.send(Err(refusal));
             return;
         };
-        let input = match order.action {
-            Action::Demand => Input::Demanded,
-            Action::Refresh => Input::RefreshWanted,
-            Action::Report { generation, stream } => Input::Rejected { generation, stream },
-            Action::Import(secret) => Input::Import(secret),
-            Action::Pause => Input::Pause,
-            Action::Resume => Input::Resume,
-            Action::Retry => Input::Retry,
-            Action::Clear => Input::Clear,
-            Action::SecretChanged => Input::SecretChanged,
-        };
-        seat.expect_answer(&input, order.reply);
-        self.feed(&order.account, input);
+        seat.expect_answer(&order.action, order.reply);
+        self.feed(&order.account, Input::Ordered(order.action));
         if let Some(seat) = self.seats.get_mut(&order.account) {
             seat.answer_if_nobody_did();
         }

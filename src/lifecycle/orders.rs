@@ -9,6 +9,7 @@
 //! | resume | nothing | nothing | nothing | finds its place again |
 
 use super::Account;
+use super::Action;
 use super::Command;
 use super::Done;
 use super::State;
@@ -26,8 +27,28 @@ use crate::token::Generation;
 use crate::token::Secret;
 
 impl Account {
+    pub(super) fn ordered(
+        &mut self,
+        action: Action,
+        now: Now,
+        jitter: Jitter,
+        out: &mut Vec<Command>,
+    ) {
+        match action {
+            Action::Demand => self.demanded(now, out),
+            Action::Refresh => self.forced(Reason::Requested, now, out),
+            Action::Report { generation, stream } => self.rejected(generation, stream, now, out),
+            Action::Import(refresh_token) => self.import(refresh_token, out),
+            Action::Pause => self.pause(now, jitter, out),
+            Action::Resume => self.resume(now, jitter, out),
+            Action::Retry => self.retry(now, out),
+            Action::Clear => self.clear(now, jitter, out),
+            Action::SecretChanged => self.secret_changed(now, out),
+        }
+    }
+
     /// Somebody waits for a token: a fresh account refreshes, no sooner than its gap allows.
-    pub(super) fn demanded(&mut self, now: Now, out: &mut Vec<Command>) {
+    fn demanded(&mut self, now: Now, out: &mut Vec<Command>) {
         let State::Fresh { due } = self.state else { return };
         let earliest = self.held.as_ref().map_or(now.boot, |held| {
             let issued = held.expires_boot.before(schedule::usable(held.lifetime));
@@ -42,7 +63,7 @@ impl Account {
     }
 
     /// Somebody wants a refresh for a reason of their own.
-    pub(super) fn forced(&mut self, reason: Reason, now: Now, out: &mut Vec<Command>) {
+    fn forced(&mut self, reason: Reason, now: Now, out: &mut Vec<Command>) {
         if self.is_flying() {
             out.push(Command::Answer(Ok(Done::Joined(self.generation))));
             return;
@@ -67,13 +88,7 @@ impl Account {
     }
 
     /// The token of `generation` was rejected: only the current one is worth a refresh.
-    pub(super) fn rejected(
-        &mut self,
-        generation: Generation,
-        stream: bool,
-        now: Now,
-        out: &mut Vec<Command>,
-    ) {
+    fn rejected(&mut self, generation: Generation, stream: bool, now: Now, out: &mut Vec<Command>) {
         let current = self.held.as_ref().map_or(self.generation, |held| held.generation);
         if generation != current {
             out.push(Command::Answer(Ok(Done::Current(current))));
@@ -86,7 +101,7 @@ impl Account {
 
     /// An operator hands in a refresh token. It is staged, proven by one exchange, and only
     /// then replaces the current one.
-    pub(super) fn import(&mut self, refresh_token: Secret, out: &mut Vec<Command>) {
+    fn import(&mut self, refresh_token: Secret, out: &mut Vec<Command>) {
         let refusal = if !self.plan.has_refresh_token {
             Some((Code::NotSupported, "this account works without a refresh token"))
         } else if self.standing.paused {
@@ -125,7 +140,7 @@ impl Account {
         }
     }
 
-    pub(super) fn pause(&mut self, now: Now, jitter: Jitter, out: &mut Vec<Command>) {
+    fn pause(&mut self, now: Now, jitter: Jitter, out: &mut Vec<Command>) {
         if !self.standing.paused {
             self.standing.paused = true;
             self.note(out);
@@ -138,7 +153,7 @@ impl Account {
         out.push(Command::Answer(Ok(Done::Current(self.generation))));
     }
 
-    pub(super) fn resume(&mut self, now: Now, jitter: Jitter, out: &mut Vec<Command>) {
+    fn resume(&mut self, now: Now, jitter: Jitter, out: &mut Vec<Command>) {
         if self.standing.paused {
             self.standing.paused = false;
             self.note(out);
@@ -148,7 +163,7 @@ impl Account {
     }
 
     /// An operator wants a resting account tried now. `Retry-After` still holds.
-    pub(super) fn retry(&mut self, now: Now, out: &mut Vec<Command>) {
+    fn retry(&mut self, now: Now, out: &mut Vec<Command>) {
         if self.is_flying() {
             out.push(Command::Answer(Ok(Done::Joined(self.generation))));
             return;
@@ -192,7 +207,7 @@ impl Account {
     }
 
     /// An operator wants the credential forgotten.
-    pub(super) fn clear(&mut self, now: Now, jitter: Jitter, out: &mut Vec<Command>) {
+    fn clear(&mut self, now: Now, jitter: Jitter, out: &mut Vec<Command>) {
         if self.is_flying() {
             let message = "a refresh is under way; try again when it has ended";
             out.push(Command::Answer(Err(Refusal::new(Code::RefreshPending, message))));
@@ -213,7 +228,7 @@ impl Account {
     }
 
     /// One of its secrets changed: what failed for want of it is tried again.
-    pub(super) fn secret_changed(&mut self, now: Now, out: &mut Vec<Command>) {
+    fn secret_changed(&mut self, now: Now, out: &mut Vec<Command>) {
         if let State::Frozen { until: Some(_) } | State::Waiting { .. } = self.state {
             self.go_on(now, out);
         }

@@ -8,7 +8,7 @@ use super::Command;
 use super::Doubt;
 use super::State;
 use super::Ticket;
-use super::flight::ENDED_IN_FLIGHT;
+use super::failure::ENDED_IN_FLIGHT;
 use crate::error::OauthError;
 use crate::error::RefreshError;
 use crate::notice::Event;

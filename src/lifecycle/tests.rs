@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::Account;
+use super::Action;
 use super::Command;
 use super::Input;
 use super::Ticket;
@@ -48,9 +49,9 @@ fn a_life_told_by_its_log() {
     sim.feed(3552, Input::Exchanged(Ticket(1), granted(3600)));
     sim.feed(3552, Input::Exchanged(Ticket(2), granted(3600)));
     sim.feed(3552, Input::Written(Ticket(2), Ok(Some(Generation(2)))));
-    sim.feed(3553, Input::Demanded);
-    sim.feed(3554, Input::Rejected { generation: Generation(1), stream: false });
-    sim.feed(3555, Input::Rejected { generation: Generation(2), stream: false });
+    sim.feed(3553, Input::Ordered(Action::Demand));
+    sim.feed(3554, Input::Ordered(Action::Report { generation: Generation(1), stream: false }));
+    sim.feed(3555, Input::Ordered(Action::Report { generation: Generation(2), stream: false }));
 
     insta::assert_snapshot!(sim.log, @r"
     1000  fresh until 3548       Publish
@@ -112,7 +113,7 @@ fn a_strict_provider_gets_no_replay_until_the_token_is_nearly_spent() {
     sim.fly(3549);
     sim.feed(3609, Input::Exchanged(sim.ticket(), failed(lost())));
     sim.feed(3609, Input::Written(sim.ticket(), Ok(None)));
-    sim.feed(3809, Input::RefreshWanted);
+    sim.feed(3809, Input::Ordered(Action::Refresh));
     sim.fly(4535);
     sim.feed(4536, Input::Exchanged(sim.ticket(), failed(invalid_grant())));
     sim.feed(4536, Input::Written(sim.ticket(), Ok(None)));
@@ -142,7 +143,7 @@ fn a_refused_refresh_token_is_confirmed_three_times_before_anyone_must_log_in() 
         sim.feed(at + 1, Input::Exchanged(sim.ticket(), failed(invalid_grant())));
         sim.feed(at + 1, Input::Written(sim.ticket(), Ok(None)));
     }
-    sim.feed(7815, Input::Import(Secret::new("r9")));
+    sim.feed(7815, Input::Ordered(Action::Import(Secret::new("r9"))));
     sim.feed(7815, Input::Written(sim.ticket(), Ok(None)));
     sim.fly(7815);
     sim.feed(7816, Input::Exchanged(sim.ticket(), granted(3600)));
@@ -212,8 +213,8 @@ fn what_cannot_be_saved_is_served_and_saved_again() {
 fn an_import_that_fails_leaves_the_old_credential_untouched() {
     let mut sim = Sim::resumed(Rotation::Unknown, 1000);
 
-    sim.feed(1500, Input::Import(Secret::new("typo")));
-    sim.feed(1500, Input::Import(Secret::new("second")));
+    sim.feed(1500, Input::Ordered(Action::Import(Secret::new("typo"))));
+    sim.feed(1500, Input::Ordered(Action::Import(Secret::new("second"))));
     sim.feed(1500, Input::Written(sim.ticket(), Ok(None)));
     sim.fly(1500);
     sim.feed(1501, Input::Exchanged(sim.ticket(), failed(invalid_grant())));
@@ -251,15 +252,15 @@ fn after_a_kill_in_an_exchange_the_replay_comes_before_anything_else() {
 fn pause_retry_and_a_configuration_that_leads_elsewhere() {
     let mut sim = Sim::resumed(Rotation::Unknown, 1000);
 
-    sim.feed(1100, Input::Pause);
-    sim.feed(1101, Input::RefreshWanted);
-    sim.feed(1200, Input::Resume);
+    sim.feed(1100, Input::Ordered(Action::Pause));
+    sim.feed(1101, Input::Ordered(Action::Refresh));
+    sim.feed(1200, Input::Ordered(Action::Resume));
     sim.fly(3549);
     sim.feed(3550, Input::Exchanged(sim.ticket(), failed(invalid_client())));
     sim.feed(3550, Input::Written(sim.ticket(), Ok(None)));
-    sim.feed(3559, Input::Retry);
+    sim.feed(3559, Input::Ordered(Action::Retry));
     sim.feed(3560, Input::Reconfigured(plan(Rotation::Unknown), Lineage("elsewhere".into())));
-    sim.feed(3561, Input::Retry);
+    sim.feed(3561, Input::Ordered(Action::Retry));
     sim.feed(3562, Input::Reconfigured(plan(Rotation::Unknown), here()));
 
     insta::assert_snapshot!(sim.log, @r"
@@ -497,15 +498,18 @@ impl Sim {
         }
         let current = self.account.generation;
         match choice % 8 {
-            0 => self.feed_and_owe(at, Input::Demanded),
-            1 => self.feed_and_owe(at, Input::RefreshWanted),
-            2 => self.feed_and_owe(at, Input::Rejected { generation: current, stream: true }),
-            3 => self.feed_and_owe(at, Input::Retry),
-            4 => self.feed_and_owe(at, Input::Import(Secret::new("r"))),
+            0 => self.feed_and_owe(at, Input::Ordered(Action::Demand)),
+            1 => self.feed_and_owe(at, Input::Ordered(Action::Refresh)),
+            2 => self.feed_and_owe(
+                at,
+                Input::Ordered(Action::Report { generation: current, stream: true }),
+            ),
+            3 => self.feed_and_owe(at, Input::Ordered(Action::Retry)),
+            4 => self.feed_and_owe(at, Input::Ordered(Action::Import(Secret::new("r")))),
             5 => self.feed_and_owe(at, Input::ClockStepped),
-            6 if choice == 6 => self.feed_and_owe(at, Input::Pause),
+            6 if choice == 6 => self.feed_and_owe(at, Input::Ordered(Action::Pause)),
             _ => {
-                self.feed_and_owe(at, Input::Resume);
+                self.feed_and_owe(at, Input::Ordered(Action::Resume));
                 self.feed_and_owe(at, Input::Woken);
             }
         }

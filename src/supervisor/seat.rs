@@ -16,6 +16,7 @@ use super::Supervisor;
 use super::World;
 use crate::error::RefreshError;
 use crate::lifecycle::Account;
+use crate::lifecycle::Action;
 use crate::lifecycle::Command;
 use crate::lifecycle::Done;
 use crate::lifecycle::Input;
@@ -72,10 +73,10 @@ impl Seat {
     /// proven; while one waits, it keeps its answer.
     pub(super) fn expect_answer(
         &mut self,
-        input: &Input,
+        action: &Action,
         reply: oneshot::Sender<Result<Done, Refusal>>,
     ) {
-        let waits = matches!(input, Input::Import(_)) && self.import.is_none();
+        let waits = matches!(action, Action::Import(_)) && self.import.is_none();
         let slot = if waits { &mut self.import } else { &mut self.reply };
         *slot = Some(reply);
     }

@@ -16,7 +16,7 @@ use super::world::unreachable;
 use super::world::vacant;
 use crate::access::Rights;
 use crate::error::Code;
-use crate::keeper::Action;
+use crate::lifecycle::Action;
 use crate::lifecycle::Done;
 use crate::protocol::TokenAnswer;
 use crate::snapshot::Refusal;

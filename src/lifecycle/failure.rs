@@ -1,0 +1,264 @@
+//! A failed attempt: what it means, how long to wait, and when it is raised.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::Account;
+use super::Attempt;
+use super::Command;
+use super::Doubt;
+use super::Risk;
+use super::Series;
+use super::State;
+use super::Step;
+use super::Ticket;
+use crate::error::Class;
+use crate::error::RefreshError;
+use crate::notice::Event;
+use crate::notice::Reason;
+use crate::plan::Rotation;
+use crate::record::Condition;
+use crate::record::Failure;
+use crate::record::Write;
+use crate::schedule;
+use crate::snapshot::Held;
+use crate::snapshot::Refusal;
+use crate::time::Jitter;
+use crate::time::Moment;
+use crate::time::Now;
+
+/// What the failure of an attempt is called that the last process began and did not conclude.
+pub(super) const ENDED_IN_FLIGHT: &str = "the daemon ended while an exchange was under way";
+
+impl Account {
+    /// An attempt failed. It is raised once that is durable, in [`Self::concluded`].
+    pub(super) fn failed(
+        &mut self,
+        attempt: Attempt,
+        error: RefreshError,
+        sent: Now,
+        now: Now,
+        jitter: Jitter,
+        out: &mut Vec<Command>,
+    ) {
+        let class = self.class_for_us(&error);
+        if attempt.staged {
+            self.not_proven(class, &error, sent, now, jitter, out);
+            return;
+        }
+        self.note_patience(class, &error, now, jitter);
+        self.record_failure(error.clone(), now);
+        if class == Class::Ambiguous {
+            self.doubt.get_or_insert(Doubt { sent: sent.boot, replays: 0, staged: false });
+        }
+        let then = self.rest_after(class, &error, now, jitter);
+        let write = Write::Note {
+            account: self.id.clone(),
+            standing: self.standing.clone(),
+            ends_intent: self.doubt.is_none(),
+        };
+        self.state = State::Exchanging(attempt, Step::Noting { then: Box::new(then) });
+        out.push(Command::Write { ticket: attempt.ticket, write });
+    }
+
+    /// Where a failure of this class leaves the account.
+    fn rest_after(
+        &mut self,
+        class: Class,
+        error: &RefreshError,
+        now: Now,
+        jitter: Jitter,
+    ) -> State {
+        match class {
+            Class::Definite => {
+                self.standing.condition = Condition::NeedsLogin;
+                self.doubt = None;
+                State::NeedsLogin
+            }
+            Class::Suspect => {
+                self.doubt = None;
+                self.suspect(now)
+            }
+            Class::Config => {
+                let local = matches!(error, RefreshError::SecretUnavailable { .. });
+                let probe = if local { schedule::SECRET_PROBE } else { schedule::CONFIG_PROBE };
+                State::Frozen { until: Some(now.boot + probe) }
+            }
+            Class::NotSent | Class::Transient | Class::Throttled | Class::Ambiguous => {
+                let pause = self.next_pause(class, now, jitter);
+                let next = match self.doubt {
+                    Some(doubt) => self.next_replay(doubt, pause, now, jitter),
+                    None => now.boot + pause,
+                };
+                let next = next.max(self.budgeted(now.boot));
+                let next = self.series.not_before.map_or(next, |bound| next.max(bound));
+                if self.doubt.is_some() {
+                    State::InDoubt { next }
+                } else if let Condition::Suspect { .. } = self.standing.condition {
+                    State::Suspect { until: next }
+                } else {
+                    State::Waiting { until: next }
+                }
+            }
+        }
+    }
+
+    /// The refresh token is refused once more.
+    fn suspect(&mut self, now: Now) -> State {
+        let probes = match self.standing.condition {
+            Condition::Sound => 0,
+            Condition::Suspect { probes } => probes + 1,
+            Condition::NeedsLogin => u8::MAX,
+        };
+        if let Some(pause) = schedule::SUSPECT_PROBES.get(usize::from(probes)) {
+            self.standing.condition = Condition::Suspect { probes };
+            State::Suspect { until: now.boot + *pause }
+        } else {
+            self.standing.condition = Condition::NeedsLogin;
+            State::NeedsLogin
+        }
+    }
+
+    pub(super) fn concluded(
+        &mut self,
+        attempt: Attempt,
+        then: State,
+        now: Now,
+        jitter: Jitter,
+        out: &mut Vec<Command>,
+    ) {
+        self.state = then;
+        out.push(Command::Publish);
+        self.tell_failure(attempt.reason, out);
+        self.settle_if_due_elsewhere(now, jitter, out);
+    }
+
+    /// The staged credential did not prove itself. The account's own one is untouched.
+    fn not_proven(
+        &mut self,
+        class: Class,
+        error: &RefreshError,
+        sent: Now,
+        now: Now,
+        jitter: Jitter,
+        out: &mut Vec<Command>,
+    ) {
+        let refusal = Refusal {
+            provider_error: error.provider_error().cloned(),
+            ..Refusal::new(error.code(), error.to_string())
+        };
+        if class == Class::Ambiguous
+            || self.doubt.is_some_and(|doubt| doubt.staged) && !is_verdict(class)
+        {
+            let first = Doubt { sent: sent.boot, replays: 0, staged: true };
+            let doubt = *self.doubt.get_or_insert(first);
+            let pause = self.next_pause(class, now, jitter);
+            let next = self.next_replay(doubt, pause, now, jitter).max(self.budgeted(now.boot));
+            self.state = State::InDoubt { next };
+            out.push(Command::Publish);
+        } else {
+            self.staged = false;
+            self.doubt = None;
+            self.series = Series::default();
+            let write = Write::Unstage { account: self.id.clone() };
+            out.push(Command::Write { ticket: Ticket::UNHEARD, write });
+            self.state = State::Vacant;
+            self.settle(now, jitter, out);
+        }
+        out.push(Command::Proven(Err(refusal)));
+    }
+
+    /// When the next replay of a spend in doubt is due; `pause` is the ordinary backoff.
+    pub(super) fn next_replay(
+        &self,
+        doubt: Doubt,
+        pause: Duration,
+        now: Now,
+        jitter: Jitter,
+    ) -> Moment {
+        const AT_ONCE: Duration = Duration::from_millis(500);
+
+        let first = doubt.replays == 0;
+        let lost_after = now.boot.since(doubt.sent);
+        let planned = self.plan.rotation.grace().and_then(|grace| {
+            schedule::replay_after(doubt.replays.saturating_add(1), grace, lost_after, jitter)
+        });
+        if let Some(after) = planned {
+            return doubt.sent + after;
+        }
+        let soon = now.boot + if first { jitter.of(AT_ONCE) } else { pause };
+        match self.plan.rotation {
+            // Nobody said that a replay does harm.
+            Rotation::Unknown | Rotation::Never => soon,
+            // A replay outside the grace may kill the token that is still good.
+            Rotation::Grace(_) | Rotation::Strict => self
+                .held
+                .as_ref()
+                .filter(|held| !held.ttl(now).is_zero())
+                .map_or(soon, |held| soon.max(held.expires_boot.before(last_stretch(held)))),
+        }
+    }
+
+    /// The pause after a failure, remembered for the next one.
+    pub(super) fn next_pause(&mut self, class: Class, now: Now, jitter: Jitter) -> Duration {
+        if class == Class::Throttled {
+            return schedule::throttled(self.series.throttles, jitter);
+        }
+        let left = self.left(now);
+        self.series.pause = schedule::backoff(self.series.pause, left, jitter);
+        self.series.pause
+    }
+
+    /// Takes down how long the provider asks us to stay away.
+    fn note_patience(&mut self, class: Class, error: &RefreshError, now: Now, jitter: Jitter) {
+        self.series.throttles =
+            if class == Class::Throttled { self.series.throttles.saturating_add(1) } else { 0 };
+        self.series.not_before =
+            error.retry_after().map(|asked| now.boot + schedule::retry_after(asked, jitter));
+    }
+
+    /// What an error means for this account: without a refresh token, nothing can be lost
+    /// and nobody can log in.
+    fn class_for_us(&self, error: &RefreshError) -> Class {
+        let class = error.class();
+        if class == Class::Ambiguous && self.risk() == Risk::None {
+            Class::Transient
+        } else if is_verdict(class) && !self.plan.has_refresh_token {
+            Class::Config
+        } else {
+            class
+        }
+    }
+
+    pub(super) fn record_failure(&mut self, error: RefreshError, now: Now) {
+        let failure = self.failure(error, now);
+        self.series.since.get_or_insert(now.boot);
+        self.standing.failure = Some(failure);
+    }
+
+    pub(super) fn failure(&self, error: RefreshError, now: Now) -> Failure {
+        let since_ms = match &self.standing.failure {
+            Some(failure) => failure.since_ms,
+            None => now.wall.as_millis(),
+        };
+        let not_before_ms = self.series.not_before.map(|moment| now.wall_at(moment).as_millis());
+        Failure { error, since_ms, attempt: self.series.attempts, not_before_ms }
+    }
+
+    pub(super) fn tell_failure(&self, reason: Reason, out: &mut Vec<Command>) {
+        if let Some(failure) = &self.standing.failure {
+            let failure = Arc::new(failure.clone());
+            out.push(Command::Tell(Event::RefreshFailed { reason, failure }));
+        }
+    }
+}
+
+/// Whether the provider has spoken about the credential itself.
+const fn is_verdict(class: Class) -> bool {
+    matches!(class, Class::Suspect | Class::Definite)
+}
+
+/// The last part of a token's life, in which nothing is left to protect.
+fn last_stretch(held: &Held) -> Duration {
+    (held.lifetime / 20).clamp(Duration::from_secs(5), Duration::from_secs(60))
+}

@@ -1,0 +1,192 @@
+//! What an exchange brought, made durable and published.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::Account;
+use super::Attempt;
+use super::Brought;
+use super::Catch;
+use super::Command;
+use super::State;
+use crate::error::Class;
+use crate::error::RefreshError;
+use crate::notice::Event;
+use crate::record::Condition;
+use crate::record::Standing;
+use crate::record::StoreError;
+use crate::record::Write;
+use crate::schedule;
+use crate::snapshot::Held;
+use crate::time::Jitter;
+use crate::time::Now;
+use crate::token::Generation;
+use crate::token::Grant;
+
+/// Longest pause before saving is tried again.
+const LONGEST_SAVE_PAUSE: Duration = Duration::from_secs(30);
+
+impl Account {
+    /// Tries again to save what could not be saved.
+    pub(super) fn save_again(&mut self, now: Now, out: &mut Vec<Command>) {
+        let State::Saving(attempt, catch) = &mut self.state else { return };
+        catch.retry = None;
+        let (attempt, what, sent) = (*attempt, catch.what.clone(), catch.sent);
+        let write = self.saving(attempt, &what, sent, now);
+        out.push(Command::Write { ticket: attempt.ticket, write });
+    }
+
+    pub(super) fn save(
+        &mut self,
+        attempt: Attempt,
+        what: Brought,
+        sent: Now,
+        now: Now,
+        out: &mut Vec<Command>,
+    ) {
+        let write = self.saving(attempt, &what, sent, now);
+        self.state = State::Saving(attempt, Catch { what, sent, refused: 0, retry: None });
+        out.push(Command::Write { ticket: attempt.ticket, write });
+        out.push(Command::Publish);
+    }
+
+    fn saving(&self, attempt: Attempt, what: &Brought, sent: Now, now: Now) -> Write {
+        let account = self.id.clone();
+        let staged = attempt.staged;
+        let standing = self.standing_after(what, now);
+        match what {
+            Brought::Tokens(grant) => Write::Commit {
+                account,
+                grant: Arc::clone(grant),
+                issued: sent,
+                now,
+                lineage: self.origin.clone(),
+                staged,
+                standing,
+            },
+            Brought::RefreshToken(refresh_token, _) => Write::Salvage {
+                account,
+                refresh_token: refresh_token.clone(),
+                now,
+                staged,
+                standing,
+            },
+        }
+    }
+
+    /// How it stands once this is durable.
+    fn standing_after(&self, what: &Brought, now: Now) -> Standing {
+        let failure = match what {
+            Brought::Tokens(grant) if schedule::usable(grant.lifetime).is_zero() => {
+                Some(self.failure(RefreshError::BornExpired, now))
+            }
+            Brought::Tokens(_) => None,
+            Brought::RefreshToken(_, error) => Some(self.failure(error.clone(), now)),
+        };
+        Standing { condition: Condition::Sound, paused: self.standing.paused, failure }
+    }
+
+    pub(super) fn saved(
+        &mut self,
+        attempt: Attempt,
+        catch: Catch,
+        generation: Generation,
+        now: Now,
+        jitter: Jitter,
+        out: &mut Vec<Command>,
+    ) {
+        let known = std::mem::take(&mut self.unsaved);
+        let failed_before = self.standing.failure.is_some();
+        self.standing = self.standing_after(&catch.what, now);
+        self.generation = generation;
+        self.refreshable = self.plan.has_refresh_token;
+        self.doubt = None;
+        if attempt.staged {
+            self.staged = false;
+            out.push(Command::Proven(Ok(generation)));
+        }
+        match &catch.what {
+            Brought::Tokens(grant) => {
+                self.hold(grant, catch.sent, generation);
+                if let Some(subject) = &grant.subject {
+                    self.subject = Some(subject.clone());
+                }
+            }
+            Brought::RefreshToken(..) => {}
+        }
+        if let Some(failure) = self.standing.failure.clone() {
+            let pause = match catch.what {
+                Brought::Tokens(_) => self.next_pause(Class::Transient, now, jitter),
+                Brought::RefreshToken(..) => jitter.of(Duration::from_millis(500)),
+            };
+            let until = (now.boot + pause).max(self.budgeted(now.boot));
+            self.series.since.get_or_insert(now.boot);
+            self.state = State::Waiting { until };
+            let failure = Arc::new(failure);
+            out.push(Command::Publish);
+            out.push(Command::Tell(Event::RefreshFailed { reason: attempt.reason, failure }));
+        } else {
+            let attempts = std::mem::take(&mut self.series).attempts;
+            self.state = State::Fresh { due: self.due(now) };
+            out.push(Command::Publish);
+            if !known {
+                let event = Event::TokenChanged { reason: attempt.reason, attempt: attempts };
+                out.push(Command::Tell(event));
+            }
+            if failed_before {
+                let failed = attempts.saturating_sub(1).max(1);
+                out.push(Command::Tell(Event::Recovered { failed }));
+            }
+        }
+        self.settle_if_due_elsewhere(now, jitter, out);
+    }
+
+    pub(super) fn not_saved(
+        &mut self,
+        attempt: Attempt,
+        mut catch: Catch,
+        error: &StoreError,
+        now: Now,
+        out: &mut Vec<Command>,
+    ) {
+        let pause = Duration::from_secs(1 << catch.refused.min(5)).min(LONGEST_SAVE_PAUSE);
+        catch.refused = catch.refused.saturating_add(1);
+        catch.retry = Some(now.boot + pause);
+        let first = !std::mem::replace(&mut self.unsaved, true);
+        self.record_failure(RefreshError::StoreUnavailable(error.to_string()), now);
+        if first && let Brought::Tokens(grant) = &catch.what {
+            self.generation = self.generation.next();
+            self.hold(grant, catch.sent, self.generation);
+        }
+        self.state = State::Saving(attempt, catch);
+        out.push(Command::Publish);
+        if first {
+            let attempts = self.series.attempts;
+            let event = Event::TokenChanged { reason: attempt.reason, attempt: attempts };
+            out.push(Command::Tell(event));
+            self.tell_failure(attempt.reason, out);
+        }
+    }
+
+    /// Makes `grant` the held tokens. Those that were dead on arrival take nothing's place:
+    /// what is held may still be good.
+    fn hold(&mut self, grant: &Grant, sent: Now, generation: Generation) {
+        let usable = schedule::usable(grant.lifetime);
+        if usable.is_zero() {
+            return;
+        }
+        self.held = Some(Held {
+            tokens: Arc::clone(&grant.tokens),
+            generation,
+            issued_at: sent.wall,
+            lifetime: grant.lifetime,
+            expires_boot: sent.boot + usable,
+            expires_wall: sent.wall + usable,
+        });
+        // A token that cannot live until its refresh may be due expires by plan.
+        self.told.expiry = usable <= schedule::gap(grant.lifetime);
+        if self.standing.failure.is_none() {
+            self.told.alarm = false;
+        }
+    }
+}
