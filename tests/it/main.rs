@@ -1,1 +1,29 @@
-//! x
+//! The real programs: the daemon and `tokenctl` against providers that misbehave on request, and
+//! against providers that others wrote. The design calls these layers 2 and 3.
+//!
+//! # Reading order
+//!
+//! 1. [`support`]: the daemon, the scripted provider and the relay as values.
+//! 2. `daemon`: what an operator and a program see of an ordinary day.
+//! 3. `corpus`, `waiters`, `crash`: one kind of trouble each, at many accounts at once.
+//! 4. `providers`: against other people's servers. `badinput`: the command line.
+//! 5. `architecture`: rules about the source text.
+//!
+//! # Invariants
+//!
+//! * Nothing sleeps. A test waits for a condition that a program reports, with a deadline that is
+//!   generous and fails loudly. Time passes by short token lifetimes.
+//! * Every process belongs to the test that started it and ends with it, by its id.
+//! * Everything lies in a temporary directory of the test, mode 0700, so tests run side by side.
+#![allow(
+    clippy::disallowed_methods,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::print_stderr,
+    clippy::unwrap_used,
+    reason = "tests start programs, read what they wrote, and fail by panicking"
+)]
+
+mod daemon;
+mod support;

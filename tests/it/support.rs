@@ -1,0 +1,22 @@
+//! What the tests are made of: programs as values that end with the test.
+//!
+//! Reading order: [`process`] (one program), [`http`] (one request), [`daemon`] and [`idp`] (the two
+//! programs with their vocabulary), [`relay`] (a network that loses replies).
+
+pub(crate) mod config;
+pub(crate) mod daemon;
+pub(crate) mod http;
+pub(crate) mod idp;
+pub(crate) mod process;
+
+use std::time::Duration;
+
+/// How long anything may take. It is far more than any test needs on a busy host: reaching it
+/// means that what was waited for does not come.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
+
+/// Whether this test may run although something is missing: says so, and fails under `CI=true`.
+pub(crate) fn skipped(why: &str) {
+    assert!(std::env::var("CI").as_deref() != Ok("true"), "skipped, which CI forbids: {why}");
+    eprintln!("SKIPPED: {why}");
+}

@@ -1,0 +1,41 @@
+//! A configuration file in the making.
+
+use std::path::Path;
+
+/// The accounts and sockets of one daemon, as text.
+#[derive(Clone, Default)]
+pub(crate) struct Config {
+    daemon: String,
+    tables: String,
+}
+
+impl Config {
+    /// Lines for the table `[daemon]`, besides socket and state.
+    pub(crate) fn daemon(mut self, lines: &str) -> Self {
+        self.daemon.push_str(lines);
+        self.daemon.push('\n');
+        self
+    }
+
+    /// An account with these lines.
+    pub(crate) fn account(self, name: &str, lines: &str) -> Self {
+        self.table(&format!("[accounts.{name}]\n{lines}"))
+    }
+
+    /// Any table.
+    pub(crate) fn table(mut self, text: &str) -> Self {
+        self.tables.push_str(text);
+        self.tables.push('\n');
+        self
+    }
+
+    /// The file for a daemon whose files lie in `home`.
+    pub(crate) fn text(&self, home: &Path) -> String {
+        let home = home.display();
+        let (daemon, tables) = (&self.daemon, &self.tables);
+        format!(
+            "[daemon]\nsocket = \"{home}/api.sock\"\nstate = \"{home}/state/state.db\"\n\
+             {daemon}\n{tables}"
+        )
+    }
+}

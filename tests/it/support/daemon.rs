@@ -1,0 +1,254 @@
+//! The daemon, its files and its clients.
+
+use std::fs;
+use std::fs::File;
+use std::io::BufRead;
+use std::io::BufReader;
+use std::os::fd::AsFd;
+use std::os::unix::net::UnixDatagram;
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::path::PathBuf;
+use std::process::Command;
+use std::process::ExitStatus;
+use std::process::Output;
+use std::process::Stdio;
+
+use rustix::process::Signal;
+use serde_json::json;
+use tempfile::TempDir;
+use tokenkeeper::protocol::AccountView;
+use tokenkeeper::protocol::ErrorBody;
+use tokenkeeper::protocol::TokenAnswer;
+
+use super::config::Config;
+use super::http;
+use super::http::Reply;
+use super::http::Request;
+use super::process::Process;
+use super::process::run;
+use super::process::said;
+
+/// A daemon with a directory of its own. Dropping it ends the process and removes the directory.
+pub(crate) struct Daemon {
+    process: Option<Process>,
+    home: TempDir,
+}
+
+impl Daemon {
+    /// The files of a daemon that does not run yet.
+    pub(crate) fn new(config: &Config) -> Self {
+        let daemon = Self { process: None, home: TempDir::new().unwrap() };
+        daemon.configure(config);
+        daemon
+    }
+
+    /// A daemon that answers.
+    pub(crate) fn start(config: &Config) -> Self {
+        let mut daemon = Self::new(config);
+        daemon.begin();
+        daemon
+    }
+
+    /// Writes another configuration; a running daemon does not look by itself.
+    pub(crate) fn configure(&self, config: &Config) {
+        self.write("config.toml", &config.text(self.home()));
+    }
+
+    /// Writes a file beside the configuration, for nobody else to read.
+    pub(crate) fn write(&self, name: &str, content: &str) {
+        use std::io::Write;
+        use std::os::unix::fs::OpenOptionsExt;
+
+        let mut options = File::options();
+        options.write(true).create(true).truncate(true).mode(0o600);
+        options.open(self.path(name)).unwrap().write_all(content.as_bytes()).unwrap();
+    }
+
+    /// Starts the process and returns when it says that it is ready.
+    pub(crate) fn begin(&mut self) {
+        let ready = self.path("notify");
+        // The one of an earlier process is in the way.
+        drop(fs::remove_file(&ready));
+        let manager = UnixDatagram::bind(&ready).unwrap();
+        let log = File::options().append(true).create(true).open(self.path("log")).unwrap();
+        let process = Process::start(
+            self.command()
+                .env("NOTIFY_SOCKET", &ready)
+                .stdin(Stdio::null())
+                .stdout(Stdio::null())
+                .stderr(log),
+        );
+        let mut message = [0; 4096];
+        loop {
+            assert!(process.lives_until(manager.as_fd()), "no start:\n{}", self.log());
+            let length = manager.recv(&mut message).unwrap();
+            if message[..length].split(|byte| *byte == b'\n').any(|line| line == b"READY=1") {
+                break;
+            }
+        }
+        self.process = Some(process);
+    }
+
+    /// The command that starts it.
+    pub(crate) fn command(&self) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_tokenkeeperd"));
+        command.arg("--config").arg(self.path("config.toml")).env_remove("CREDENTIALS_DIRECTORY");
+        command
+    }
+
+    /// Sends a signal to the process.
+    pub(crate) fn signal(&self, signal: Signal) {
+        self.process.as_ref().unwrap().signal(signal);
+    }
+
+    /// Waits for the process to end.
+    pub(crate) fn ended(&mut self) -> ExitStatus {
+        self.process.take().unwrap().ended()
+    }
+
+    /// Ends it as the service manager would.
+    pub(crate) fn stop(&mut self) {
+        self.signal(Signal::TERM);
+        let status = self.ended();
+        assert!(status.success(), "{status}\n{}", self.log());
+    }
+
+    /// Ends it as a power cut would.
+    pub(crate) fn kill(&mut self) {
+        self.signal(Signal::KILL);
+        self.ended();
+    }
+
+    /// The process id.
+    pub(crate) fn id(&self) -> u32 {
+        self.process.as_ref().unwrap().id()
+    }
+
+    /// The directory of its files.
+    pub(crate) fn home(&self) -> &Path {
+        self.home.path()
+    }
+
+    /// A file in that directory.
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.home.path().join(name)
+    }
+
+    /// Everything that it logged, in all its lives.
+    pub(crate) fn log(&self) -> String {
+        fs::read_to_string(self.path("log")).unwrap()
+    }
+
+    /// Runs `tokenctl`.
+    pub(crate) fn tokenctl(&self, arguments: &[&str]) -> Output {
+        run(&mut self.tokenctl_command(arguments), None)
+    }
+
+    /// Runs `tokenctl`, which must succeed, and returns what it printed.
+    pub(crate) fn tokenctl_does(&self, arguments: &[&str], input: Option<&str>) -> String {
+        let output = run(&mut self.tokenctl_command(arguments), input);
+        assert!(output.status.success(), "{arguments:?}: {}\n{}", said(&output), self.log());
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    fn tokenctl_command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_tokenctl"));
+        command.arg("--socket").arg(self.path("api.sock")).args(arguments);
+        command
+    }
+
+    /// Asks on its socket.
+    pub(crate) fn ask(&self, request: Request<'_>) -> Reply {
+        let reply = request.on_socket(&self.path("api.sock"));
+        reply.unwrap_or_else(|error| panic!("{}: {error}\n{}", request.path, self.log()))
+    }
+
+    /// Hands in a refresh token, and returns when it is proven.
+    pub(crate) fn import(&self, account: &str, refresh_token: &str) {
+        let path = format!("/v1/accounts/{account}/import");
+        let body = json!({ "refresh_token": refresh_token }).to_string();
+        let reply = self.ask(Request::with("POST", &path, &body));
+        assert_eq!(reply.status, 200, "{account}: {}\n{}", reply.body, self.log());
+    }
+
+    /// Orders `verb` for an account.
+    pub(crate) fn order(&self, account: &str, verb: &str) -> Reply {
+        let path = format!("/v1/accounts/{account}/{verb}");
+        self.ask(Request { method: "POST", ..Request::get(&path) })
+    }
+
+    /// How an account stands.
+    pub(crate) fn account(&self, account: &str) -> AccountView {
+        self.ask(Request::get(&format!("/v1/accounts/{account}"))).success()
+    }
+
+    /// Asks for an account's token; a failure is the error of the answer.
+    pub(crate) fn token(&self, account: &str, query: &str) -> Result<TokenAnswer, ErrorBody> {
+        let reply = self.ask(Request::get(&format!("/v1/accounts/{account}/token{query}")));
+        if reply.status == 200 { Ok(reply.json()) } else { Err(reply.json()) }
+    }
+
+    /// Waits until an account's token is another one than that of `generation`.
+    pub(crate) fn token_after(&self, account: &str, generation: u64) -> TokenAnswer {
+        let tag = format!("\"access-{generation}\"");
+        let path = format!("/v1/accounts/{account}/token?wait=60");
+        let headers = [("if-none-match", tag.as_str())];
+        let reply = self.ask(Request { headers: &headers, ..Request::get(&path) });
+        assert_eq!(reply.status, 200, "{account}: {}\n{}", reply.body, self.log());
+        reply.json()
+    }
+
+    /// Waits until an account stands as `wanted` says, which `what` says in words.
+    pub(crate) fn until(
+        &self,
+        account: &str,
+        what: &str,
+        wanted: impl Fn(&AccountView) -> bool,
+    ) -> AccountView {
+        // Following begins before looking, so that no change is missed.
+        let mut events = self.events();
+        loop {
+            let view = self.account(account);
+            if wanted(&view) {
+                return view;
+            }
+            assert!(events.next(), "{account} is not {what}: {view:#?}\n{}", self.log());
+        }
+    }
+
+    /// Follows what happens to all accounts.
+    pub(crate) fn events(&self) -> Events {
+        let mut stream = http::connect(&self.path("api.sock")).unwrap();
+        Request::get("/v1/events").send(&mut stream).unwrap();
+        let mut events = Events { lines: BufReader::new(stream) };
+        // The greeting says that the following has begun.
+        while events.line().is_some_and(|line| !line.starts_with(": ")) {}
+        events
+    }
+}
+
+/// A stream of events. Only their coming counts: what is true is asked for.
+pub(crate) struct Events {
+    lines: BufReader<UnixStream>,
+}
+
+impl Events {
+    /// Waits for the next event or keep-alive comment; false if the stream has ended.
+    pub(crate) fn next(&mut self) -> bool {
+        while let Some(line) = self.line() {
+            if line.starts_with("data:") || line.starts_with(':') {
+                return true;
+            }
+        }
+        false
+    }
+
+    fn line(&mut self) -> Option<String> {
+        let mut line = String::new();
+        match self.lines.read_line(&mut line) {
+            Ok(0) | Err(_) => None,
+            Ok(_) => Some(line),
+        }
+    }
+}

@@ -1,0 +1,172 @@
+//! The scripted identity provider. `tokenkeeper-idp --help` explains behaviours, faults and
+//! conditions.
+
+use std::collections::BTreeMap;
+use std::process::Command;
+use std::process::Stdio;
+
+use serde::Deserialize;
+use serde_json::Value;
+use serde_json::json;
+
+use super::PATIENCE;
+use super::http::Reply;
+use super::http::Request;
+use super::process::Process;
+
+/// A running provider.
+pub(crate) struct Idp {
+    /// Ends it with the test.
+    _process: Process,
+    /// `127.0.0.1:PORT`.
+    pub(crate) address: String,
+}
+
+/// Counts of one account, or of all.
+#[derive(Clone, Debug, Deserialize)]
+pub(crate) struct Totals {
+    /// Token requests that arrived.
+    pub(crate) requests: u64,
+    /// Requests by verdict.
+    pub(crate) granted: u64,
+    /// Spent refresh tokens that were presented again inside the grace.
+    pub(crate) replays: u64,
+    /// Spent refresh tokens that were presented again outside of it.
+    pub(crate) reuses: u64,
+    /// Faults that struck.
+    pub(crate) faults: u64,
+    /// The fullest minute.
+    pub(crate) max_requests_in_60s: u64,
+    /// The newest ledger entry.
+    pub(crate) last_seq: u64,
+}
+
+/// One decided token request.
+#[derive(Clone, Debug, Deserialize)]
+pub(crate) struct Entry {
+    /// Its account.
+    pub(crate) account: String,
+    /// What was decided.
+    pub(crate) verdict: String,
+    /// Whether the refresh token was rotated.
+    pub(crate) committed: bool,
+    /// Whether the client had the whole reply.
+    pub(crate) replied: bool,
+}
+
+impl Idp {
+    /// Starts one without accounts.
+    pub(crate) fn start() -> Self {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_tokenkeeper-idp"));
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::inherit());
+        let mut process = Process::start(&mut command);
+        let address = process.address();
+        Self { _process: process, address }
+    }
+
+    /// Creates an account or resets it, and returns its refresh token.
+    pub(crate) fn put(&self, account: &str, behaviour: &Value) -> String {
+        let path = format!("/control/accounts/{account}");
+        let created: Value = self.send("PUT", &path, behaviour).success();
+        created["refresh_token"].as_str().unwrap().to_owned()
+    }
+
+    /// Creates many accounts, and returns their refresh tokens.
+    pub(crate) fn put_all(&self, behaviours: &BTreeMap<String, Value>) -> BTreeMap<String, String> {
+        let created: BTreeMap<String, Value> =
+            self.send("POST", "/control/accounts", &json!(behaviours)).success();
+        let token = |value: &Value| value["refresh_token"].as_str().unwrap().to_owned();
+        created.iter().map(|(account, value)| (account.clone(), token(value))).collect()
+    }
+
+    /// The lines of a configuration that lead an account of the daemon to `account` here.
+    pub(crate) fn keys(&self, account: &str) -> String {
+        let endpoint = self.url(&format!("/{account}/token"));
+        format!("token_endpoint = \"{endpoint}\"\nclient_id = \"{account}\"\n")
+    }
+
+    /// The URL of a path.
+    pub(crate) fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.address)
+    }
+
+    /// Replaces fields of a behaviour.
+    pub(crate) fn patch(&self, account: &str, fields: &Value) {
+        let path = format!("/control/accounts/{account}");
+        assert_eq!(self.send("PATCH", &path, fields).status, 200);
+    }
+
+    /// Queues faults for the next requests.
+    pub(crate) fn next(&self, account: &str, faults: &Value) {
+        let reply = self.send("POST", &format!("/control/accounts/{account}/next"), faults);
+        assert_eq!(reply.status, 200, "{faults}: {}", reply.body);
+    }
+
+    /// Ends every login of an account.
+    pub(crate) fn revoke(&self, account: &str) {
+        let reply = self.send("POST", &format!("/control/accounts/{account}/revoke"), &json!({}));
+        assert_eq!(reply.status, 200, "{}", reply.body);
+    }
+
+    /// A new login, and its refresh token.
+    pub(crate) fn mint(&self, account: &str) -> String {
+        let path = format!("/control/accounts/{account}/mint");
+        let minted: Value = self.send("POST", &path, &json!({})).success();
+        minted["refresh_token"].as_str().unwrap().to_owned()
+    }
+
+    /// Holds requests, when they arrive or when they are decided.
+    pub(crate) fn hold(&self, account: &str, after_commit: bool) {
+        let body = json!({ "account": account, "after_commit": after_commit });
+        assert_eq!(self.send("POST", "/control/hold", &body).status, 200);
+    }
+
+    /// Lets held requests go.
+    pub(crate) fn release(&self, account: &str) {
+        let body = json!({ "account": account });
+        assert_eq!(self.send("POST", "/control/release", &body).status, 200);
+    }
+
+    /// Waits until the totals of an account satisfy conditions such as `requests=2&held=1`.
+    pub(crate) fn wait(&self, account: &str, conditions: &str) -> Totals {
+        let timeout = PATIENCE.as_millis();
+        let path = format!("/control/wait?account={account}&{conditions}&timeout_ms={timeout}");
+        let reply = Request::get(&path).on_tcp(&self.address).unwrap();
+        assert_eq!(reply.status, 200, "{account} never came to {conditions}: {}", reply.body);
+        reply.json()
+    }
+
+    /// The totals of an account.
+    pub(crate) fn totals(&self, account: &str) -> Totals {
+        let path = format!("/control/summary?account={account}");
+        Request::get(&path).on_tcp(&self.address).unwrap().success()
+    }
+
+    /// The totals of every account.
+    pub(crate) fn all_totals(&self) -> BTreeMap<String, Totals> {
+        #[derive(Deserialize)]
+        struct Summary {
+            accounts: BTreeMap<String, Totals>,
+        }
+
+        let reply = Request::get("/control/summary").on_tcp(&self.address).unwrap();
+        reply.success::<Summary>().accounts
+    }
+
+    /// The decided requests of all accounts.
+    pub(crate) fn ledger(&self) -> Vec<Entry> {
+        Request::get("/control/ledger").on_tcp(&self.address).unwrap().success()
+    }
+
+    /// Whether the provider takes an access token.
+    pub(crate) fn accepts(&self, account: &str, access_token: &str) -> bool {
+        let (path, bearer) = (format!("/{account}/resource"), format!("Bearer {access_token}"));
+        let headers = [("authorization", bearer.as_str())];
+        let request = Request { headers: &headers, ..Request::get(&path) };
+        request.on_tcp(&self.address).unwrap().status == 200
+    }
+
+    fn send(&self, method: &str, path: &str, body: &Value) -> Reply {
+        Request::with(method, path, &body.to_string()).on_tcp(&self.address).unwrap()
+    }
+}
