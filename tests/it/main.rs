@@ -25,5 +25,11 @@
     reason = "tests start programs, read what they wrote, and fail by panicking"
 )]
 
+mod architecture;
+mod badinput;
+mod corpus;
+mod crash;
 mod daemon;
+mod providers;
 mod support;
+mod waiters;

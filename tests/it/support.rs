@@ -8,6 +8,7 @@ pub(crate) mod daemon;
 pub(crate) mod http;
 pub(crate) mod idp;
 pub(crate) mod process;
+pub(crate) mod relay;
 
 use std::time::Duration;
 
@@ -19,4 +20,12 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
 pub(crate) fn skipped(why: &str) {
     assert!(std::env::var("CI").as_deref() != Ok("true"), "skipped, which CI forbids: {why}");
     eprintln!("SKIPPED: {why}");
+}
+
+/// A number that the environment may give in the place of `usual`.
+pub(crate) fn number_from_environment(variable: &str, usual: u64) -> u64 {
+    match std::env::var(variable) {
+        Ok(text) => text.parse().unwrap_or_else(|_| panic!("{variable} is no number: {text}")),
+        Err(_) => usual,
+    }
 }

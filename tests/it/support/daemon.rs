@@ -19,12 +19,14 @@ use serde_json::json;
 use tempfile::TempDir;
 use tokenkeeper::protocol::AccountView;
 use tokenkeeper::protocol::ErrorBody;
+use tokenkeeper::protocol::EventView;
 use tokenkeeper::protocol::TokenAnswer;
 
 use super::config::Config;
 use super::http;
 use super::http::Reply;
 use super::http::Request;
+use super::http::receive;
 use super::process::Process;
 use super::process::run;
 use super::process::said;
@@ -32,13 +34,15 @@ use super::process::said;
 /// A daemon with a directory of its own. Dropping it ends the process and removes the directory.
 pub(crate) struct Daemon {
     process: Option<Process>,
+    /// Where the process tells the service manager how it stands.
+    manager: Option<UnixDatagram>,
     home: TempDir,
 }
 
 impl Daemon {
     /// The files of a daemon that does not run yet.
     pub(crate) fn new(config: &Config) -> Self {
-        let daemon = Self { process: None, home: TempDir::new().unwrap() };
+        let daemon = Self { process: None, manager: None, home: TempDir::new().unwrap() };
         daemon.configure(config);
         daemon
     }
@@ -79,15 +83,33 @@ impl Daemon {
                 .stdout(Stdio::null())
                 .stderr(log),
         );
+        self.process = Some(process);
+        self.manager = Some(manager);
+        self.tells("READY=1");
+    }
+
+    /// Has it read its configuration again as the service manager would, and waits until it did.
+    pub(crate) fn reload_by_signal(&self) {
+        let manager = self.manager.as_ref().unwrap();
+        // What it told before is about other reloads.
+        manager.set_nonblocking(true).unwrap();
+        while manager.recv(&mut [0; 4096]).is_ok() {}
+        manager.set_nonblocking(false).unwrap();
+        self.signal(Signal::HUP);
+        self.tells("READY=1");
+    }
+
+    /// Waits until the process tells the service manager this.
+    pub(crate) fn tells(&self, state: &str) {
+        let (process, manager) = (self.process.as_ref().unwrap(), self.manager.as_ref().unwrap());
         let mut message = [0; 4096];
         loop {
-            assert!(process.lives_until(manager.as_fd()), "no start:\n{}", self.log());
+            assert!(process.lives_until(manager.as_fd()), "no {state}:\n{}", self.log());
             let length = manager.recv(&mut message).unwrap();
-            if message[..length].split(|byte| *byte == b'\n').any(|line| line == b"READY=1") {
-                break;
+            if String::from_utf8_lossy(&message[..length]).lines().any(|line| line == state) {
+                return;
             }
         }
-        self.process = Some(process);
     }
 
     /// The command that starts it.
@@ -172,7 +194,7 @@ impl Daemon {
         assert_eq!(reply.status, 200, "{account}: {}\n{}", reply.body, self.log());
     }
 
-    /// Orders `verb` for an account.
+    /// Orders `verb` for an account: `retry`, `pause`, …
     pub(crate) fn order(&self, account: &str, verb: &str) -> Reply {
         let path = format!("/v1/accounts/{account}/{verb}");
         self.ask(Request { method: "POST", ..Request::get(&path) })
@@ -183,6 +205,19 @@ impl Daemon {
         self.ask(Request::get(&format!("/v1/accounts/{account}"))).success()
     }
 
+    /// Begins a request, and leaves its answer unread on the connection.
+    pub(crate) fn begin_to(&self, request: Request<'_>) -> UnixStream {
+        let mut stream = http::connect(&self.path("api.sock")).unwrap();
+        request.send(&mut stream).unwrap();
+        stream
+    }
+
+    /// Has an account refreshed, and waits for nothing.
+    pub(crate) fn begin_refresh(&self, account: &str) -> UnixStream {
+        let path = format!("/v1/accounts/{account}/refresh?wait=60");
+        self.begin_to(Request { method: "POST", ..Request::get(&path) })
+    }
+
     /// Asks for an account's token; a failure is the error of the answer.
     pub(crate) fn token(&self, account: &str, query: &str) -> Result<TokenAnswer, ErrorBody> {
         let reply = self.ask(Request::get(&format!("/v1/accounts/{account}/token{query}")));
@@ -191,12 +226,17 @@ impl Daemon {
 
     /// Waits until an account's token is another one than that of `generation`.
     pub(crate) fn token_after(&self, account: &str, generation: u64) -> TokenAnswer {
+        let reply = receive(self.begin_poll(account, generation)).unwrap();
+        assert_eq!(reply.status, 200, "{account}: {}\n{}", reply.body, self.log());
+        reply.json()
+    }
+
+    /// Begins a long poll for another token than that of `generation`.
+    pub(crate) fn begin_poll(&self, account: &str, generation: u64) -> UnixStream {
         let tag = format!("\"access-{generation}\"");
         let path = format!("/v1/accounts/{account}/token?wait=60");
         let headers = [("if-none-match", tag.as_str())];
-        let reply = self.ask(Request { headers: &headers, ..Request::get(&path) });
-        assert_eq!(reply.status, 200, "{account}: {}\n{}", reply.body, self.log());
-        reply.json()
+        self.begin_to(Request { headers: &headers, ..Request::get(&path) })
     }
 
     /// Waits until an account stands as `wanted` says, which `what` says in words.
@@ -213,14 +253,14 @@ impl Daemon {
             if wanted(&view) {
                 return view;
             }
-            assert!(events.next(), "{account} is not {what}: {view:#?}\n{}", self.log());
+            let more = events.next().is_some();
+            assert!(more, "{account} is not {what}: {view:#?}\n{}", self.log());
         }
     }
 
     /// Follows what happens to all accounts.
     pub(crate) fn events(&self) -> Events {
-        let mut stream = http::connect(&self.path("api.sock")).unwrap();
-        Request::get("/v1/events").send(&mut stream).unwrap();
+        let stream = self.begin_to(Request::get("/v1/events"));
         let mut events = Events { lines: BufReader::new(stream) };
         // The greeting says that the following has begun.
         while events.line().is_some_and(|line| !line.starts_with(": ")) {}
@@ -228,20 +268,31 @@ impl Daemon {
     }
 }
 
-/// A stream of events. Only their coming counts: what is true is asked for.
+/// A stream of events.
 pub(crate) struct Events {
     lines: BufReader<UnixStream>,
 }
 
+/// What a stream brings.
+pub(crate) enum Event {
+    /// Something happened to an account.
+    Of(EventView),
+    /// Nothing did for a while.
+    Silence,
+}
+
 impl Events {
-    /// Waits for the next event or keep-alive comment; false if the stream has ended.
-    pub(crate) fn next(&mut self) -> bool {
-        while let Some(line) = self.line() {
-            if line.starts_with("data:") || line.starts_with(':') {
-                return true;
+    /// Waits for the next event; `None` if the stream has ended.
+    pub(crate) fn next(&mut self) -> Option<Event> {
+        loop {
+            let line = self.line()?;
+            if let Some(data) = line.strip_prefix("data:") {
+                return Some(Event::Of(serde_json::from_str(data).unwrap()));
+            }
+            if line.starts_with(':') {
+                return Some(Event::Silence);
             }
         }
-        false
     }
 
     fn line(&mut self) -> Option<String> {

@@ -41,19 +41,6 @@ pub(crate) struct Totals {
     pub(crate) last_seq: u64,
 }
 
-/// One decided token request.
-#[derive(Clone, Debug, Deserialize)]
-pub(crate) struct Entry {
-    /// Its account.
-    pub(crate) account: String,
-    /// What was decided.
-    pub(crate) verdict: String,
-    /// Whether the refresh token was rotated.
-    pub(crate) committed: bool,
-    /// Whether the client had the whole reply.
-    pub(crate) replied: bool,
-}
-
 impl Idp {
     /// Starts one without accounts.
     pub(crate) fn start() -> Self {
@@ -136,6 +123,13 @@ impl Idp {
         reply.json()
     }
 
+    /// Waits until so many requests were decided since the start, of all accounts together.
+    pub(crate) fn wait_for_decision(&self, number: u64) {
+        let path = format!("/control/wait?seq={number}&timeout_ms={}", PATIENCE.as_millis());
+        let reply = Request::get(&path).on_tcp(&self.address).unwrap();
+        assert_eq!(reply.status, 200, "decision {number} never came: {}", reply.body);
+    }
+
     /// The totals of an account.
     pub(crate) fn totals(&self, account: &str) -> Totals {
         let path = format!("/control/summary?account={account}");
@@ -151,11 +145,6 @@ impl Idp {
 
         let reply = Request::get("/control/summary").on_tcp(&self.address).unwrap();
         reply.success::<Summary>().accounts
-    }
-
-    /// The decided requests of all accounts.
-    pub(crate) fn ledger(&self) -> Vec<Entry> {
-        Request::get("/control/ledger").on_tcp(&self.address).unwrap().success()
     }
 
     /// Whether the provider takes an access token.

@@ -1,0 +1,163 @@
+//! What programs and operators ask for, and what they get.
+
+use serde_json::Value;
+use serde_json::json;
+use sha2::Digest as _;
+use sha2::Sha256;
+use tokenkeeper::protocol::RefreshAnswer;
+
+use super::forgiving;
+use super::with_mail;
+use crate::support::config::Config;
+use crate::support::daemon::Daemon;
+use crate::support::http::Request;
+use crate::support::http::receive;
+use crate::support::idp::Idp;
+
+#[test]
+fn a_paused_account_serves_its_token_and_spends_nothing_until_it_is_resumed() {
+    let (idp, daemon) = with_mail(&forgiving());
+    daemon.tokenctl_does(&["pause", "mail"], None);
+    assert_eq!(daemon.account("mail").state, "frozen");
+    assert_eq!(daemon.token("mail", "").unwrap().generation, 1);
+    assert_eq!(receive(daemon.begin_refresh("mail")).unwrap().status, 409);
+    assert_eq!(daemon.tokenctl(&["retry", "mail"]).status.code(), Some(3));
+    assert_eq!(idp.totals("mail").requests, 1);
+
+    daemon.tokenctl_does(&["resume", "mail"], None);
+    assert_eq!(daemon.account("mail").state, "fresh");
+    daemon.tokenctl_does(&["refresh", "mail"], None);
+    assert_eq!(daemon.token("mail", "").unwrap().generation, 2);
+}
+
+#[test]
+fn a_pause_outlives_the_process() {
+    let (_idp, mut daemon) = with_mail(&forgiving());
+    daemon.tokenctl_does(&["pause", "mail"], None);
+    daemon.kill();
+    daemon.begin();
+    assert!(daemon.account("mail").paused);
+}
+
+#[test]
+fn an_operators_retry_goes_before_a_backoff() {
+    let idp = Idp::start();
+    let refresh_token = idp.put("mail", &json!({}));
+    let keys = idp.keys("mail") + "rotation = \"none\"\n";
+    let daemon = Daemon::start(&Config::default().account("mail", &keys));
+    daemon.import("mail", &refresh_token);
+    // A client's error waits an hour for its probe.
+    idp.next("mail", &json!([{ "fault": "oauth", "error": "invalid_scope" }]));
+    let failed = receive(daemon.begin_refresh("mail")).unwrap();
+    assert_eq!(failed.json::<Value>()["error_code"], "CLIENT_REJECTED");
+    assert_eq!(daemon.account("mail").state, "frozen");
+
+    daemon.tokenctl_does(&["retry", "mail"], None);
+    let view = daemon.until("mail", "fresh", |view| view.state == "fresh");
+    assert_eq!((view.generation, view.refresh_error), (2, None));
+}
+
+#[test]
+fn a_report_of_the_current_token_refreshes_and_one_of_an_older_token_does_not() {
+    let (idp, daemon) = with_mail(&forgiving());
+    let first = daemon.token("mail", "").unwrap();
+
+    let answer = report(&daemon, &json!({ "generation": 1, "reason": "stream_unauthenticated" }));
+    assert!(answer.refreshed);
+    assert_eq!((answer.generation, idp.totals("mail").requests), (2, 2));
+
+    let answer = report(&daemon, &json!({ "generation": 1 }));
+    assert!(answer.refreshed, "there is a newer one than the reported");
+    assert_eq!((answer.generation, idp.totals("mail").requests), (2, 2));
+
+    let answer = report(&daemon, &json!({ "token_sha256": sha256(&first.token) }));
+    assert_eq!((answer.generation, idp.totals("mail").requests), (2, 2));
+
+    let second = daemon.token("mail", "").unwrap();
+    let answer = report(&daemon, &json!({ "token_sha256": sha256(&second.token) }));
+    assert_eq!((answer.generation, idp.totals("mail").requests), (3, 3));
+}
+
+#[test]
+fn the_fourth_forced_refresh_in_five_minutes_is_refused_with_its_time() {
+    let (idp, daemon) = with_mail(&forgiving());
+    for _ in 0..3 {
+        assert_eq!(receive(daemon.begin_refresh("mail")).unwrap().status, 200);
+    }
+    let refused = receive(daemon.begin_refresh("mail")).unwrap();
+    assert_eq!(refused.status, 429, "{}", refused.body);
+    assert_eq!(refused.json::<Value>()["error_code"], "RATE_LIMIT_EXCEEDED");
+    assert!(refused.header("retry-after").is_some());
+    assert_eq!(daemon.tokenctl(&["refresh", "mail"]).status.code(), Some(75));
+    assert_eq!(idp.totals("mail").requests, 4);
+    assert_eq!(daemon.token("mail", "").unwrap().generation, 4, "the current token stays");
+}
+
+#[test]
+fn more_validity_than_the_provider_grants_is_refused_without_an_exchange() {
+    let (idp, daemon) = with_mail(&json!({ "lifetime_secs": 600 }));
+    let refused = daemon.token("mail", "?min_ttl=3600").err().unwrap();
+    assert_eq!(refused.error_code.as_str(), "LIFETIME_TOO_SHORT");
+    assert_eq!(daemon.token("mail", "?min_ttl=60").unwrap().generation, 1);
+    assert_eq!(idp.totals("mail").requests, 1);
+}
+
+#[test]
+fn an_expired_token_is_never_served() {
+    let idp = Idp::start();
+    let refresh_token = idp.put("mail", &json!({ "lifetime_secs": 3 }));
+    let keys = idp.keys("mail") + "rotation = \"none\"\n";
+    let daemon = Daemon::start(&Config::default().account("mail", &keys));
+    daemon.import("mail", &refresh_token);
+    let token = daemon.token("mail", "").unwrap().token;
+    idp.patch("mail", &json!({ "fault": { "fault": "status", "status": 503 } }));
+
+    // The poll waits for another token. It ends when the known one has run out and the refresh failed.
+    let reply = receive(daemon.begin_poll("mail", 1)).unwrap();
+    assert_eq!(reply.status, 503, "{}", reply.body);
+    assert!(!reply.body.contains(&token));
+    let error = daemon.token("mail", "?wait=0").err().unwrap();
+    assert_eq!(error.error_code.as_str(), "PROVIDER_UNAVAILABLE");
+    let get = daemon.tokenctl(&["get", "mail", "--wait", "0s"]);
+    assert_eq!((get.status.code(), get.stdout), (Some(75), Vec::new()));
+    assert_eq!(daemon.account("mail").ttl, 0);
+
+    idp.patch("mail", &json!({ "fault": null, "lifetime_secs": 600 }));
+    daemon.tokenctl_does(&["wait", "mail"], None);
+    assert!(idp.accepts("mail", &daemon.token("mail", "").unwrap().token));
+}
+
+#[test]
+fn a_forgotten_refresh_token_can_be_replaced_by_an_import() {
+    let (idp, daemon) = with_mail(&forgiving());
+    idp.revoke("mail");
+    let refused = receive(daemon.begin_refresh("mail")).unwrap();
+    assert_eq!(refused.json::<Value>()["error_code"], "GRANT_REJECTED");
+    let view = daemon.account("mail");
+    assert_eq!(view.state, "suspect", "one refusal is not believed");
+
+    daemon.import("mail", &idp.mint("mail"));
+    let view = daemon.account("mail");
+    assert_eq!((view.state.as_str(), view.refresh_error), ("fresh", None));
+}
+
+#[test]
+fn an_import_that_the_provider_refuses_replaces_nothing() {
+    let (idp, daemon) = with_mail(&forgiving());
+    let body = json!({ "refresh_token": "rt_of-nobody" }).to_string();
+    let refused = daemon.ask(Request::with("POST", "/v1/accounts/mail/import", &body));
+    assert_eq!(refused.status, 409, "{}", refused.body);
+    let view = daemon.account("mail");
+    assert_eq!((view.state.as_str(), view.generation, view.refresh_error), ("fresh", 1, None));
+    daemon.tokenctl_does(&["refresh", "mail"], None);
+    assert_eq!(idp.totals("mail").granted, 2);
+}
+
+fn report(daemon: &Daemon, body: &Value) -> RefreshAnswer {
+    let body = body.to_string();
+    daemon.ask(Request::with("POST", "/v1/accounts/mail/report?wait=60", &body)).success()
+}
+
+fn sha256(token: &str) -> String {
+    Sha256::digest(token.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect()
+}
