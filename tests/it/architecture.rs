@@ -24,6 +24,7 @@ const MODULES: &[&str] = &[
     "notice",
     "access",
     "limits",
+    "spelling",
     "section",
     "provider",
     "config",
@@ -156,7 +157,7 @@ fn every_module_has_its_place() {
 #[test]
 fn every_provider_is_registered() {
     /// What lies beside the providers without being one.
-    const SHARED: &[&str] = &["address"];
+    const SHARED: &[&str] = &["address", "silent"];
 
     let files = fs::read_dir(root().join("src/provider")).unwrap();
     let files = files.filter_map(|entry| {
