@@ -323,6 +323,22 @@ mod tests {
         assert_eq!(admitted(&mut pacing, 0), ["doubt"]);
     }
 
+    /// After a complaint the rate is such that a turn is due between two milliseconds.
+    #[test]
+    fn a_turn_that_must_wait_is_always_later() {
+        let mut pacing = Pacing::default();
+        pacing.join(&route("a"));
+        for millis in 0..5_000 {
+            let now = Moment::from_millis(millis);
+            let (ticket, urgency) = (Ticket::from(1), urgency(Rank::Planned, 0));
+            pacing.queue(&id("a"), &route("a"), ticket, urgency, Risk::None, now);
+            if let Some(Turn::Admit(account, _)) = pacing.turn(now, none()) {
+                pacing.ended(&account, &route("a"), Verdict::Throttled, now, none());
+            }
+            assert!(pacing.next_at().is_none_or(|next| next > now), "at {millis} ms");
+        }
+    }
+
     #[test]
     fn a_provider_that_fails_for_several_gets_rest_and_then_one_probe() {
         let mut pacing = Pacing::default();

@@ -26,6 +26,10 @@ const BURST: f64 = 20.0;
 const CLEAN_SPAN: Duration = Duration::from_secs(10);
 const GROWTH: f64 = 0.5;
 
+/// Moments count whole milliseconds: a pause below one would be none, and the queue would ask
+/// again at the same moment without an end.
+const SHORTEST_PAUSE: Duration = Duration::from_millis(1);
+
 /// The breaker looks at this many last attempts, and needs that many failures among them,
 /// of more than one account.
 const REMEMBERED: usize = 20;
@@ -145,7 +149,8 @@ impl Host {
         if rank == Rank::InDoubt || allowance >= 1.0 {
             Gate::Open
         } else {
-            Gate::Later(now + Duration::from_secs_f64((1.0 - allowance) / self.rate))
+            let missing = Duration::from_secs_f64((1.0 - allowance) / self.rate);
+            Gate::Later(now + missing.max(SHORTEST_PAUSE))
         }
     }
 
