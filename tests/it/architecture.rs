@@ -126,9 +126,8 @@ fn what_touches_the_outside_is_in_one_place() {
     let mut broken = Vec::new();
     for module in MODULES {
         let code = production_code(module);
-        let stray = OWNED.iter().filter(|(what, owners)| {
-            !owners.contains(module) && names(&code, what)
-        });
+        let stray =
+            OWNED.iter().filter(|(what, owners)| !owners.contains(module) && names(&code, what));
         broken.extend(stray.map(|(what, _)| format!("{module} names {what}")));
     }
     assert!(broken.is_empty(), "{broken:#?}");
@@ -192,7 +191,8 @@ fn gather(file: &Path, code: &mut String) {
         } else if test_only && declared.starts_with("mod ") && line.ends_with('{') {
             // Tests stand at the end of their file.
             return;
-        } else if let Some(inner) = declared.strip_prefix("mod ").and_then(|it| it.strip_suffix(';'))
+        } else if let Some(inner) =
+            declared.strip_prefix("mod ").and_then(|it| it.strip_suffix(';'))
         {
             if !test_only {
                 gather(&file.with_extension("").join(format!("{inner}.rs")), code);

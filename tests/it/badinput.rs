@@ -50,10 +50,8 @@ const LINES: &[(&[&str], i32, &str)] = &[
 
 #[test]
 fn every_wrong_command_line_is_refused_in_words() {
-    let config = Config::default().account(
-        "mail",
-        "client_id = \"mail\"\ntoken_endpoint = \"https://idp.example/token\"\n",
-    );
+    let config = Config::default()
+        .account("mail", "client_id = \"mail\"\ntoken_endpoint = \"https://idp.example/token\"\n");
     let daemon = Daemon::new(&config);
     prepare(daemon.home());
     for (arguments, status, part) in LINES {

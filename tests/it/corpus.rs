@@ -112,7 +112,9 @@ fn check_served(daemon: &Daemon, account: &str, row: &Row, wrong: &mut Vec<Strin
     let name = &row.name;
     match daemon.token(account, "?wait=0") {
         Ok(token) if token.generation > 1 || token.refresh_error.is_some() => {}
-        Ok(token) => wrong.push(format!("{name}: served without its failure: {}", token.generation)),
+        Ok(token) => {
+            wrong.push(format!("{name}: served without its failure: {}", token.generation))
+        }
         Err(error) => wrong.push(format!("{name}: not served: {}", error.message)),
     }
     let view = daemon.account(account);

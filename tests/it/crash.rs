@@ -41,7 +41,7 @@ fn no_kill_costs_an_account() {
     let (mut hits, mut opened) = (0, 0);
     for _ in 0..kills {
         let decisions = idp.all_totals().values().map(|totals| totals.last_seq).max().unwrap();
-        idp.wait_for_decision(decisions + 1 + chance.below(40));
+        idp.wait_for_decision(decisions + 12 + chance.below(60));
         for _ in 0..chance.below(20) {
             daemon.account("crash-0");
         }

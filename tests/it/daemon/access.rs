@@ -92,7 +92,10 @@ fn a_user_gets_what_the_rules_name_it_for_and_nothing_else() {
         }
     }
     let token = daemon.token("open", "").unwrap();
-    assert_eq!(as_nobody(&daemon, &["get", "open"]).stdout, format!("{}\n", token.token).as_bytes());
+    assert_eq!(
+        as_nobody(&daemon, &["get", "open"]).stdout,
+        format!("{}\n", token.token).as_bytes()
+    );
     let list: serde_json::Value =
         serde_json::from_slice(&as_nobody(&daemon, &["list", "--json"]).stdout).unwrap();
     let names = list["accounts"].as_array().unwrap().iter().map(|view| &view["account"]);

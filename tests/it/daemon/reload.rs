@@ -110,10 +110,8 @@ fn an_account_that_leads_elsewhere_needs_a_login_and_sends_nothing_there() {
 fn what_only_a_restart_can_change_is_named() {
     let daemon = Daemon::start(&Config::default());
     let listen = "[[listen]]\npath = \"/nonexistent/ci.sock\"\naccounts = [\"ci\"]\n";
-    let config = Config::default().account(
-        "ci",
-        "client_id = \"ci\"\ntoken_endpoint = \"https://idp.example/token\"\n",
-    );
+    let config = Config::default()
+        .account("ci", "client_id = \"ci\"\ntoken_endpoint = \"https://idp.example/token\"\n");
     daemon.configure(&config.table(listen));
     let view: Value =
         serde_json::from_str(&daemon.tokenctl_does(&["reload", "--json"], None)).unwrap();

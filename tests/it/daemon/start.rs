@@ -50,7 +50,8 @@ fn a_broken_configuration_is_refused_with_every_error() {
     let refused = run(&mut daemon.command(), None);
     let said = said(&refused);
     assert_eq!(refused.status.code(), Some(78), "{said}");
-    for part in ["daemon.log", "Mail", "clientid", "accounts.b.token_endpoint", "accounts.c.rotation"]
+    for part in
+        ["daemon.log", "Mail", "clientid", "accounts.b.token_endpoint", "accounts.c.rotation"]
     {
         assert!(said.contains(part), "{part} is missing:\n{said}");
     }
