@@ -22,7 +22,7 @@ use crate::support::daemon::Event;
 use crate::support::idp::Idp;
 
 /// How long first tokens are good. Half of it is left when the fault strikes.
-const FIRST_LIFETIME_SECS: u64 = 40;
+const FIRST_LIFETIME_SECS: u64 = 60;
 
 #[test]
 fn no_single_answer_costs_a_refresh_token_or_a_good_token() {
@@ -38,6 +38,7 @@ fn no_single_answer_costs_a_refresh_token_or_a_good_token() {
     while !ahead.is_empty() {
         let event = events.next().unwrap_or_else(|| panic!("{ahead:?} ahead\n{}", daemon.log()));
         let Event::Of(event) = event else { continue };
+        let event = *event;
         let row = rows[&event.account];
         match (event.event.as_str(), event.refresh_error) {
             ("refresh_failed", Some(error)) => {
@@ -85,8 +86,8 @@ fn prepared(idp: &Idp, rows: &BTreeMap<String, &Row>) -> Daemon {
     let refresh_tokens = idp.put_all(&behaviours.collect());
     let mut config = Config::default();
     for account in rows.keys() {
-        // A third of the grace is the timeout of an exchange: 3 s.
-        let keys = idp.keys(account) + "rotation = \"9s\"\nrefresh_before = \"50%\"\n";
+        // A third of the grace is the timeout of an exchange: 15 s, half of what is left.
+        let keys = idp.keys(account) + "rotation = \"45s\"\nrefresh_before = \"50%\"\n";
         config = config.account(account, &keys);
     }
     let daemon = Daemon::start(&config);

@@ -109,7 +109,7 @@ const SHAPES: &[(&str, &str)] = &[
     ("PROVIDER_MALFORMED",   r#"{"fault":"redirect","status":307}"#),
     ("PROVIDER_MALFORMED",   r#"{"fault":"redirect","status":308,"after_commit":true}"#),
     ("PROVIDER_MALFORMED",   r#"{"fault":"gzip_bomb"}"#),
-    ("PROVIDER_UNREACHABLE", r#"{"fault":"gzip_bomb","bytes":67108864,"after_commit":true}"#),
+    ("PROVIDER_MALFORMED",   r#"{"fault":"gzip_bomb","bytes":1048576,"after_commit":true}"#),
     ("PROVIDER_UNREACHABLE", r#"{"fault":"not_http"}"#),
     ("PROVIDER_UNREACHABLE", r#"{"fault":"lost"}"#),
     ("PROVIDER_UNREACHABLE", r#"{"fault":"lost","after_commit":false}"#),

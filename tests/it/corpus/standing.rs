@@ -10,7 +10,8 @@ use crate::support::daemon::Daemon;
 use crate::support::http::receive;
 use crate::support::idp::Idp;
 
-/// What stays wrong. None of them takes long to answer.
+/// What stays wrong. None of them takes long to answer, and they are as many as one user may have
+/// refreshed in a second.
 const FAULTS: &[&str] = &[
     r#"{"fault":{"fault":"status","status":503}}"#,
     r#"{"fault":{"fault":"status","status":429}}"#,
@@ -19,7 +20,6 @@ const FAULTS: &[&str] = &[
     r#"{"fault":{"fault":"oauth","error":"login_required"}}"#,
     r#"{"fault":"lost"}"#,
     r#"{"fault":"malformed_json"}"#,
-    r#"{"fault":"html"}"#,
     r#"{"lifetime_secs":0}"#,
     r#"{"lifetime_secs":-1}"#,
     r#"{"expires_in":0}"#,
@@ -65,7 +65,7 @@ fn no_minute_holds_more_than_ten_requests_whatever_stays_wrong_and_whoever_insis
 /// Has an account tried again and again until it is refused for its budget.
 fn insist(daemon: &Daemon, account: &str) {
     let first = receive(daemon.begin_refresh(account)).unwrap();
-    assert_ne!(first.status, 504, "{}", first.body);
+    assert!(![429, 504].contains(&first.status), "{}", first.body);
     // A minute has room for ten, and more than a few minutes would be another test.
     for _ in 0..60 {
         let flying = ["queued", "exchanging", "saving"];

@@ -219,7 +219,7 @@ impl Daemon {
     }
 
     /// Asks for an account's token; a failure is the error of the answer.
-    pub(crate) fn token(&self, account: &str, query: &str) -> Result<TokenAnswer, ErrorBody> {
+    pub(crate) fn token(&self, account: &str, query: &str) -> Result<TokenAnswer, Box<ErrorBody>> {
         let reply = self.ask(Request::get(&format!("/v1/accounts/{account}/token{query}")));
         if reply.status == 200 { Ok(reply.json()) } else { Err(reply.json()) }
     }
@@ -276,7 +276,7 @@ pub(crate) struct Events {
 /// What a stream brings.
 pub(crate) enum Event {
     /// Something happened to an account.
-    Of(EventView),
+    Of(Box<EventView>),
     /// Nothing did for a while.
     Silence,
 }
