@@ -11,8 +11,9 @@
 //!
 //! # Invariants
 //!
-//! * Nothing sleeps. A test waits for a condition that a program reports, with a deadline that is
-//!   generous and fails loudly. Time passes by short token lifetimes.
+//! * Nothing sleeps: a test waits for a condition that a program reports, with a deadline that is
+//!   generous and fails loudly, and time passes by short token lifetimes. The two tests whose subject
+//!   is time itself let it pass by a wait for nothing.
 //! * Every process belongs to the test that started it and ends with it, by its id.
 //! * Everything lies in a temporary directory of the test, mode 0700, so tests run side by side.
 #![allow(

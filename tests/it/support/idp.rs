@@ -37,8 +37,6 @@ pub(crate) struct Totals {
     pub(crate) faults: u64,
     /// The fullest minute.
     pub(crate) max_requests_in_60s: u64,
-    /// The newest ledger entry.
-    pub(crate) last_seq: u64,
 }
 
 impl Idp {
@@ -121,13 +119,6 @@ impl Idp {
         let reply = Request::get(&path).on_tcp(&self.address).unwrap();
         assert_eq!(reply.status, 200, "{account} never came to {conditions}: {}", reply.body);
         reply.json()
-    }
-
-    /// Waits until so many requests were decided since the start, of all accounts together.
-    pub(crate) fn wait_for_decision(&self, number: u64) {
-        let path = format!("/control/wait?seq={number}&timeout_ms={}", PATIENCE.as_millis());
-        let reply = Request::get(&path).on_tcp(&self.address).unwrap();
-        assert_eq!(reply.status, 200, "decision {number} never came: {}", reply.body);
     }
 
     /// The totals of an account.

@@ -4,6 +4,7 @@ use std::io::BufRead;
 use std::io::BufReader;
 use std::os::fd::AsFd;
 use std::os::fd::BorrowedFd;
+use std::os::unix::net::UnixStream;
 use std::process::Child;
 use std::process::ChildStdout;
 use std::process::Command;
@@ -115,6 +116,12 @@ pub(crate) fn await_any(fds: &[BorrowedFd<'_>], patience: Duration) -> Option<us
     let timeout = Timespec::try_from(patience).unwrap();
     let ready = poll(&mut polled, Some(&timeout)).unwrap();
     (ready > 0).then(|| polled.iter().position(|fd| !fd.revents().is_empty()).unwrap())
+}
+
+/// Lets time pass, for tests whose subject is time itself: waits on a socket on which nobody writes.
+pub(crate) fn let_pass(span: Duration) {
+    let (quiet, _other_end) = UnixStream::pair().unwrap();
+    assert!(await_any(&[quiet.as_fd()], span).is_none(), "nobody writes here");
 }
 
 fn pid_of(child: &Child) -> Pid {
