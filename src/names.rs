@@ -18,7 +18,7 @@ pub struct Resolved {
 
 /// Looks up who `allow` speaks of. A name that does not resolve matches nobody.
 pub fn resolve(allow: &[Allow]) -> Resolved {
-    let mut resolved = Resolved::default();
+    let mut resolved = Resolved { rules: Vec::with_capacity(allow.len()), unknown: Vec::new() };
     for entry in allow {
         let user = entry.user.as_deref().map(|name| {
             principal(name, "user", &mut resolved.unknown, |name| {
