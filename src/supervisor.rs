@@ -136,7 +136,8 @@ impl Beat {
 /// The loop's state.
 pub struct Supervisor<W> {
     world: W,
-    seats: BTreeMap<AccountId, Seat>,
+    /// Boxed, because the nodes of the map are half empty.
+    seats: BTreeMap<AccountId, Box<Seat>>,
     timers: BTreeSet<(Moment, AccountId)>,
     pacing: Pacing,
     work: JoinSet<Product>,

@@ -99,7 +99,7 @@ impl<W: World> Supervisor<W> {
             jitter,
         );
         self.pacing.join(&settings.route);
-        self.seats.insert(id.clone(), Seat::new(account, settings));
+        self.seats.insert(id.clone(), Box::new(Seat::new(account, settings)));
         self.carry_out(&id, commands);
     }
 
