@@ -46,6 +46,11 @@ impl Sheet {
         self.raw(rest)
     }
 
+    /// How much was written, in bytes.
+    pub(super) fn len(&self) -> usize {
+        self.0.len()
+    }
+
     /// What was written. Wiped when the last clone goes.
     pub(super) fn finish(self) -> Bytes {
         Bytes::from_owner(self.0)

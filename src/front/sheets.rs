@@ -2,10 +2,13 @@
 //!
 //! Of all that a token answer says, only `ttl` changes between two snapshots. So the text
 //! on both sides of it is written once per snapshot, and an answer is three pieces that
-//! are shared with every other answer: nothing is copied, escaped or formatted. What is
-//! here is wiped when its snapshot is replaced and the last answer that shares it is sent.
+//! are shared with every other answer: nothing is copied, escaped or formatted. The other
+//! formats share the JSON text, so that an account costs its token's length twice and no more.
+//! What is here is wiped when its snapshot is replaced and the last answer that shares it is
+//! sent.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -93,19 +96,28 @@ pub(super) struct Written {
     /// JSON after it.
     after_ttl: Bytes,
     raw: Bytes,
-    header: Bytes,
+    /// The header's name and what separates it from its value.
+    header_name: Bytes,
+    header_value: Bytes,
 }
 
 impl Written {
     fn new(seat: &Seat, snapshot: &Arc<Snapshot>, held: &Held, kind: Kind, token: &Secret) -> Self {
+        let header = &seat.profile().header;
+        let Front { json, token_at, value_at } = front(&seat.account, header, held, kind, token);
+        let value = match header.scheme.as_deref() {
+            Some(scheme) => &[scheme, " ", token.expose()][..],
+            None => &[token.expose()],
+        };
         Self {
             snapshot: snapshot.clone(),
             account: seat.account.clone(),
             etag: etag(kind, held),
-            before_ttl: before_ttl(&seat.account, &seat.profile().header, held, kind, token),
+            raw: shared(&json, token_at, &[token.expose()]),
+            header_name: Bytes::from(format!("{}: ", header.name)),
+            header_value: shared(&json, value_at, value),
+            before_ttl: json,
             after_ttl: after_ttl(snapshot, held, "null"),
-            raw: plain(&[token.expose()]),
-            header: header_line(&seat.profile().header, token),
         }
     }
 
@@ -123,7 +135,10 @@ impl Written {
                 reply::ok(reply::JSON, Body::Whole([self.before_ttl.clone(), ttl, after]))
             }
             Format::Raw => reply::ok(reply::TEXT, Body::of(self.raw.clone())),
-            Format::Header => reply::ok(reply::TEXT, Body::of(self.header.clone())),
+            Format::Header => {
+                let (name, value) = (self.header_name.clone(), self.header_value.clone());
+                reply::ok(reply::TEXT, Body::Whole([name, value, Bytes::new()]))
+            }
         };
         response.headers_mut().insert(header::ETAG, self.etag.clone());
         response
@@ -147,13 +162,15 @@ fn etag(kind: Kind, held: &Held) -> HeaderValue {
     HeaderValue::try_from(text).unwrap_or_else(|_| HeaderValue::from_static("\"\""))
 }
 
-fn before_ttl(
-    account: &AccountId,
-    header: &Header,
-    held: &Held,
-    kind: Kind,
-    token: &Secret,
-) -> Bytes {
+/// The JSON text up to the number after `"ttl":`, and where it has the token.
+struct Front {
+    json: Bytes,
+    token_at: Range<usize>,
+    /// Where it has the value of the header.
+    value_at: Range<usize>,
+}
+
+fn front(account: &AccountId, header: &Header, held: &Held, kind: Kind, token: &Secret) -> Front {
     let token = token.expose();
     let token_type = &held.tokens.token_type;
     let scheme = header.scheme.as_deref();
@@ -167,15 +184,19 @@ fn before_ttl(
     let mut sheet = Sheet::new(room);
     sheet.raw("{\"account\":").text(account.as_str());
     sheet.raw(",\"kind\":").text(kind.as_str());
-    sheet.raw(",\"token\":").text(token);
-    sheet.raw(",\"token_type\":").text(token_type);
+    sheet.raw(",\"token\":\"");
+    let begin = sheet.len();
+    let token_at = begin..sheet.inner(token).len();
+    sheet.raw("\",\"token_type\":").text(token_type);
     sheet.raw(",\"header\":{\"name\":").text(&header.name).raw(",\"value\":\"");
+    let begin = sheet.len();
     if let Some(scheme) = scheme {
         sheet.inner(scheme).raw(" ");
     }
-    sheet.inner(token).raw("\"},\"issued_at\":").text(&issued_at);
+    let value_at = begin..sheet.inner(token).len();
+    sheet.raw("\"},\"issued_at\":").text(&issued_at);
     sheet.raw(",\"expires_at\":").text(&expires_at).raw(",\"ttl\":");
-    sheet.finish()
+    Front { json: sheet.finish(), token_at, value_at }
 }
 
 fn after_ttl(snapshot: &Snapshot, held: &Held, refresh_error: &str) -> Bytes {
@@ -186,10 +207,12 @@ fn after_ttl(snapshot: &Snapshot, held: &Held, refresh_error: &str) -> Bytes {
     Bytes::from(text)
 }
 
-fn header_line(header: &Header, token: &Secret) -> Bytes {
-    match header.scheme.as_deref() {
-        Some(scheme) => plain(&[&header.name, ": ", scheme, " ", token.expose()]),
-        None => plain(&[&header.name, ": ", token.expose()]),
+/// The text of `parts`: where it stands in `json`, unless JSON escapes something in it.
+fn shared(json: &Bytes, at: Range<usize>, parts: &[&str]) -> Bytes {
+    if at.len() == parts.iter().map(|part| part.len()).sum::<usize>() {
+        json.slice(at)
+    } else {
+        plain(parts)
     }
 }
 
