@@ -67,6 +67,10 @@ pub const SLOT: usize = 40;
 /// forgotten, which costs nothing but memory to remember.
 pub const PACED_USERS: usize = 4_096;
 
+/// Accounts whose written answers are kept. One more takes the place of another, whose next
+/// answer is written again, which takes a microsecond and a copy of its token.
+pub const SHEETS: usize = 1_024;
+
 /// Pause of the comments that keep an event stream open: below every usual idle limit,
 /// [`IDLE`] included.
 pub const KEEP_ALIVE: Duration = Duration::from_secs(15);

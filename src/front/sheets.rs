@@ -23,6 +23,7 @@ use crate::front::reply;
 use crate::front::reply::Body;
 use crate::keeper::Directory;
 use crate::keeper::Seat;
+use crate::limits;
 use crate::name::AccountId;
 use crate::provider::Header;
 use crate::snapshot::Held;
@@ -43,7 +44,7 @@ pub(super) enum Format {
     Header,
 }
 
-/// The written answers of each account.
+/// The written answers, of [`limits::SHEETS`] accounts at most.
 #[derive(Default)]
 pub(super) struct Sheets {
     directory: Option<Arc<Directory>>,
@@ -71,6 +72,9 @@ impl Sheets {
             Kind::Id => 1,
         };
         if !self.written.contains_key(&seat.account) {
+            if self.written.len() >= limits::SHEETS {
+                self.written.pop_first();
+            }
             self.written.insert(seat.account.clone(), Default::default());
         }
         let written = self.written.get_mut(&seat.account)?.get_mut(slot)?;
@@ -222,4 +226,64 @@ fn plain(parts: &[&str]) -> Bytes {
         sheet.raw(part);
     }
     sheet.finish()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::protocol::TokenAnswer;
+    use crate::time::Moment;
+    use crate::time::Timestamp;
+    use crate::token::Generation;
+    use crate::token::TokenSet;
+
+    #[test]
+    fn every_format_has_the_same_token_whatever_json_escapes_in_it() {
+        let tokens = ["eyJhbGciOiJub25lIn0.e30.", "with\"quote", "back\\slash", "t\u{1}b", ""];
+        for token in tokens {
+            for scheme in [Some("Bearer"), Some("a\"b"), None] {
+                let header =
+                    Header { name: "authorization".into(), scheme: scheme.map(Into::into) };
+                let value = scheme.map_or(token.to_owned(), |scheme| format!("{scheme} {token}"));
+
+                let Front { json, token_at, value_at } = written(&header, token);
+                let text = [&json[..], b"7", b",\"generation\":1,\"unsaved\":false}"].concat();
+                let answer = serde_json::from_slice::<TokenAnswer>(&text).unwrap();
+
+                assert_eq!((answer.token.as_str(), answer.header.value), (token, value.clone()));
+                assert_eq!(shared(&json, token_at, &[token]), token);
+                assert_eq!(shared(&json, value_at, &[&value]), value);
+            }
+        }
+    }
+
+    #[test]
+    fn the_formats_of_a_plain_token_share_one_text() {
+        let header = Header { name: "authorization".into(), scheme: Some("Bearer".into()) };
+        let Front { json, token_at, value_at } = written(&header, "plain");
+        let text = json.as_ptr_range();
+        for (at, parts) in [(token_at, &["plain"][..]), (value_at, &["Bearer", " ", "plain"])] {
+            assert!(text.contains(&shared(&json, at, parts).as_ptr()), "{parts:?}");
+        }
+    }
+
+    fn written(header: &Header, token: &str) -> Front {
+        let account = AccountId::parse("mail").unwrap();
+        let held = Held {
+            tokens: Arc::new(TokenSet {
+                access: Secret::new(token),
+                id: None,
+                token_type: "Bearer".into(),
+                scope: None,
+            }),
+            generation: Generation(1),
+            issued_at: Timestamp::from_millis(0),
+            lifetime: Duration::from_secs(60),
+            expires_boot: Moment::from_millis(60_000),
+            expires_wall: Timestamp::from_millis(60_000),
+        };
+        front(&account, header, &held, Kind::Access, &Secret::new(token))
+    }
 }
