@@ -7,7 +7,7 @@
 //! 2. `daemon`: what an operator and a program see of an ordinary day.
 //! 3. `corpus`, `waiters`, `crash`: one kind of trouble each, at many accounts at once.
 //! 4. `providers`: against other people's servers. `badinput`: the command line.
-//! 5. `architecture`: rules about the source text.
+//! 5. `architecture`, `units`: rules about the source text, the manual and the unit.
 //!
 //! # Invariants
 //!
@@ -33,4 +33,5 @@ mod crash;
 mod daemon;
 mod providers;
 mod support;
+mod units;
 mod waiters;

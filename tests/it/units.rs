@@ -1,0 +1,324 @@
+//! Holds the manual pages and the unit to the code, so that neither drifts from it.
+//!
+//! Reading order: the unit, then the pages, then what reads them. What begins a verb, an
+//! option, a key, a code or a state in a page is told by the comment at the page's top.
+//!
+//! Tools that a host may lack are asked where they are; where they are not, that is said
+//! past the capture of the test harness, and with `CI=true` it is a failure.
+
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "the helpers below are tests as well: what they do not find fails the test"
+)]
+
+use std::collections::BTreeMap;
+use std::collections::BTreeSet;
+use std::io;
+use std::io::Write as _;
+use std::process::Command;
+
+use tokenkeeper::budget;
+use tokenkeeper::error::Code;
+use tokenkeeper::limits;
+use tokenkeeper::pacing;
+use tokenkeeper::plan::Rotation;
+use tokenkeeper::schedule;
+use tokenkeeper::snapshot::StateName;
+
+const UNIT: &str = include_str!("../../systemd/tokenkeeper.service");
+const EXAMPLE: &str = include_str!("../../config.example.toml");
+const TOKENCTL: &str = include_str!("../../packaging/man/tokenctl.1");
+const TOKENKEEPER_TOML: &str = include_str!("../../packaging/man/tokenkeeper.toml.5");
+const TOKENKEEPERD: &str = include_str!("../../packaging/man/tokenkeeperd.8");
+
+/// Keys of a unit of which each further line adds to the ones before.
+const ADDING_UP: &[&str] = &["SystemCallFilter"];
+
+/// Programs that the unit names and a build machine has not.
+const INSTALLED: &[&str] = &["/usr/bin/tokenkeeperd", "/usr/bin/tokenctl"];
+
+#[test]
+fn the_unit_grants_what_the_daemon_counts_on() {
+    let unit = assignments(UNIT);
+    let of = |key: &str| unit.iter().find_map(|(name, value)| (*name == key).then_some(*value));
+    assert_eq!(of("LimitNOFILE"), Some(&*limits::FILE_DESCRIPTORS.to_string()));
+    assert_eq!(of("MemoryMax"), Some(&*format!("{}M", limits::MEMORY_MAX / (1024 * 1024))));
+    assert_eq!(
+        of("RestartPreventExitStatus"),
+        Some(&*Code::ConfigInvalid.exit_status().to_string())
+    );
+}
+
+/// A daemon that is killed in an exchange may lose a login.
+#[test]
+fn a_stop_waits_longer_than_the_longest_exchange() {
+    let unit = assignments(UNIT);
+    let (_, stop) = unit.iter().find(|(key, _)| *key == "TimeoutStopSec").unwrap();
+    let stop = tokenkeeper::time::parse_span(stop).unwrap();
+    assert!(stop > Rotation::Strict.exchange_timeout() + limits::GRACE, "{stop:?}");
+}
+
+#[test]
+fn no_key_of_the_unit_stands_twice() {
+    let mut seen = BTreeSet::new();
+    for (key, value) in assignments(UNIT) {
+        assert!(seen.insert(key) || ADDING_UP.contains(&key), "{key}={value} stands twice");
+    }
+}
+
+#[test]
+fn systemd_finds_nothing_wrong_with_the_unit_but_that_its_programs_are_not_installed() {
+    let unit = concat!(env!("CARGO_MANIFEST_DIR"), "/systemd/tokenkeeper.service");
+    let Some(said) = output_if_there("systemd-analyze", &["verify", "--man=no", unit]) else {
+        return;
+    };
+    let absent = |line: &&str| INSTALLED.iter().any(|path| line.contains(&not_executable(path)));
+    let complaints = said.lines().filter(|line| !absent(line)).collect::<Vec<_>>();
+    assert_eq!(complaints, [""; 0]);
+}
+
+#[test]
+fn the_page_of_tokenctl_names_every_verb_and_every_option_and_no_others() {
+    assert_eq!(verbs_of_page(TOKENCTL), verbs_of_program());
+}
+
+#[test]
+fn the_page_of_tokenctl_tells_every_error_code_with_its_statuses() {
+    let line = |code: &Code| {
+        let (exit, http) = (code.exit_status(), code.http_status());
+        format!("{} Pq exit {exit}, HTTP {http}", code.as_str())
+    };
+    let codes = Code::ALL.iter().map(line).collect::<BTreeSet<_>>();
+    let told = items(TOKENCTL, "Er").map(str::to_owned).collect::<Vec<_>>();
+    assert_eq!(told.len(), codes.len(), "a code stands twice");
+    assert_eq!(told.into_iter().collect::<BTreeSet<_>>(), codes);
+
+    let statuses = Code::ALL.iter().map(|code| code.exit_status().to_string());
+    let exits = section(TOKENCTL, ".Sh EXIT STATUS");
+    for status in statuses {
+        assert!(exits.contains(&format!(".It {status}\n")), "{status}");
+    }
+}
+
+#[test]
+fn the_page_of_the_configuration_names_every_key_and_no_others() {
+    assert_eq!(keys_of_page(TOKENKEEPER_TOML), keys_of_example());
+}
+
+#[test]
+fn the_page_of_the_daemon_names_every_option_and_no_others() {
+    let help = output(env!("CARGO_BIN_EXE_tokenkeeperd"), &["--help"]);
+    let told = items(TOKENKEEPERD, "Fl").flat_map(long_options).collect::<BTreeSet<_>>();
+    assert_eq!(told, options_of_help(&help));
+}
+
+#[test]
+fn the_page_of_the_daemon_explains_every_state() {
+    let states = section(TOKENKEEPERD, ".Sh STATES OF AN ACCOUNT");
+    let list = states.split("\n.Ss ").next().unwrap();
+    let told = items(list, "Sy").collect::<Vec<_>>();
+    assert_eq!(told, StateName::ALL.iter().map(|state| state.as_str()).collect::<Vec<_>>());
+}
+
+#[test]
+fn the_numbers_in_the_page_of_the_daemon_are_those_of_the_code() {
+    let page = TOKENKEEPERD.split_whitespace().collect::<Vec<_>>().join(" ");
+    let [first, second, third] = schedule::SUSPECT_PROBES.map(|pause| pause.as_secs() / 60);
+    let thousands = limits::CONNECTIONS / 1000;
+    #[rustfmt::skip]
+    let sentences = [
+        format!("{thousands},000 connections, half of them for one user"),
+        format!("{} KiB for the head of a request", limits::HEAD / 1024),
+        format!("{} KiB for its body", limits::BODY / 1024),
+        format!("{} refreshes and reports in a second", limits::REFRESHES_PER_SECOND),
+        format!("at most {} requests in a minute", budget::REQUESTS_PER_MINUTE),
+        format!("at most {} refreshes of it in five minutes", budget::FORCED_PER_FIVE_MINUTES),
+        format!("At most {} exchanges", pacing::IN_FLIGHT),
+        format!("{} of them with one client at one host", pacing::IN_FLIGHT_PER_ROUTE),
+        format!("after {first} minute, {second} minutes and {} hour", third / 60),
+        format!("after 1 second to {} minutes", schedule::LONGEST_BACKOFF.as_secs() / 60),
+    ];
+    for sentence in sentences {
+        assert!(page.contains(&sentence), "{sentence}");
+    }
+}
+
+#[test]
+fn the_pages_are_mdoc_without_a_warning() {
+    for page in ["tokenctl.1", "tokenkeeper.toml.5", "tokenkeeperd.8"] {
+        let path = format!("{}/packaging/man/{page}", env!("CARGO_MANIFEST_DIR"));
+        if let Some(said) = output_if_there("mandoc", &["-Tlint", "-Wwarning", &path]) {
+            assert_eq!(said, "");
+        }
+    }
+}
+
+/// Every `KEY=VALUE` of a unit, in its order.
+fn assignments(unit: &str) -> Vec<(&str, &str)> {
+    unit.lines().filter(|line| !line.starts_with('#')).filter_map(|it| it.split_once('=')).collect()
+}
+
+fn not_executable(path: &str) -> String {
+    format!("Command {path} is not executable: No such file or directory")
+}
+
+/// Options by verb; those of every verb stand under the empty name.
+type Verbs = BTreeMap<String, BTreeSet<String>>;
+
+fn verbs_of_page(page: &str) -> Verbs {
+    let mut verbs = Verbs::from([(String::new(), BTreeSet::new())]);
+    let mut verb = String::new();
+    for line in page.lines() {
+        if let Some(item) = line.strip_prefix(".It Cm ") {
+            let words = item.split(' ').take_while(|word| !is_macro(word));
+            verb = words.collect::<Vec<_>>().join(" ");
+            assert_eq!(verbs.insert(verb.clone(), BTreeSet::new()), None, "{verb} stands twice");
+        } else if let Some(item) = line.strip_prefix(".It Fl ") {
+            verbs.entry(verb.clone()).or_default().extend(long_options(item));
+        }
+    }
+    verbs
+}
+
+fn verbs_of_program() -> Verbs {
+    let top = tokenctl("--help");
+    let mut verbs = Verbs::from([(String::new(), options_of_help(&top))]);
+    for verb in listed(&top) {
+        let help = tokenctl(&format!("{verb} --help"));
+        match help.split_once("Commands:\n") {
+            None => {
+                verbs.insert(verb, own_options(&help));
+            }
+            Some((_, commands)) => {
+                for inner in listed(commands) {
+                    let leaf = format!("{verb} {inner}");
+                    let options = own_options(&tokenctl(&format!("{leaf} --help")));
+                    verbs.insert(leaf, options);
+                }
+            }
+        }
+    }
+    verbs
+}
+
+fn tokenctl(arguments: &str) -> String {
+    let arguments = arguments.split(' ').collect::<Vec<_>>();
+    output(env!("CARGO_BIN_EXE_tokenctl"), &arguments)
+}
+
+/// The verbs of a page of help: `  VERB    what it does`.
+fn listed(help: &str) -> Vec<String> {
+    let rows = help.lines().filter_map(|line| line.strip_prefix("  ")?.split_once("  "));
+    let verbs = rows
+        .map(|(verb, _)| verb)
+        .filter(|verb| !verb.is_empty() && verb.bytes().all(|byte| byte.is_ascii_lowercase()));
+    verbs.map(str::to_owned).collect()
+}
+
+/// What a verb takes besides the options of every verb.
+fn own_options(help: &str) -> BTreeSet<String> {
+    let own = help.split("Options of every verb").next().unwrap_or_default();
+    let mut options = options_of_help(own);
+    options.remove("help");
+    options
+}
+
+fn options_of_help(help: &str) -> BTreeSet<String> {
+    let rows = help.lines().map(str::trim_start).filter(|line| line.starts_with('-'));
+    let name = |row: &str| {
+        let word = row.split([' ', ',']).find_map(|word| word.strip_prefix("--"));
+        word.unwrap_or_else(|| panic!("no long option: {row}")).to_owned()
+    };
+    rows.map(name).collect()
+}
+
+/// The long options of an item: `-json`, or `q , -quiet`.
+fn long_options(item: &str) -> impl Iterator<Item = String> {
+    item.split(' ').filter_map(|word| word.strip_prefix('-')).map(str::to_owned)
+}
+
+/// Keys by table.
+type Keys = BTreeMap<&'static str, BTreeSet<String>>;
+
+fn keys_of_page(page: &str) -> Keys {
+    let mut keys = Keys::new();
+    let mut table = None;
+    for line in page.lines() {
+        if let Some(title) = line.strip_prefix(".Ss ").or_else(|| line.strip_prefix(".Sh ")) {
+            table = table_of(title);
+        } else if let (Some(table), Some(key)) = (table, line.strip_prefix(".It Ic ")) {
+            let new = keys.entry(table).or_default().insert(key.to_owned());
+            assert!(new, "{key} stands twice");
+        }
+    }
+    keys
+}
+
+fn keys_of_example() -> Keys {
+    let mut keys = Keys::new();
+    let mut table = None;
+    for line in EXAMPLE.lines() {
+        let line = line.strip_prefix('#').unwrap_or(line);
+        if line.starts_with('[') {
+            table = table_of(line);
+        } else if let (Some(table), Some((key, _))) = (table, line.split_once(" = "))
+            && key.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_')
+        {
+            keys.entry(table).or_default().insert(key.to_owned());
+        }
+    }
+    keys
+}
+
+/// The kind of table that a heading begins.
+fn table_of(heading: &str) -> Option<&'static str> {
+    let known = [("[daemon]", "daemon"), ("[accounts.", "accounts"), ("[[listen]]", "listen")];
+    known.into_iter().find_map(|(begin, table)| heading.starts_with(begin).then_some(table))
+}
+
+/// What stands behind `.It MACRO` in each item of a page.
+fn items<'a>(page: &'a str, name: &str) -> impl Iterator<Item = &'a str> {
+    let begin = format!(".It {name} ");
+    page.lines().filter_map(move |line| line.strip_prefix(&begin))
+}
+
+/// A section of a page, to the next one.
+fn section<'a>(page: &'a str, heading: &str) -> &'a str {
+    let (_, rest) = page.split_once(heading).unwrap_or_else(|| panic!("no {heading}"));
+    rest.split("\n.Sh ").next().unwrap_or_default()
+}
+
+/// Whether a word is a macro of mdoc(7).
+fn is_macro(word: &str) -> bool {
+    word.len() == 2 && word.starts_with(|first: char| first.is_ascii_uppercase())
+}
+
+/// All that a program says, on both outputs.
+fn output(program: &str, arguments: &[&str]) -> String {
+    run(program, arguments).unwrap_or_else(|error| panic!("{program}: {error}"))
+}
+
+/// All that a program says; `None` if the host has none of that name.
+fn output_if_there(program: &str, arguments: &[&str]) -> Option<String> {
+    match run(program, arguments) {
+        Ok(said) => Some(said),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            assert!(std::env::var("CI").as_deref() != Ok("true"), "{program} is not installed");
+            // Straight to the standard error: what is printed by macros is captured.
+            let line = format!("SKIPPED: {program} is not installed, so it was not asked\n");
+            io::stderr().write_all(line.as_bytes()).expect("the standard error is open");
+            None
+        }
+        Err(error) => panic!("{program}: {error}"),
+    }
+}
+
+#[allow(clippy::disallowed_methods, reason = "what these tests ask is a program")]
+fn run(program: &str, arguments: &[&str]) -> io::Result<String> {
+    // The width of a terminal changes where lines of help break.
+    let output = Command::new(program).args(arguments).env("COLUMNS", "100").output()?;
+    let said = [output.stdout, output.stderr].concat();
+    Ok(String::from_utf8_lossy(&said).into_owned())
+}
