@@ -25,6 +25,7 @@ use std::sync::Arc;
 
 use tokio::sync::broadcast;
 use tokio::sync::mpsc;
+use tokio::sync::oneshot;
 use tokio::sync::watch;
 use tracing::info;
 use tracing::warn;
@@ -95,12 +96,13 @@ pub enum Failure {
 
 impl Failure {
     /// Exit status, after sysexits.h: 78 for what an administrator has to change before a
-    /// new start makes sense, 75 for what passes, 71 for the system.
+    /// new start makes sense, 75 for what passes, 74 for the disk, 71 for the system.
     pub const fn exit_status(&self) -> u8 {
         match self {
             Self::Unreadable(_) | Self::Invalid(_) | Self::Homeless(_) => 78,
-            Self::Store(OpenError::Held { .. }) | Self::Socket(_) => 75,
-            Self::Store(_) | Self::Unloaded(_) => 78,
+            Self::Store(refused) => refused.exit_status(),
+            Self::Unloaded(_) => 74,
+            Self::Socket(_) => 75,
             Self::System(..) => 71,
         }
     }
@@ -181,8 +183,8 @@ async fn live(
     let (orders_in, orders) = mpsc::channel(Keeper::ORDERS);
     let (errands_in, errands) = mpsc::channel(16);
     let (notices, _) = broadcast::channel(Keeper::NOTICES);
-    let (directory_in, mut directory) = watch::channel(Arc::new(Directory::default()));
-    let keeper = Keeper::new(directory.clone(), orders_in, errands_in, notices.clone());
+    let (directory_in, directory) = watch::channel(Arc::new(Directory::default()));
+    let keeper = Keeper::new(directory, orders_in, errands_in, notices.clone());
     let metrics = Arc::new(Metrics::new());
 
     let (cast, lineup) = Cast::begin(&config, loaded.records);
@@ -190,7 +192,8 @@ async fn live(
     let beat = Beat::default();
     let supervisor = Supervisor::new(outside, directory_in, notices, beat);
     // The queue has room: nobody else has sent yet.
-    let _sent = control.send(Control::Apply(Box::new(lineup))).await;
+    let (done, applied) = oneshot::channel();
+    let _sent = control.send(Control::Apply { lineup: Box::new(lineup), done }).await;
 
     let listening = listening(&config)?;
     let steward = Steward {
@@ -207,8 +210,8 @@ async fn live(
     let accounts = steward.cast.len();
     let stop = steward.control.clone();
     let serving = async {
-        // The supervisor ends only after it was told to, so it publishes before.
-        let _published = directory.changed().await;
+        // The supervisor ends only after it was told to, so it applies this before.
+        let _applied = applied.await;
         let masters = Masters { own_uid: rustix::process::geteuid().as_raw() };
         let front = match front::start(listening, keeper, masters, metrics) {
             Ok(front) => front,

@@ -201,12 +201,15 @@ impl Snapshot {
 
     /// The raised failure as an answer.
     pub fn refusal(&self) -> Refusal {
+        if self.state == StateName::Frozen && self.next.is_none() {
+            return Refusal::new(Code::NotSupported, "the account is paused; resume it first");
+        }
         let Some(failure) = &self.failure else {
             let (code, message) = match self.state {
                 StateName::Vacant => (Code::TokenMissing, "the account has no credential yet"),
                 StateName::NeedsLogin => (Code::NeedsLogin, "the account must be logged in again"),
-                StateName::Frozen => (Code::NotSupported, "the account is paused"),
-                StateName::Fresh
+                StateName::Frozen
+                | StateName::Fresh
                 | StateName::Queued
                 | StateName::Exchanging
                 | StateName::Saving

@@ -33,6 +33,7 @@ use std::time::Duration;
 
 use tokio::sync::broadcast;
 use tokio::sync::mpsc;
+use tokio::sync::oneshot;
 use tokio::sync::watch;
 use tokio::task::JoinError;
 use tokio::task::JoinSet;
@@ -111,7 +112,12 @@ pub struct Ended {
 /// What the loop is told about itself, apart from orders.
 pub enum Control {
     /// The configuration changed.
-    Apply(Box<Lineup>),
+    Apply {
+        /// What it says.
+        lineup: Box<Lineup>,
+        /// Told when the change is in force and published.
+        done: oneshot::Sender<()>,
+    },
     /// The wall clock was set, or the host slept.
     ClockStepped,
     /// End, once nothing is under way that could be lost.
@@ -204,7 +210,11 @@ impl<W: World> Supervisor<W> {
                     self.work_ended(ended);
                 }
                 told = control.recv(), if !self.stopping => match told {
-                    Some(Control::Apply(lineup)) => self.apply(*lineup),
+                    Some(Control::Apply { lineup, done }) => {
+                        self.apply(*lineup);
+                        // Whoever changed it need not wait.
+                        let _gone = done.send(());
+                    }
                     Some(Control::ClockStepped) => self.everyone(|| Input::ClockStepped),
                     Some(Control::Stop) | None => {
                         self.stopping = true;

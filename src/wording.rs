@@ -43,7 +43,7 @@ pub fn message(refusal: &Refusal, account: Option<&AccountId>) -> String {
         Some(account) => format!("account {account}: {what}{end}"),
         None => format!("{what}{end}"),
     };
-    if let Some(next) = next_step(refusal.code, account) {
+    if let Some(next) = next_step(refusal, account) {
         text.push_str(&next);
     }
     text.truncate(text.trim_end().len());
@@ -65,17 +65,19 @@ pub fn retry_after(refusal: &Refusal, now: Now) -> Option<u64> {
 }
 
 /// What to type or to wait for. A command comes last and without a period, ready to be copied.
-fn next_step(code: Code, account: Option<&AccountId>) -> Option<String> {
+fn next_step(refusal: &Refusal, account: Option<&AccountId>) -> Option<String> {
     let name = account.map_or("ACCOUNT", AccountId::as_str);
-    Some(match code {
+    let goes_on = refusal.retry_at.is_some();
+    Some(match refusal.code {
         Code::NeedsLogin
         | Code::TokenMissing
         | Code::SessionExpired
         | Code::LoginRejected
         | Code::ForeignWriter => format!("Type: tokenctl import {name}"),
-        Code::GrantRejected => {
+        Code::GrantRejected if goes_on => {
             format!("It is being confirmed; if it stays so, type: tokenctl import {name}")
         }
+        Code::GrantRejected => format!("To hand in another one, type: tokenctl import {name}"),
         Code::ClientRejected => format!(
             "Correct its client_id or secret, then type: tokenctl reload, or tokenctl retry {name}"
         ),
@@ -92,7 +94,17 @@ fn next_step(code: Code, account: Option<&AccountId>) -> Option<String> {
         | Code::ProviderMalformed
         | Code::InDoubt
         | Code::TokenExpired
-        | Code::HookFailed => "It is tried again without your doing.".to_owned(),
+        | Code::HookFailed
+            if goes_on =>
+        {
+            "It is tried again without your doing.".to_owned()
+        }
+        Code::ProviderUnreachable
+        | Code::ProviderUnavailable
+        | Code::ProviderMalformed
+        | Code::InDoubt
+        | Code::TokenExpired
+        | Code::HookFailed => "Ask again later.".to_owned(),
         Code::RefreshPending => "Ask again, or with a larger wait.".to_owned(),
         Code::RateLimitExceeded | Code::Stopping => "Ask again later.".to_owned(),
         Code::BadRequest | Code::LifetimeTooShort | Code::NotSupported => return None,
@@ -148,7 +160,7 @@ mod tests {
         for code in Code::ALL {
             let needs_step = matches!(code.remedy(), Remedy::SignIn | Remedy::Reconfigure);
             if needs_step {
-                let text = next_step(*code, Some(&mail)).unwrap();
+                let text = next_step(&Refusal::new(*code, "x"), Some(&mail)).unwrap();
                 assert!(text.contains("tokenctl "), "{code:?}: {text}");
             }
         }

@@ -16,8 +16,8 @@ use tokenkeeper::daemon::Options;
 #[derive(Parser)]
 #[command(
     version,
-    after_help = "Exit status: 0 after a signal, 71 the system refused something, 75 another daemon \
-                  owns the store or the socket, 78 the configuration or the store key is wrong."
+    after_help = "Exit status: 0 after a signal, 71 the system refused something, 74 the disk failed, 75 \
+                  another daemon owns the store or the socket, 78 the configuration or the store key is wrong."
 )]
 struct Arguments {
     /// Configuration to read instead of the usual one; drop-ins are read from FILE's name ending in .d

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use tokio::sync::mpsc;
+use tokio::sync::oneshot;
 use tracing::info;
 use tracing::warn;
 
@@ -29,6 +30,7 @@ use crate::snapshot::StateName;
 use crate::store::Store;
 use crate::store::key::KeySource;
 use crate::supervisor::Control;
+use crate::supervisor::Lineup;
 use crate::token::Secret;
 
 /// How often names that meant nobody are looked up again.
@@ -70,7 +72,7 @@ impl Steward {
                 }
                 _ = again.tick(), if !self.cast.unknown().is_empty() => {
                     let (lineup, _) = self.cast.change(&self.config, Vec::new());
-                    self.tell(Control::Apply(Box::new(lineup))).await;
+                    self.apply(lineup).await;
                 }
             }
         }
@@ -122,7 +124,7 @@ impl Steward {
         let (lineup, view) = self.cast.change(&config, records);
         self.threshold.set(config.daemon.log);
         self.config = config;
-        self.tell(Control::Apply(Box::new(lineup))).await;
+        self.apply(lineup).await;
         let view = ReloadView { restart, ..view };
         info!(
             added = view.added.len(),
@@ -182,9 +184,9 @@ impl Steward {
             return Ok(());
         }
         let message = if slots.is_empty() {
-            format!("account {account} uses no secret")
+            "it uses no secret".to_owned()
         } else {
-            format!("account {account} has no slot {slot}; it has {}", slots.join(", "))
+            format!("it has no slot {slot}; it has {}", slots.join(", "))
         };
         Err(Refusal::new(Code::BadRequest, message))
     }
@@ -236,6 +238,14 @@ impl Steward {
                 findings.push(problem(error.to_string(), "free space, or repair the disk"));
             }
         }
+    }
+
+    /// Puts a change into force. When this returns, everybody sees it.
+    async fn apply(&self, lineup: Lineup) {
+        let (done, applied) = oneshot::channel();
+        self.tell(Control::Apply { lineup: Box::new(lineup), done }).await;
+        // A supervisor that has ended applies nothing any more, and nobody is left to see it.
+        let _ended = applied.await;
     }
 
     async fn tell(&self, control: Control) {

@@ -91,7 +91,6 @@ impl Account {
                     None => now.boot + pause,
                 };
                 let next = next.max(self.budgeted(now.boot));
-                let next = self.series.not_before.map_or(next, |bound| next.max(bound));
                 if self.doubt.is_some() {
                     State::InDoubt { next }
                 } else if let Condition::Suspect { .. } = self.standing.condition {
@@ -145,7 +144,7 @@ impl Account {
     ) {
         let refusal = Refusal {
             provider_error: error.provider_error().cloned(),
-            ..Refusal::new(error.code(), error.to_string())
+            ..Refusal::new(error.code(), format!("the credential was not taken over: {error}"))
         };
         if class == Class::Ambiguous
             || self.doubt.is_some_and(|doubt| doubt.staged) && !is_verdict(class)

@@ -237,9 +237,10 @@ impl Account {
         self.held.as_ref().map_or(Duration::ZERO, |held| held.ttl(now))
     }
 
-    /// The first moment at which the budget allows an attempt.
+    /// The first moment at which the budget and the provider's `Retry-After` allow an attempt.
     pub(super) fn budgeted(&self, now: Moment) -> Moment {
-        self.requests.earliest(now, usize::from(self.plan.requests))
+        let free = self.requests.earliest(now, usize::from(self.plan.requests));
+        self.series.not_before.map_or(free, |bound| bound.max(free))
     }
 
     pub(super) fn risk(&self) -> Risk {

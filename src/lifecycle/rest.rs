@@ -101,7 +101,6 @@ impl Account {
 
     fn settle_by_condition(&mut self, now: Now, jitter: Jitter, out: &mut Vec<Command>) {
         let soon = now.boot + jitter.of(Duration::from_secs(1));
-        let soon = self.series.not_before.map_or(soon, |bound| soon.max(bound));
         let soon = soon.max(self.budgeted(now.boot));
         match self.standing.condition {
             Condition::NeedsLogin => self.rest(State::NeedsLogin, out),
@@ -235,12 +234,13 @@ impl Account {
             return None;
         }
         let since = self.series.since.unwrap_or_default();
-        let needs_a_person = matches!(self.state, State::NeedsLogin | State::Frozen { .. });
+        let needs_a_person =
+            matches!(self.state, State::NeedsLogin | State::Frozen { until: Some(_) });
         if needs_a_person || self.unsaved {
             return Some(since);
         }
         let Some(held) = &self.held else { return Some(since + QUIET_START) };
-        let ahead = self.plan.alarm_before.min(schedule::usable(held.lifetime) / 10);
+        let ahead = self.plan.alarm_before.min(held.lifetime / 6);
         let close = held.expires_boot.before(ahead).max(since);
         let beyond = self.series.not_before.is_some_and(|bound| bound > held.expires_boot);
         if beyond { Some(since) } else { Some(close.max(self.quiet_until(since, held))) }

@@ -161,12 +161,12 @@ fn a_refused_refresh_token_is_confirmed_three_times_before_anyone_must_log_in() 
     3611  exchanging             Exchange(2, 10 s)
     3612  exchanging             Note, intent over
     3612  suspect until 4212     Publish, refresh_failed
-    4212  queued                 Queue(3, Planned), Publish
+    4212  queued                 alarm, Queue(3, Planned), Publish
     4212  exchanging             Intend(3), Publish
     4212  exchanging             Exchange(3, 10 s)
     4213  exchanging             Note, intent over
     4213  suspect until 7813     Publish, refresh_failed
-    7813  queued                 Publish, expired, alarm, Queue(4, Planned), Publish
+    7813  queued                 Publish, expired, Queue(4, Planned), Publish
     7813  exchanging             Intend(4), Publish
     7813  exchanging             Exchange(4, 10 s)
     7814  exchanging             Note, intent over

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use tokio::sync::broadcast;
 use tokio::sync::mpsc;
+use tokio::sync::oneshot;
 use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio::time::sleep;
@@ -103,8 +104,7 @@ async fn a_reload_leaves_the_others_alone_and_lets_an_exchange_in_flight_end() {
         let kept = stage.seat("mail");
         let accounts = BTreeMap::from([(id("mail"), Change::Nothing)]);
         stage.apply(accounts).await;
-        let mut directory = stage.directory.clone();
-        directory.wait_for(|directory| directory.seats.len() == 1).await.unwrap();
+        assert_eq!(stage.directory.borrow().seats.len(), 1, "what is applied is published");
         stage.until_generation("mail", 2).await;
         assert_eq!(kept.now().generation, Generation(2), "the old handle still follows");
         stage.control.send(Control::Stop).await.unwrap();
@@ -158,7 +158,8 @@ impl Stage {
             .map(|name| (id(name), Change::New(settings(), Some(Box::new(record(name))))))
             .collect();
         let lineup = Lineup { accounts, admin: Vec::new(), metrics: Vec::new() };
-        control.try_send(Control::Apply(Box::new(lineup))).unwrap();
+        let (done, _) = oneshot::channel();
+        control.try_send(Control::Apply { lineup: Box::new(lineup), done }).unwrap();
         let supervisor = Supervisor::new(world, directory_in, notices, Beat::default());
         let cue = Mutex::new(Some(Cue { supervisor, orders, controls }));
         Self { cue, control, keeper, directory, log }
@@ -174,7 +175,9 @@ impl Stage {
 
     async fn apply(&self, accounts: BTreeMap<AccountId, Change>) {
         let lineup = Lineup { accounts, admin: Vec::new(), metrics: Vec::new() };
-        self.control.send(Control::Apply(Box::new(lineup))).await.unwrap();
+        let (done, applied) = oneshot::channel();
+        self.control.send(Control::Apply { lineup: Box::new(lineup), done }).await.unwrap();
+        applied.await.unwrap();
     }
 
     fn seat(&self, name: &str) -> Arc<crate::keeper::Seat> {
