@@ -1,6 +1,7 @@
 //! What the demo prints.
-#![allow(clippy::print_stdout, reason = "the demo talks to whoever runs it, here and nowhere else")]
 
+use std::io;
+use std::io::Write as _;
 use std::path::Path;
 use std::time::Duration;
 
@@ -11,9 +12,16 @@ use tokenkeeper::time::spoken;
 use super::cast::CHARACTERS;
 use super::programs::Programs;
 
+/// Prints a line. Whoever read may have gone; that ends nothing.
+macro_rules! say {
+    ($($text:tt)*) => {{
+        let _unread = writeln!(io::stdout(), $($text)*);
+    }};
+}
+
 /// Says what this is.
 pub(super) fn beginning(place: &Path) {
-    println!(
+    say!(
         "
 tokenkeeperd owns the OAuth tokens of a host: it refreshes every account before its token
 expires, and local programs ask it for the current one. Here it keeps three accounts of a
@@ -23,34 +31,32 @@ and goes when the demo ends.
         place.display()
     );
     for (account, character) in CHARACTERS {
-        println!("    {account:<6} {character}");
+        say!("    {account:<6} {character}");
     }
-    println!(
-        "\nFirst their credentials are handed over, once; no program needs them after that.\n"
-    );
+    say!("\nFirst their credentials are handed over, once; no program needs them after that.\n");
 }
 
 /// Shows what is typed for the operator.
 pub(super) fn typed(arguments: &[&str]) {
-    println!("$ tokenctl {}", arguments.join(" "));
+    say!("$ tokenctl {}", arguments.join(" "));
 }
 
 /// Says that the daemon is on its own now.
 pub(super) fn running(id: u32) {
-    println!("\nThe daemon is process {id}. From here on it acts by itself.");
+    say!("\nThe daemon is process {id}. From here on it acts by itself.");
 }
 
 /// Prints the commands to try, each ready to be typed in another terminal.
 pub(super) fn commands(programs: &Programs, socket: &Path) {
     let tokenctl =
         format!("TOKENKEEPER_SOCKET={} {}", for_a_shell(socket), for_a_shell(&programs.tokenctl));
-    println!("\nTry these in another terminal:\n");
-    println!("    {tokenctl} status");
-    println!("    {tokenctl} get mail");
-    println!("    {tokenctl} why flaky");
-    println!("    {tokenctl} refresh ci");
-    println!("    {tokenctl} watch");
-    println!(
+    say!("\nTry these in another terminal:\n");
+    say!("    {tokenctl} status");
+    say!("    {tokenctl} get mail");
+    say!("    {tokenctl} why flaky");
+    say!("    {tokenctl} refresh ci");
+    say!("    {tokenctl} watch");
+    say!(
         "    curl --silent --unix-socket {} http://localhost/v1/accounts/mail/token",
         for_a_shell(socket)
     );
@@ -63,17 +69,17 @@ pub(super) fn outlook(duration: Option<Duration>, once: bool) {
         (Some(span), false) => format!("Ends in {}, or with Ctrl-C.", spoken(span)),
         (None, false) => "Ends with Ctrl-C.".to_owned(),
     };
-    println!("\n{end} What happens, in UTC:\n");
+    say!("\n{end} What happens, in UTC:\n");
 }
 
 /// Prints one line of what happens.
 pub(super) fn print(line: &str) {
-    println!("{line}");
+    say!("{line}");
 }
 
 /// Says that the end has begun.
 pub(super) fn ending() {
-    println!("\nStopping: the daemon finishes what it must not lose.");
+    say!("\nStopping: the daemon finishes what it must not lose.");
 }
 
 /// An event in one line; none for a step on the way.
@@ -86,8 +92,11 @@ pub(super) fn line(event: &EventView) -> Option<String> {
             format!("{what}: token {}, good for {ttl}; next refresh in {next}", event.generation)
         }
         "refresh_failed" => {
+            // A message of whole sentences, which begins with the account for those who see
+            // it alone.
             let why = event.refresh_error.as_ref().map_or("", |error| error.message.as_str());
-            format!("not refreshed: {why}; its token is good for {ttl}; next attempt in {next}")
+            let why = why.strip_prefix(&format!("account {}: ", event.account)).unwrap_or(why);
+            format!("not refreshed: {why} Its token is good for {ttl}; next attempt in {next}")
         }
         "recovered" => "recovered: the failure is over".to_owned(),
         "alarm" => format!("ALARM: its token expires in {ttl} and could not be refreshed"),
