@@ -18,6 +18,7 @@ mod lineup;
 mod outside;
 mod places;
 mod steward;
+mod watchdog;
 
 use std::io;
 use std::path::PathBuf;
@@ -50,7 +51,6 @@ use crate::signals;
 use crate::store::Store;
 use crate::store::refusal::OpenError;
 use crate::store::sqlite::Sqlite;
-use crate::supervisor::Beat;
 use crate::supervisor::Control;
 use crate::supervisor::Supervisor;
 
@@ -189,8 +189,7 @@ async fn live(
 
     let (cast, lineup) = Cast::begin(&config, loaded.records);
     let outside = Outside::new(store.clone(), clock.clone(), places.credentials.clone());
-    let beat = Beat::default();
-    let supervisor = Supervisor::new(outside, directory_in, notices, beat);
+    let supervisor = Supervisor::new(outside, directory_in, notices);
     // The queue has room: nobody else has sent yet.
     let (done, applied) = oneshot::channel();
     let _sent = control.send(Control::Apply { lineup: Box::new(lineup), done }).await;
@@ -206,6 +205,7 @@ async fn live(
         keeper: keeper.clone(),
         clock,
         damage: loaded.damage,
+        orphans: loaded.orphans,
     };
     let accounts = steward.cast.len();
     let stop = steward.control.clone();
@@ -224,7 +224,12 @@ async fn live(
         notify::ready();
         notify::status(&format!("{accounts} accounts"));
         info!(accounts, "ready");
-        steward.run(errands, signals).await;
+        let proofs =
+            watchdog::Proofs { control: stop.clone(), store: store.clone(), front: front.probe() };
+        tokio::select! {
+            () = steward.run(errands, signals) => {}
+            () = proofs.feed() => {}
+        }
         Ok(front)
     };
     let ((), served) = tokio::join!(supervisor.run(orders, controls), serving);

@@ -26,6 +26,7 @@
 use std::fs::File;
 use std::io;
 use std::io::Read as _;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::pin::pin;
 use std::sync::Mutex;
 use std::sync::PoisonError;
@@ -234,11 +235,26 @@ impl Roots {
 
 const LOOPBACK_V6: [u16; 8] = [0, 0, 0, 0, 0, 0, 0, 1];
 
+/// Opens a regular file; a pipe or a device in its place must not hold everybody up.
+fn open_file(path: &str) -> io::Result<File> {
+    let flags = rustix::fs::OFlags::NONBLOCK | rustix::fs::OFlags::NOCTTY;
+    let flags = i32::try_from(flags.bits()).unwrap_or_default();
+    let file = File::options().read(true).custom_flags(flags).open(path)?;
+    let found = file.metadata()?;
+    if found.is_file() {
+        Ok(file)
+    } else if found.is_dir() {
+        Err(io::ErrorKind::IsADirectory.into())
+    } else {
+        Err(io::ErrorKind::InvalidInput.into())
+    }
+}
+
 fn certificates(path: &str) -> Result<Vec<reqwest::Certificate>, TransportError> {
     let unreadable =
         |error: io::Error| not_sent(&format!("ca_file cannot be read: {}", error.kind()));
     let mut pem = Vec::new();
-    let file = File::open(path).map_err(unreadable)?;
+    let file = open_file(path).map_err(unreadable)?;
     file.take(MAX_CA_FILE + 1).read_to_end(&mut pem).map_err(unreadable)?;
     if pem.len() as u64 > MAX_CA_FILE {
         return Err(not_sent("ca_file is larger than 1 MiB"));

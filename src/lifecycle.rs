@@ -368,6 +368,8 @@ impl Account {
             account.restore(record, now, &mut commands);
         }
         account.settle(now, jitter, &mut commands);
+        // A start changes nothing: where the account rests is published, not told.
+        commands.retain(|command| !matches!(command, Command::Tell(Event::StateChanged)));
         (account, commands)
     }
 

@@ -19,6 +19,7 @@ use tracing::Metadata;
 use tracing::Subscriber;
 use tracing::field::Field;
 use tracing::field::Visit;
+use tracing::subscriber::Interest;
 use tracing_subscriber::Layer;
 use tracing_subscriber::layer::Context;
 use tracing_subscriber::layer::SubscriberExt as _;
@@ -87,9 +88,13 @@ struct Lines {
 }
 
 impl<S: Subscriber> Layer<S> for Lines {
+    /// Asked once for each place that logs: the threshold may change, so ours are asked again.
+    fn register_callsite(&self, metadata: &'static Metadata<'static>) -> Interest {
+        if is_ours(metadata) { Interest::sometimes() } else { Interest::never() }
+    }
+
     fn enabled(&self, metadata: &Metadata<'_>, _: Context<'_, S>) -> bool {
-        // Libraries speak of bytes and headers; only our own events are known to be clean.
-        metadata.target().starts_with("tokenkeeper") && self.threshold.lets(*metadata.level())
+        is_ours(metadata) && self.threshold.lets(*metadata.level())
     }
 
     fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
@@ -104,6 +109,11 @@ impl<S: Subscriber> Layer<S> for Lines {
         // A log that cannot be written has nobody to tell.
         let _unwritten = std::io::stderr().lock().write_all(line.as_bytes());
     }
+}
+
+/// Libraries speak of bytes and headers; only our own events are known to be clean.
+fn is_ours(metadata: &Metadata<'_>) -> bool {
+    metadata.target().starts_with("tokenkeeper")
 }
 
 #[derive(Default)]

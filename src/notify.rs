@@ -1,5 +1,7 @@
 //! What the service manager is told. Without one, every call does nothing.
 
+use std::time::Duration;
+
 use sd_notify::NotifyState;
 
 /// Requests are answered.
@@ -12,6 +14,16 @@ pub fn reloading() {
     if let Ok(since) = NotifyState::monotonic_usec_now() {
         send(&[NotifyState::Reloading, since]);
     }
+}
+
+/// How often the service manager wants to hear [`alive`], at the least; `None` if it does not.
+pub fn watchdog() -> Option<Duration> {
+    sd_notify::watchdog_enabled()
+}
+
+/// Everything gets on.
+pub fn alive() {
+    send(&[NotifyState::Watchdog]);
 }
 
 /// The end has begun.

@@ -47,11 +47,6 @@ impl Rotation {
         }
     }
 
-    /// Whether a lost reply may cost the refresh token.
-    pub const fn can_lose(self) -> bool {
-        !matches!(self, Self::Never)
-    }
-
     /// How long one exchange may take, from its first byte: a third of a known grace, so
     /// that a lost reply leaves time for replays.
     pub fn exchange_timeout(self) -> Duration {

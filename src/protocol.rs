@@ -14,7 +14,7 @@ use crate::error::Remedy;
 
 /// An account's current token: `GET /v1/accounts/{account}/token`.
 ///
-/// Written by hand in the daemon, since secrets have no `Serialize`; `tokenctl` reads it.
+/// Written by hand in the daemon, since secrets have no `Serialize`.
 #[derive(Deserialize, ToSchema)]
 pub struct TokenAnswer {
     /// The account.

@@ -24,8 +24,8 @@ use crate::token::Secret;
 /// Largest secret, in bytes: more is a mistaken path.
 const LARGEST: u64 = 64 * 1024;
 
-/// Longest time that a command may take for a secret.
-const COMMAND_LIMIT: Duration = Duration::from_secs(10);
+/// Longest time that any of them may take: a file may lie on a network that is gone.
+const LIMIT: Duration = Duration::from_secs(10);
 
 /// What the name of a credential begins with in `$CREDENTIALS_DIRECTORY`.
 const CREDENTIAL_PREFIX: &str = "tokenkeeper.secret.";
@@ -45,26 +45,29 @@ pub async fn resolve(
     credentials: Option<&Path>,
     stored: impl Future<Output = Result<Option<Secret>, StoreError>>,
 ) -> Result<Secret, RefreshError> {
-    let found = match reference {
-        SecretRef::Slot => match stored.await {
-            Ok(Some(secret)) => Ok(secret),
-            Ok(None) => {
-                Err(format!("nothing is stored; type: tokenctl secret set {account}.{slot}"))
-            }
-            Err(error) => Err(error.to_string()),
-        },
-        SecretRef::Credential(name) => match credentials {
-            Some(directory) => read(directory.join(format!("{CREDENTIAL_PREFIX}{name}"))).await,
-            None => Err(format!(
-                "the service has no credentials; give it LoadCredentialEncrypted={CREDENTIAL_PREFIX}{name}"
-            )),
-        },
-        SecretRef::File(path) => read(PathBuf::from(&**path)).await,
-        SecretRef::Command(argv) => run(argv).await,
+    let found = async {
+        match reference {
+            SecretRef::Slot => match stored.await {
+                Ok(Some(secret)) => Ok(secret),
+                Ok(None) => {
+                    Err(format!("nothing is stored; type: tokenctl secret set {account}.{slot}"))
+                }
+                Err(error) => Err(error.to_string()),
+            },
+            SecretRef::Credential(name) => match credentials {
+                Some(directory) => read(directory.join(format!("{CREDENTIAL_PREFIX}{name}"))).await,
+                None => Err(format!(
+                    "the service has no credentials; give it LoadCredentialEncrypted={CREDENTIAL_PREFIX}{name}"
+                )),
+            },
+            SecretRef::File(path) => read(PathBuf::from(&**path)).await,
+            SecretRef::Command(argv) => run(argv).await,
+        }
     };
-    match found {
-        Ok(secret) if secret.is_empty() => Err("it is empty".to_owned()),
-        other => other,
+    match tokio::time::timeout(LIMIT, found).await {
+        Ok(Ok(secret)) if secret.is_empty() => Err("it is empty".to_owned()),
+        Ok(found) => found,
+        Err(_) => Err(format!("it did not come within {} s", LIMIT.as_secs())),
     }
     .map_err(|why| RefreshError::SecretUnavailable { slot: format!("{account}.{slot}"), why })
 }
@@ -116,13 +119,10 @@ async fn run(argv: &[Box<str>]) -> Result<Secret, String> {
         }
         child.wait().await
     };
-    match tokio::time::timeout(COMMAND_LIMIT, whole).await {
-        Ok(Ok(status)) if status.success() => {
-            text(bytes).map_err(|why| format!("{program}: {why}"))
-        }
-        Ok(Ok(status)) => Err(format!("{program}: {status}")),
-        Ok(Err(error)) => Err(format!("{program}: {error}")),
-        Err(_) => Err(format!("{program}: no answer in {} s", COMMAND_LIMIT.as_secs())),
+    match whole.await {
+        Ok(status) if status.success() => text(bytes).map_err(|why| format!("{program}: {why}")),
+        Ok(status) => Err(format!("{program}: {status}")),
+        Err(error) => Err(format!("{program}: {error}")),
     }
 }
 

@@ -27,8 +27,6 @@ use std::collections::BTreeSet;
 use std::collections::HashMap;
 use std::future::Future;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tokio::sync::broadcast;
@@ -120,23 +118,10 @@ pub enum Control {
     },
     /// The wall clock was set, or the host slept.
     ClockStepped,
+    /// Say that nothing is overdue: what the watchdog asks.
+    Prove(oneshot::Sender<()>),
     /// End, once nothing is under way that could be lost.
     Stop,
-}
-
-/// Proof that the loop gets on: what the watchdog looks at.
-#[derive(Clone, Default)]
-pub struct Beat(Arc<AtomicU64>);
-
-impl Beat {
-    /// When the loop last came round.
-    pub fn last(&self) -> Moment {
-        Moment::from_millis(self.0.load(Ordering::Relaxed))
-    }
-
-    fn mark(&self, now: Moment) {
-        self.0.store(now.as_millis(), Ordering::Relaxed);
-    }
 }
 
 /// The loop's state.
@@ -153,7 +138,6 @@ pub struct Supervisor<W> {
     notices: broadcast::Sender<Arc<Notice>>,
     /// Accounts whose tokens are not durable.
     unsaved: BTreeSet<AccountId>,
-    beat: Beat,
     stopping: bool,
 }
 
@@ -178,7 +162,6 @@ impl<W: World> Supervisor<W> {
         world: W,
         directory: watch::Sender<Arc<Directory>>,
         notices: broadcast::Sender<Arc<Notice>>,
-        beat: Beat,
     ) -> Self {
         Self {
             world,
@@ -190,7 +173,6 @@ impl<W: World> Supervisor<W> {
             directory,
             notices,
             unsaved: BTreeSet::new(),
-            beat,
             stopping: false,
         }
     }
@@ -203,7 +185,6 @@ impl<W: World> Supervisor<W> {
         mut control: mpsc::Receiver<Control>,
     ) {
         while !(self.stopping && self.is_quiet()) {
-            self.beat.mark(self.world.now().boot);
             let next = self.next_at();
             tokio::select! {
                 Some(ended) = self.work.join_next_with_id(), if !self.work.is_empty() => {
@@ -216,6 +197,7 @@ impl<W: World> Supervisor<W> {
                         let _gone = done.send(());
                     }
                     Some(Control::ClockStepped) => self.everyone(|| Input::ClockStepped),
+                    Some(Control::Prove(reply)) => self.prove(reply),
                     Some(Control::Stop) | None => {
                         self.stopping = true;
                         orders.close();
@@ -277,6 +259,19 @@ impl<W: World> Supervisor<W> {
                     self.feed(&account, Input::Barred { ticket, until });
                 }
             }
+        }
+    }
+
+    /// Answers, unless the earliest timer is long past: a loop that comes round and leaves
+    /// its work undone has not proven anything.
+    fn prove(&self, reply: oneshot::Sender<()>) {
+        const OVERDUE: Duration = Duration::from_secs(10);
+
+        let now = self.world.now().boot;
+        let overdue = self.timers.first().is_some_and(|(at, _)| *at + OVERDUE < now);
+        if !overdue {
+            // The watchdog may have lost its patience.
+            let _gone = reply.send(());
         }
     }
 

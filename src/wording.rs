@@ -1,7 +1,7 @@
 //! What a refusal says to people: what happened, to which account, and what to type next.
 //!
-//! The one place where the wire's [`ErrorBody`] is made, so that the socket, the journal
-//! and the bus say the same of the same failure. Pure: the time is an argument.
+//! The one place where the wire's [`ErrorBody`] is made, so that every answer and event
+//! says the same of the same failure. Pure: the time is an argument.
 
 use crate::error::Code;
 use crate::name::AccountId;

@@ -27,6 +27,7 @@ use crate::record::StoreError;
 use crate::signals::Signal;
 use crate::snapshot::Refusal;
 use crate::snapshot::StateName;
+use crate::store::Orphan;
 use crate::store::Store;
 use crate::store::key::KeySource;
 use crate::supervisor::Control;
@@ -48,6 +49,8 @@ pub(super) struct Steward {
     pub(super) clock: Clock,
     /// What the store could not read at start.
     pub(super) damage: Vec<String>,
+    /// What was kept aside, as of the start.
+    pub(super) orphans: Vec<Orphan>,
 }
 
 impl Steward {
@@ -217,6 +220,16 @@ impl Steward {
             message,
             advice: advice.to_owned(),
         };
+        for orphan in &self.orphans {
+            let message = format!(
+                "tokens of another subject were kept aside on {}: the provider answered account {} with them",
+                orphan.at, orphan.account
+            );
+            findings.push(problem(
+                message,
+                "check whose login the account has, and import the right one",
+            ));
+        }
         for sentence in &self.damage {
             findings.push(problem(
                 sentence.clone(),
@@ -225,6 +238,17 @@ impl Steward {
         }
         match self.store.probe().await {
             Ok(health) => {
+                if !health.writable {
+                    findings.push(problem(
+                        "the store cannot be written: what could be lost is not refreshed".into(),
+                        "free space, or repair the disk of the state directory",
+                    ));
+                } else if !health.ballast {
+                    findings.push(problem(
+                        "the store has no room in reserve: the disk is all but full".into(),
+                        "free space on the disk of the state directory",
+                    ));
+                }
                 if matches!(health.key, KeySource::File) {
                     findings.push(Finding {
                         severity: Severity::Weakness,

@@ -26,6 +26,9 @@ use crate::time::Now;
 use crate::token::Generation;
 use crate::token::Secret;
 
+/// Why an attempt that somebody wants waits.
+const BUDGET_IS_USED_UP: &str = "the request budget is used up; it is tried as soon as it allows";
+
 impl Account {
     pub(super) fn ordered(
         &mut self,
@@ -72,11 +75,16 @@ impl Account {
             out.push(Command::Answer(Err(self.snapshot().refusal())));
             return;
         };
-        let free = self.forced.earliest(now.boot, 1).max(self.budgeted(now.boot));
+        let forced = self.forced.earliest(now.boot, 1);
+        let free = self.budgeted(now.boot).max(forced);
         if free > now.boot {
-            let message = format!(
-                "at most {FORCED_PER_FIVE_MINUTES} forced refreshes in five minutes; the current token stays"
-            );
+            let message = if forced > now.boot {
+                format!(
+                    "at most {FORCED_PER_FIVE_MINUTES} forced refreshes in five minutes; the current token stays"
+                )
+            } else {
+                BUDGET_IS_USED_UP.to_owned()
+            };
             let refusal =
                 Refusal { retry_at: Some(free), ..Refusal::new(Code::RateLimitExceeded, message) };
             out.push(Command::Answer(Err(refusal)));
@@ -197,10 +205,9 @@ impl Account {
         } else if self.go_on(now, out) {
             out.push(Command::Answer(Ok(Done::Joined(self.generation))));
         } else {
-            let message = "the request budget is used up; it is tried as soon as it allows";
             let refusal = Refusal {
                 retry_at: self.planned(),
-                ..Refusal::new(Code::RateLimitExceeded, message)
+                ..Refusal::new(Code::RateLimitExceeded, BUDGET_IS_USED_UP)
             };
             out.push(Command::Answer(Err(refusal)));
         }
@@ -223,6 +230,7 @@ impl Account {
         self.doubt = None;
         self.series = super::Series::default();
         self.standing = Standing { paused: self.standing.paused, ..Standing::default() };
+        self.note(out);
         self.settle(now, jitter, out);
         out.push(Command::Answer(Ok(Done::Current(self.generation))));
     }

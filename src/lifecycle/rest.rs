@@ -259,6 +259,7 @@ impl Account {
     fn rest(&mut self, state: State, out: &mut Vec<Command>) {
         self.state = state;
         out.push(Command::Publish);
+        out.push(Command::Tell(Event::StateChanged));
     }
 
     /// Writes how it stands, for nobody to wait for.

@@ -227,7 +227,7 @@ fn an_import_that_fails_leaves_the_old_credential_untouched() {
     1500  queued                 -
     1500  exchanging             Intend(2), Publish
     1500  exchanging             Exchange(2, 10 s)
-    1501  fresh until 3548       Unstage, Publish, not proven GRANT_REJECTED
+    1501  fresh until 3548       Unstage, Publish, state_changed, not proven GRANT_REJECTED
     ");
 }
 
@@ -265,16 +265,16 @@ fn pause_retry_and_a_configuration_that_leads_elsewhere() {
 
     insta::assert_snapshot!(sim.log, @r"
     1000  fresh until 3548       Publish
-    1100  frozen                 Note, Publish, Current(Generation(1))
+    1100  frozen                 Note, Publish, state_changed, Current(Generation(1))
     1101  frozen                 refused NOT_SUPPORTED
-    1200  fresh until 3548       Note, Publish, Current(Generation(1))
+    1200  fresh until 3548       Note, Publish, state_changed, Current(Generation(1))
     3549  queued                 Queue(1, Planned), Publish
     3549  exchanging             Intend(1), Publish
     3549  exchanging             Exchange(1, 10 s)
     3550  exchanging             Note, intent over
     3550  frozen until 7150      Publish, refresh_failed
     3559  queued                 Queue(2, Planned), Publish, Joined(Generation(1))
-    3560  needs_login            Unqueue, Publish
+    3560  needs_login            Unqueue, Publish, state_changed
     3561  needs_login            refused NEEDS_LOGIN
     3562  queued                 Queue(3, Planned), Publish
     ");

@@ -16,7 +16,8 @@
 //!
 //! * A refresh token goes to the configured endpoint, or to the one that the configured
 //!   issuer names, and nowhere else.
-//! * A new refresh token in a reply is never dropped, whatever else is wrong with it.
+//! * A new refresh token in a success is never dropped, whatever else is wrong with it; one
+//!   beside an `error` is not believed.
 //! * No error carries a part of a body except through [`OauthError`](crate::error::OauthError).
 
 use std::sync::Arc;

@@ -121,7 +121,7 @@ impl Writer {
         self.0.extend_from_slice(bytes);
     }
 
-    /// Writes a text. Replies are capped at 1 MiB, so its length always fits.
+    /// Writes a text. Replies are capped at 256 KiB, so its length always fits.
     fn text(&mut self, text: &str) {
         let length = u32::try_from(text.len()).unwrap_or(u32::MAX);
         self.bytes(&length.to_be_bytes());

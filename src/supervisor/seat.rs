@@ -222,7 +222,9 @@ impl<W: World> Supervisor<W> {
                     let spend = Spend { refresh_token: lease.refresh_token, secrets, learned };
                     Product::Spend(Ok((spend, lease.durable)))
                 }
-                Ok(Written::Committed(_) | Written::Done) => nothing_to_spend(),
+                Ok(Written::Committed(_) | Written::Done) => {
+                    Product::Spend(Err(RefreshError::Internal(NOTHING_TO_SPEND.into())))
+                }
                 Err(error) => {
                     Product::Spend(Err(RefreshError::StoreUnavailable(error.to_string())))
                 }
@@ -242,8 +244,11 @@ impl<W: World> Supervisor<W> {
     }
 }
 
+/// What cannot happen: the order of commands hands something out first.
+const NOTHING_TO_SPEND: &str = "an attempt had nothing to spend";
+
 fn nothing_to_spend() -> Product {
-    let error = RefreshError::Internal("an attempt had nothing to spend".into());
+    let error = RefreshError::Internal(NOTHING_TO_SPEND.into());
     Product::Exchange(Ended { outcome: crate::provider::Outcome::Failed(error), learned: None })
 }
 

@@ -12,7 +12,6 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio::time::sleep;
 
-use super::Beat;
 use super::Change;
 use super::Control;
 use super::Ended;
@@ -160,7 +159,7 @@ impl Stage {
         let lineup = Lineup { accounts, admin: Vec::new(), metrics: Vec::new() };
         let (done, _) = oneshot::channel();
         control.try_send(Control::Apply { lineup: Box::new(lineup), done }).unwrap();
-        let supervisor = Supervisor::new(world, directory_in, notices, Beat::default());
+        let supervisor = Supervisor::new(world, directory_in, notices);
         let cue = Mutex::new(Some(Cue { supervisor, orders, controls }));
         Self { cue, control, keeper, directory, log }
     }
