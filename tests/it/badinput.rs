@@ -1,13 +1,19 @@
-//! Wrong command lines of the daemon, and what they are answered with.
+//! Wrong command lines of the daemon and bytes on its socket that are no request, and what they are
+//! answered with.
 //!
-//! Wrong configurations, requests and command lines of `tokenctl` have their tables beside the code
-//! that reads them.
+//! Wrong configurations, parameters, bodies and command lines of `tokenctl` have their tables beside
+//! the code that reads them.
 
+use std::io::Read as _;
+use std::io::Write as _;
+use std::net::Shutdown;
 use std::path::Path;
 use std::process::Command;
 
 use crate::support::config::Config;
 use crate::support::daemon::Daemon;
+use crate::support::http;
+use crate::support::http::Request;
 use crate::support::process::run;
 use crate::support::process::said;
 
@@ -67,6 +73,73 @@ fn every_wrong_command_line_is_refused_in_words() {
         let stream = if *status == 0 { &output.stderr } else { &output.stdout };
         assert!(stream.is_empty(), "{arguments:?} speaks on the wrong stream: {said}");
     }
+}
+
+/// What is sent, and the status that comes back; 0 if the connection is closed without one.
+#[rustfmt::skip]
+const BYTES: &[(&str, u16)] = &[
+    ("\r\n\r\n",                                                                                0),
+    ("\0\0\0\0\r\n\r\n",                                                                      400),
+    ("hello\r\n\r\n",                                                                         400),
+    ("GET\r\n\r\n",                                                                           400),
+    ("GET /v1/status\r\n\r\n",                                                                400),
+    ("GET /v1/status HTTP/9.9\r\n\r\n",                                                       400),
+    ("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",                                                        0),
+    ("\u{16}\u{3}\u{1}\u{2}\0\u{1}\0\u{1}\r\n\r\n",                                           400),
+    ("GET /v1/status HTTP/1.0\r\nbad header\r\n\r\n",                                         400),
+    ("GET /v1/status HTTP/1.0\r\n: x\r\n\r\n",                                                400),
+    ("GET /v1/status HTTP/1.0\r\na\0b: x\r\n\r\n",                                            400),
+    ("GET /v1/status HTTP/1.0\r\norigin: https://evil.example\r\n\r\n",                       400),
+    ("GET /v1/status HTTP/1.0\r\nhost: evil.example\r\n\r\n",                                 400),
+    ("GET /v1/status HTTP/1.0\r\nhost: localhost\r\nhost: localhost\r\n\r\n",                 400),
+    ("GET http://evil.example/v1/status HTTP/1.0\r\n\r\n",                                    400),
+    ("GET /v1/nothing HTTP/1.0\r\n\r\n",                                                      404),
+    ("GET /v1/accounts/../status HTTP/1.0\r\n\r\n",                                           404),
+    ("BREW /v1/status HTTP/1.0\r\n\r\n",                                                      405),
+    ("POST /v1/status HTTP/1.0\r\n\r\n",                                                      405),
+    ("OPTIONS * HTTP/1.0\r\n\r\n",                                                            404),
+    ("CONNECT evil.example:443 HTTP/1.0\r\n\r\n",                                             400),
+    ("GET /v1/accounts/Mail/token HTTP/1.0\r\n\r\n",                                          400),
+    ("GET /v1/accounts/%6dail/token HTTP/1.0\r\n\r\n",                                        400),
+    ("GET /v1/accounts/mail/token?wait=-1 HTTP/1.0\r\n\r\n",                                  400),
+    ("GET /v1/accounts/mail/token?frob=1 HTTP/1.0\r\n\r\n",                                   400),
+    ("POST /v1/accounts/mail/import HTTP/1.0\r\ncontent-length: 1\r\n\r\n{",                  400),
+    ("POST /v1/accounts/mail/import HTTP/1.0\r\ncontent-length: x\r\n\r\n",                   400),
+    ("POST /v1/accounts/mail/import HTTP/1.0\r\ncontent-length: -1\r\n\r\n",                  400),
+    ("POST /v1/accounts/mail/import HTTP/1.0\r\ncontent-length: 99999999\r\n\r\n",            408),
+    ("POST /v1/accounts/mail/pause HTTP/1.0\r\ncontent-length: 7\r\n\r\n{\"a\":1}",           400),
+];
+
+#[test]
+fn bytes_that_are_no_request_are_refused_and_harm_nobody() {
+    let config = Config::default()
+        .account("mail", "client_id = \"mail\"\ntoken_endpoint = \"https://idp.example/token\"\n");
+    let daemon = Daemon::start(&config);
+    let long = "x".repeat(9 * 1024);
+    let head = format!("GET /v1/status HTTP/1.0\r\nlong: {long}\r\n\r\n");
+    let target = format!("GET /{long} HTTP/1.0\r\n\r\n");
+    let body = "x".repeat(70_000);
+    let body =
+        format!("POST /v1/accounts/mail/import HTTP/1.0\r\ncontent-length: 70000\r\n\r\n{body}");
+    let mut wrong = Vec::new();
+    let too_long = [(head.as_str(), 431), (target.as_str(), 431), (body.as_str(), 413)];
+    for (bytes, expected) in BYTES.iter().copied().chain(too_long) {
+        let mut stream = http::connect(&daemon.path("api.sock")).unwrap();
+        // The daemon may close before it has read all of it.
+        drop(stream.write_all(bytes.as_bytes()));
+        drop(stream.shutdown(Shutdown::Write));
+        // A connection that is closed with bytes unread ends in an error, after the answer.
+        let mut answer = Vec::new();
+        drop(stream.read_to_end(&mut answer));
+        let status = http::receive(answer.as_slice()).map_or(0, |reply| reply.status);
+        if status != expected {
+            let begin = bytes.chars().take(60).collect::<String>();
+            wrong.push(format!("{begin:?}: expected {expected}, got {status}"));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    assert_eq!(daemon.ask(Request::get("/v1/status")).status, 200);
+    assert!(!daemon.log().contains("panicked"), "{}", daemon.log());
 }
 
 fn prepare(home: &Path) {

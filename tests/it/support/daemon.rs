@@ -13,6 +13,7 @@ use std::process::Command;
 use std::process::ExitStatus;
 use std::process::Output;
 use std::process::Stdio;
+use std::time::Instant;
 
 use rustix::process::Signal;
 use serde_json::json;
@@ -22,6 +23,7 @@ use tokenkeeper::protocol::ErrorBody;
 use tokenkeeper::protocol::EventView;
 use tokenkeeper::protocol::TokenAnswer;
 
+use super::PATIENCE;
 use super::config::Config;
 use super::http;
 use super::http::Reply;
@@ -261,7 +263,8 @@ impl Daemon {
     /// Follows what happens to all accounts.
     pub(crate) fn events(&self) -> Events {
         let stream = self.begin_to(Request::get("/v1/events"));
-        let mut events = Events { lines: BufReader::new(stream) };
+        let until = Instant::now() + PATIENCE * 2;
+        let mut events = Events { lines: BufReader::new(stream), until };
         // The greeting says that the following has begun.
         while events.line().is_some_and(|line| !line.starts_with(": ")) {}
         events
@@ -271,6 +274,8 @@ impl Daemon {
 /// A stream of events.
 pub(crate) struct Events {
     lines: BufReader<UnixStream>,
+    /// Keep-alives come for ever, so patience is not a matter of single reads.
+    until: Instant,
 }
 
 /// What a stream brings.
@@ -282,7 +287,7 @@ pub(crate) enum Event {
 }
 
 impl Events {
-    /// Waits for the next event; `None` if the stream has ended.
+    /// Waits for the next event; `None` if the stream has ended, or patience has.
     pub(crate) fn next(&mut self) -> Option<Event> {
         loop {
             let line = self.line()?;
@@ -298,8 +303,8 @@ impl Events {
     fn line(&mut self) -> Option<String> {
         let mut line = String::new();
         match self.lines.read_line(&mut line) {
-            Ok(0) | Err(_) => None,
-            Ok(_) => Some(line),
+            Ok(length) if length > 0 && Instant::now() < self.until => Some(line),
+            Ok(_) | Err(_) => None,
         }
     }
 }
