@@ -2,9 +2,11 @@
 
 use std::fs;
 use std::fs::File;
+use std::fs::Permissions;
 use std::io::BufRead;
 use std::io::BufReader;
 use std::os::fd::AsFd;
+use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::net::UnixDatagram;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
@@ -44,7 +46,7 @@ pub(crate) struct Daemon {
 impl Daemon {
     /// The files of a daemon that does not run yet.
     pub(crate) fn new(config: &Config) -> Self {
-        let daemon = Self { process: None, manager: None, home: TempDir::new().unwrap() };
+        let daemon = Self { process: None, manager: None, home: private_directory() };
         daemon.configure(config);
         daemon
     }
@@ -269,6 +271,12 @@ impl Daemon {
         while events.line().is_some_and(|line| !line.starts_with(": ")) {}
         events
     }
+}
+
+/// A temporary directory for nobody else, whatever the umask is.
+fn private_directory() -> TempDir {
+    let mode = Permissions::from_mode(0o700);
+    tempfile::Builder::new().permissions(mode).tempdir().unwrap()
 }
 
 /// A stream of events.
