@@ -5,7 +5,7 @@
 //!
 //! The moments are chances of time, soon after each start, so that they fall on every step of a
 //! refresh as often as the step takes. `TOKENKEEPER_TEST_KILLS` says how often, and
-//! `TOKENKEEPER_TEST_SEED` repeats the choice. An account makes four or five requests a minute by
+//! `TOKENKEEPER_TEST_SEED` repeats the choice. An account makes about three requests a minute by
 //! itself: with the budget of ten, a storm of kills that hit it more often than that again would
 //! make its replays wait past the grace, which is another campaign's question.
 
@@ -70,7 +70,7 @@ fn no_kill_costs_an_account() {
 fn refreshing() -> (Idp, Daemon) {
     let idp = Idp::start();
     let accounts = (0..ACCOUNTS).map(|number| format!("crash-{number}")).collect::<Vec<_>>();
-    let behaviour = json!({ "lifetime_secs": 20, "rotation": { "grace_secs": 30 } });
+    let behaviour = json!({ "lifetime_secs": 30, "rotation": { "grace_secs": 30 } });
     let behaviours = accounts.iter().map(|account| (account.clone(), behaviour.clone()));
     let refresh_tokens = idp.put_all(&behaviours.collect());
     let mut config = Config::default();
