@@ -11,6 +11,10 @@ use crate::time::Moment;
 /// Requests in any minute: the figure of the strictest provider that is known.
 pub const REQUESTS_PER_MINUTE: usize = 10;
 
+/// Requests of a minute that only replays inside a grace may use: a refresh that waits costs
+/// a moment, a replay that waits may cost the account.
+pub const RESERVED_FOR_REPLAYS: usize = 3;
+
 /// Refreshes that local programs may force in any five minutes.
 pub const FORCED_PER_FIVE_MINUTES: usize = 3;
 

@@ -85,6 +85,8 @@ pub struct Account {
     standing: Standing,
     series: Series,
     doubt: Option<Doubt>,
+    /// Whether the endpoint need not be discovered first.
+    endpoint_known: bool,
     /// Starts of the last attempts, and of those that local programs forced.
     requests: Window,
     forced: Window,
@@ -358,6 +360,7 @@ impl Account {
             standing: Standing::default(),
             series: Series::default(),
             doubt: None,
+            endpoint_known: false,
             requests: Window::requests(),
             forced: Window::forced(),
             tickets: 0,
@@ -394,6 +397,12 @@ impl Account {
             Input::ClockStepped => self.clock_stepped(now, &mut out),
         }
         out
+    }
+
+    /// Takes down whether the provider's endpoint is known by now: an attempt then makes one
+    /// request, where discovering it takes more.
+    pub const fn endpoint_is_known(&mut self, known: bool) {
+        self.endpoint_known = known;
     }
 
     /// When [`Input::Woken`] is due, if ever.

@@ -323,6 +323,7 @@ impl<W: World> Supervisor<W> {
             Product::Exchange(Ended { outcome, learned }) => {
                 self.slot_is_free(&account, verdict(&outcome));
                 if let Some(seat) = self.seats.get_mut(&account) {
+                    seat.account.endpoint_is_known(learned.is_some());
                     seat.learned = learned;
                 }
                 self.feed(&account, Input::Exchanged(ticket, outcome));

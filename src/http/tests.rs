@@ -289,12 +289,15 @@ fn sending_can_be_moved_to_another_thread() {
 #[tokio::test]
 async fn a_ca_file_that_cannot_be_used_is_named_and_nothing_is_sent() {
     let url = Url::parse("https://127.0.0.1:9/token").unwrap();
+    let large = tempfile::NamedTempFile::new().unwrap();
+    large.as_file().set_len(MAX_CA_FILE + 1).unwrap();
     #[rustfmt::skip]
     let cases = [
+        (large.path().to_str().unwrap(), "ca_file is larger than 1 MiB"),
         ("/nonexistent",  "ca_file cannot be read: entity not found"),
         ("/",             "ca_file cannot be read: is a directory"),
-        ("/dev/zero",     "ca_file is larger than 1 MiB"),
-        ("/dev/null",     "ca_file holds no certificate in PEM"),
+        ("/dev/zero",     "ca_file cannot be read: invalid input parameter"),
+        ("Cargo.toml",    "ca_file holds no certificate in PEM"),
     ];
     for (path, cause) in cases {
         let transport = Transport { plain_http: false, ca_file: Some(path.into()) };

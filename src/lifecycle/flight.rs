@@ -19,6 +19,7 @@ use super::State;
 use super::Step;
 use super::Ticket;
 use super::Urgency;
+use crate::budget::RESERVED_FOR_REPLAYS;
 use crate::error::RefreshError;
 use crate::notice::Reason;
 use crate::plan::Rotation;
@@ -66,7 +67,7 @@ impl Account {
             out.push(Command::Publish);
             return;
         }
-        self.requests.take(now.boot, usize::from(self.plan.requests));
+        self.requests.take(now.boot, self.cost());
         self.series.attempts = self.series.attempts.saturating_add(1);
         if let Some(doubt) = &mut self.doubt {
             doubt.replays = doubt.replays.saturating_add(1);
@@ -239,8 +240,14 @@ impl Account {
 
     /// The first moment at which the budget and the provider's `Retry-After` allow an attempt.
     pub(super) fn budgeted(&self, now: Moment) -> Moment {
-        let free = self.requests.earliest(now, usize::from(self.plan.requests));
+        let reserved = if self.doubt.is_some() { 0 } else { RESERVED_FOR_REPLAYS };
+        let free = self.requests.earliest(now, self.cost() + reserved);
         self.series.not_before.map_or(free, |bound| bound.max(free))
+    }
+
+    /// How many requests the next attempt may make.
+    fn cost(&self) -> usize {
+        if self.endpoint_known { 1 } else { usize::from(self.plan.requests) }
     }
 
     pub(super) fn risk(&self) -> Risk {

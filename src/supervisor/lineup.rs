@@ -112,6 +112,7 @@ impl<W: World> Supervisor<W> {
             self.pacing.join(&settings.route);
         }
         seat.learned = None;
+        seat.account.endpoint_is_known(false);
         let lineage = settings.provider.profile().lineage.clone();
         self.feed(id, Input::Reconfigured(Arc::clone(&settings.plan), lineage));
     }

@@ -70,7 +70,7 @@ fn no_kill_costs_an_account() {
 fn refreshing() -> (Idp, Daemon) {
     let idp = Idp::start();
     let accounts = (0..ACCOUNTS).map(|number| format!("crash-{number}")).collect::<Vec<_>>();
-    let behaviour = json!({ "lifetime_secs": 30, "rotation": { "grace_secs": 30 } });
+    let behaviour = json!({ "lifetime_secs": 15, "rotation": { "grace_secs": 30 } });
     let behaviours = accounts.iter().map(|account| (account.clone(), behaviour.clone()));
     let refresh_tokens = idp.put_all(&behaviours.collect());
     let mut config = Config::default();
