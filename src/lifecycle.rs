@@ -67,8 +67,10 @@ pub struct Account {
     plan: Arc<Plan>,
     /// Where the configuration sends its credential.
     lineage: Lineage,
-    /// Where its credential came from; while an attempt flies, where that was sent.
+    /// Where its credential came from.
     origin: Lineage,
+    /// Where the attempt under way was sent.
+    destination: Lineage,
     state: State,
     /// The newest tokens.
     held: Option<Held>,
@@ -77,14 +79,18 @@ pub struct Account {
     generation: Generation,
     /// Whether the store has a refresh token.
     refreshable: bool,
-    /// Whether a refresh token that an operator handed in waits to be proven.
-    staged: bool,
+    /// Where a refresh token may be sent that an operator handed in and that waits to be proven.
+    staged: Option<Lineage>,
     /// The write that stages one.
-    staging: Option<Ticket>,
+    staging: Option<(Ticket, Lineage)>,
+    /// The write whose end an order waits for.
+    ordered: Option<(Ticket, Done)>,
     subject: Option<Box<str>>,
     standing: Standing,
     series: Series,
     doubt: Option<Doubt>,
+    /// The same of the staged credential.
+    staged_doubt: Option<Doubt>,
     /// Whether the endpoint need not be discovered first.
     endpoint_known: bool,
     /// Starts of the last attempts, and of those that local programs forced.
@@ -174,12 +180,12 @@ struct Series {
 /// A spend whose reply was lost.
 #[derive(Clone, Copy)]
 struct Doubt {
-    /// When it was sent.
-    sent: Moment,
+    /// When it was sent; the wall clock knows it too, since the host may have been booted since.
+    sent: Now,
     /// Replays begun.
     replays: u32,
-    /// Whether it was the staged credential.
-    staged: bool,
+    /// Whether the grace is known to be over, or nothing can be said of it.
+    late: bool,
 }
 
 /// What was said once and is not said again.
@@ -348,18 +354,21 @@ impl Account {
             id,
             plan,
             origin: lineage.clone(),
+            destination: lineage.clone(),
             lineage,
             state: State::Vacant,
             held: None,
             unsaved: false,
             generation: Generation::default(),
             refreshable: false,
-            staged: false,
+            staged: None,
             staging: None,
+            ordered: None,
             subject: None,
             standing: Standing::default(),
             series: Series::default(),
             doubt: None,
+            staged_doubt: None,
             endpoint_known: false,
             requests: Window::requests(),
             forced: Window::forced(),
@@ -461,6 +470,16 @@ impl Account {
             State::Saving(_, catch) => catch.retry,
             State::Vacant | State::Queued(_) | State::Exchanging(..) | State::NeedsLogin => None,
         }
+    }
+
+    /// Whether an order is answered by a write that is under way.
+    pub const fn owes_an_answer(&self) -> bool {
+        self.ordered.is_some()
+    }
+
+    /// The doubt about the credential that an attempt spends.
+    const fn doubt_about(&self, staged: bool) -> Option<Doubt> {
+        if staged { self.staged_doubt } else { self.doubt }
     }
 
     fn next_ticket(&mut self) -> Ticket {

@@ -32,10 +32,12 @@ pub struct Record {
     pub subject: Option<Box<str>>,
     /// The newest saved generation; `None` if there never was one, or it was cleared.
     pub current: Option<Saved>,
-    /// Whether a refresh token that an operator handed in waits to be proven.
-    pub staged: bool,
-    /// The attempt that was under way when the last process ended.
+    /// Where a refresh token may be sent that an operator handed in and that waits to be proven.
+    pub staged: Option<Lineage>,
+    /// The spend of the current refresh token that was not concluded when the last process ended.
     pub intent: Option<Intent>,
+    /// The same of the staged one.
+    pub staged_intent: Option<Intent>,
     /// When the last attempts began, oldest first, at most ten.
     pub attempts: Vec<Stamp>,
     /// How it stood with the account.
@@ -70,10 +72,8 @@ pub struct Stamp {
 /// A spend that was announced and not concluded.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Intent {
-    /// Which generation's refresh token it spends.
+    /// The newest generation then.
     pub generation: Generation,
-    /// Whether that is the staged credential.
-    pub staged: bool,
     /// When it was made durable, just before sending.
     pub at: Stamp,
 }
@@ -168,6 +168,8 @@ pub enum Write {
         refresh_token: Secret,
         /// When this is written.
         now: Now,
+        /// Where it came from.
+        lineage: Lineage,
         /// Whether the staged credential was spent.
         staged: bool,
         /// The standing from now on.
@@ -179,7 +181,8 @@ pub enum Write {
         account: AccountId,
         /// The standing from now on.
         standing: Standing,
-        /// Whether the intent is over: nothing was sent, or it was surely not rotated.
+        /// Whether the intent on the current credential is over: nothing was sent, or it was
+        /// surely not rotated.
         ends_intent: bool,
     },
     /// An operator hands in a refresh token. It waits, beside the current credential,
@@ -187,6 +190,8 @@ pub enum Write {
     Stage {
         /// Whose.
         account: AccountId,
+        /// Where it may be sent.
+        lineage: Lineage,
         /// The refresh token.
         refresh_token: Secret,
     },

@@ -35,6 +35,7 @@ use tokio::sync::oneshot;
 use tokio::sync::watch;
 use tokio::task::JoinError;
 use tokio::task::JoinSet;
+use tracing::warn;
 
 use crate::error::Class;
 use crate::error::Code;
@@ -285,7 +286,9 @@ impl<W: World> Supervisor<W> {
         };
         seat.expect_answer(&order.action, order.reply);
         self.feed(&order.account, Input::Ordered(order.action));
-        if let Some(seat) = self.seats.get_mut(&order.account) {
+        if let Some(seat) = self.seats.get_mut(&order.account)
+            && !seat.account.owes_an_answer()
+        {
             seat.answer_if_nobody_did();
         }
     }
@@ -323,12 +326,14 @@ impl<W: World> Supervisor<W> {
             Product::Exchange(Ended { outcome, learned }) => {
                 self.slot_is_free(&account, verdict(&outcome));
                 if let Some(seat) = self.seats.get_mut(&account) {
-                    seat.account.endpoint_is_known(learned.is_some());
-                    seat.learned = learned;
+                    seat.learn(learned);
                 }
                 self.feed(&account, Input::Exchanged(ticket, outcome));
             }
             Product::Write(written) => {
+                if let Err(error) = &written {
+                    warn!(%account, "not made durable: {error}");
+                }
                 let written = written.map(|written| match written {
                     Written::Committed(generation) => Some(generation),
                     Written::Leased(_) | Written::Done => None,

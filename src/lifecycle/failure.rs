@@ -49,7 +49,7 @@ impl Account {
         self.note_patience(class, &error, now, jitter);
         self.record_failure(error.clone(), now);
         if class == Class::Ambiguous {
-            self.doubt.get_or_insert(Doubt { sent: sent.boot, replays: 0, staged: false });
+            self.doubt.get_or_insert(Doubt { sent, replays: 0, late: false });
         }
         let then = self.rest_after(class, &error, now, jitter);
         let write = Write::Note {
@@ -146,19 +146,19 @@ impl Account {
             provider_error: error.provider_error().cloned(),
             ..Refusal::new(error.code(), format!("the credential was not taken over: {error}"))
         };
-        if class == Class::Ambiguous
-            || self.doubt.is_some_and(|doubt| doubt.staged) && !is_verdict(class)
-        {
-            let first = Doubt { sent: sent.boot, replays: 0, staged: true };
-            let doubt = *self.doubt.get_or_insert(first);
+        self.note_patience(class, error, now, jitter);
+        if class == Class::Ambiguous || self.staged_doubt.is_some() && !is_verdict(class) {
+            let first = Doubt { sent, replays: 0, late: false };
+            let doubt = *self.staged_doubt.get_or_insert(first);
             let pause = self.next_pause(class, now, jitter);
             let next = self.next_replay(doubt, pause, now, jitter).max(self.budgeted(now.boot));
             self.state = State::InDoubt { next };
             out.push(Command::Publish);
         } else {
-            self.staged = false;
-            self.doubt = None;
-            self.series = Series::default();
+            self.staged = None;
+            self.staged_doubt = None;
+            let not_before = self.series.not_before;
+            self.series = Series { not_before, ..Series::default() };
             let write = Write::Unstage { account: self.id.clone() };
             out.push(Command::Write { ticket: Ticket::UNHEARD, write });
             self.state = State::Vacant;
@@ -178,24 +178,27 @@ impl Account {
         const AT_ONCE: Duration = Duration::from_millis(500);
 
         let first = doubt.replays == 0;
-        let lost_after = now.boot.since(doubt.sent);
-        let planned = self.plan.rotation.grace().and_then(|grace| {
+        let lost_after = now.boot.since(doubt.sent.boot);
+        let grace = self.plan.rotation.grace().filter(|_| !doubt.late);
+        let planned = grace.and_then(|grace| {
             schedule::replay_after(doubt.replays.saturating_add(1), grace, lost_after, jitter)
         });
         if let Some(after) = planned {
-            return doubt.sent + after;
+            return doubt.sent.boot + after;
         }
         let soon = now.boot + if first { jitter.of(AT_ONCE) } else { pause };
         match self.plan.rotation {
             // Nobody said that a replay does harm.
             Rotation::Unknown | Rotation::Never => soon,
             // A replay outside the grace may kill the token that is still good.
-            Rotation::Grace(_) | Rotation::Strict => self
-                .held
-                .as_ref()
-                .filter(|held| !held.ttl(now).is_zero())
-                .map_or(soon, |held| soon.max(held.expires_boot.before(last_stretch(held)))),
+            Rotation::Grace(_) | Rotation::Strict => soon.max(self.nearly_spent(now)),
         }
+    }
+
+    /// When the held token is so close to its end that a replay has nothing left to kill.
+    pub(super) fn nearly_spent(&self, now: Now) -> Moment {
+        let good = self.held.as_ref().filter(|held| !held.ttl(now).is_zero());
+        good.map_or(now.boot, |held| held.expires_boot.before(last_stretch(held)))
     }
 
     /// The pause after a failure, remembered for the next one.

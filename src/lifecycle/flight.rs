@@ -20,6 +20,7 @@ use super::Step;
 use super::Ticket;
 use super::Urgency;
 use crate::budget::RESERVED_FOR_REPLAYS;
+use crate::error::Code;
 use crate::error::RefreshError;
 use crate::notice::Reason;
 use crate::plan::Rotation;
@@ -28,6 +29,7 @@ use crate::record::StoreError;
 use crate::record::Write;
 use crate::schedule;
 use crate::schedule::Spread;
+use crate::snapshot::Refusal;
 use crate::time::Jitter;
 use crate::time::Moment;
 use crate::time::Now;
@@ -43,7 +45,7 @@ impl Account {
         now: Now,
         out: &mut Vec<Command>,
     ) -> bool {
-        let free = self.budgeted(now.boot);
+        let free = self.free_at(staged, now);
         if free > now.boot {
             self.postpone(free);
             out.push(Command::Publish);
@@ -51,7 +53,8 @@ impl Account {
         }
         let ticket = self.next_ticket();
         self.state = State::Queued(Attempt { ticket, reason, staged });
-        out.push(Command::Queue { ticket, urgency: self.urgency(reason), risk: self.risk() });
+        let urgency = self.urgency(reason, staged, now);
+        out.push(Command::Queue { ticket, urgency, risk: self.risk() });
         out.push(Command::Publish);
         true
     }
@@ -61,7 +64,7 @@ impl Account {
         if attempt.ticket != ticket {
             return;
         }
-        let free = self.budgeted(now.boot);
+        let free = self.free_at(attempt.staged, now);
         if free > now.boot {
             self.postpone(free);
             out.push(Command::Publish);
@@ -69,10 +72,11 @@ impl Account {
         }
         self.requests.take(now.boot, self.cost());
         self.series.attempts = self.series.attempts.saturating_add(1);
-        if let Some(doubt) = &mut self.doubt {
+        let doubt = if attempt.staged { &mut self.staged_doubt } else { &mut self.doubt };
+        if let Some(doubt) = doubt {
             doubt.replays = doubt.replays.saturating_add(1);
         }
-        self.origin = self.lineage.clone();
+        self.destination = self.lineage.clone();
         self.state = State::Exchanging(attempt, Step::Intending);
         let write = Write::Intent {
             account: self.id.clone(),
@@ -99,6 +103,7 @@ impl Account {
         if self.standing.failure.is_none() && self.left(now).is_zero() {
             let why = "other accounts at this provider fail too, so this one waits".to_owned();
             self.record_failure(RefreshError::Unreachable(why), now);
+            self.tell_failure(attempt.reason, out);
         }
         self.postpone(until.max(self.budgeted(now.boot)));
         out.push(Command::Publish);
@@ -115,6 +120,12 @@ impl Account {
         let State::Exchanging(attempt, Step::Intending) = &self.state else { return };
         let attempt = *attempt;
         if attempt.ticket != ticket {
+            return;
+        }
+        if self.destination != self.lineage {
+            // Nothing has been sent, and what was handed out belongs elsewhere by now.
+            let why = "the configuration changed before it was sent".to_owned();
+            self.failed(attempt, RefreshError::Unreachable(why), now, now, jitter, out);
             return;
         }
         match result {
@@ -144,7 +155,7 @@ impl Account {
         if attempt.ticket != ticket {
             return;
         }
-        let granted = self.granted_at(sent, now);
+        let granted = self.granted_at(attempt, sent);
         match outcome {
             Outcome::Granted(grant) if self.is_foreign(&grant) => {
                 let write =
@@ -170,9 +181,15 @@ impl Account {
         jitter: Jitter,
         out: &mut Vec<Command>,
     ) {
-        if self.staging == Some(ticket) {
-            self.staging = None;
-            self.staged_or_not(result, now, jitter, out);
+        if let Some((_, lineage)) = self.staging.take_if(|(staging, _)| *staging == ticket) {
+            self.staged_or_not(result, lineage, now, jitter, out);
+            return;
+        }
+        if let Some((_, done)) = self.ordered.take_if(|(ordered, _)| *ordered == ticket) {
+            let answer = result.map(|_| done).map_err(|error| {
+                Refusal::new(Code::StoreUnavailable, format!("{error}; a restart would undo it"))
+            });
+            out.push(Command::Answer(answer));
             return;
         }
         let ours = match &self.state {
@@ -209,16 +226,18 @@ impl Account {
     ///
     /// After a replay, from the first send of that refresh token: a provider may answer
     /// with the very tokens whose reply was lost, and with their whole lifetime.
-    fn granted_at(&self, sent: Now, now: Now) -> Now {
-        let first = self.doubt.map_or(sent.boot, |doubt| doubt.sent.min(sent.boot));
-        Now { boot: first, wall: now.wall_at(first).min(sent.wall) }
+    fn granted_at(&self, attempt: Attempt, sent: Now) -> Now {
+        let Some(doubt) = self.doubt_about(attempt.staged) else { return sent };
+        Now { boot: doubt.sent.boot.min(sent.boot), wall: doubt.sent.wall.min(sent.wall) }
     }
 
     fn is_foreign(&self, grant: &Grant) -> bool {
-        match (&self.subject, &grant.subject) {
-            (Some(ours), Some(theirs)) => ours != theirs,
-            _ => false,
-        }
+        // Another place has other names for everybody.
+        self.origin == self.destination
+            && match (&self.subject, &grant.subject) {
+                (Some(ours), Some(theirs)) => ours != theirs,
+                _ => false,
+            }
     }
 
     /// When the refresh of the held tokens is due.
@@ -240,7 +259,8 @@ impl Account {
 
     /// The first moment at which the budget and the provider's `Retry-After` allow an attempt.
     pub(super) fn budgeted(&self, now: Moment) -> Moment {
-        let reserved = if self.doubt.is_some() { 0 } else { RESERVED_FOR_REPLAYS };
+        let replays = self.doubt.is_some() || self.staged_doubt.is_some();
+        let reserved = if replays { 0 } else { RESERVED_FOR_REPLAYS };
         let free = self.requests.earliest(now, self.cost() + reserved);
         self.series.not_before.map_or(free, |bound| bound.max(free))
     }
@@ -261,10 +281,31 @@ impl Account {
         }
     }
 
-    fn urgency(&self, reason: Reason) -> Urgency {
+    /// The first moment at which an attempt may be made: budget and `Retry-After` allow it,
+    /// and it is no replay that comes too late for the grace and too early for a token
+    /// that it might kill.
+    fn free_at(&self, staged: bool, now: Now) -> Moment {
+        let free = self.budgeted(now.boot);
+        let doubt = self.doubt_about(staged).filter(|_| !staged);
+        let grace = match self.plan.rotation {
+            Rotation::Grace(grace) => Some(grace),
+            Rotation::Unknown | Rotation::Never | Rotation::Strict => None,
+        };
+        let (Some(doubt), Some(grace)) = (doubt, grace) else { return free };
+        if doubt.late || free >= doubt.sent.boot + grace {
+            free.max(self.nearly_spent(now))
+        } else {
+            free
+        }
+    }
+
+    fn urgency(&self, reason: Reason, staged: bool, now: Now) -> Urgency {
         let expiry = self.held.as_ref().map_or_else(Moment::default, |held| held.expires_boot);
-        if let (Some(doubt), Some(grace)) = (self.doubt, self.plan.rotation.grace()) {
-            return Urgency { rank: Rank::InDoubt, deadline: doubt.sent + grace };
+        if let (Some(doubt), Some(grace)) = (self.doubt_about(staged), self.plan.rotation.grace()) {
+            let deadline = doubt.sent.boot + grace;
+            if !doubt.late && now.boot < deadline {
+                return Urgency { rank: Rank::InDoubt, deadline };
+            }
         }
         let rank = match reason {
             Reason::Scheduled | Reason::Replay => Rank::Planned,

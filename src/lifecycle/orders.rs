@@ -13,9 +13,11 @@ use super::Action;
 use super::Command;
 use super::Done;
 use super::State;
+use super::Ticket;
 use crate::budget::FORCED_PER_FIVE_MINUTES;
 use crate::error::Code;
 use crate::notice::Reason;
+use crate::record::Lineage;
 use crate::record::Standing;
 use crate::record::StoreError;
 use crate::record::Write;
@@ -114,7 +116,7 @@ impl Account {
             Some((Code::NotSupported, "this account works without a refresh token"))
         } else if self.standing.paused {
             Some((Code::NotSupported, "the account is paused; resume it first"))
-        } else if self.staged || self.staging.is_some() {
+        } else if self.staged.is_some() || self.staging.is_some() {
             Some((Code::RefreshPending, "an earlier import is still being proven"))
         } else {
             None
@@ -124,21 +126,23 @@ impl Account {
             return;
         }
         let ticket = self.next_ticket();
-        self.staging = Some(ticket);
-        let write = Write::Stage { account: self.id.clone(), refresh_token };
+        let lineage = self.lineage.clone();
+        self.staging = Some((ticket, lineage.clone()));
+        let write = Write::Stage { account: self.id.clone(), lineage, refresh_token };
         out.push(Command::Write { ticket, write });
     }
 
     pub(super) fn staged_or_not(
         &mut self,
         result: Result<Option<Generation>, StoreError>,
+        lineage: Lineage,
         now: Now,
         jitter: Jitter,
         out: &mut Vec<Command>,
     ) {
         match result {
             Ok(_) => {
-                self.staged = true;
+                self.staged = Some(lineage);
                 self.settle(now, jitter, out);
             }
             Err(error) => {
@@ -151,23 +155,34 @@ impl Account {
     fn pause(&mut self, now: Now, jitter: Jitter, out: &mut Vec<Command>) {
         if !self.standing.paused {
             self.standing.paused = true;
-            self.note(out);
+            let ticket = self.answered_by_write();
+            self.note(ticket, out);
             if let State::Queued(_) = self.state {
                 out.push(Command::Unqueue);
                 self.state = State::Vacant;
             }
             self.settle(now, jitter, out);
+        } else {
+            out.push(Command::Answer(Ok(Done::Current(self.generation))));
         }
-        out.push(Command::Answer(Ok(Done::Current(self.generation))));
+    }
+
+    /// The order that is being carried out is answered when a write has ended.
+    fn answered_by_write(&mut self) -> Ticket {
+        let ticket = self.next_ticket();
+        self.ordered = Some((ticket, Done::Current(self.generation)));
+        ticket
     }
 
     fn resume(&mut self, now: Now, jitter: Jitter, out: &mut Vec<Command>) {
         if self.standing.paused {
             self.standing.paused = false;
-            self.note(out);
+            let ticket = self.answered_by_write();
+            self.note(ticket, out);
             self.settle(now, jitter, out);
+        } else {
+            out.push(Command::Answer(Ok(Done::Current(self.generation))));
         }
-        out.push(Command::Answer(Ok(Done::Current(self.generation))));
     }
 
     /// An operator wants a resting account tried now. `Retry-After` still holds.
@@ -204,6 +219,8 @@ impl Account {
             out.push(Command::Answer(Err(refusal)));
         } else if self.go_on(now, out) {
             out.push(Command::Answer(Ok(Done::Joined(self.generation))));
+        } else if let State::InDoubt { .. } = self.state {
+            out.push(Command::Answer(Err(self.snapshot().refusal())));
         } else {
             let refusal = Refusal {
                 retry_at: self.planned(),
@@ -221,18 +238,19 @@ impl Account {
             return;
         }
         let write = Write::Clear { account: self.id.clone() };
-        out.push(Command::Write { ticket: super::Ticket::UNHEARD, write });
+        out.push(Command::Write { ticket: Ticket::UNHEARD, write });
         self.held = None;
         self.unsaved = false;
         self.refreshable = false;
-        self.staged = false;
+        self.staged = None;
         self.subject = None;
         self.doubt = None;
+        self.staged_doubt = None;
         self.series = super::Series::default();
         self.standing = Standing { paused: self.standing.paused, ..Standing::default() };
-        self.note(out);
+        let ticket = self.answered_by_write();
+        self.note(ticket, out);
         self.settle(now, jitter, out);
-        out.push(Command::Answer(Ok(Done::Current(self.generation))));
     }
 
     /// One of its secrets changed: what failed for want of it is tried again.

@@ -6,9 +6,11 @@ use std::time::Duration;
 use super::Account;
 use super::Command;
 use super::Doubt;
+use super::Series;
 use super::State;
 use super::Ticket;
 use super::failure::ENDED_IN_FLIGHT;
+use crate::error::Code;
 use crate::error::OauthError;
 use crate::error::RefreshError;
 use crate::notice::Event;
@@ -19,9 +21,11 @@ use crate::record::Lineage;
 use crate::record::Record;
 use crate::record::Saved;
 use crate::record::Stamp;
+use crate::record::Standing;
 use crate::record::Write;
 use crate::schedule;
 use crate::snapshot::Held;
+use crate::snapshot::Refusal;
 use crate::time::Jitter;
 use crate::time::Moment;
 use crate::time::Now;
@@ -59,18 +63,27 @@ impl Account {
             self.held = held(&saved, now);
             self.told.expiry = self.held.is_none();
         }
-        if let Some(intent) = record.intent
-            && self.risk() != super::Risk::None
-        {
-            let sent = moment(intent.at, now);
-            self.doubt = Some(Doubt { sent, replays: 0, staged: intent.staged });
-            if !intent.staged {
-                self.series.attempts = self.series.attempts.max(1);
-                let error = RefreshError::ReplyLost(ENDED_IN_FLIGHT.to_owned());
-                self.record_failure(error, now);
-                self.tell_failure(Reason::Replay, out);
-            }
+        if self.risk() == super::Risk::None {
+            return;
         }
+        self.staged_doubt = record.staged_intent.map(|intent| self.doubt_since(intent.at, now));
+        if let Some(intent) = record.intent {
+            self.doubt = Some(self.doubt_since(intent.at, now));
+            self.series.attempts = self.series.attempts.max(1);
+            let error = RefreshError::ReplyLost(ENDED_IN_FLIGHT.to_owned());
+            self.record_failure(error, now);
+            self.tell_failure(Reason::Replay, out);
+        }
+    }
+
+    /// The doubt about a spend that the last process began. After a reboot only the wall
+    /// clock tells how long ago; if it was set back, it tells nothing.
+    fn doubt_since(&self, at: Stamp, now: Now) -> Doubt {
+        let sent = Now { boot: moment(at, now), wall: at.wall };
+        let elapsed = now.wall.since(at.wall);
+        let grace = self.plan.rotation.grace().unwrap_or_default();
+        let late = at.boot.is_none() && (elapsed >= grace || now.wall < at.wall);
+        Doubt { sent, replays: 0, late }
     }
 
     /// Finds the place where the account rests, from what is known of it.
@@ -80,23 +93,50 @@ impl Account {
         }
         if self.standing.paused {
             self.rest(State::Frozen { until: None }, out);
-        } else if self.staged {
-            let replay = self.doubt.is_some();
+        } else if self.staged.as_ref().is_some_and(|lineage| *lineage != self.lineage) {
+            self.unstage_stray(now, jitter, out);
+        } else if self.staged.is_some() {
+            let replay = self.staged_doubt.is_some();
             let reason = if replay { Reason::Replay } else { Reason::Requested };
             self.launch(reason, true, now, out);
+        } else if !self.plan.has_refresh_token && self.origin != self.lineage {
+            self.begin_anew(now, out);
         } else if self.leads_elsewhere() {
             self.held = None;
+            self.told.alarm = false;
             let error = OauthError::new(
                 LED_ELSEWHERE,
                 Some("the configuration names another issuer, endpoint, client or user"),
             );
             self.record_failure(RefreshError::LoginRequired(error), now);
             self.rest(State::NeedsLogin, out);
+            self.tell_failure(Reason::Scheduled, out);
         } else if self.plan.has_refresh_token && !self.refreshable {
             self.rest(State::Vacant, out);
         } else {
             self.settle_by_condition(now, jitter, out);
         }
+    }
+
+    /// A staged credential of another place: it is sent nowhere.
+    fn unstage_stray(&mut self, now: Now, jitter: Jitter, out: &mut Vec<Command>) {
+        self.staged = None;
+        self.staged_doubt = None;
+        let write = Write::Unstage { account: self.id.clone() };
+        out.push(Command::Write { ticket: Ticket::UNHEARD, write });
+        let message = "the configuration changed before it was proven; hand it in again";
+        out.push(Command::Proven(Err(Refusal::new(Code::NeedsLogin, message))));
+        self.settle(now, jitter, out);
+    }
+
+    /// An account without a refresh token has nothing of the old place to keep.
+    fn begin_anew(&mut self, now: Now, out: &mut Vec<Command>) {
+        self.origin = self.lineage.clone();
+        self.held = None;
+        self.subject = None;
+        self.standing = Standing { paused: self.standing.paused, ..Standing::default() };
+        self.note(Ticket::UNHEARD, out);
+        self.launch(Reason::Scheduled, false, now, out);
     }
 
     fn settle_by_condition(&mut self, now: Now, jitter: Jitter, out: &mut Vec<Command>) {
@@ -132,18 +172,19 @@ impl Account {
         jitter: Jitter,
         out: &mut Vec<Command>,
     ) {
-        if self.standing.paused || self.staged || self.leads_elsewhere() {
+        if self.standing.paused || self.staged.is_some() || self.origin != self.lineage {
             self.settle(now, jitter, out);
         }
     }
 
     /// Rests until `until`, as what it is at the moment.
     pub(super) fn postpone(&mut self, until: Moment) {
-        self.state = if self.doubt.is_some() {
+        let in_doubt = self.doubt_about(self.staged.is_some()).is_some();
+        self.state = if in_doubt {
             State::InDoubt { next: until }
         } else if let Condition::Suspect { .. } = self.standing.condition {
             State::Suspect { until }
-        } else if self.standing.failure.is_some() || self.staged {
+        } else if self.standing.failure.is_some() || self.staged.is_some() {
             State::Waiting { until }
         } else {
             State::Fresh { due: until }
@@ -180,8 +221,8 @@ impl Account {
 
     /// Leaves a resting state for the next attempt.
     pub(super) fn go_on(&mut self, now: Now, out: &mut Vec<Command>) -> bool {
-        let staged = self.staged;
-        let reason = match (self.doubt.is_some(), staged) {
+        let staged = self.staged.is_some();
+        let reason = match (self.doubt_about(staged).is_some(), staged) {
             (true, _) => Reason::Replay,
             (false, true) => Reason::Requested,
             (false, false) => Reason::Scheduled,
@@ -209,7 +250,11 @@ impl Account {
         out: &mut Vec<Command>,
     ) {
         self.plan = plan;
-        self.lineage = lineage;
+        if self.lineage != lineage {
+            // What the other place asked for does not hold here.
+            self.series = Series::default();
+            self.lineage = lineage;
+        }
         if let State::Queued(_) = self.state {
             out.push(Command::Unqueue);
             self.state = State::Vacant;
@@ -262,14 +307,14 @@ impl Account {
         out.push(Command::Tell(Event::StateChanged));
     }
 
-    /// Writes how it stands, for nobody to wait for.
-    pub(super) fn note(&self, out: &mut Vec<Command>) {
+    /// Writes how it stands.
+    pub(super) fn note(&self, ticket: Ticket, out: &mut Vec<Command>) {
         let write = Write::Note {
             account: self.id.clone(),
             standing: self.standing.clone(),
             ends_intent: false,
         };
-        out.push(Command::Write { ticket: Ticket::UNHEARD, write });
+        out.push(Command::Write { ticket, write });
     }
 }
 

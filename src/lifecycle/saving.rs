@@ -8,6 +8,7 @@ use super::Attempt;
 use super::Brought;
 use super::Catch;
 use super::Command;
+use super::Risk;
 use super::State;
 use crate::error::Class;
 use crate::error::RefreshError;
@@ -60,7 +61,7 @@ impl Account {
                 grant: Arc::clone(grant),
                 issued: sent,
                 now,
-                lineage: self.origin.clone(),
+                lineage: self.destination.clone(),
                 staged,
                 standing,
             },
@@ -68,6 +69,7 @@ impl Account {
                 account,
                 refresh_token: refresh_token.clone(),
                 now,
+                lineage: self.destination.clone(),
                 staged,
                 standing,
             },
@@ -102,7 +104,10 @@ impl Account {
         self.refreshable = self.plan.has_refresh_token;
         self.doubt = None;
         if attempt.staged {
-            self.staged = false;
+            self.origin = self.destination.clone();
+            self.subject = None;
+            self.staged = None;
+            self.staged_doubt = None;
             out.push(Command::Proven(Ok(generation)));
         }
         match &catch.what {
@@ -158,7 +163,15 @@ impl Account {
             self.generation = self.generation.next();
             self.hold(grant, catch.sent, self.generation);
         }
-        self.state = State::Saving(attempt, catch);
+        self.state = if self.risk() == Risk::None {
+            // Nothing is lost with these tokens but a refresh: a full disk must not darken the
+            // account, so the next refresh comes in its time and is saved then.
+            self.unsaved = false;
+            self.series.attempts = 0;
+            State::Fresh { due: self.due(now) }
+        } else {
+            State::Saving(attempt, catch)
+        };
         out.push(Command::Publish);
         if first {
             let attempts = self.series.attempts;

@@ -265,18 +265,18 @@ fn pause_retry_and_a_configuration_that_leads_elsewhere() {
 
     insta::assert_snapshot!(sim.log, @r"
     1000  fresh until 3548       Publish
-    1100  frozen                 Note, Publish, state_changed, Current(Generation(1))
+    1100  frozen                 Note, Publish, state_changed
     1101  frozen                 refused NOT_SUPPORTED
-    1200  fresh until 3548       Note, Publish, state_changed, Current(Generation(1))
-    3549  queued                 Queue(1, Planned), Publish
-    3549  exchanging             Intend(1), Publish
-    3549  exchanging             Exchange(1, 10 s)
+    1200  fresh until 3548       Note, Publish, state_changed
+    3549  queued                 Queue(3, Planned), Publish
+    3549  exchanging             Intend(3), Publish
+    3549  exchanging             Exchange(3, 10 s)
     3550  exchanging             Note, intent over
     3550  frozen until 7150      Publish, refresh_failed
-    3559  queued                 Queue(2, Planned), Publish, Joined(Generation(1))
-    3560  needs_login            Unqueue, Publish, state_changed
+    3559  queued                 Queue(4, Planned), Publish, Joined(Generation(1))
+    3560  needs_login            Unqueue, Publish, state_changed, refresh_failed
     3561  needs_login            refused NEEDS_LOGIN
-    3562  queued                 Queue(3, Planned), Publish
+    3562  queued                 Queue(5, Planned), Publish
     ");
 }
 
@@ -361,7 +361,7 @@ impl Sim {
     /// An account whose last process was killed in an exchange, five seconds ago.
     fn killed(rotation: Rotation, at: u64) -> Self {
         let sent = Stamp { wall: wall(at - 5, 0), boot: Some(boot(at - 5)) };
-        let intent = Intent { generation: Generation(1), staged: false, at: sent };
+        let intent = Intent { generation: Generation(1), at: sent };
         Self::begin(rotation, at, Some(intent))
     }
 
@@ -379,8 +379,9 @@ impl Sim {
                 refresh_expires: None,
                 refreshable: true,
             }),
-            staged: false,
+            staged: None,
             intent,
+            staged_intent: None,
             attempts: Vec::new(),
             standing: Standing::default(),
         };

@@ -197,7 +197,7 @@ impl Host {
                 self.remember(account, true);
                 self.clean_since = now;
                 self.rest_again(now, jitter);
-                if self.fails_for_several() {
+                if matches!(self.breaker, Breaker::Closed) && self.fails_for_several() {
                     self.recent.clear();
                     self.breaker = Breaker::Open { until: now + rest(0, jitter), trips: 0 };
                 }

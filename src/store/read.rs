@@ -8,7 +8,6 @@
 //! * What cannot be read of a standing is taken to be paused: nothing is spent on a guess.
 
 use std::collections::BTreeMap;
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use rusqlite::Connection;
@@ -94,10 +93,10 @@ impl Tables<'_> {
             match rows.next().map_err(StoreError::from) {
                 Ok(Some(row)) => {
                     let id = row.get(0)?;
-                    let intent = intents.get(&id).copied();
                     if let Some(mut record) = self.record(row, id, &mut loaded.damage)? {
-                        record.intent = intent;
-                        record.staged = staged.contains(&id);
+                        record.intent = intents.get(&(id, false)).copied();
+                        record.staged_intent = intents.get(&(id, true)).copied();
+                        record.staged = staged.get(&id).cloned();
                         loaded.records.push(record);
                     }
                 }
@@ -249,8 +248,9 @@ impl Tables<'_> {
             lineage: Lineage(row.get::<_, String>(2)?.into()),
             subject: row.get::<_, Option<String>>(3)?.map(Into::into),
             current: newest.readable.map(|(generation, body)| self.saved(generation, body)),
-            staged: false,
+            staged: None,
             intent: None,
+            staged_intent: None,
             attempts: attempts
                 .at
                 .iter()
@@ -279,24 +279,25 @@ impl Tables<'_> {
         }
     }
 
-    fn intents(&self) -> Result<BTreeMap<i64, Intent>, StoreError> {
+    /// By account, and by whether it is on the staged credential.
+    fn intents(&self) -> Result<BTreeMap<(i64, bool), Intent>, StoreError> {
         let sql = "SELECT account, generation, staged, wall_ms, boot_ms, boot_id FROM intent";
         let mut statement = self.conn.prepare_cached(sql)?;
         let intents = statement.query_map([], |row| {
             let boot_id = row.get::<_, String>(5)?;
             let intent = Intent {
                 generation: Generation(unsigned(row.get(1)?)),
-                staged: row.get(2)?,
                 at: self.stamp(row.get(3)?, unsigned(row.get(4)?), &boot_id),
             };
-            Ok((row.get(0)?, intent))
+            Ok(((row.get(0)?, row.get(2)?), intent))
         })?;
         Ok(intents.collect::<Result<_, _>>()?)
     }
 
-    fn staged_accounts(&self) -> Result<BTreeSet<i64>, StoreError> {
-        let mut statement = self.conn.prepare_cached("SELECT account FROM staged")?;
-        let accounts = statement.query_map([], |row| row.get(0))?;
+    fn staged_accounts(&self) -> Result<BTreeMap<i64, Lineage>, StoreError> {
+        let mut statement = self.conn.prepare_cached("SELECT account, lineage FROM staged")?;
+        let accounts = statement
+            .query_map([], |row| Ok((row.get(0)?, Lineage(row.get::<_, String>(1)?.into()))))?;
         Ok(accounts.collect::<Result<_, _>>()?)
     }
 

@@ -148,17 +148,19 @@ CREATE TABLE generation (
 
 CREATE TABLE staged (
     account     INTEGER PRIMARY KEY REFERENCES account ON DELETE CASCADE,
+    lineage     TEXT NOT NULL,
     body        BLOB NOT NULL
 ) STRICT;
 
 CREATE TABLE intent (
-    account     INTEGER PRIMARY KEY REFERENCES account ON DELETE CASCADE,
-    generation  INTEGER NOT NULL,
+    account     INTEGER NOT NULL REFERENCES account ON DELETE CASCADE,
     staged      INTEGER NOT NULL,
+    generation  INTEGER NOT NULL,
     wall_ms     INTEGER NOT NULL,
     boot_ms     INTEGER NOT NULL,
-    boot_id     TEXT NOT NULL
-) STRICT;
+    boot_id     TEXT NOT NULL,
+    PRIMARY KEY (account, staged)
+) STRICT, WITHOUT ROWID;
 
 CREATE TABLE orphan (
     id          INTEGER PRIMARY KEY,

@@ -89,7 +89,7 @@ impl Tables<'_> {
                     Next { account, body: &body, origin, standing, staged: *staged },
                 )
             }
-            Write::Salvage { account, refresh_token, now, staged, standing } => {
+            Write::Salvage { account, refresh_token, now, lineage, staged, standing } => {
                 let seat = self.seat(account)?;
                 let base = self.base(&seat, account)?;
                 let body = match &base.readable {
@@ -99,18 +99,21 @@ impl Tables<'_> {
                     }
                     None => body::encode(&self.no_dates(*now), None, Some(refresh_token)),
                 };
-                let next = Next { account, body: &body, origin: None, standing, staged: *staged };
+                let origin = staged.then_some((lineage, None));
+                let next = Next { account, body: &body, origin, standing, staged: *staged };
                 self.advance(&seat, &base, next)
             }
             Write::Note { account, standing, ends_intent } => {
                 let standing = json(standing)?;
                 let id = self.enter(&self.seat(account)?, account)?;
                 if *ends_intent {
-                    self.run("DELETE FROM intent WHERE account = ?", [id])?;
+                    self.run("DELETE FROM intent WHERE account = ? AND NOT staged", [id])?;
                 }
                 self.run("UPDATE account SET standing = ? WHERE id = ?", (standing, id))
             }
-            Write::Stage { account, refresh_token } => self.stage(account, refresh_token),
+            Write::Stage { account, lineage, refresh_token } => {
+                self.stage(account, lineage, refresh_token)
+            }
             Write::Unstage { account } => match self.seat(account)?.id {
                 Some(id) => self.unstage(id),
                 None => Ok(Written::Done),
@@ -185,14 +188,20 @@ impl Tables<'_> {
                 (&lineage.0, staged, subject, id),
             )?;
         }
-        self.run("DELETE FROM intent WHERE account = ?", [id])?;
+        self.run("DELETE FROM intent WHERE account = ? AND NOT staged", [id])?;
         if staged {
-            self.run("DELETE FROM staged WHERE account = ?", [id])?;
+            // It took the place of the current one: what was under way with that is moot.
+            self.unstage(id)?;
         }
         Ok(Written::Committed(generation))
     }
 
-    fn stage(&self, account: &AccountId, refresh_token: &Secret) -> Result<Written, StoreError> {
+    fn stage(
+        &self,
+        account: &AccountId,
+        lineage: &Lineage,
+        refresh_token: &Secret,
+    ) -> Result<Written, StoreError> {
         let label = Label {
             sort: Sort::Staged,
             owner: account.as_str(),
@@ -202,7 +211,8 @@ impl Tables<'_> {
         let id = self.enter(&self.seat(account)?, account)?;
         // An intent on the one that this replaces would say that this one was spent.
         self.unstage(id)?;
-        self.run("INSERT INTO staged (account, body) VALUES (?, ?)", (id, sealed))
+        let sql = "INSERT INTO staged (account, lineage, body) VALUES (?, ?, ?)";
+        self.run(sql, (id, &lineage.0, sealed))
     }
 
     fn unstage(&self, id: i64) -> Result<Written, StoreError> {

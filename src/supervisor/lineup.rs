@@ -106,13 +106,11 @@ impl<W: World> Supervisor<W> {
     fn change(&mut self, id: &AccountId, settings: Arc<Settings>) {
         let now = self.world.now();
         let Some(seat) = self.seats.get_mut(id) else { return };
-        let old = std::mem::replace(&mut seat.settings, Arc::clone(&settings));
+        let old = seat.resettle(Arc::clone(&settings));
         if old.route != settings.route {
             self.pacing.leave(id, &old.route, now.boot);
             self.pacing.join(&settings.route);
         }
-        seat.learned = None;
-        seat.account.endpoint_is_known(false);
         let lineage = settings.provider.profile().lineage.clone();
         self.feed(id, Input::Reconfigured(Arc::clone(&settings.plan), lineage));
     }

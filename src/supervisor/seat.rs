@@ -25,6 +25,7 @@ use crate::name::AccountId;
 use crate::notice::Event;
 use crate::notice::Notice;
 use crate::pacing::Route;
+use crate::provider::Provider;
 use crate::provider::Spend;
 use crate::record::Write;
 use crate::record::Written;
@@ -40,8 +41,10 @@ pub(super) struct Seat {
     pub(super) snapshot: watch::Sender<Arc<Snapshot>>,
     /// What the attempt with that ticket may spend.
     pub(super) spend: Option<(Ticket, Spend)>,
+    /// Whom the attempt under way asks, whatever a reload says meanwhile.
+    asked: Option<Arc<dyn Provider>>,
     /// The endpoint that an exchange discovered.
-    pub(super) learned: Option<url::Url>,
+    learned: Option<url::Url>,
     /// The route whose slot its attempt takes up.
     pub(super) slot: Option<Route>,
     /// Its entry among the timers.
@@ -60,6 +63,7 @@ impl Seat {
             settings,
             snapshot,
             spend: None,
+            asked: None,
             learned: None,
             slot: None,
             wake: None,
@@ -67,6 +71,21 @@ impl Seat {
             reply: None,
             import: None,
         }
+    }
+
+    /// Takes down the endpoint that an exchange discovered, if it is still the one to ask.
+    pub(super) fn learn(&mut self, learned: Option<url::Url>) {
+        let asked = self.asked.take();
+        let same = asked.is_some_and(|asked| Arc::ptr_eq(&asked, &self.settings.provider));
+        self.learned = learned.filter(|_| same);
+        self.account.endpoint_is_known(self.learned.is_some());
+    }
+
+    /// Takes over other settings. What was learned of the old provider is forgotten.
+    pub(super) fn resettle(&mut self, settings: Arc<Settings>) -> Arc<Settings> {
+        self.learned = None;
+        self.account.endpoint_is_known(false);
+        std::mem::replace(&mut self.settings, settings)
     }
 
     /// Keeps the way back to whoever gave an order. An import is answered when it is
@@ -133,7 +152,8 @@ impl<W: World> Supervisor<W> {
                 Command::Intend { ticket, write } => self.intend(id, ticket, write),
                 Command::Exchange { ticket, timeout } => match seat.spend.take() {
                     Some((whose, spend)) if whose == ticket => {
-                        let work = self.world.exchange(&seat.settings.provider, spend, timeout);
+                        let provider = seat.asked.as_ref().unwrap_or(&seat.settings.provider);
+                        let work = self.world.exchange(provider, spend, timeout);
                         self.start(id, ticket, Stage::Exchanging, async move {
                             Product::Exchange(work.await)
                         });
@@ -208,7 +228,8 @@ impl<W: World> Supervisor<W> {
     /// Fetches what an attempt may spend: the secrets first, then the refresh token,
     /// whose hand-out is the durable intent.
     fn intend(&mut self, id: &AccountId, ticket: Ticket, write: Write) {
-        let Some(seat) = self.seats.get(id) else { return };
+        let Some(seat) = self.seats.get_mut(id) else { return };
+        seat.asked = Some(Arc::clone(&seat.settings.provider));
         let secrets = self.world.secrets(id, &seat.settings.provider);
         let write = self.world.write(write);
         let learned = seat.learned.clone();

@@ -330,8 +330,9 @@ fn record(name: &str) -> Record {
             refresh_expires: None,
             refreshable: true,
         }),
-        staged: false,
+        staged: None,
         intent: None,
+        staged_intent: None,
         attempts: Vec::new(),
         standing: Standing::default(),
     }

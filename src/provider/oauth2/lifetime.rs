@@ -7,18 +7,19 @@ use super::members::Member;
 use crate::schedule::LONGEST_LIFETIME;
 use crate::token::LifetimeSource;
 
-/// How long a token is good, and where that comes from.
+/// How long the tokens of a reply are good, and where that comes from.
 ///
-/// The smaller one of `expires_in` and the token's own `exp - iat`, whichever are there;
+/// The smallest one of `expires_in` and the `exp - iat` of the access token and of the ID
+/// token, whichever are there: of several expiries the earliest counts;
 /// `default` if neither is. A JWT's `exp` alone is not used: it could only be compared with
 /// the clock of this host, which may be wrong. Zero means dead on arrival.
 pub(super) fn lifetime(
     expires_in: &Member,
-    claims: Option<&Claims>,
+    claims: [Option<&Claims>; 2],
     default: Duration,
 ) -> (Duration, LifetimeSource) {
     let told = seconds(expires_in);
-    let own = claims.and_then(Claims::lifetime_secs);
+    let own = claims.into_iter().flatten().filter_map(Claims::lifetime_secs);
     match told.into_iter().chain(own).reduce(f64::min) {
         Some(secs) => (span(secs), LifetimeSource::Provider),
         None => (default, LifetimeSource::Assumed),
@@ -94,7 +95,7 @@ mod tests {
                 exp: Member::Number(own),
                 ..Claims::default()
             });
-            let (got, source) = lifetime(&expires_in, claims.as_ref(), DEFAULT);
+            let (got, source) = lifetime(&expires_in, [claims.as_ref(), None], DEFAULT);
             assert_eq!(got.as_secs_f64(), secs, "{name}");
             assert_eq!(source == LifetimeSource::Provider, provider, "{name}");
         }
@@ -110,7 +111,7 @@ mod tests {
     proptest! {
         #[test]
         fn no_number_panics_or_lasts_longer_than_ten_years(secs in any::<f64>()) {
-            let (got, _) = lifetime(&Member::Number(secs), None, DEFAULT);
+            let (got, _) = lifetime(&Member::Number(secs), [None, None], DEFAULT);
             assert!(got <= Duration::from_secs(3_650 * 86_400));
         }
     }

@@ -64,9 +64,11 @@ fn granted(members: Members, default_lifetime: Duration) -> Outcome {
 
     let id = members.id_token.into_text().filter(is_printable);
     let own = Claims::of(&access);
-    let subject = id.as_ref().and_then(Claims::of).and_then(|claims| claims.subject());
+    let of_id = id.as_ref().and_then(Claims::of);
+    let subject = of_id.as_ref().and_then(Claims::subject);
     let subject = subject.or_else(|| own.as_ref().and_then(Claims::subject));
-    let (lifetime, lifetime_source) = lifetime(&members.expires_in, own.as_ref(), default_lifetime);
+    let claims = [own.as_ref(), of_id.as_ref()];
+    let (lifetime, lifetime_source) = lifetime(&members.expires_in, claims, default_lifetime);
     Outcome::Granted(Box::new(Grant {
         refresh_token,
         lifetime,

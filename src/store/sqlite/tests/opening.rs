@@ -292,7 +292,11 @@ fn no_secret_is_readable_in_any_file() {
         "canary-salvage-b6c7",
     ];
     store.commit("mail", canaries[0], Some(canaries[1]));
-    store.done(Write::Stage { account: account("mail"), refresh_token: Secret::new(canaries[2]) });
+    store.done(Write::Stage {
+        account: account("mail"),
+        lineage: Lineage("staged".into()),
+        refresh_token: Secret::new(canaries[2]),
+    });
     let orphan = grant(canaries[3], Some(canaries[3]));
     store.done(Write::Orphan { account: account("mail"), grant: orphan, now: NOW });
     let put = Change::PutSecret { slot: "mail.x".to_owned(), secret: Secret::new(canaries[4]) };
@@ -301,6 +305,7 @@ fn no_secret_is_readable_in_any_file() {
         account: account("mail"),
         refresh_token: Secret::new(canaries[5]),
         now: NOW,
+        lineage: Lineage("issuer".into()),
         staged: false,
         standing: Standing::default(),
     });

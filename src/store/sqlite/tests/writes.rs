@@ -68,7 +68,7 @@ fn an_intent_hands_out_the_refresh_token_and_is_known_until_the_commit() {
     assert_eq!((lease.generation, lease.durable), (Generation(1), true));
     assert_eq!(refresh_of(&lease), Some("r1"));
     let intent = home.crashed().open().only().intent.unwrap();
-    assert_eq!((intent.generation, intent.staged), (Generation(1), false));
+    assert_eq!(intent.generation, Generation(1));
     assert_eq!(intent.at, Stamp { wall: NOW.wall, boot: Some(NOW.boot) });
 
     store.commit("mail", "a2", Some("r2"));
@@ -125,7 +125,7 @@ fn the_generation_never_goes_back_not_even_after_a_clear_and_a_restart() {
 
     let mut store = home.open();
     let record = store.only();
-    assert!(record.current.is_none() && record.intent.is_none() && !record.staged);
+    assert!(record.current.is_none() && record.intent.is_none() && record.staged.is_none());
     assert_eq!((record.lineage, record.subject), (Lineage::default(), None));
     assert_eq!(store.spend("mail").generation, Generation(2));
     assert_eq!(store.commit("mail", "a3", Some("r3")), Generation(3));
@@ -154,6 +154,7 @@ fn a_salvaged_refresh_token_goes_with_the_tokens_of_the_current_generation() {
         account: account("mail"),
         refresh_token: Secret::new("r2"),
         now: NOW,
+        lineage: Lineage("issuer".into()),
         staged: false,
         standing: Standing::default(),
     };
@@ -168,16 +169,22 @@ fn a_salvaged_refresh_token_goes_with_the_tokens_of_the_current_generation() {
 fn a_salvage_before_the_first_commit_saves_a_refresh_token_and_no_tokens() {
     let home = Home::new();
     let mut store = home.open();
-    store.done(Write::Stage { account: account("mail"), refresh_token: Secret::new("s") });
+    store.done(Write::Stage {
+        account: account("mail"),
+        lineage: Lineage("staged".into()),
+        refresh_token: Secret::new("s"),
+    });
     store.done(Write::Salvage {
         account: account("mail"),
         refresh_token: Secret::new("r1"),
         now: NOW,
+        lineage: Lineage("staged".into()),
         staged: true,
         standing: Standing::default(),
     });
     let record = store.only();
-    assert!(!record.staged);
+    assert_eq!(record.staged, None);
+    assert_eq!(record.lineage, Lineage("staged".into()), "it is whose it was staged as");
     let saved = record.current.unwrap();
     assert!(saved.tokens.is_none() && saved.refreshable);
     assert_eq!(saved.lifetime, Duration::ZERO);
@@ -218,15 +225,25 @@ fn a_staged_credential_waits_beside_the_current_one_until_it_is_proven() {
     let home = Home::new();
     let mut store = home.open();
     store.commit("mail", "a1", Some("r1"));
-    store.done(Write::Stage { account: account("mail"), refresh_token: Secret::new("s0") });
-    store.done(Write::Stage { account: account("mail"), refresh_token: Secret::new("s1") });
-    assert!(store.only().staged);
+    store.done(Write::Stage {
+        account: account("mail"),
+        lineage: Lineage("staged".into()),
+        refresh_token: Secret::new("s0"),
+    });
+    store.done(Write::Stage {
+        account: account("mail"),
+        lineage: Lineage("staged".into()),
+        refresh_token: Secret::new("s1"),
+    });
+    assert_eq!(store.only().staged, Some(Lineage("staged".into())));
     assert_eq!(access_of(&store.only()), "a1");
     assert_eq!(refresh_of(&store.spend("mail")), Some("r1"));
 
     let lease = leased(store.one(Change::Account(staged_intent("mail"))));
     assert_eq!(refresh_of(&lease), Some("s1"));
-    assert!(home.crashed().open().only().intent.unwrap().staged);
+    let crashed = home.crashed().open().only();
+    assert!(crashed.staged_intent.is_some());
+    assert!(crashed.intent.is_some(), "the spend of the current one is still known");
 
     let Write::Commit { account, grant, issued, now, standing, .. } = commit("mail", "a2", None)
     else {
@@ -235,7 +252,7 @@ fn a_staged_credential_waits_beside_the_current_one_until_it_is_proven() {
     let lineage = Lineage("new issuer".into());
     store.done(Write::Commit { account, grant, issued, now, lineage, staged: true, standing });
     let record = store.only();
-    assert_eq!((record.staged, record.intent), (false, None));
+    assert_eq!((record.staged, record.intent, record.staged_intent), (None, None, None));
     assert_eq!(record.lineage, Lineage("new issuer".into()));
     assert_eq!(refresh_of(&store.spend("mail")), Some("s1"));
 }
@@ -245,11 +262,15 @@ fn an_unstaged_credential_is_gone_with_its_intent_and_the_current_one_stays() {
     let home = Home::new();
     let mut store = home.open();
     store.commit("mail", "a1", Some("r1"));
-    store.done(Write::Stage { account: account("mail"), refresh_token: Secret::new("s1") });
+    store.done(Write::Stage {
+        account: account("mail"),
+        lineage: Lineage("staged".into()),
+        refresh_token: Secret::new("s1"),
+    });
     store.done(staged_intent("mail"));
     store.done(Write::Unstage { account: account("mail") });
     let record = store.only();
-    assert_eq!((record.staged, record.intent), (false, None));
+    assert_eq!((&record.staged, record.staged_intent), (&None, None));
     assert_eq!(access_of(&record), "a1");
     let missing = store.one(Change::Account(staged_intent("mail"))).map(drop);
     assert_eq!(missing, Err(StoreError::Missing));
@@ -259,11 +280,20 @@ fn an_unstaged_credential_is_gone_with_its_intent_and_the_current_one_stays() {
 fn a_new_staged_credential_is_not_taken_for_spent() {
     let home = Home::new();
     let mut store = home.open();
-    store.done(Write::Stage { account: account("mail"), refresh_token: Secret::new("s1") });
+    store.done(Write::Stage {
+        account: account("mail"),
+        lineage: Lineage("staged".into()),
+        refresh_token: Secret::new("s1"),
+    });
     store.done(staged_intent("mail"));
-    store.done(Write::Stage { account: account("mail"), refresh_token: Secret::new("s2") });
+    store.done(Write::Stage {
+        account: account("mail"),
+        lineage: Lineage("staged".into()),
+        refresh_token: Secret::new("s2"),
+    });
     let record = store.only();
-    assert_eq!((record.staged, record.intent), (true, None));
+    assert!(record.staged.is_some());
+    assert_eq!(record.staged_intent, None);
 }
 
 #[test]
