@@ -10,9 +10,12 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 use std::path::PathBuf;
 use std::process::Stdio;
+use std::thread;
 use std::time::Duration;
 
 use tokio::io::AsyncReadExt as _;
+use tokio::sync::Semaphore;
+use tokio::sync::oneshot;
 use zeroize::Zeroizing;
 
 use crate::error::RefreshError;
@@ -26,6 +29,9 @@ const LARGEST: u64 = 64 * 1024;
 
 /// Longest time that any of them may take: a file may lie on a network that is gone.
 const LIMIT: Duration = Duration::from_secs(10);
+
+/// Files that are read at a time.
+static READS: Semaphore = Semaphore::const_new(4);
 
 /// What the name of a credential begins with in `$CREDENTIALS_DIRECTORY`.
 const CREDENTIAL_PREFIX: &str = "tokenkeeper.secret.";
@@ -72,10 +78,23 @@ pub async fn resolve(
     .map_err(|why| RefreshError::SecretUnavailable { slot: format!("{account}.{slot}"), why })
 }
 
-/// Reads a file without its last newline. On a thread of its own: a disk or a network may hang.
+/// Reads a file without its last newline, on a thread of its own: one that hangs on a dead
+/// mount must take nothing else with it, name resolution least of all.
 async fn read(path: PathBuf) -> Result<Secret, String> {
     let named = path.display().to_string();
-    tokio::task::spawn_blocking(move || read_now(&path))
+    // The semaphore is never closed.
+    let permit = READS.acquire().await.map_err(|error| error.to_string())?;
+    let (reply, answer) = oneshot::channel();
+    let reading = move || {
+        let _permit = permit;
+        // Whoever asked may have lost patience.
+        let _gone = reply.send(read_now(&path));
+    };
+    thread::Builder::new()
+        .name("secret".to_owned())
+        .spawn(reading)
+        .map_err(|error| error.to_string())?;
+    answer
         .await
         .map_err(|_| "reading it panicked".to_owned())
         .and_then(|read| read)

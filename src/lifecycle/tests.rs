@@ -311,6 +311,112 @@ fn tokens_that_are_dead_on_arrival_take_nothings_place() {
     ");
 }
 
+#[test]
+fn a_failed_import_sends_the_old_refresh_token_nowhere_else() {
+    let mut sim = Sim::resumed(Rotation::Unknown, 1000);
+    sim.feed(1100, Input::Reconfigured(plan(Rotation::Unknown), Lineage("elsewhere".into())));
+    sim.feed(1200, Input::Ordered(Action::Import(Secret::new("typo"))));
+    sim.feed(1200, Input::Written(sim.ticket(), Ok(None)));
+    sim.fly(1200);
+    sim.feed(1201, Input::Exchanged(sim.ticket(), failed(invalid_grant())));
+    sim.feed(1202, Input::Woken);
+
+    insta::assert_snapshot!(sim.log, @r"
+    1000  fresh until 3548       Publish
+    1100  needs_login            Publish, state_changed, refresh_failed
+    1200  needs_login            Stage
+    1200  queued                 Queue(2, Wanted), Publish
+    1200  queued                 alarm
+    1200  exchanging             Intend(2), Publish
+    1200  exchanging             Exchange(2, 10 s)
+    1201  needs_login            Unstage, Publish, state_changed, refresh_failed, not proven GRANT_REJECTED
+    1202  needs_login            alarm
+    ");
+}
+
+#[test]
+fn a_failed_import_leaves_the_doubt_about_the_current_credential() {
+    let mut sim = Sim::resumed(Rotation::Strict, 1000);
+    sim.fly(3549);
+    sim.feed(3609, Input::Exchanged(sim.ticket(), failed(lost())));
+    sim.feed(3609, Input::Written(sim.ticket(), Ok(None)));
+    sim.feed(3700, Input::Ordered(Action::Import(Secret::new("typo"))));
+    sim.feed(3700, Input::Written(sim.ticket(), Ok(None)));
+    sim.fly(3700);
+    sim.feed(3701, Input::Exchanged(sim.ticket(), failed(unreachable())));
+
+    insta::assert_snapshot!(sim.log, @r"
+    1000  fresh until 3548       Publish
+    3549  queued                 Queue(1, Planned), Publish
+    3549  exchanging             Intend(1), Publish
+    3549  exchanging             Exchange(1, 60 s)
+    3609  exchanging             Note
+    3609  in_doubt until 4535    Publish, refresh_failed
+    3700  in_doubt until 4535    Stage
+    3700  queued                 Queue(3, Wanted), Publish
+    3700  queued                 -
+    3700  exchanging             Intend(3), Publish
+    3700  exchanging             Exchange(3, 60 s)
+    3701  in_doubt until 4535    Unstage, Publish, state_changed, not proven PROVIDER_UNREACHABLE
+    ");
+}
+
+#[test]
+fn a_configuration_that_changes_before_the_send_stops_the_attempt() {
+    let mut sim = Sim::resumed(Rotation::Unknown, 1000);
+    sim.feed(3549, Input::Woken);
+    sim.feed(3549, Input::Admitted(sim.ticket()));
+    sim.feed(3549, Input::Reconfigured(plan(Rotation::Unknown), Lineage("elsewhere".into())));
+    sim.feed(3549, Input::Intended(sim.ticket(), Ok(true)));
+    sim.feed(3549, Input::Written(sim.ticket(), Ok(None)));
+
+    insta::assert_snapshot!(sim.log, @r"
+    1000  fresh until 3548       Publish
+    3549  queued                 Queue(1, Planned), Publish
+    3549  exchanging             Intend(1), Publish
+    3549  exchanging             -
+    3549  exchanging             Note, intent over
+    3549  needs_login            Publish, refresh_failed, Publish, state_changed, refresh_failed
+    ");
+}
+
+#[test]
+fn a_replay_that_is_too_late_waits_until_the_token_is_nearly_spent() {
+    let mut sim = Sim::resumed(Rotation::Grace(secs(20)), 1000);
+    sim.fly(3549);
+    sim.feed(3555, Input::Exchanged(sim.ticket(), failed(lost())));
+    sim.feed(3555, Input::Written(sim.ticket(), Ok(None)));
+    sim.feed(3600, Input::Woken);
+
+    insta::assert_snapshot!(sim.log, @r"
+    1000  fresh until 3548       Publish
+    3549  queued                 Queue(1, Planned), Publish
+    3549  exchanging             Intend(1), Publish
+    3549  exchanging             Exchange(1, 6 s)
+    3555  exchanging             Note
+    3555  in_doubt until 3555    Publish, refresh_failed
+    3600  in_doubt until 4535    Publish
+    ");
+}
+
+#[test]
+fn a_full_disk_does_not_hold_up_an_account_with_nothing_to_lose() {
+    let mut sim = Sim::resumed(Rotation::Never, 1000);
+    sim.fly(3549);
+    sim.feed(3550, Input::Exchanged(sim.ticket(), granted(3600)));
+    sim.feed(3550, Input::Written(sim.ticket(), Err(StoreError::Full)));
+    assert!(!sim.account.is_unsaved());
+
+    insta::assert_snapshot!(sim.log, @r"
+    1000  fresh until 3548       Publish
+    3549  queued                 Queue(1, Planned), Publish
+    3549  exchanging             Intend(1), Publish
+    3549  exchanging             Exchange(1, 30 s)
+    3550  saving                 Commit, Publish
+    3550  fresh until 6171       Publish, token_changed, refresh_failed
+    ");
+}
+
 proptest::proptest! {
     /// Whatever happens in whatever order: one exchange at a time, nothing sent before its
     /// intent, nothing published before it is durable, at most ten requests a minute.
