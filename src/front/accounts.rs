@@ -58,7 +58,8 @@ fn view(seat: &Seat, rights: Rights, now: Now) -> AccountView {
         provider: seat.profile().name.to_owned(),
         state: snapshot.state.as_str().to_owned(),
         ready: matches!(snapshot.answer(demand, now), Answer::Token { .. }),
-        paused: snapshot.state == StateName::Frozen && failure.is_none(),
+        // A pause keeps the failure of before it, and a misconfiguration is looked at again.
+        paused: snapshot.state == StateName::Frozen && snapshot.next.is_none(),
         generation: snapshot.generation.0,
         issued_at: held.map(|held| held.issued_at.to_string()),
         expires_at: held.map(|held| held.expires_wall.to_string()),

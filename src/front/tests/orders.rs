@@ -258,6 +258,25 @@ fn a_reload_answers_with_what_changed_or_with_every_error() {
 }
 
 #[test]
+fn an_account_is_paused_whatever_failed_before_and_not_while_it_looks_again() {
+    alone(async {
+        let world = World::new(fresh(7, 600));
+        let soon = Some(clock::now().boot + Duration::from_secs(60));
+        #[rustfmt::skip]
+        let cases = [
+            ("paused",                 None, None,           true),
+            ("paused after a failure", None, unreachable(1), true),
+            ("misconfigured",          soon, unreachable(1), false),
+        ];
+        for (name, next, failure, paused) in cases {
+            world.publish(Snapshot { next, failure, ..expired(7, StateName::Frozen) });
+            let view = world.ask(READER, "GET /v1/accounts/mail").await.json();
+            assert_eq!(view["paused"], paused, "{name}");
+        }
+    });
+}
+
+#[test]
 fn status_shows_findings_to_administrators_only_and_answers_without_the_loop() {
     alone(async {
         let failing = Snapshot { failure: unreachable(1), ..expired(7, StateName::Waiting) };

@@ -145,6 +145,11 @@ pub(crate) fn advice(account: &str, error: &ErrorBody) -> Option<String> {
     }
 }
 
+/// What ends a pause.
+pub(crate) fn resume(account: &str) -> String {
+    format!("tokenctl resume {account}")
+}
+
 /// The message without the account that it begins with, for where that stands already.
 pub(crate) fn own_words(error: &ErrorBody) -> &str {
     let account = error.account.as_deref().unwrap_or_default();
@@ -169,7 +174,9 @@ fn trouble(view: &AccountView, error: &ErrorBody, now: Timestamp, style: Style) 
     }
     // The message comes last: it may end in a command to be copied.
     text.push_str(&format!(": {}\n", shown(own_words(error))));
-    if let Some(command) = advice(&shown(&view.account), error) {
+    let account = shown(&view.account);
+    let command = if view.paused { Some(resume(&account)) } else { advice(&account, error) };
+    if let Some(command) = command {
         text.push_str(&format!("  try: {command}\n"));
     }
     text
@@ -191,6 +198,8 @@ pub(crate) fn counted(count: u64, noun: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use tokenkeeper::error::Code;
+
     use super::*;
     use crate::find::Origin;
     use crate::print::Glyphs;
@@ -198,6 +207,7 @@ mod tests {
     use crate::print::sample::NOW;
     use crate::print::sample::PLAIN;
     use crate::print::sample::every_kind;
+    use crate::print::sample::failing;
     use crate::print::sample::status;
     use crate::print::sample::view;
 
@@ -229,6 +239,18 @@ mod tests {
         new                    vacant       ..........  none         a person has to act
         photos                 saving       ######....  38 min 20 s  refresh in 22 min 40 s (not on disk yet)
         plugs                  paused       ######....  38 min 20 s  resume ends the pause
+        ");
+    }
+
+    #[test]
+    fn a_pause_after_a_failure_says_how_to_resume_and_not_how_to_retry() {
+        let mut view = failing("git", "frozen", Code::ClientRejected, "the client is refused");
+        view.paused = true;
+        insta::assert_snapshot!(accounts(&[view], NOW, PLAIN), @"
+        ACCOUNT  STATE   LIFETIME    LEFT  NEXT
+        git      paused  ..........  none  resume ends the pause
+          CLIENT_REJECTED (3 attempts, the first 12 min ago): the client is refused
+          try: tokenctl resume git
         ");
     }
 

@@ -15,6 +15,7 @@ use crate::print::shown;
 use crate::print::status::advice;
 use crate::print::status::counted;
 use crate::print::status::own_words;
+use crate::print::status::resume;
 use crate::print::status::what_comes;
 use crate::print::status::words;
 use crate::print::time::ago;
@@ -129,7 +130,7 @@ fn next(view: &AccountView, now: Timestamp) -> String {
 fn remedy(view: &AccountView) -> Option<String> {
     let account = shown(&view.account);
     if view.paused {
-        return Some(format!("To go on: tokenctl resume {account}"));
+        return Some(format!("To go on: {}", resume(&account)));
     }
     if view.state == "vacant" {
         return Some(format!("To begin: tokenctl import {account}"));
@@ -207,6 +208,16 @@ mod tests {
         Nothing happens by itself.
         To go on: tokenctl resume plugs
         ");
+    }
+
+    #[test]
+    fn a_pause_after_a_failure_is_told_as_a_pause() {
+        let mut view = failing("git", "frozen", Code::ClientRejected, "the client is refused");
+        view.paused = true;
+        let story = story(&view, NOW);
+        assert!(story.starts_with("git is paused: "), "{story}");
+        assert!(story.ends_with("To go on: tokenctl resume git\n"), "{story}");
+        assert!(!story.contains("retry"), "{story}");
     }
 
     #[test]
