@@ -70,6 +70,7 @@ mod pace;
 mod peer;
 mod places;
 mod query;
+mod refusals;
 mod renew;
 mod reply;
 mod router;
@@ -214,6 +215,7 @@ impl Work {
             openapi: openapi::text().map_err(io::Error::other)?,
             sheets: RefCell::default(),
             pace: RefCell::default(),
+            refusals: RefCell::default(),
             stopping,
         });
         let places = Rc::new(Places::new());

@@ -67,6 +67,9 @@ pub const SLOT: usize = 40;
 /// forgotten, which costs nothing but memory to remember.
 pub const PACED_USERS: usize = 4_096;
 
+/// Kinds of refusals that have a record in one minute. Beyond that a kind has none.
+pub const REFUSALS: usize = 4_096;
+
 /// Accounts whose written answers are kept. One more takes the place of another, whose next
 /// answer is written again, which takes a microsecond and a copy of its token.
 pub const SHEETS: usize = 1_024;

@@ -19,8 +19,11 @@ use crate::access::Peer;
 use crate::access::Right;
 use crate::access::Rights;
 use crate::access::Rule;
+use crate::clock;
 use crate::error::Code;
 use crate::front::pace::Pace;
+use crate::front::refusals::Kind;
+use crate::front::refusals::Refusals;
 use crate::front::reply::Refused;
 use crate::front::router::Router;
 use crate::front::sheets::Sheets;
@@ -51,6 +54,8 @@ pub(super) struct Desk {
     pub(super) sheets: RefCell<Sheets>,
     /// How often each user may ask for a refresh.
     pub(super) pace: RefCell<Pace>,
+    /// Which refusals were recorded lately.
+    pub(super) refusals: RefCell<Refusals>,
     /// Turns true when the daemon stops.
     pub(super) stopping: watch::Receiver<bool>,
 }
@@ -144,12 +149,15 @@ impl Caller {
     }
 
     /// That the caller may not do this to the daemon itself.
-    pub(super) fn not_for_you(&self, what: &str, key: &str) -> Box<Refused> {
-        tracing::info!(
-            peer_uid = self.peer.uid,
-            code = Code::InsufficientPermissions.as_str(),
-            "refused to {what}; it would need `[daemon] {key}` to name the peer, on an ordinary socket",
-        );
+    pub(super) fn not_for_you(&self, what: &'static str, key: &str) -> Box<Refused> {
+        if let Some(others) = self.record(None, what) {
+            tracing::info!(
+                peer_uid = self.peer.uid,
+                code = Code::InsufficientPermissions.as_str(),
+                "refused to {what}; it would need `[daemon] {key}` to name the peer, on an \
+                 ordinary socket{others}",
+            );
+        }
         let message = format!("no right to {what}; you are {}", self.self_as_seen());
         Refused::boxed(Refusal::new(Code::InsufficientPermissions, message))
     }
@@ -166,22 +174,38 @@ impl Caller {
     fn log_refusal(&self, account: &AccountId, exists: bool, needed: Right) {
         let code = Code::InsufficientPermissions.as_str();
         let (peer_uid, right) = (self.peer.uid, needed.as_str());
+        let Some(others) = self.record(exists.then(|| account.clone()), right) else { return };
         if !exists {
-            tracing::info!(%account, peer_uid, code, "refused `{right}`: there is no such account");
+            tracing::info!(
+                %account, peer_uid, code,
+                "refused `{right}`: there is no such account{others}",
+            );
         } else if self.door.narrowing.is_some() {
             let socket = &self.door.path;
             tracing::info!(
                 %account, peer_uid, code,
                 "refused `{right}`: it would need the `[[listen]]` of {socket} to let it through, \
-                 and a rule",
+                 and a rule{others}",
             );
         } else {
             tracing::info!(
                 %account, peer_uid, code,
                 "refused `{right}`: it would need a rule like \
-                 allow = [{{ user = {peer_uid}, rights = [\"{right}\"] }}]",
+                 allow = [{{ user = {peer_uid}, rights = [\"{right}\"] }}]{others}",
             );
         }
+    }
+
+    /// Notes a refusal. If it is to be recorded: how the record ends, which tells of those
+    /// that were left out before it.
+    fn record(&self, account: Option<AccountId>, what: &'static str) -> Option<String> {
+        let kind = Kind { uid: self.peer.uid, account, what };
+        let left_out = self.desk.refusals.borrow_mut().note(kind, clock::now().boot)?;
+        Some(if left_out == 0 {
+            String::new()
+        } else {
+            format!(" ({left_out} like it since its last record were not recorded)")
+        })
     }
 
     /// The peer as the kernel attests it, in words.

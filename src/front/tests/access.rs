@@ -43,6 +43,12 @@ fn a_refusal_is_recorded_with_the_rule_that_it_would_have_needed() {
         }
         let narrowing = Narrowing { accounts: Vec::new(), rights: Rights::NONE };
         say(world.connect_through(0, Some(narrowing)), "GET /v1/accounts/mail/token", "").await;
+        // Within the minute none of these has a record of its own.
+        world.ask(STRANGER, "GET /v1/accounts/mail/token").await;
+        for made_up in ["nothing", "never", "nobody"] {
+            world.ask(STRANGER, &format!("POST /v1/accounts/{made_up}/refresh")).await;
+        }
+        world.ask(STRANGER, "POST /v1/reload").await;
     });
     insta::assert_snapshot!(records.0.lock().unwrap().join("\n"), @r#"
     INFO message=refused `read`: it would need a rule like allow = [{ user = 1005, rights = ["read"] }] account=mail peer_uid=1005 code="INSUFFICIENT_PERMISSIONS"

@@ -136,6 +136,7 @@ impl World {
             openapi: openapi::text().unwrap(),
             sheets: RefCell::default(),
             pace: RefCell::default(),
+            refusals: RefCell::default(),
             stopping,
         });
         Self {
