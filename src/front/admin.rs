@@ -10,7 +10,6 @@ use hyper::body::Incoming;
 use hyper::header::HeaderValue;
 use tokio::sync::oneshot;
 
-use crate::access;
 use crate::access::Peer;
 use crate::access::Right;
 use crate::access::Rights;
@@ -88,16 +87,15 @@ pub(super) fn access(
     let directory = caller.desk.keeper.directory();
     let masters = caller.desk.masters;
     let narrowing = caller.door.narrowing.as_ref();
-    let granted = access::rights(&peer, masters, &seat.account, &seat.rules, narrowing);
-    let administers = narrowing.is_none()
-        && (masters.include(&peer) || directory.admin.iter().any(|rule| rule.matches(&peer)));
-    let rights = if administers { granted.with(Right::Admin) } else { granted };
+    let other = caller.another(peer);
+    let rights = other.rights(&directory, &seat);
 
-    let master = verdict::of_masters(masters, &peer);
-    let own = seat.rules.iter().map(|rule| verdict::of_rule(rule, &peer));
+    let peer = &other.peer;
+    let master = verdict::of_masters(masters, peer);
+    let own = seat.rules.iter().map(|rule| verdict::of_rule(rule, peer));
     let admins = directory.admin.iter().map(|rule| RuleView {
         rights: words(Rights::NONE.with(Right::Admin)),
-        ..verdict::of_rule(rule, &peer)
+        ..verdict::of_rule(rule, peer)
     });
     let narrowed = narrowing.map(|narrow| verdict::of_narrowing(narrow, &seat.account));
     reply::json(&AccessView {

@@ -76,6 +76,11 @@ pub(super) struct Caller {
 }
 
 impl Caller {
+    /// Another peer at the same socket, to explain beforehand what it may do.
+    pub(super) fn another(&self, peer: Peer) -> Self {
+        Self { desk: self.desk.clone(), door: self.door.clone(), peer }
+    }
+
     /// What it may do with an account.
     pub(super) fn rights(&self, directory: &Directory, seat: &Seat) -> Rights {
         let narrowing = self.door.narrowing.as_ref();
