@@ -196,7 +196,8 @@ pub struct StatusView {
     pub version: String,
     /// Process id of the daemon.
     pub pid: u32,
-    /// Whether the loop answers.
+    /// Whether the daemon examined itself in time; only for administrators does it, and to
+    /// anyone else the answer itself says that it lives.
     pub live: bool,
     /// Whether state is loaded and requests are served.
     pub ready: bool,

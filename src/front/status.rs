@@ -48,15 +48,12 @@ pub(super) fn whoami(caller: &Caller, query: Option<&str>) -> Result<Response<Bo
 }
 
 /// How the daemon is. Counts are of what the socket lets through; names, of what the
-/// caller may see.
+/// caller may see. Only for an administrator does the daemon examine itself: to anyone else
+/// that it lives is said by the answer, and whether it is degraded by the counted accounts.
 pub(super) async fn status(caller: Rc<Caller>, uri: Uri) -> Result<Response<Body>, Box<Refused>> {
+    let administers = caller.is_daemon_admin(&caller.desk.keeper.directory());
     Query::read(uri.query(), &[])?;
-    let asked = caller.desk.keeper.errand(Errand::Findings);
-    let found = tokio::time::timeout(limits::QUESTION, asked).await;
-    let (live, findings) = match found {
-        Ok(Ok(findings)) => (true, findings),
-        Ok(Err(_)) | Err(_) => (false, vec![dead()]),
-    };
+    let (live, findings) = if administers { examined(&caller).await } else { (true, Vec::new()) };
 
     let directory = caller.desk.keeper.directory();
     let now = clock::now();
@@ -84,18 +81,32 @@ pub(super) async fn status(caller: Rc<Caller>, uri: Uri) -> Result<Response<Body
         failing: count(failing),
         next_account: next.map(|(_, seat)| seat.account.to_string()),
         next_at: next.map(|(at, _)| now.wall_at(at).to_string()),
-        findings: if caller.is_daemon_admin(&directory) { findings } else { Vec::new() },
+        findings,
     })
 }
 
-/// That nobody answers for the daemon as a whole.
-fn dead() -> Finding {
-    let code = Code::Internal.as_str();
+/// Whether the daemon examined itself in time, and what it found.
+async fn examined(caller: &Caller) -> (bool, Vec<Finding>) {
+    let asked = caller.desk.keeper.errand(Errand::Findings);
+    match tokio::time::timeout(limits::QUESTION, asked).await {
+        Ok(Ok(findings)) => (true, findings),
+        Ok(Err(_)) | Err(_) => (false, vec![unexamined()]),
+    }
+}
+
+/// That the daemon did not examine itself. Its steward runs one errand after the other.
+fn unexamined() -> Finding {
+    let (code, patience) = (Code::Internal.as_str(), limits::QUESTION.as_secs());
     Finding {
         severity: Severity::Problem,
         account: None,
-        message: format!("the daemon's own loop does not answer ({code})"),
-        advice: "systemctl restart tokenkeeper.service".to_owned(),
+        message: format!(
+            "the daemon did not examine itself within {patience} s: it is busy with a reload or \
+             another errand, or it hangs ({code})"
+        ),
+        advice: "ask again in a minute, and if it says the same then: \
+                 systemctl restart tokenkeeper.service"
+            .to_owned(),
     }
 }
 

@@ -11,12 +11,16 @@ use super::world::World;
 use super::world::alone;
 use super::world::expired;
 use super::world::fresh;
+use super::world::say;
 use super::world::unreachable;
+use crate::access::Narrowing;
+use crate::access::Rights;
 use crate::clock;
 use crate::error::Code;
 use crate::keeper::Errand;
 use crate::lifecycle::Action;
 use crate::lifecycle::Done;
+use crate::name::AccountId;
 use crate::protocol::Finding;
 use crate::protocol::ReloadView;
 use crate::protocol::Severity;
@@ -277,36 +281,64 @@ fn an_account_is_paused_whatever_failed_before_and_not_while_it_looks_again() {
 }
 
 #[test]
-fn status_shows_findings_to_administrators_only_and_answers_without_the_loop() {
+fn status_examines_the_daemon_for_administrators_only() {
     alone(async {
         let failing = Snapshot { failure: unreachable(1), ..expired(7, StateName::Waiting) };
         let world = World::new(failing);
-        for (uid, shown) in [(OPERATOR, 1), (READER, 0)] {
-            let finding = Finding {
-                severity: Severity::Weakness,
-                account: None,
-                message: "the store key is a file".into(),
-                advice: "tokenctl rekey".into(),
+        let found = async {
+            let Errand::Findings(reply) = world.next_errand().await else {
+                panic!("another errand");
             };
-            let found = async {
-                let Errand::Findings(reply) = world.next_errand().await else {
-                    panic!("another errand");
-                };
-                reply.send(vec![finding]).unwrap();
-            };
-            let (reply, ()) = tokio::join!(world.ask(uid, "GET /v1/status"), found);
-            let status = reply.json();
-            assert_eq!(status["findings"].as_array().unwrap().len(), shown, "{uid}");
+            reply.send(vec![weakness()]).unwrap();
+        };
+        let (reply, ()) = tokio::join!(world.ask(OPERATOR, "GET /v1/status"), found);
+        for (status, shown) in
+            [(reply.json(), 1), (world.ask(READER, "GET /v1/status").await.json(), 0)]
+        {
+            assert_eq!(status["findings"].as_array().unwrap().len(), shown);
             assert_eq!((&status["live"], &status["ready"]), (&true.into(), &true.into()));
             assert_eq!((&status["accounts"], &status["failing"]), (&2.into(), &1.into()));
             assert_eq!(status["degraded"], true);
             assert_eq!(status["states"], serde_json::json!({"fresh": 1, "waiting": 1}));
         }
+        assert!(world.errands.borrow_mut().try_recv().is_err(), "an errand for the reader");
+    });
+}
+
+#[test]
+fn status_answers_an_administrator_when_the_examination_does_not() {
+    alone(async {
+        let world = World::new(fresh(7, 600));
         let begin = Stopwatch::start();
-        let status = world.ask(READER, "GET /v1/status").await.json();
+        let status = world.ask(OPERATOR, "GET /v1/status").await.json();
         assert_eq!((&status["live"], &status["degraded"]), (&false.into(), &true.into()));
         assert_eq!(begin.secs(), 1);
     });
+}
+
+#[test]
+fn status_tells_nothing_of_accounts_that_do_not_exist_on_the_socket() {
+    alone(async {
+        let failing = Snapshot { failure: unreachable(1), ..expired(7, StateName::Waiting) };
+        let world = World::new(failing);
+        let accounts = vec![AccountId::parse("ci").unwrap()];
+        let narrowing = Narrowing { accounts, rights: Rights::ALL };
+        let status = say(world.connect_through(0, Some(narrowing)), "GET /v1/status", "").await;
+        let status = status.json();
+        assert_eq!((&status["live"], &status["degraded"]), (&true.into(), &false.into()));
+        assert_eq!((&status["accounts"], &status["failing"]), (&1.into(), &0.into()));
+        assert_eq!(status["states"], serde_json::json!({"fresh": 1}));
+        assert!(world.errands.borrow_mut().try_recv().is_err(), "an errand for the socket");
+    });
+}
+
+fn weakness() -> Finding {
+    Finding {
+        severity: Severity::Weakness,
+        account: None,
+        message: "the store key is a file".into(),
+        advice: "tokenctl rekey".into(),
+    }
 }
 
 fn hex(bytes: &[u8]) -> String {
