@@ -23,7 +23,7 @@ const ALARM_BEFORE: Duration = Duration::from_secs(600);
 /// What concerns the daemon as a whole.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Daemon {
-    /// Where programs ask for tokens, unless systemd hands the socket over.
+    /// Where programs ask for tokens.
     pub socket: PathBuf,
     /// The database.
     pub state: PathBuf,

@@ -143,14 +143,14 @@ const IN_AN_ACCOUNT: &[(&str, &[&str])] = &[
         r#"config.toml:4:18: accounts.mail.request_format: expected "form" or "json""#,
     ]),
     (r#"token_params = { client_secret = "hunter2" }"#, &[
-        "config.toml:4:18: accounts.mail.token_params.client_secret: a secret does not belong in the configuration; tokenctl secret, login and import take secrets",
+        "config.toml:4:18: accounts.mail.token_params.client_secret: a secret does not belong in the configuration; tokenctl import and tokenctl secret set take secrets",
     ]),
     (r#"token_params = { scope = "mail", audience = 1 }"#, &[
         "config.toml:4:18: accounts.mail.token_params.scope: this parameter is set by the account's other keys",
         "config.toml:4:45: accounts.mail.token_params.audience: expected a string, found a number",
     ]),
     (r#"token_params = { refresh_token = "hunter2" }"#, &[
-        "config.toml:4:18: accounts.mail.token_params.refresh_token: a secret does not belong in the configuration; tokenctl secret, login and import take secrets",
+        "config.toml:4:18: accounts.mail.token_params.refresh_token: a secret does not belong in the configuration; tokenctl import and tokenctl secret set take secrets",
     ]),
     (r#"allow = "alice""#, &[
         r#"config.toml:4:9: accounts.mail.allow: expected a list of rules such as "alice", "group:mail" or "unit:backup.service", found a string"#,

@@ -218,10 +218,10 @@ impl fmt::Display for Unreachable {
         }
         f.write_str(match self.tried.last() {
             Some(Attempt { error, .. }) if error.kind() == io::ErrorKind::PermissionDenied => {
-                "; its administrator decides who may (SocketMode= of tokenkeeper-api.socket)"
+                "; the mode of the socket or of a directory above it keeps you out"
             }
             Some(Attempt { place: Place { origin: Origin::User, .. }, .. }) => {
-                "; try \"systemctl --user start tokenkeeper\""
+                "; try \"tokenkeeperd --user\""
             }
             Some(Attempt { place: Place { origin: Origin::System, .. }, .. }) => {
                 "; try \"systemctl start tokenkeeper\""

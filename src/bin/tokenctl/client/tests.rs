@@ -143,7 +143,7 @@ fn a_socket_without_a_listener_decides() {
     let fault = client(&[&dead, &other.path()]).ask(&Request::get("/")).map(|_| ()).unwrap_err();
     let expected = format!(
         "no daemon answers: {} (the user's daemon) has nobody listening; \
-         try \"systemctl --user start tokenkeeper\"",
+         try \"tokenkeeperd --user\"",
         dead.display()
     );
     assert_eq!(fault.to_string(), expected);

@@ -51,8 +51,8 @@ pub(super) fn read_params(value: &Value<'_>) -> Vec<(Box<str>, Box<str>)> {
     let mut params = Vec::new();
     for (name, value) in section.into_entries() {
         if SECRET.contains(&name) {
-            let rule = "a secret does not belong in the configuration; tokenctl secret, login \
-                        and import take secrets";
+            let rule = "a secret does not belong in the configuration; tokenctl import \
+                        and tokenctl secret set take secrets";
             value.complain_of_key(Problem::Rule(rule.into()));
         } else if OWN.contains(&name) {
             let rule = "this parameter is set by the account's other keys";
