@@ -176,15 +176,15 @@ Examples:
 One newline at the end does not belong to the secret. A secret is never an argument, where
 every process of the host could read it.
 
-Exit status: 0 stored; 2 nothing usable was given; 3 the account has no such slot; 4 no such
-account; 69 no daemon; 75 the store cannot be written just now; 77 not allowed.";
+Exit status: 0 stored; 2 nothing usable was given, or no such slot; 4 no such account;
+69 no daemon; 75 the store cannot be written just now; 77 not allowed.";
 
 /// `secret forget`.
 pub(crate) const SECRET_FORGET: &str = "\
 Example:
   tokenctl secret forget mail.client_secret
 
-Exit status: 0 forgotten; 3 the account has no such slot; 4 no such account; 69 no daemon;
+Exit status: 0 forgotten; 2 the account has no such slot; 4 no such account; 69 no daemon;
 75 the store cannot be written just now; 77 not allowed.";
 
 /// `pause`.

@@ -45,9 +45,14 @@ pub(crate) fn daemon(place: &Place, status: &StatusView, now: Timestamp, style: 
         page.push_str(&format!("; next is {whose} {next}"));
     }
     page.push('\n');
-    if !status.live || !status.ready {
-        page.push_str(&style.in_hue(Hue::Bad, "The daemon is not ready: it serves nothing yet."));
-        page.push('\n');
+    for (is_so, sentence) in [
+        (!status.ready, "The daemon is stopping."),
+        (!status.live, "The daemon did not examine itself in time; it may be busy with a reload."),
+    ] {
+        if is_so {
+            page.push_str(&style.in_hue(Hue::Bad, sentence));
+            page.push('\n');
+        }
     }
     if status.degraded {
         page.push_str(&style.in_hue(Hue::Middling, "Something needs attention: tokenctl doctor"));
@@ -219,6 +224,22 @@ mod tests {
         3 accounts: 1 fresh, 1 needs login, 1 waiting; 2 failing; next is ci in 40 s
         Something needs attention: tokenctl doctor
         ");
+    }
+
+    #[test]
+    fn a_daemon_that_stops_or_is_busy_is_told_as_that() {
+        let place = Place { path: "/s".into(), origin: Origin::Option };
+        #[rustfmt::skip]
+        let cases = [
+            ("serving",  true,  true,  false, false),
+            ("stopping", true,  false, true,  false),
+            ("busy",     false, true,  false, true),
+        ];
+        for (name, live, ready, stops, is_busy) in cases {
+            let page = daemon(&place, &StatusView { live, ready, ..status() }, NOW, PLAIN);
+            assert_eq!(page.contains("is stopping"), stops, "{name}: {page}");
+            assert_eq!(page.contains("busy"), is_busy, "{name}: {page}");
+        }
     }
 
     #[test]

@@ -60,8 +60,8 @@ fn findings(status: StatusView, accounts: &[AccountView]) -> Vec<Finding> {
             advice: "restart the daemon: systemctl restart tokenkeeper".into(),
         });
     }
-    if !status.live || !status.ready {
-        let message = "the daemon runs and is not ready to serve".into();
+    if !status.ready {
+        let message = "the daemon is stopping".into();
         findings.push(problem(None, message, "see why: journalctl -u tokenkeeper -e"));
     }
     for view in accounts {
