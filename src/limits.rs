@@ -67,6 +67,20 @@ pub const SLOT: usize = 40;
 /// forgotten, which costs nothing but memory to remember.
 pub const PACED_USERS: usize = 4_096;
 
+/// Path of a file, in bytes: `PATH_MAX` of Linux less its final zero.
+pub const PATH: usize = 4_095;
+
+/// Path of a socket, in bytes: `sun_path` of unix(7) less its final zero.
+pub const SOCKET_PATH: usize = 107;
+
+/// Name under which a socket is made before it is moved to its place, in bytes: a dot and
+/// the seven digits of the largest process id, proc(5).
+pub const SOCKET_BESIDE: usize = 8;
+
+/// Mode of a socket that says none: everybody may connect, because the rules decide and not
+/// the file.
+pub const SOCKET_MODE: u32 = 0o666;
+
 /// Kinds of refusals that have a record in one minute. Beyond that a kind has none.
 pub const REFUSALS: usize = 4_096;
 

@@ -9,13 +9,10 @@ use super::allow::Allow;
 use super::allow::Gives;
 use crate::access::Right;
 use crate::access::Rights;
+use crate::limits;
+use crate::section::Problem;
 use crate::section::Section;
-
-/// Longest path of a Unix socket, in bytes (`sun_path` less its final zero).
-pub(super) const LONGEST_SOCKET: usize = 107;
-
-/// Longest path of a file, in bytes.
-const LONGEST_PATH: usize = 4095;
+use crate::section::Value;
 
 /// Without a word about it, a failure is an alarm from this long before the expiry.
 const ALARM_BEFORE: Duration = Duration::from_secs(600);
@@ -103,15 +100,12 @@ pub(super) struct Keys {
 
 impl Keys {
     pub(super) fn read(section: &mut Section<'_>) -> Self {
-        let path = |section: &mut Section<'_>, key, longest| {
-            section.value(key)?.path(longest).map(PathBuf::from)
-        };
         let rules = |section: &mut Section<'_>, key, rights| {
             Some(allow::read(&section.value(key)?, Gives::Always(rights)))
         };
         Self {
-            socket: path(section, "socket", LONGEST_SOCKET),
-            state: path(section, "state", LONGEST_PATH),
+            socket: section.value("socket").and_then(|value| socket_path(&value)),
+            state: section.value("state").and_then(|it| it.path(limits::PATH)).map(PathBuf::from),
             log: section.choice("log", LogLevel::WORDS),
             admin: rules(section, "admin", Rights::NONE.with(Right::Admin)),
             metrics: rules(section, "metrics", Rights::NONE.with(Right::Read)),
@@ -140,4 +134,19 @@ impl Keys {
             alarm_before: self.alarm_before.unwrap_or(ALARM_BEFORE),
         }
     }
+}
+
+/// The path of a socket. It fits what the kernel takes, and so does the name in the same
+/// directory under which the socket is made.
+pub(super) fn socket_path(value: &Value<'_>) -> Option<PathBuf> {
+    let path = value.path(limits::SOCKET_PATH)?;
+    let directory = path.rfind('/').map_or(0, |slash| slash + 1);
+    if directory + limits::SOCKET_BESIDE > limits::SOCKET_PATH {
+        value.complain(Problem::Kind {
+            expected: "an absolute path".into(),
+            found: "one whose directory is too long",
+        });
+        return None;
+    }
+    Some(path.into())
 }

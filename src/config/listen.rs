@@ -5,8 +5,9 @@ use std::path::PathBuf;
 
 use super::Named;
 use super::allow;
-use super::daemon::LONGEST_SOCKET;
+use super::daemon::socket_path;
 use crate::access::Rights;
+use crate::limits;
 use crate::name::AccountId;
 use crate::section::Complaint;
 use crate::section::Place;
@@ -14,9 +15,6 @@ use crate::section::Problem;
 use crate::section::Report;
 use crate::section::Value;
 use crate::spelling::nearest;
-
-/// Mode of a socket that says none: the rules decide, not the file.
-const MODE: u32 = 0o666;
 
 /// A further listening socket.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -54,13 +52,14 @@ impl Draft {
         }
         let names = names.map(|names| read_accounts(&names)).unwrap_or_default();
         let rights = allow::rights(&mut section, "rights").unwrap_or(Rights::DEFAULT);
-        let mode = section.value("mode").and_then(|mode| read_mode(&mode)).unwrap_or(MODE);
+        let mode =
+            section.value("mode").and_then(|mode| read_mode(&mode)).unwrap_or(limits::SOCKET_MODE);
         section.finish();
 
         let path = path?;
         let (places, accounts) = names.into_iter().unzip();
         Some(Self {
-            listen: Listen { path: path.path(LONGEST_SOCKET)?.into(), accounts, rights, mode },
+            listen: Listen { path: socket_path(&path)?, accounts, rights, mode },
             path: path.here(),
             accounts: places,
         })

@@ -262,6 +262,9 @@ const IN_A_FILE: &[(&str, &[&str])] = &[
         "config.toml:2:8: listen[0].path: expected an absolute path, found one that is too long",
         "config.toml:3:13: listen[0].accounts[0]: an account name is 1 to 40 of a-z, 0-9, '_' and '-', beginning with a letter or a digit",
     ]),
+    ("[daemon]\nsocket = \"/aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa/s\"\n", &[
+        "config.toml:2:10: daemon.socket: expected an absolute path, found one whose directory is too long",
+    ]),
     ("[accounts.mail]\nclient_secret = hunter2\n", &[
         "config.toml:2:17: string values must be quoted, expected literal string",
     ]),

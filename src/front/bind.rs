@@ -1,4 +1,4 @@
-//! Making a listening socket where the service manager gave none.
+//! Making a listening socket.
 
 use std::fs::DirBuilder;
 use std::fs::Permissions;
@@ -12,8 +12,7 @@ use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::path::PathBuf;
 
-/// Mode of a socket that everybody may connect to: the rules decide, not the file.
-pub const OPEN: u32 = 0o666;
+use crate::limits;
 
 /// Why there is no socket.
 #[derive(Debug, thiserror::Error)]
@@ -24,8 +23,12 @@ pub enum BindError {
     /// What is there is no socket, and is left alone.
     #[error("{} exists and is no socket", .0.display())]
     NotASocket(PathBuf),
-    /// The kernel's limit for paths of sockets, unix(7).
-    #[error("{} is longer than the {LONGEST} bytes of a socket's path", .0.display())]
+    /// It, or the path beside it where the socket is made, is too long for the kernel.
+    #[error(
+        "{} is longer than the {} bytes of a socket's path",
+        .0.display(),
+        limits::SOCKET_PATH
+    )]
     TooLong(PathBuf),
     /// The file system says no.
     #[error("{}: {source}", .path.display())]
@@ -36,9 +39,6 @@ pub enum BindError {
         source: io::Error,
     },
 }
-
-/// Longest path of a socket, in bytes: `sun_path` with its final zero has 108.
-const LONGEST: usize = 107;
 
 /// Listens at `path`, with that mode from the first moment.
 ///
@@ -53,8 +53,10 @@ const LONGEST: usize = 107;
 pub fn bind(path: &Path, mode: u32) -> Result<UnixListener, BindError> {
     let fails = |source| BindError::Io { path: path.to_owned(), source };
     let beside = beside(path);
-    if beside.as_os_str().as_bytes().len() > LONGEST {
-        return Err(BindError::TooLong(path.to_owned()));
+    for path in [path, &beside] {
+        if path.as_os_str().as_bytes().len() > limits::SOCKET_PATH {
+            return Err(BindError::TooLong(path.to_owned()));
+        }
     }
     make_directory(path).map_err(fails)?;
     check_place(path)?;
@@ -72,11 +74,10 @@ pub fn bind(path: &Path, mode: u32) -> Result<UnixListener, BindError> {
     }
 }
 
-/// Where the socket is made: the same name with this process in it.
+/// Where the socket is made: in the same directory, with this process for a name, which has
+/// at most [`limits::SOCKET_BESIDE`] bytes.
 fn beside(path: &Path) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(format!(".{}", std::process::id()));
-    name.into()
+    path.with_file_name(format!(".{}", std::process::id()))
 }
 
 fn make_directory(path: &Path) -> io::Result<()> {
@@ -136,14 +137,14 @@ mod tests {
     fn a_socket_that_is_served_is_left_alone_and_a_dead_one_is_replaced() {
         let place = Place::new("served");
         let path = place.0.join("api.sock");
-        let first = bind(&path, OPEN).unwrap();
-        assert!(matches!(bind(&path, OPEN), Err(BindError::InUse(_))));
+        let first = bind(&path, limits::SOCKET_MODE).unwrap();
+        assert!(matches!(bind(&path, limits::SOCKET_MODE), Err(BindError::InUse(_))));
         // The refused attempt must not have taken the place of the first.
         first.accept().unwrap();
         UnixStream::connect(&path).unwrap();
         first.accept().unwrap();
         drop(first);
-        let second = bind(&path, OPEN).unwrap();
+        let second = bind(&path, limits::SOCKET_MODE).unwrap();
         UnixStream::connect(&path).unwrap();
         second.accept().unwrap();
     }
@@ -153,20 +154,43 @@ mod tests {
         let place = Place::new("file");
         let path = place.0.join("api.sock");
         std::fs::File::create(&path).unwrap();
-        assert!(matches!(bind(&path, OPEN), Err(BindError::NotASocket(_))));
+        assert!(matches!(bind(&path, limits::SOCKET_MODE), Err(BindError::NotASocket(_))));
         assert!(path.is_file());
     }
 
     #[test]
-    fn a_path_that_no_socket_can_have_is_named() {
-        let path = std::env::temp_dir().join("x".repeat(120));
-        assert!(matches!(bind(&path, OPEN), Err(BindError::TooLong(_))));
+    fn a_path_of_the_longest_length_is_made_and_one_byte_more_is_refused() {
+        let place = Place::new("long");
+        let room = limits::SOCKET_PATH - place.0.as_os_str().as_bytes().len() - 1;
+        for (name, fits) in [("x".repeat(room), true), ("x".repeat(room + 1), false)] {
+            let made = bind(&place.0.join(&name), limits::SOCKET_MODE);
+            assert_eq!(made.is_ok(), fits, "{} bytes", name.len());
+            assert!(fits || matches!(made, Err(BindError::TooLong(_))));
+        }
+    }
+
+    /// The path that is too long is the one that the message names.
+    #[test]
+    fn a_directory_without_room_for_the_name_beside_is_refused() {
+        let path = Path::new("/").join("x".repeat(limits::SOCKET_PATH - 3)).join("s");
+        let refused = bind(&path, limits::SOCKET_MODE).unwrap_err();
+        let BindError::TooLong(named) = refused else { panic!("{refused}") };
+        assert_eq!(named, beside(&path));
+    }
+
+    #[test]
+    fn the_name_beside_is_as_short_as_the_configuration_counts_on() {
+        let name = beside(Path::new("/s")).as_os_str().as_bytes().len() - 1;
+        assert!(name <= limits::SOCKET_BESIDE, "{name}");
     }
 
     #[test]
     fn a_directory_deeper_than_one_is_not_made() {
         let place = Place::new("deep");
-        assert!(matches!(bind(&place.0.join("a/b/api.sock"), OPEN), Err(BindError::Io { .. })));
+        assert!(matches!(
+            bind(&place.0.join("a/b/api.sock"), limits::SOCKET_MODE),
+            Err(BindError::Io { .. })
+        ));
     }
 
     /// A directory of its own, removed at the end.

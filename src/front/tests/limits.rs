@@ -26,6 +26,7 @@ use crate::front::Front;
 use crate::front::Listening;
 use crate::front::bind;
 use crate::keeper::Keeper;
+use crate::limits;
 use crate::metrics::Metrics;
 
 #[test]
@@ -108,7 +109,7 @@ fn serve(place: &Place) -> Front {
         tokio::sync::mpsc::channel(1).0,
         tokio::sync::broadcast::channel(1).0,
     );
-    let socket: StdUnixListener = bind::bind(&place.socket(), bind::OPEN).unwrap();
+    let socket: StdUnixListener = bind::bind(&place.socket(), limits::SOCKET_MODE).unwrap();
     let path = place.socket().display().to_string().into();
     let listening = vec![Listening { socket, path, narrowing: None }];
     front::start(listening, keeper, Masters { own_uid: 900 }, Arc::new(Metrics::new())).unwrap()
