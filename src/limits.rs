@@ -1,4 +1,4 @@
-//! Every limit on what comes in over a local socket, in one table.
+//! Every limit on what comes in over a local socket, and on paths, in one table.
 //!
 //! A limit that the service unit sets as well (descriptors, memory) is named here so
 //! that a test can hold the two together.

@@ -1,13 +1,13 @@
 //! The nearest known word, for messages about unknown ones.
 
-/// Longer words are not compared: it takes quadratic time, and no valid one is so long.
-const LONGEST: usize = 128;
+use crate::limits;
 
 /// The one of `known` that `word` most probably means, if any is near: at most a third of
 /// its characters differ, a swap of neighbours counting as one, or one begins with the
-/// other. Case and the choice between `-` and `_` do not count.
+/// other. Case and the choice between `-` and `_` do not count. A word longer than
+/// [`limits::SPELLED`] is near to none.
 pub fn nearest<'k>(word: &str, known: impl IntoIterator<Item = &'k str>) -> Option<&'k str> {
-    if word.len() > LONGEST {
+    if word.len() > limits::SPELLED {
         return None;
     }
     let word = plain(word);

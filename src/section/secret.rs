@@ -5,9 +5,7 @@ use super::Problem;
 use super::SecretRef;
 use super::Section;
 use super::Value;
-
-/// Longest path of a file with a secret, in bytes: Linux takes no longer one.
-const LONGEST_PATH: usize = 4095;
+use crate::limits;
 
 /// Reads a reference.
 pub(super) fn read(value: &Value<'_>) -> Option<SecretRef> {
@@ -53,7 +51,7 @@ fn credential(value: &Value<'_>) -> Option<SecretRef> {
 }
 
 fn file(value: &Value<'_>) -> Option<SecretRef> {
-    Some(SecretRef::File(value.path(LONGEST_PATH)?.into()))
+    Some(SecretRef::File(value.path(limits::PATH)?.into()))
 }
 
 fn command(value: &Value<'_>) -> Option<SecretRef> {
@@ -73,7 +71,7 @@ fn command(value: &Value<'_>) -> Option<SecretRef> {
         value.complain(Problem::Kind { expected: EXPECTED.into(), found: "an empty list" });
         return None;
     };
-    program.path(LONGEST_PATH)?;
+    program.path(limits::PATH)?;
     let words = words.iter().map(|word| word.text("a string").map(Box::from));
     Some(SecretRef::Command(words.collect::<Option<_>>()?))
 }

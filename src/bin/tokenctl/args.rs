@@ -411,12 +411,29 @@ pub(crate) enum ConfigVerb {
 #[cfg(test)]
 mod tests {
     use clap::CommandFactory as _;
+    use tokenkeeper::limits;
+    use tokenkeeper::snapshot::LONGEST_WAIT;
 
     use super::*;
 
     #[test]
     fn the_command_tree_is_consistent() {
         Cli::command().debug_assert();
+    }
+
+    /// What clap prints is written by hand.
+    #[test]
+    fn the_help_of_get_tells_the_daemons_own_waits() {
+        let command = Cli::command();
+        let get = command.find_subcommand("get").unwrap();
+        let wait = get.get_arguments().find(|argument| argument.get_id() == "wait").unwrap();
+        let (longest, default) = (LONGEST_WAIT.as_secs(), limits::DEFAULT_WAIT.as_secs());
+        assert!(
+            wait.get_help()
+                .unwrap()
+                .to_string()
+                .ends_with(&format!("up to {longest}s [default: {default}s]"))
+        );
     }
 
     #[test]

@@ -21,6 +21,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use tokenkeeper::limits;
 use tokenkeeper::protocol::ErrorBody;
 use zeroize::Zeroizing;
 
@@ -61,12 +62,11 @@ impl Request {
     /// Has something done. The daemon may have to ask a provider first, and gives that as
     /// long as two of the longest exchanges.
     pub(crate) fn post(target: impl Into<String>) -> Self {
-        const LONGEST_ORDER: Duration = Duration::from_secs(120);
         Self {
             method: "POST",
             target: target.into(),
             body: None,
-            patience: Self::PATIENCE + LONGEST_ORDER,
+            patience: Self::PATIENCE + limits::ORDER,
         }
     }
 

@@ -27,6 +27,7 @@ use super::Format;
 use super::GrantType;
 use super::OAuth2;
 use super::Provider;
+use crate::limits;
 use crate::provider::Header;
 use crate::provider::Profile;
 use crate::provider::Transport;
@@ -43,9 +44,6 @@ mod preset;
 
 /// Lifetime of tokens of which nothing else says it.
 const DEFAULT_LIFETIME: Duration = Duration::from_secs(600);
-
-/// Longest path of a file, in bytes.
-const LONGEST_PATH: usize = 4095;
 
 /// Reads the keys.
 pub(super) fn configure(section: &mut Section<'_>) -> Option<Arc<dyn Provider>> {
@@ -113,7 +111,7 @@ const BEARER: Header =
 
 fn read_transport(section: &mut Section<'_>) -> Transport {
     let plain_http = section.flag("plain_http");
-    let ca_file = section.value("ca_file").and_then(|value| value.path(LONGEST_PATH));
+    let ca_file = section.value("ca_file").and_then(|value| value.path(limits::PATH));
     Transport { plain_http, ca_file: ca_file.map(Box::from) }
 }
 

@@ -3,15 +3,11 @@
 use std::str::FromStr;
 use std::time::Duration;
 
+use tokenkeeper::limits;
 use tokenkeeper::name::ACCOUNT_NAME_RULE;
 use tokenkeeper::name::AccountId;
+use tokenkeeper::snapshot::LONGEST_WAIT;
 use tokenkeeper::time::parse_span;
-
-/// Longest `--wait`: what the daemon lets one request wait.
-const LONGEST_WAIT: Duration = Duration::from_secs(60);
-
-/// Longest name of a slot, as in the daemon.
-const MAX_SLOT: usize = 40;
 
 /// A place for one secret of one account.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -50,7 +46,7 @@ pub(super) fn slot(text: &str) -> Result<Slot, BadValue> {
     let (account, name) = text.split_once('.').ok_or(BadValue::Slot)?;
     let plain = |byte: u8| byte.is_ascii_lowercase() || byte == b'_';
     let account = AccountId::parse(account).map_err(|_| BadValue::Slot)?;
-    if (1..=MAX_SLOT).contains(&name.len()) && name.bytes().all(plain) {
+    if (1..=limits::SLOT).contains(&name.len()) && name.bytes().all(plain) {
         Ok(Slot { account, name: name.into() })
     } else {
         Err(BadValue::Slot)
@@ -67,7 +63,10 @@ pub(crate) enum BadValue {
     #[error("no span of time; write it as 90s, 5m, 12h or 7d")]
     Span,
     /// Of `--wait`.
-    #[error("longer than the 60s that one request may wait; \"tokenctl wait\" waits longer")]
+    #[error(
+        "longer than the {}s that one request may wait; \"tokenctl wait\" waits longer",
+        LONGEST_WAIT.as_secs()
+    )]
     Wait,
     /// Of a generation or a user id.
     #[error("no number that fits")]

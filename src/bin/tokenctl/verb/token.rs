@@ -7,6 +7,8 @@ use serde::Deserialize;
 use serde::Serialize;
 use tokenkeeper::clock;
 use tokenkeeper::error::Code;
+use tokenkeeper::limits;
+use tokenkeeper::snapshot::LONGEST_WAIT;
 use tokenkeeper::time::Moment;
 use zeroize::Zeroizing;
 
@@ -21,12 +23,6 @@ use crate::client::Request;
 use crate::fault::Fault;
 use crate::print::Form;
 
-/// Longest time that one request may ask the daemon to wait.
-const LONGEST_WAIT: Duration = Duration::from_secs(60);
-
-/// What the daemon waits when a request does not say.
-const USUAL_WAIT: Duration = Duration::from_secs(20);
-
 /// Prints a token and a newline, or everything that belongs to it.
 pub(super) fn get(session: &Session, args: &GetArgs) -> Result<(), Fault> {
     let format = if args.header { TokenFormat::Header } else { args.format };
@@ -35,7 +31,8 @@ pub(super) fn get(session: &Session, args: &GetArgs) -> Result<(), Fault> {
         (TokenFormat::Raw, Form::Json) => TokenFormat::Json,
         (format, _) => format,
     };
-    let request = Request::get(target(args, format)).waiting(args.wait.unwrap_or(USUAL_WAIT));
+    let request =
+        Request::get(target(args, format)).waiting(args.wait.unwrap_or(limits::DEFAULT_WAIT));
     let reply = session.daemon.ask(&request)?;
     if format == TokenFormat::Json {
         return session.output.reply(&reply);
