@@ -4,8 +4,9 @@
 //! on both sides of it is written once per snapshot, and an answer is three pieces that
 //! are shared with every other answer: nothing is copied, escaped or formatted. The other
 //! formats share the JSON text, so that an account costs its token's length twice and no more.
-//! What is here is wiped when its snapshot is replaced and the last answer that shares it is
-//! sent.
+//! A text is wiped when the last answer that shares it is sent and it has left the table: its
+//! account was asked for in a newer snapshot, made room for another, or a reload came. Until
+//! one of these the text of a replaced snapshot stays in memory.
 
 use std::collections::BTreeMap;
 use std::ops::Range;

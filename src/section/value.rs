@@ -141,11 +141,6 @@ impl<'a> Value<'a> {
         self.inner.get_ref().is_table()
     }
 
-    /// Whether it is a string.
-    pub fn is_text(&self) -> bool {
-        self.inner.get_ref().is_str()
-    }
-
     /// Whether it is a list.
     pub fn is_list(&self) -> bool {
         self.inner.get_ref().is_array()
