@@ -86,7 +86,7 @@ fn because(rule: &Rule, peer: &Peer) -> String {
         return format!("the peer is not in group {gid}");
     }
     match (unit, &peer.unit) {
-        (Some(_), None) => "the peer's unit is not proven".to_owned(),
+        (Some(_), None) => "this version does not see units, so nobody is let in by one".to_owned(),
         (Some(unit), Some(own)) if unit != own => format!("the peer's unit is {own}"),
         _ => "all that it says is true of the peer".to_owned(),
     }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::Mutex;
 
 use serde_json::json;
+use tokio::sync::watch;
 use tracing::field::Field;
 use tracing::field::Visit;
 use tracing_subscriber::Layer;
@@ -21,11 +22,14 @@ use super::world::SCRAPER;
 use super::world::STRANGER;
 use super::world::World;
 use super::world::alone;
+use super::world::directory_of;
 use super::world::fresh;
 use super::world::say;
+use super::world::seat;
 use crate::access::Narrowing;
 use crate::access::Right;
 use crate::access::Rights;
+use crate::access::Rule;
 use crate::front::router::ROUTES;
 use crate::front::router::Route;
 use crate::name::AccountId;
@@ -290,5 +294,24 @@ fn a_verdict_is_explained_rule_by_rule() {
             let view = world.ask(KEEPER, &format!("GET /v1/accounts/mail/access?uid={uid}")).await;
             assert!(view.json()["rights"].as_array().unwrap().contains(&json!("admin")), "{uid}");
         }
+    });
+}
+
+#[test]
+fn a_unit_that_is_asked_about_gives_no_right_because_nobody_proves_it() {
+    alone(async {
+        let world = World::new(fresh(7, 600));
+        let (_mail, seen) = watch::channel(Arc::new(fresh(7, 600)));
+        let unit = Some("a.service".into());
+        let rule = Rule { user: None, group: None, unit, rights: Rights::DEFAULT };
+        world.directory.send_replace(Arc::new(directory_of([seat("mail", vec![rule], seen)])));
+
+        let head = format!("GET /v1/accounts/mail/access?uid={STRANGER}&unit=a.service");
+        let view = world.ask(0, &head).await.json();
+        assert_eq!(view["rights"], json!([]));
+        assert_eq!(
+            (&view["rules"][1]["matches"], &view["rules"][1]["because"]),
+            (&json!(false), &json!("this version does not see units, so nobody is let in by one"))
+        );
     });
 }
