@@ -98,7 +98,9 @@ pub(super) async fn renew(
     };
     loop {
         let snapshot = follower.newest();
-        if snapshot.generation > from {
+        // A generation without new tokens, out of a broken reply, is no refresh.
+        let held = snapshot.held.as_ref().map(|held| held.generation);
+        if held.is_some_and(|held| held > from) {
             return renewed(&seat, &snapshot, true);
         }
         if snapshot.failure.is_some() && snapshot.failure != before.failure {
