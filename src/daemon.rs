@@ -245,11 +245,8 @@ async fn live(
 
 /// Binds the sockets that the configuration names.
 fn listening(config: &Config) -> Result<Vec<Listening>, Failure> {
-    /// The rules decide who gets what, not the file's mode.
-    const EVERYBODY: u32 = 0o666;
-
     let mut listening = vec![Listening {
-        socket: front::bind::bind(&config.daemon.socket, EVERYBODY)?,
+        socket: front::bind::bind(&config.daemon.socket, limits::SOCKET_MODE)?,
         path: config.daemon.socket.display().to_string().into(),
         narrowing: None,
     }];

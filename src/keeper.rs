@@ -54,7 +54,7 @@ pub struct Seat {
     /// How its provider is talked to.
     pub provider: Arc<dyn Provider>,
     /// Who may have what of it.
-    pub rules: Vec<Rule>,
+    pub rules: Arc<[Rule]>,
     /// How it stands.
     pub snapshot: watch::Receiver<Arc<Snapshot>>,
 }

@@ -112,7 +112,7 @@ enum State {
     /// An attempt is under way.
     Exchanging(Attempt, Step),
     /// What it brought is being made durable.
-    Saving(Attempt, Catch),
+    Saving(Attempt, Box<Catch>),
     /// A spent refresh token's reply was lost. `next` is the planned replay.
     InDoubt { next: Moment },
     /// The last attempt failed; the next one is at `until`.

@@ -1,5 +1,7 @@
 //! Who the names in the rules are on this host.
 
+use std::collections::BTreeMap;
+
 use nix::unistd::Group;
 use nix::unistd::User;
 
@@ -16,36 +18,46 @@ pub struct Resolved {
     pub unknown: Vec<String>,
 }
 
-/// Looks up who `allow` speaks of. A name that does not resolve matches nobody.
-pub fn resolve(allow: &[Allow]) -> Resolved {
-    let mut resolved = Resolved { rules: Vec::with_capacity(allow.len()), unknown: Vec::new() };
-    for entry in allow {
-        let user = entry.user.as_deref().map(|name| {
-            principal(name, "user", &mut resolved.unknown, |name| {
-                User::from_name(name).ok().flatten().map(|user| user.uid.as_raw())
-            })
-        });
-        let group = entry.group.as_deref().map(|name| {
-            principal(name, "group", &mut resolved.unknown, |name| {
-                Group::from_name(name).ok().flatten().map(|group| group.gid.as_raw())
-            })
-        });
-        let unit = entry.unit.clone();
-        resolved.rules.push(Rule { user, group, unit, rights: entry.rights });
-    }
-    resolved
+/// Looks names up, each once: thousands of accounts speak of the same few.
+#[derive(Default)]
+pub struct Names {
+    users: BTreeMap<Box<str>, Option<u32>>,
+    groups: BTreeMap<Box<str>, Option<u32>>,
 }
 
-fn principal(
-    name: &str,
-    what: &str,
-    unknown: &mut Vec<String>,
-    look_up: impl FnOnce(&str) -> Option<u32>,
-) -> Principal {
-    if let Ok(id) = name.parse() {
-        return Principal::Id(id);
+impl Names {
+    /// Looks up who `allow` speaks of. A name that does not resolve matches nobody.
+    pub fn resolve(&mut self, allow: &[Allow]) -> Resolved {
+        let mut resolved = Resolved { rules: Vec::with_capacity(allow.len()), unknown: Vec::new() };
+        for entry in allow {
+            let user = entry.user.as_deref().map(|name| {
+                let known = self.users.entry(name.into()).or_insert_with(|| user(name));
+                principal(name, "user", *known, &mut resolved.unknown)
+            });
+            let group = entry.group.as_deref().map(|name| {
+                let known = self.groups.entry(name.into()).or_insert_with(|| group(name));
+                principal(name, "group", *known, &mut resolved.unknown)
+            });
+            let unit = entry.unit.clone();
+            resolved.rules.push(Rule { user, group, unit, rights: entry.rights });
+        }
+        resolved
     }
-    look_up(name).map_or_else(
+}
+
+/// A number is the user of that number, any other name the host's.
+fn user(name: &str) -> Option<u32> {
+    let look_up = || User::from_name(name).ok().flatten().map(|user| user.uid.as_raw());
+    name.parse().ok().or_else(look_up)
+}
+
+fn group(name: &str) -> Option<u32> {
+    let look_up = || Group::from_name(name).ok().flatten().map(|group| group.gid.as_raw());
+    name.parse().ok().or_else(look_up)
+}
+
+fn principal(name: &str, what: &str, id: Option<u32>, unknown: &mut Vec<String>) -> Principal {
+    id.map_or_else(
         || {
             unknown.push(format!("{what} {name}"));
             Principal::Unresolved(name.into())
@@ -73,7 +85,7 @@ mod tests {
             allow(None, Some("nosuchgroup")),
         ];
 
-        let resolved = resolve(&entries);
+        let resolved = Names::default().resolve(&entries);
 
         let [first, second, third] = <[Rule; 3]>::try_from(resolved.rules).unwrap();
         assert_eq!((first.user, first.group), (Some(Principal::Id(0)), Some(Principal::Id(0))));

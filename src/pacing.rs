@@ -59,7 +59,8 @@ pub enum Verdict {
 /// The queue in front of all providers.
 #[derive(Default)]
 pub struct Pacing {
-    routes: BTreeMap<Route, Host>,
+    /// Boxed: the map's nodes are half empty, and most accounts have a route of their own.
+    routes: BTreeMap<Route, Box<Host>>,
     /// Where each queued account stands.
     queued: BTreeMap<AccountId, (Route, Place)>,
     in_flight: usize,

@@ -199,7 +199,7 @@ pub struct StatusView {
     /// Whether the daemon examined itself in time; only for administrators does it, and to
     /// anyone else the answer itself says that it lives.
     pub live: bool,
-    /// Whether state is loaded and requests are served.
+    /// Whether it goes on serving: false once it is stopping.
     pub ready: bool,
     /// Whether something is wrong that an administrator should see.
     pub degraded: bool,

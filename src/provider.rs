@@ -64,9 +64,9 @@ pub struct Profile {
     /// Word for `provider` on the wire: the name in the configuration.
     pub name: &'static str,
     /// Host and port that exchanges go to: what concurrency and pacing are counted by.
-    pub host: Box<str>,
+    pub host: Arc<str>,
     /// `client_id`, the other half of the pacing key.
-    pub client: Box<str>,
+    pub client: Arc<str>,
     /// Issuer, endpoint, client and user.
     pub lineage: Lineage,
     /// Whether the account works with a refresh token. If not (client credentials), it

@@ -81,7 +81,7 @@ pub struct Intent {
 /// A fingerprint of issuer, endpoint, client and user: a token is never sent to a place
 /// that it did not come from, so a configuration with another lineage needs a login.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
-pub struct Lineage(pub Box<str>);
+pub struct Lineage(pub Arc<str>);
 
 /// How it stands with an account apart from its tokens.
 #[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]

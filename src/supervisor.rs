@@ -313,7 +313,7 @@ impl<W: World> Supervisor<W> {
         match result {
             Product::Spend(Ok((spend, durable))) => {
                 if let Some(seat) = self.seats.get_mut(&account) {
-                    seat.spend = Some((ticket, spend));
+                    seat.spend = Some(Box::new((ticket, spend)));
                 }
                 if !self.feed(&account, Input::Intended(ticket, Ok(durable))) {
                     self.slot_is_free(&account, Verdict::Unused);

@@ -32,7 +32,7 @@ pub struct Account {
     /// How it talks to its identity provider.
     pub provider: Arc<dyn Provider>,
     /// What its life goes by.
-    pub plan: Plan,
+    pub plan: Arc<Plan>,
     /// Who may have what of it.
     pub allow: Vec<Allow>,
     /// A fingerprint of all that the configuration says of it, however it is written. A
@@ -106,7 +106,7 @@ impl Draft {
             .chain_update(plan.alarm_before.as_secs().to_le_bytes())
             .finalize()
             .into();
-        Account { provider: self.provider, plan, allow: self.allow, fingerprint }
+        Account { provider: self.provider, plan: Arc::new(plan), allow: self.allow, fingerprint }
     }
 }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::config;
 use crate::config::Config;
 use crate::name::AccountId;
-use crate::names;
+use crate::names::Names;
 use crate::pacing::Route;
 use crate::protocol::ReloadView;
 use crate::record::Lineage;
@@ -42,11 +42,12 @@ impl Cast {
             .map(|record| (record.account.clone(), Box::new(record)))
             .collect::<BTreeMap<_, _>>();
         let view = self.compare(config);
+        let mut names = Names::default();
         let mut unknown = Vec::new();
         let mut accounts = BTreeMap::new();
         let mut members = BTreeMap::new();
         for (id, account) in &config.accounts {
-            let settings = settings(id, account, &mut unknown);
+            let settings = settings(id, account, &mut names, &mut unknown);
             let lineage = settings.provider.profile().lineage.clone();
             let change = match self.members.get(id) {
                 None => Change::New(Arc::new(settings), records.remove(id)),
@@ -60,7 +61,7 @@ impl Cast {
             members.insert(id.clone(), Member { fingerprint: account.fingerprint, lineage });
         }
         let mut rules = |key: &str, allow: &[config::Allow]| {
-            let resolved = names::resolve(allow);
+            let resolved = names.resolve(allow);
             unknown.extend(resolved.unknown.into_iter().map(|name| (key.to_owned(), name)));
             resolved.rules
         };
@@ -119,15 +120,16 @@ impl Cast {
 fn settings(
     id: &AccountId,
     account: &config::Account,
+    names: &mut Names,
     unknown: &mut Vec<(String, String)>,
 ) -> Settings {
-    let resolved = names::resolve(&account.allow);
+    let resolved = names.resolve(&account.allow);
     unknown.extend(resolved.unknown.into_iter().map(|name| (id.to_string(), name)));
     let profile = account.provider.profile();
     Settings {
         provider: Arc::clone(&account.provider),
-        plan: Arc::new(account.plan.clone()),
-        route: Route { host: (&*profile.host).into(), client: (&*profile.client).into() },
-        rules: resolved.rules,
+        plan: Arc::clone(&account.plan),
+        route: Route { host: Arc::clone(&profile.host), client: Arc::clone(&profile.client) },
+        rules: resolved.rules.into(),
     }
 }

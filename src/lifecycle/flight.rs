@@ -215,7 +215,7 @@ impl Account {
             match result {
                 Ok(generation) => {
                     let generation = generation.unwrap_or_else(|| self.generation.next());
-                    self.saved(attempt, catch, generation, now, jitter, out);
+                    self.saved(attempt, &catch, generation, now, jitter, out);
                 }
                 Err(error) => self.not_saved(attempt, catch, &error, now, out),
             }

@@ -46,7 +46,8 @@ impl Account {
         out: &mut Vec<Command>,
     ) {
         let write = self.saving(attempt, &what, sent, now);
-        self.state = State::Saving(attempt, Catch { what, sent, refused: 0, retry: None });
+        self.state =
+            State::Saving(attempt, Box::new(Catch { what, sent, refused: 0, retry: None }));
         out.push(Command::Write { ticket: attempt.ticket, write });
         out.push(Command::Publish);
     }
@@ -91,7 +92,7 @@ impl Account {
     pub(super) fn saved(
         &mut self,
         attempt: Attempt,
-        catch: Catch,
+        catch: &Catch,
         generation: Generation,
         now: Now,
         jitter: Jitter,
@@ -120,7 +121,7 @@ impl Account {
             Brought::RefreshToken(..) => {}
         }
         if let Some(failure) = self.standing.failure.clone() {
-            let pause = match catch.what {
+            let pause = match &catch.what {
                 Brought::Tokens(_) => self.next_pause(Class::Transient, now, jitter),
                 Brought::RefreshToken(..) => jitter.of(Duration::from_millis(500)),
             };
@@ -149,7 +150,7 @@ impl Account {
     pub(super) fn not_saved(
         &mut self,
         attempt: Attempt,
-        mut catch: Catch,
+        mut catch: Box<Catch>,
         error: &StoreError,
         now: Now,
         out: &mut Vec<Command>,

@@ -48,7 +48,7 @@ pub struct Settings {
     /// What its exchanges are counted by.
     pub route: Route,
     /// Who may have what of it.
-    pub rules: Vec<Rule>,
+    pub rules: Arc<[Rule]>,
 }
 
 impl<W: World> Supervisor<W> {
@@ -124,7 +124,7 @@ impl<W: World> Supervisor<W> {
                 let shown = keeper::Seat {
                     account: account.clone(),
                     provider: Arc::clone(&seat.settings.provider),
-                    rules: seat.settings.rules.clone(),
+                    rules: Arc::clone(&seat.settings.rules),
                     snapshot: seat.snapshot.subscribe(),
                 };
                 (account.clone(), Arc::new(shown))

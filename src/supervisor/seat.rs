@@ -40,11 +40,11 @@ pub(super) struct Seat {
     pub(super) settings: Arc<Settings>,
     pub(super) snapshot: watch::Sender<Arc<Snapshot>>,
     /// What the attempt with that ticket may spend.
-    pub(super) spend: Option<(Ticket, Spend)>,
+    pub(super) spend: Option<Box<(Ticket, Spend)>>,
     /// Whom the attempt under way asks, whatever a reload says meanwhile.
     asked: Option<Arc<dyn Provider>>,
     /// The endpoint that an exchange discovered.
-    learned: Option<url::Url>,
+    learned: Option<Box<url::Url>>,
     /// The route whose slot its attempt takes up.
     pub(super) slot: Option<Route>,
     /// Its entry among the timers.
@@ -77,7 +77,7 @@ impl Seat {
     pub(super) fn learn(&mut self, learned: Option<url::Url>) {
         let asked = self.asked.take();
         let same = asked.is_some_and(|asked| Arc::ptr_eq(&asked, &self.settings.provider));
-        self.learned = learned.filter(|_| same);
+        self.learned = learned.filter(|_| same).map(Box::new);
         self.account.endpoint_is_known(self.learned.is_some());
     }
 
@@ -151,7 +151,8 @@ impl<W: World> Supervisor<W> {
                 Command::Unqueue => self.pacing.unqueue(id, now.boot),
                 Command::Intend { ticket, write } => self.intend(id, ticket, write),
                 Command::Exchange { ticket, timeout } => match seat.spend.take() {
-                    Some((whose, spend)) if whose == ticket => {
+                    Some(stake) if stake.0 == ticket => {
+                        let (_, spend) = *stake;
                         let provider = seat.asked.as_ref().unwrap_or(&seat.settings.provider);
                         let work = self.world.exchange(provider, spend, timeout);
                         self.start(id, ticket, Stage::Exchanging, async move {
@@ -232,7 +233,7 @@ impl<W: World> Supervisor<W> {
         seat.asked = Some(Arc::clone(&seat.settings.provider));
         let secrets = self.world.secrets(id, &seat.settings.provider);
         let write = self.world.write(write);
-        let learned = seat.learned.clone();
+        let learned = seat.learned.as_deref().cloned();
         self.start(id, ticket, Stage::Intending, async move {
             let secrets = match secrets.await {
                 Ok(secrets) => secrets,

@@ -311,7 +311,7 @@ fn settings() -> Arc<Settings> {
         provider: silent::provider("here"),
         plan: Arc::new(plan),
         route: Route { host: "host".into(), client: "client".into() },
-        rules: Vec::new(),
+        rules: Vec::new().into(),
     })
 }
 

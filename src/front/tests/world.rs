@@ -287,7 +287,7 @@ pub(in crate::front) fn seat(
     snapshot: watch::Receiver<Arc<Snapshot>>,
 ) -> Seat {
     let provider = silent::provider("");
-    Seat { account: AccountId::parse(name).unwrap(), provider, rules, snapshot }
+    Seat { account: AccountId::parse(name).unwrap(), provider, rules: rules.into(), snapshot }
 }
 
 /// A rule for one user.

@@ -68,7 +68,7 @@ fn read(section: &mut Section<'_>) -> Option<OAuth2> {
     let (endpoint, client_id) = (endpoint?, client_id?);
     let profile = Profile {
         name: preset.name,
-        host: host(&endpoint),
+        host: host(&endpoint).into(),
         client: client_id.into(),
         lineage: lineage(&endpoint, client_id, grant, username),
         has_refresh_token: grant == GrantType::RefreshToken,
