@@ -7,6 +7,7 @@ use std::fs;
 use std::fs::DirBuilder;
 use std::fs::File;
 use std::fs::Permissions;
+use std::io;
 use std::io::Read as _;
 use std::io::Write as _;
 use std::os::unix::fs::DirBuilderExt as _;
@@ -77,6 +78,22 @@ impl Accounts<'static> {
     }
 }
 
+/// Accounts in one drop-in: what writes thousands of accounts writes files of some size.
+const PER_DROP_IN: usize = 100;
+
+fn table(number: usize, accounts: &Accounts<'_>) -> String {
+    let (name, provider) = (name(number), accounts.provider);
+    format!(
+        "[accounts.{name}]\ntoken_endpoint = \"{provider}/{name}/token\"\n\
+         client_id = \"{name}\"\nrotation = \"none\"\nallow = [\"nobody\"]\n"
+    )
+}
+
+fn write(path: &Path, text: &str) -> io::Result<()> {
+    File::create(path)?.write_all(text.as_bytes())?;
+    fs::set_permissions(path, Permissions::from_mode(0o600))
+}
+
 /// Files of one daemon, in a directory that goes with it.
 pub(crate) struct Host {
     directory: TempDir,
@@ -98,9 +115,13 @@ impl Host {
             .map_err(failed())?;
         let host = Self { directory };
         DirBuilder::new().mode(0o700).create(host.state()).map_err(failed())?;
-        let mut file = File::create(host.config()).map_err(failed())?;
-        file.write_all(host.text(accounts).as_bytes()).map_err(failed())?;
-        fs::set_permissions(host.config(), Permissions::from_mode(0o600)).map_err(failed())?;
+        DirBuilder::new().mode(0o700).create(host.drop_ins()).map_err(failed())?;
+        write(&host.config(), &host.daemon_table()).map_err(failed())?;
+        for first in (0..accounts.number).step_by(PER_DROP_IN) {
+            let numbers = first..accounts.number.min(first + PER_DROP_IN);
+            let text = numbers.map(|number| table(number, accounts)).collect::<String>();
+            write(&host.drop_ins().join(format!("{first:06}.toml")), &text).map_err(failed())?;
+        }
         host.fill(accounts)?;
         Ok(host)
     }
@@ -129,24 +150,20 @@ impl Host {
         self.directory.path().join("config.toml")
     }
 
+    fn drop_ins(&self) -> PathBuf {
+        self.directory.path().join("config.d")
+    }
+
     fn state(&self) -> PathBuf {
         self.directory.path().join("state")
     }
 
-    fn text(&self, accounts: &Accounts<'_>) -> String {
-        let mut text = format!(
+    fn daemon_table(&self) -> String {
+        format!(
             "[daemon]\nsocket = {:?}\nstate = {:?}\nlog = \"warn\"\n",
             self.socket(),
             self.state().join("state.db")
-        );
-        for number in 0..accounts.number {
-            let (name, provider) = (name(number), accounts.provider);
-            text.push_str(&format!(
-                "\n[accounts.{name}]\ntoken_endpoint = \"{provider}/{name}/token\"\n\
-                 client_id = \"{name}\"\nrotation = \"none\"\nallow = [\"nobody\"]\n"
-            ));
-        }
-        text
+        )
     }
 
     /// Commits a generation of each account, as if it had been granted.

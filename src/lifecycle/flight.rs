@@ -260,7 +260,8 @@ impl Account {
     /// The first moment at which the budget and the provider's `Retry-After` allow an attempt.
     pub(super) fn budgeted(&self, now: Moment) -> Moment {
         let replays = self.doubt.is_some() || self.staged_doubt.is_some();
-        let reserved = if replays { 0 } else { RESERVED_FOR_REPLAYS };
+        let none_to_come = self.risk() == Risk::None;
+        let reserved = if replays || none_to_come { 0 } else { RESERVED_FOR_REPLAYS };
         let free = self.requests.earliest(now, self.cost() + reserved);
         self.series.not_before.map_or(free, |bound| bound.max(free))
     }
