@@ -187,17 +187,16 @@ async fn live(
     let keeper = Keeper::new(directory, orders_in, errands_in, notices.clone());
     let metrics = Arc::new(Metrics::new());
 
-    let (cast, lineup) = Cast::begin(&config, loaded.records);
+    let listening = listening(&config)?;
+    let (cast, lineup) = Cast::begin(config, loaded.records);
     let outside = Outside::new(store.clone(), clock.clone(), places.credentials.clone());
     let supervisor = Supervisor::new(outside, directory_in, notices);
     // The queue has room: nobody else has sent yet.
     let (done, applied) = oneshot::channel();
     let _sent = control.send(Control::Apply { lineup: Box::new(lineup), done }).await;
 
-    let listening = listening(&config)?;
     let steward = Steward {
         places,
-        config,
         cast,
         threshold,
         store: store.clone(),
@@ -207,7 +206,7 @@ async fn live(
         damage: loaded.damage,
         orphans: loaded.orphans,
     };
-    let accounts = steward.cast.len();
+    let accounts = steward.cast.config().accounts.len();
     let stop = steward.control.clone();
     let serving = async {
         // The supervisor ends only after it was told to, so it applies this before.

@@ -429,7 +429,7 @@ impl Account {
             generation: self.generation,
             held: self.held.clone(),
             next: self.planned(),
-            failure: self.standing.failure.clone().map(Arc::new),
+            failure: self.standing.failure.as_deref().cloned().map(Arc::new),
             unsaved: self.unsaved,
         }
     }

@@ -91,7 +91,7 @@ pub struct Standing {
     /// Whether an operator paused it.
     pub paused: bool,
     /// The failure that is raised.
-    pub failure: Option<Failure>,
+    pub failure: Option<Box<Failure>>,
 }
 
 /// What the provider last said of the credential.

@@ -3,73 +3,66 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use crate::access::Rule;
 use crate::config;
+use crate::config::Allow;
 use crate::config::Config;
 use crate::name::AccountId;
 use crate::names::Names;
 use crate::pacing::Route;
 use crate::protocol::ReloadView;
-use crate::record::Lineage;
 use crate::record::Record;
 use crate::supervisor::Change;
 use crate::supervisor::Lineup;
 use crate::supervisor::Settings;
 
-/// Who is on: what a later configuration is compared with.
+/// Who is on: the configuration in force, and what a later one is compared with.
 pub(super) struct Cast {
-    members: BTreeMap<AccountId, Member>,
-    /// Names in rules that mean nobody on this host, with the account or key they stand at.
-    unknown: Vec<(String, String)>,
+    config: Config,
+    unknown: Vec<Stranger>,
 }
 
-struct Member {
-    fingerprint: [u8; 32],
-    lineage: Lineage,
+/// A name in a rule that means nobody on this host (yet).
+pub(super) struct Stranger {
+    /// The account, or the key of the daemon's table, that the rule stands at.
+    pub(super) place: String,
+    /// What it names: `user alice`, `group mail`.
+    pub(super) name: String,
 }
 
 impl Cast {
     /// The accounts of a first configuration, with what the store knows of them.
-    pub(super) fn begin(config: &Config, records: Vec<Record>) -> (Self, Lineup) {
-        let mut cast = Self { members: BTreeMap::new(), unknown: Vec::new() };
-        let (lineup, _) = cast.change(config, records);
-        (cast, lineup)
+    pub(super) fn begin(config: Config, records: Vec<Record>) -> (Self, Lineup) {
+        let mut records = by_account(records);
+        let new = |id: &AccountId, settings| Change::New(settings, records.remove(id));
+        let (lineup, unknown) = lineup(&config, new);
+        (Self { config, unknown }, lineup)
     }
 
-    /// Takes over another configuration. `records` is what the store knows of accounts that are new in it.
-    pub(super) fn change(&mut self, config: &Config, records: Vec<Record>) -> (Lineup, ReloadView) {
-        let mut records = records
-            .into_iter()
-            .map(|record| (record.account.clone(), Box::new(record)))
-            .collect::<BTreeMap<_, _>>();
-        let view = self.compare(config);
-        let mut names = Names::default();
-        let mut unknown = Vec::new();
-        let mut accounts = BTreeMap::new();
-        let mut members = BTreeMap::new();
-        for (id, account) in &config.accounts {
-            let settings = settings(id, account, &mut names, &mut unknown);
-            let lineage = settings.provider.profile().lineage.clone();
-            let change = match self.members.get(id) {
-                None => Change::New(Arc::new(settings), records.remove(id)),
-                Some(member) if member.fingerprint != account.fingerprint => {
-                    Change::Settings(Arc::new(settings))
+    /// Takes over another configuration. `records` is what the store knows of accounts that
+    /// are new in it.
+    pub(super) fn change(&mut self, config: Config, records: Vec<Record>) -> (Lineup, ReloadView) {
+        let view = self.compare(&config);
+        let mut records = by_account(records);
+        let (lineup, unknown) = lineup(&config, |id, settings| {
+            match (self.config.accounts.get(id), config.accounts.get(id)) {
+                (Some(old), Some(new)) if old.fingerprint != new.fingerprint => {
+                    Change::Settings(settings)
                 }
-                Some(_) if self.knows_all(id) => Change::Nothing,
-                Some(_) => Change::Rules(Arc::new(settings)),
-            };
-            accounts.insert(id.clone(), change);
-            members.insert(id.clone(), Member { fingerprint: account.fingerprint, lineage });
-        }
-        let mut rules = |key: &str, allow: &[config::Allow]| {
-            let resolved = names.resolve(allow);
-            unknown.extend(resolved.unknown.into_iter().map(|name| (key.to_owned(), name)));
-            resolved.rules
-        };
-        let admin = rules("daemon.admin", &config.daemon.admin);
-        let metrics = rules("daemon.metrics", &config.daemon.metrics);
-        self.members = members;
+                (Some(_), _) => self.look_again(id, settings),
+                (None, _) => Change::New(settings, records.remove(id)),
+            }
+        });
+        self.config = config;
         self.unknown = unknown;
-        (Lineup { accounts, admin, metrics }, view)
+        (lineup, view)
+    }
+
+    /// Looks up again who the rules speak of.
+    pub(super) fn look_up_again(&mut self) -> Lineup {
+        let (lineup, unknown) = lineup(&self.config, |id, settings| self.look_again(id, settings));
+        self.unknown = unknown;
+        lineup
     }
 
     /// What a change to `config` would do.
@@ -84,52 +77,85 @@ impl Cast {
             restart: Vec::new(),
         };
         for (id, account) in &config.accounts {
-            let lineage = &account.provider.profile().lineage;
-            match self.members.get(id) {
-                None => view.added.push(id.to_string()),
-                Some(member) if member.fingerprint == account.fingerprint => view.unchanged += 1,
-                Some(member) if member.lineage == *lineage => view.changed.push(id.to_string()),
-                Some(_) => view.needs_login.push(id.to_string()),
+            let new = account.provider.profile();
+            let Some(old) = self.config.accounts.get(id) else {
+                view.added.push(id.to_string());
+                continue;
+            };
+            if old.fingerprint == account.fingerprint {
+                view.unchanged += 1;
+            } else if old.provider.profile().lineage == new.lineage || !new.has_refresh_token {
+                view.changed.push(id.to_string());
+            } else {
+                view.needs_login.push(id.to_string());
             }
         }
-        let gone = self.members.keys().filter(|id| !config.accounts.contains_key(*id));
+        let gone = self.config.accounts.keys().filter(|id| !config.accounts.contains_key(*id));
         view.removed = gone.map(ToString::to_string).collect();
         view
     }
 
     /// Whether the configuration has accounts that are not on yet.
     pub(super) fn lacks_some(&self, config: &Config) -> bool {
-        config.accounts.keys().any(|id| !self.members.contains_key(id))
+        config.accounts.keys().any(|id| !self.config.accounts.contains_key(id))
     }
 
-    /// Names that mean nobody (yet), with where they stand.
-    pub(super) fn unknown(&self) -> &[(String, String)] {
+    /// The configuration in force.
+    pub(super) const fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// Names that mean nobody (yet).
+    pub(super) fn unknown(&self) -> &[Stranger] {
         &self.unknown
     }
 
-    /// How many accounts are on.
-    pub(super) fn len(&self) -> usize {
-        self.members.len()
-    }
-
-    fn knows_all(&self, id: &AccountId) -> bool {
-        !self.unknown.iter().any(|(place, _)| place == id.as_str())
+    /// An account whose rules were all understood stays as it is.
+    fn look_again(&self, id: &AccountId, settings: Arc<Settings>) -> Change {
+        if self.unknown.iter().any(|stranger| stranger.place == id.as_str()) {
+            Change::Rules(settings)
+        } else {
+            Change::Nothing
+        }
     }
 }
 
-fn settings(
-    id: &AccountId,
-    account: &config::Account,
-    names: &mut Names,
-    unknown: &mut Vec<(String, String)>,
-) -> Settings {
-    let resolved = names.resolve(&account.allow);
-    unknown.extend(resolved.unknown.into_iter().map(|name| (id.to_string(), name)));
+fn by_account(records: Vec<Record>) -> BTreeMap<AccountId, Box<Record>> {
+    records.into_iter().map(|record| (record.account.clone(), Box::new(record))).collect()
+}
+
+/// The lineup of a configuration, with `decide` to say what changed about each account.
+fn lineup(
+    config: &Config,
+    mut decide: impl FnMut(&AccountId, Arc<Settings>) -> Change,
+) -> (Lineup, Vec<Stranger>) {
+    let mut names = Names::default();
+    let mut unknown = Vec::new();
+    let mut rules = |place: &str, allow: &[Allow]| {
+        let resolved = names.resolve(allow);
+        let strangers = resolved.unknown.into_iter();
+        unknown.extend(strangers.map(|name| Stranger { place: place.to_owned(), name }));
+        resolved.rules
+    };
+    let accounts = config
+        .accounts
+        .iter()
+        .map(|(id, account)| {
+            let settings = settings(account, rules(id.as_str(), &account.allow));
+            (id.clone(), decide(id, Arc::new(settings)))
+        })
+        .collect();
+    let admin = rules("daemon.admin", &config.daemon.admin);
+    let metrics = rules("daemon.metrics", &config.daemon.metrics);
+    (Lineup { accounts, admin, metrics }, unknown)
+}
+
+fn settings(account: &config::Account, rules: Vec<Rule>) -> Settings {
     let profile = account.provider.profile();
     Settings {
         provider: Arc::clone(&account.provider),
         plan: Arc::clone(&account.plan),
         route: Route { host: Arc::clone(&profile.host), client: Arc::clone(&profile.client) },
-        rules: resolved.rules.into(),
+        rules: rules.into(),
     }
 }

@@ -10,6 +10,7 @@ use tracing::warn;
 use super::Cast;
 use super::Failure;
 use super::Places;
+use super::lineup::Stranger;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::error::Code;
@@ -40,7 +41,6 @@ const LOOK_UP_AGAIN: Duration = Duration::from_secs(60);
 /// What the errands need.
 pub(super) struct Steward {
     pub(super) places: Places,
-    pub(super) config: Config,
     pub(super) cast: Cast,
     pub(super) threshold: Threshold,
     pub(super) store: Store,
@@ -74,7 +74,7 @@ impl Steward {
                     self.tell(Control::ClockStepped).await;
                 }
                 _ = again.tick(), if !self.cast.unknown().is_empty() => {
-                    let (lineup, _) = self.cast.change(&self.config, Vec::new());
+                    let lineup = self.cast.look_up_again();
                     self.apply(lineup).await;
                 }
             }
@@ -124,9 +124,8 @@ impl Steward {
             Vec::new()
         };
         let restart = self.needs_restart(&config);
-        let (lineup, view) = self.cast.change(&config, records);
         self.threshold.set(config.daemon.log);
-        self.config = config;
+        let (lineup, view) = self.cast.change(config, records);
         self.apply(lineup).await;
         let view = ReloadView { restart, ..view };
         info!(
@@ -149,13 +148,13 @@ impl Steward {
     /// What a reload cannot change.
     fn needs_restart(&self, config: &Config) -> Vec<String> {
         let mut keys = Vec::new();
-        if config.daemon.socket != self.config.daemon.socket {
+        if config.daemon.socket != self.cast.config().daemon.socket {
             keys.push("daemon.socket".to_owned());
         }
-        if config.daemon.state != self.config.daemon.state {
+        if config.daemon.state != self.cast.config().daemon.state {
             keys.push("daemon.state".to_owned());
         }
-        if config.listen != self.config.listen {
+        if config.listen != self.cast.config().listen {
             keys.push("listen".to_owned());
         }
         keys
@@ -178,7 +177,7 @@ impl Steward {
 
     /// A secret that no exchange would ever read is a spelling mistake.
     fn knows_slot(&self, account: &AccountId, slot: &str) -> Result<(), Refusal> {
-        let Some(settings) = self.config.accounts.get(account) else {
+        let Some(settings) = self.cast.config().accounts.get(account) else {
             return Err(Refusal::new(Code::AccountUnknown, "no such account"));
         };
         let slots = settings.provider.profile().secrets.iter().map(|(slot, _)| *slot);
@@ -198,7 +197,7 @@ impl Steward {
     async fn findings(&self) -> Vec<Finding> {
         let mut findings = Vec::new();
         self.store_findings(&mut findings).await;
-        for (place, name) in self.cast.unknown() {
+        for Stranger { place, name } in self.cast.unknown() {
             findings.push(Finding {
                 severity: Severity::Weakness,
                 account: None,
@@ -208,7 +207,7 @@ impl Steward {
                 advice: "create it, or correct the rule; it is looked up again every minute".into(),
             });
         }
-        account_findings(&self.config, &self.keeper.directory(), &mut findings);
+        account_findings(self.cast.config(), &self.keeper.directory(), &mut findings);
         findings.sort_by_key(|finding| finding.severity);
         findings
     }

@@ -235,7 +235,7 @@ impl Account {
     pub(super) fn record_failure(&mut self, error: RefreshError, now: Now) {
         let failure = self.failure(error, now);
         self.series.since.get_or_insert(now.boot);
-        self.standing.failure = Some(failure);
+        self.standing.failure = Some(Box::new(failure));
     }
 
     pub(super) fn failure(&self, error: RefreshError, now: Now) -> Failure {
@@ -249,7 +249,7 @@ impl Account {
 
     pub(super) fn tell_failure(&self, reason: Reason, out: &mut Vec<Command>) {
         if let Some(failure) = &self.standing.failure {
-            let failure = Arc::new(failure.clone());
+            let failure = Arc::new(Failure::clone(failure));
             out.push(Command::Tell(Event::RefreshFailed { reason, failure }));
         }
     }

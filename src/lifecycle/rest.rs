@@ -17,6 +17,7 @@ use crate::notice::Event;
 use crate::notice::Reason;
 use crate::plan::Plan;
 use crate::record::Condition;
+use crate::record::Failure;
 use crate::record::Lineage;
 use crate::record::Record;
 use crate::record::Saved;
@@ -200,7 +201,9 @@ impl Account {
         if self.alarm_at().is_some_and(|alarm| alarm <= now.boot) {
             self.told.alarm = true;
             if let Some(failure) = &self.standing.failure {
-                out.push(Command::Tell(Event::Alarm { failure: Arc::new(failure.clone()) }));
+                out.push(Command::Tell(Event::Alarm {
+                    failure: Arc::new(Failure::clone(failure)),
+                }));
             }
         }
         if self.planned().is_none_or(|planned| planned > now.boot) {

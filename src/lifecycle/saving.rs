@@ -81,10 +81,10 @@ impl Account {
     fn standing_after(&self, what: &Brought, now: Now) -> Standing {
         let failure = match what {
             Brought::Tokens(grant) if schedule::usable(grant.lifetime).is_zero() => {
-                Some(self.failure(RefreshError::BornExpired, now))
+                Some(Box::new(self.failure(RefreshError::BornExpired, now)))
             }
             Brought::Tokens(_) => None,
-            Brought::RefreshToken(_, error) => Some(self.failure(error.clone(), now)),
+            Brought::RefreshToken(_, error) => Some(Box::new(self.failure(error.clone(), now))),
         };
         Standing { condition: Condition::Sound, paused: self.standing.paused, failure }
     }
@@ -120,7 +120,7 @@ impl Account {
             }
             Brought::RefreshToken(..) => {}
         }
-        if let Some(failure) = self.standing.failure.clone() {
+        if let Some(failure) = self.standing.failure.as_deref().cloned() {
             let pause = match &catch.what {
                 Brought::Tokens(_) => self.next_pause(Class::Transient, now, jitter),
                 Brought::RefreshToken(..) => jitter.of(Duration::from_millis(500)),

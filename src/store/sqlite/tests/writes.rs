@@ -199,12 +199,12 @@ fn a_note_changes_the_standing_and_ends_the_intent_only_when_told() {
     let standing = Standing {
         condition: Condition::Suspect { probes: 1 },
         paused: true,
-        failure: Some(Failure {
+        failure: Some(Box::new(Failure {
             error: RefreshError::BornExpired,
             since_ms: 5,
             attempt: 2,
             not_before_ms: Some(9),
-        }),
+        })),
     };
     for ends_intent in [false, true] {
         let standing = standing.clone();
