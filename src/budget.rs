@@ -18,31 +18,35 @@ pub const RESERVED_FOR_REPLAYS: usize = 3;
 /// Refreshes that local programs may force in any five minutes.
 pub const FORCED_PER_FIVE_MINUTES: usize = 3;
 
-/// At most `most` starts in any `span`.
+/// At most so many starts in any span of that length.
 #[derive(Clone, Debug)]
 pub struct Window {
-    most: usize,
-    span: Duration,
-    /// Oldest first, never more than `most`.
+    limit: &'static Limit,
+    /// Oldest first, never more than the limit.
     starts: Vec<Moment>,
 }
 
+#[derive(Debug)]
+struct Limit {
+    most: usize,
+    span: Duration,
+}
+
+/// A second is added to the minute: what leaves here 60 s apart may arrive a little closer
+/// together.
+static REQUESTS: Limit = Limit { most: REQUESTS_PER_MINUTE, span: Duration::from_secs(61) };
+
+static FORCED: Limit = Limit { most: FORCED_PER_FIVE_MINUTES, span: Duration::from_secs(300) };
+
 impl Window {
     /// An account's requests to its provider.
-    ///
-    /// A second is added to the minute: what leaves here 60 s apart may arrive a little
-    /// closer together.
     pub const fn requests() -> Self {
-        Self::new(REQUESTS_PER_MINUTE, Duration::from_secs(61))
+        Self { limit: &REQUESTS, starts: Vec::new() }
     }
 
     /// An account's refreshes that local programs forced.
     pub const fn forced() -> Self {
-        Self::new(FORCED_PER_FIVE_MINUTES, Duration::from_secs(300))
-    }
-
-    const fn new(most: usize, span: Duration) -> Self {
-        Self { most, span, starts: Vec::new() }
+        Self { limit: &FORCED, starts: Vec::new() }
     }
 
     /// The same window after `starts`, oldest first.
@@ -58,12 +62,13 @@ impl Window {
     ///
     /// More than the window ever holds counts as all that it holds.
     pub fn earliest(&self, now: Moment, count: usize) -> Moment {
-        let count = count.clamp(1, self.most);
-        let Some(must_be_over) = (self.starts.len() + count).checked_sub(self.most + 1) else {
+        let count = count.clamp(1, self.limit.most);
+        let Some(must_be_over) = (self.starts.len() + count).checked_sub(self.limit.most + 1)
+        else {
             return now;
         };
         let oldest_in_the_way = self.starts.get(must_be_over).copied();
-        oldest_in_the_way.map_or(now, |start| now.max(start + self.span))
+        oldest_in_the_way.map_or(now, |start| now.max(start + self.limit.span))
     }
 
     /// Counts `count` starts at `now`.
@@ -78,7 +83,7 @@ impl Window {
     }
 
     fn forget_all_but_the_last(&mut self) {
-        let surplus = self.starts.len().saturating_sub(self.most);
+        let surplus = self.starts.len().saturating_sub(self.limit.most);
         self.starts.drain(..surplus);
     }
 }

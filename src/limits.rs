@@ -86,7 +86,7 @@ pub const REFUSALS: usize = 4_096;
 
 /// Accounts whose written answers are kept. One more takes the place of another, whose next
 /// answer is written again, which takes a microsecond and a copy of its token.
-pub const SHEETS: usize = 128;
+pub const SHEETS: usize = 64;
 
 /// Pause of the comments that keep an event stream open: below every usual idle limit,
 /// [`IDLE`] included.

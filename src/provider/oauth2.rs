@@ -64,7 +64,7 @@ pub struct OAuth2 {
     /// Where the token endpoint is.
     pub endpoint: Endpoint,
     /// RFC 6749 section 2.2.
-    pub client_id: Box<str>,
+    pub client_id: Arc<str>,
     /// RFC 6749 section 2.3.
     pub client_auth: ClientAuth,
     /// Which grant it asks for.

@@ -66,10 +66,11 @@ fn read(section: &mut Section<'_>) -> Option<OAuth2> {
     let default_kind = section.choice("token", KINDS).unwrap_or(Kind::Access);
 
     let (endpoint, client_id) = (endpoint?, client_id?);
+    let shared_id: Arc<str> = client_id.into();
     let profile = Profile {
         name: preset.name,
         host: host(&endpoint).into(),
-        client: client_id.into(),
+        client: Arc::clone(&shared_id),
         lineage: lineage(&endpoint, client_id, grant, username),
         has_refresh_token: grant == GrantType::RefreshToken,
         rotation: preset.rotation,
@@ -81,7 +82,7 @@ fn read(section: &mut Section<'_>) -> Option<OAuth2> {
     };
     Some(OAuth2 {
         endpoint,
-        client_id: client_id.into(),
+        client_id: shared_id,
         client_auth,
         grant,
         scope,
