@@ -57,6 +57,7 @@ use crate::supervisor::Supervisor;
 use self::lineup::Cast;
 use self::outside::Outside;
 use self::places::Places;
+use self::steward::Opened;
 use self::steward::Steward;
 
 /// How the daemon was called.
@@ -188,6 +189,11 @@ async fn live(
     let metrics = Arc::new(Metrics::new());
 
     let listening = listening(&config)?;
+    let opened = Opened {
+        socket: config.daemon.socket.clone(),
+        state: config.daemon.state.clone(),
+        listen: config.listen.clone(),
+    };
     let (cast, lineup) = Cast::begin(config, loaded.records);
     let outside = Outside::new(store.clone(), clock.clone(), places.credentials.clone());
     let supervisor = Supervisor::new(outside, directory_in, notices);
@@ -198,6 +204,7 @@ async fn live(
     let steward = Steward {
         places,
         cast,
+        opened,
         threshold,
         store: store.clone(),
         control,

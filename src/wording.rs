@@ -79,7 +79,8 @@ fn next_step(refusal: &Refusal, account: Option<&AccountId>) -> Option<String> {
         }
         Code::GrantRejected => format!("To hand in another one, type: tokenctl import {name}"),
         Code::ClientRejected => format!(
-            "Correct its client_id or secret, then type: tokenctl reload, or tokenctl retry {name}"
+            "Correct its issuer or endpoint, client_id or secret, then type: tokenctl reload, or \
+             tokenctl retry {name}"
         ),
         Code::SecretUnavailable => format!("Provide the secret, then type: tokenctl retry {name}"),
         Code::ConfigInvalid => "Correct the configuration, then type: tokenctl reload".to_owned(),

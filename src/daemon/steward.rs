@@ -1,5 +1,6 @@
 //! Runs the errands that concern the daemon as a whole: reloads, secrets, findings, signals.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
@@ -13,6 +14,7 @@ use super::Places;
 use super::lineup::Stranger;
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::config::Listen;
 use crate::error::Code;
 use crate::keeper::Directory;
 use crate::keeper::Errand;
@@ -38,10 +40,19 @@ use crate::token::Secret;
 /// How often names that meant nobody are looked up again.
 const LOOK_UP_AGAIN: Duration = Duration::from_secs(60);
 
+/// What a reload cannot change.
+pub(super) struct Opened {
+    pub(super) socket: PathBuf,
+    pub(super) state: PathBuf,
+    pub(super) listen: Vec<Listen>,
+}
+
 /// What the errands need.
 pub(super) struct Steward {
     pub(super) places: Places,
     pub(super) cast: Cast,
+    /// What was opened at the start, and stays so whatever a reload says.
+    pub(super) opened: Opened,
     pub(super) threshold: Threshold,
     pub(super) store: Store,
     pub(super) control: mpsc::Sender<Control>,
@@ -148,13 +159,13 @@ impl Steward {
     /// What a reload cannot change.
     fn needs_restart(&self, config: &Config) -> Vec<String> {
         let mut keys = Vec::new();
-        if config.daemon.socket != self.cast.config().daemon.socket {
+        if config.daemon.socket != self.opened.socket {
             keys.push("daemon.socket".to_owned());
         }
-        if config.daemon.state != self.cast.config().daemon.state {
+        if config.daemon.state != self.opened.state {
             keys.push("daemon.state".to_owned());
         }
-        if config.listen != self.cast.config().listen {
+        if config.listen != self.opened.listen {
             keys.push("listen".to_owned());
         }
         keys

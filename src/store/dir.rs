@@ -185,12 +185,20 @@ pub(super) fn read_capped(file: File, limit: usize) -> Result<Zeroizing<Vec<u8>>
     Ok(content)
 }
 
+/// Makes a directory, and those above it that are missing too (a fresh home has no
+/// `~/.local/state`), each for its owner alone and durable in the one above.
 fn create_directory(path: &Path) -> Result<(), Errno> {
-    rustix::fs::mkdir(path, Mode::from_raw_mode(DIRECTORY_MODE))?;
     let parent = match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),
     };
+    match rustix::fs::mkdir(path, Mode::from_raw_mode(DIRECTORY_MODE)) {
+        Err(Errno::NOENT) if parent != Path::new(".") => {
+            create_directory(parent)?;
+            rustix::fs::mkdir(path, Mode::from_raw_mode(DIRECTORY_MODE))?;
+        }
+        made => made?,
+    }
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
     rustix::fs::fsync(rustix::fs::open(parent, flags, Mode::empty())?)
 }
@@ -232,6 +240,17 @@ pub(super) mod tests {
     use tempfile::TempDir;
 
     use super::*;
+
+    #[test]
+    fn a_directory_is_made_with_those_above_it_for_its_owner_alone() {
+        let home = private_dir();
+        let path = home.path().join("local/state/tokenkeeper");
+        StateDir::open(&path).unwrap();
+        for made in [path.as_path(), path.parent().unwrap()] {
+            let mode = std::fs::metadata(made).unwrap().permissions().mode();
+            assert_eq!(mode & 0o777, 0o700, "{}", made.display());
+        }
+    }
 
     #[test]
     fn what_is_not_ours_alone_is_refused_with_its_flaw() {

@@ -82,7 +82,8 @@ impl Session {
     fn nearest_to(&self, account: &AccountId) -> Option<String> {
         let (list, _) = self.daemon.fetch::<AccountList>(&Request::get("/v1/accounts")).ok()?;
         let names = list.accounts.iter().map(|view| view.account.as_str());
-        nearest(account.as_str(), names).map(str::to_owned)
+        // A name that is there was no slip: what was refused is the right.
+        nearest(account.as_str(), names).filter(|name| *name != account.as_str()).map(str::to_owned)
     }
 }
 
