@@ -210,6 +210,7 @@ async fn live(
         control,
         keeper: keeper.clone(),
         clock,
+        refused: None,
         damage: loaded.damage,
         orphans: loaded.orphans,
     };

@@ -81,6 +81,8 @@ pub struct Account {
     refreshable: bool,
     /// Where a refresh token may be sent that an operator handed in and that waits to be proven.
     staged: Option<Lineage>,
+    /// What [`Standing::taken_over`] is once that is proven.
+    candidate: Option<Box<str>>,
     /// The write that stages one.
     staging: Option<(Ticket, Lineage)>,
     /// The write whose end an order waits for.
@@ -362,6 +364,7 @@ impl Account {
             generation: Generation::default(),
             refreshable: false,
             staged: None,
+            candidate: None,
             staging: None,
             ordered: None,
             subject: None,

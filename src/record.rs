@@ -92,6 +92,10 @@ pub struct Standing {
     pub paused: bool,
     /// The failure that is raised.
     pub failure: Option<Box<Failure>>,
+    /// The refresh token that was taken over last, as 128 bits of its SHA-256 in hex. It is
+    /// spent: handed in once more, it is refused without being sent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub taken_over: Option<Box<str>>,
 }
 
 /// What the provider last said of the credential.

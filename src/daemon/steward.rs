@@ -58,6 +58,8 @@ pub(super) struct Steward {
     pub(super) control: mpsc::Sender<Control>,
     pub(super) keeper: Keeper,
     pub(super) clock: Clock,
+    /// What was wrong at the last reload, if it was refused.
+    pub(super) refused: Option<String>,
     /// What the store could not read at start.
     pub(super) damage: Vec<String>,
     /// What was kept aside, as of the start.
@@ -115,7 +117,10 @@ impl Steward {
 
     async fn reload_by_signal(&mut self) {
         if let Err(refusal) = self.reload().await {
-            warn!("the configuration stays as it was:\n{}", refusal.message);
+            warn!("the configuration stays as it was");
+            for line in refusal.message.lines() {
+                warn!("{line}");
+            }
         }
     }
 
@@ -123,6 +128,7 @@ impl Steward {
     async fn reload(&mut self) -> Result<ReloadView, Refusal> {
         notify::reloading();
         let reloaded = self.reload_now().await;
+        self.refused = reloaded.as_ref().err().map(|refusal| refusal.message.clone());
         notify::ready();
         reloaded
     }
@@ -208,6 +214,16 @@ impl Steward {
     async fn findings(&self) -> Vec<Finding> {
         let mut findings = Vec::new();
         self.store_findings(&mut findings).await;
+        if let Some(message) = &self.refused {
+            findings.push(Finding {
+                severity: Severity::Problem,
+                account: None,
+                message: format!(
+                    "the configuration on disk was refused, so an older one is in force: {message}"
+                ),
+                advice: "correct it, then type: tokenctl reload".into(),
+            });
+        }
         for Stranger { place, name } in self.cast.unknown() {
             findings.push(Finding {
                 severity: Severity::Weakness,

@@ -112,7 +112,14 @@ impl Account {
     /// An operator hands in a refresh token. It is staged, proven by one exchange, and only
     /// then replaces the current one.
     fn import(&mut self, refresh_token: Secret, out: &mut Vec<Command>) {
-        let refusal = if !self.plan.has_refresh_token {
+        let mark = mark(&refresh_token);
+        let refusal = if self.standing.taken_over.as_ref() == Some(&mark) {
+            // To spend it again may end the login that it began.
+            Some((
+                Code::NotSupported,
+                "this refresh token was taken over already; nothing was sent",
+            ))
+        } else if !self.plan.has_refresh_token {
             Some((Code::NotSupported, "this account works without a refresh token"))
         } else if self.standing.paused {
             Some((Code::NotSupported, "the account is paused; resume it first"))
@@ -128,6 +135,7 @@ impl Account {
         let ticket = self.next_ticket();
         let lineage = self.lineage.clone();
         self.staging = Some((ticket, lineage.clone()));
+        self.candidate = Some(mark);
         let write = Write::Stage { account: self.id.clone(), lineage, refresh_token };
         out.push(Command::Write { ticket, write });
     }
@@ -259,4 +267,16 @@ impl Account {
             self.go_on(now, out);
         }
     }
+}
+
+/// What a refresh token is known by once it is spent.
+fn mark(refresh_token: &Secret) -> Box<str> {
+    use std::fmt::Write as _;
+
+    let mut mark = String::with_capacity(32);
+    for byte in refresh_token.sha256().iter().take(16) {
+        // Writing into a String cannot fail.
+        let _written = write!(mark, "{byte:02x}");
+    }
+    mark.into()
 }

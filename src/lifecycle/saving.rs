@@ -55,7 +55,7 @@ impl Account {
     fn saving(&self, attempt: Attempt, what: &Brought, sent: Now, now: Now) -> Write {
         let account = self.id.clone();
         let staged = attempt.staged;
-        let standing = self.standing_after(what, now);
+        let standing = self.standing_after(attempt, what, now);
         match what {
             Brought::Tokens(grant) => Write::Commit {
                 account,
@@ -78,7 +78,7 @@ impl Account {
     }
 
     /// How it stands once this is durable.
-    fn standing_after(&self, what: &Brought, now: Now) -> Standing {
+    fn standing_after(&self, attempt: Attempt, what: &Brought, now: Now) -> Standing {
         let failure = match what {
             Brought::Tokens(grant) if schedule::usable(grant.lifetime).is_zero() => {
                 Some(Box::new(self.failure(RefreshError::BornExpired, now)))
@@ -86,7 +86,13 @@ impl Account {
             Brought::Tokens(_) => None,
             Brought::RefreshToken(_, error) => Some(Box::new(self.failure(error.clone(), now))),
         };
-        Standing { condition: Condition::Sound, paused: self.standing.paused, failure }
+        let newest = if attempt.staged { &self.candidate } else { &self.standing.taken_over };
+        Standing {
+            condition: Condition::Sound,
+            paused: self.standing.paused,
+            failure,
+            taken_over: newest.clone(),
+        }
     }
 
     pub(super) fn saved(
@@ -100,7 +106,7 @@ impl Account {
     ) {
         let known = std::mem::take(&mut self.unsaved);
         let failed_before = self.standing.failure.is_some();
-        self.standing = self.standing_after(&catch.what, now);
+        self.standing = self.standing_after(attempt, &catch.what, now);
         self.generation = generation;
         self.refreshable = self.plan.has_refresh_token;
         self.doubt = None;
@@ -108,6 +114,7 @@ impl Account {
             self.origin = self.destination.clone();
             self.subject = None;
             self.staged = None;
+            self.candidate = None;
             self.staged_doubt = None;
             out.push(Command::Proven(Ok(generation)));
         }

@@ -362,6 +362,29 @@ fn a_failed_import_leaves_the_doubt_about_the_current_credential() {
 }
 
 #[test]
+fn a_refresh_token_that_was_taken_over_is_not_spent_again() {
+    let mut sim = Sim::resumed(Rotation::Strict, 1000);
+    sim.feed(1100, Input::Ordered(Action::Import(Secret::new("r5"))));
+    sim.feed(1100, Input::Written(sim.ticket(), Ok(None)));
+    sim.fly(1100);
+    sim.feed(1101, Input::Exchanged(sim.ticket(), granted(3600)));
+    sim.feed(1101, Input::Written(sim.ticket(), Ok(Some(Generation(2)))));
+    sim.feed(1200, Input::Ordered(Action::Import(Secret::new("r5"))));
+
+    insta::assert_snapshot!(sim.log, @r"
+    1000  fresh until 3548       Publish
+    1100  fresh until 3548       Stage
+    1100  queued                 Queue(2, Wanted), Publish
+    1100  queued                 -
+    1100  exchanging             Intend(2), Publish
+    1100  exchanging             Exchange(2, 60 s)
+    1101  saving                 Commit, Publish
+    1101  fresh until 3722       proven 2, Publish, token_changed
+    1200  fresh until 3722       not proven NOT_SUPPORTED
+    ");
+}
+
+#[test]
 fn a_configuration_that_changes_before_the_send_stops_the_attempt() {
     let mut sim = Sim::resumed(Rotation::Unknown, 1000);
     sim.feed(3549, Input::Woken);

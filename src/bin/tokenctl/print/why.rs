@@ -142,6 +142,11 @@ fn remedy(view: &AccountView) -> Option<String> {
     if error.remedy != Remedy::Wait || view.next_at.is_none() {
         return None;
     }
+    if view.state == "suspect" {
+        return Some(format!(
+            "It is being confirmed; if the login has ended, hand in a new one: tokenctl import {account}"
+        ));
+    }
     // To replay early can cost the whole login where a provider punishes reuse.
     Some(if view.state == "in_doubt" {
         "Nobody has to do anything yet.".into()

@@ -205,6 +205,7 @@ fn a_note_changes_the_standing_and_ends_the_intent_only_when_told() {
             attempt: 2,
             not_before_ms: Some(9),
         })),
+        taken_over: Some("0123".into()),
     };
     for ends_intent in [false, true] {
         let standing = standing.clone();
