@@ -1,5 +1,5 @@
 //! The time from asking for a token to having it, against a bare server with the same bytes:
-//! on a kept connection, and on a fresh one.
+//! on a kept connection, and on a fresh one. All of them share one processor.
 
 use std::fs::File;
 use std::io::Write as _;
@@ -11,6 +11,7 @@ use crate::helper::Part;
 use crate::host::Accounts;
 use crate::host::Host;
 use crate::host::name;
+use crate::processor::Pinned;
 use crate::report::Bar;
 use crate::report::Report;
 use crate::stage::trouble::Trouble;
@@ -34,6 +35,7 @@ const REQUESTS: usize = 1_000;
 ///
 /// If something does not start, or answers wrongly.
 pub(crate) fn run(report: &mut Report) -> Result<(), Trouble> {
+    let _pinned = Pinned::first()?;
     let host = Host::with(&Accounts::good(10))?;
     let daemon = host.start()?;
     let bare = Bare::beside(&host)?;

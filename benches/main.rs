@@ -14,6 +14,7 @@ mod helper;
 mod host;
 mod latency;
 mod memory;
+mod processor;
 mod report;
 #[path = "../tests/stage/mod.rs"]
 mod stage;
