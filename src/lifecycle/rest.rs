@@ -97,9 +97,7 @@ impl Account {
         } else if self.staged.as_ref().is_some_and(|lineage| *lineage != self.lineage) {
             self.unstage_stray(now, jitter, out);
         } else if self.staged.is_some() {
-            let replay = self.staged_doubt.is_some();
-            let reason = if replay { Reason::Replay } else { Reason::Requested };
-            self.launch(reason, true, now, out);
+            self.go_on(now, out);
         } else if !self.plan.has_refresh_token && self.origin != self.lineage {
             self.begin_anew(now, out);
         } else if self.leads_elsewhere() {
