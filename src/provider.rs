@@ -31,7 +31,11 @@ use crate::token::Kind;
 use crate::token::Secret;
 
 mod address;
+mod answer;
+mod jwt;
+mod member;
 pub mod oauth2;
+mod place;
 #[cfg(test)]
 pub(crate) mod silent;
 
@@ -95,6 +99,10 @@ pub struct Header {
     /// What stands before the token, with one space between (`Bearer`); `None` for the bare token.
     pub scheme: Option<Cow<'static, str>>,
 }
+
+/// RFC 6750 section 2.1: what most APIs want.
+pub const BEARER: Header =
+    Header { name: Cow::Borrowed("authorization"), scheme: Some(Cow::Borrowed("Bearer")) };
 
 /// How connections of an account are made.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]

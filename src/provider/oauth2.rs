@@ -41,7 +41,6 @@ use crate::error::RefreshError;
 use crate::section::Section;
 
 mod discovery;
-mod jwt;
 mod lifetime;
 mod members;
 mod refusal;

@@ -7,11 +7,11 @@
 use serde::Deserialize;
 use url::Url;
 
-use super::reply::is_page;
 use crate::error::OauthError;
 use crate::error::RefreshError;
 use crate::provider::Response;
 use crate::provider::Transport;
+use crate::provider::answer::is_page;
 
 /// Where a metadata document is looked for.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

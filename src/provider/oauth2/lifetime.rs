@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use super::jwt::Claims;
-use super::members::Member;
+use crate::provider::jwt::Claims;
+use crate::provider::member::Member;
 use crate::schedule::LONGEST_LIFETIME;
 use crate::token::LifetimeSource;
 

@@ -8,10 +8,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::jwt::Claims;
 use super::lifetime::lifetime;
 use super::lifetime::refresh_lifetime;
-use super::members::Member;
 use super::members::Members;
 use super::refusal::Meaning;
 use super::salvage::refresh_token_in;
@@ -19,6 +17,11 @@ use crate::error::OauthError;
 use crate::error::RefreshError;
 use crate::provider::Outcome;
 use crate::provider::Response;
+use crate::provider::answer::is_page;
+use crate::provider::answer::is_printable;
+use crate::provider::answer::redirect;
+use crate::provider::jwt::Claims;
+use crate::provider::member::Member;
 use crate::token::Grant;
 use crate::token::Secret;
 use crate::token::TokenSet;
@@ -133,13 +136,6 @@ fn failure(response: &Response, rules: Rules) -> RefreshError {
     }
 }
 
-fn redirect(response: &Response) -> String {
-    match &response.location {
-        Some(host) => format!("HTTP {} to {host}, which is not followed", response.status),
-        None => format!("HTTP {}, which is not followed", response.status),
-    }
-}
-
 /// The `error` of an answer, and what it means if it is a known one.
 fn refusal(members: &Members) -> Option<(OauthError, Option<Meaning>)> {
     let description = members.error_description.text().map(Secret::expose);
@@ -174,21 +170,6 @@ fn members(response: &Response) -> Option<Members> {
     }
     let form = Members::from_form(body);
     (form.access_token.text().is_some() || form.error.text().is_some()).then_some(form)
-}
-
-/// Whether a body is written for a browser. Some servers call JSON `text/html`.
-pub(super) fn is_page(response: &Response) -> bool {
-    let body = response.body.trim_ascii_start();
-    match body.first() {
-        Some(b'<') => true,
-        Some(b'{') | None => false,
-        Some(_) => matches!(&*response.content_type, "text/html" | "application/xhtml+xml"),
-    }
-}
-
-/// RFC 6749 appendix A.12: what is not printable would break the header that carries it.
-fn is_printable(token: &Secret) -> bool {
-    token.expose().bytes().all(|byte| (b' '..=b'~').contains(&byte))
 }
 
 /// `token_type` as the provider spells it; `Bearer` where it is not a word that a header takes.

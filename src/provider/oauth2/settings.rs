@@ -7,12 +7,9 @@
 //! Every key is asked for whatever the others say, so that an unknown one is told from one
 //! that is merely out of place.
 
-use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
-use sha2::Digest;
-use sha2::Sha256;
 use url::Url;
 
 use self::parameter::read_header;
@@ -27,11 +24,11 @@ use super::Format;
 use super::GrantType;
 use super::OAuth2;
 use super::Provider;
-use crate::limits;
-use crate::provider::Header;
+use crate::provider::BEARER;
 use crate::provider::Profile;
 use crate::provider::Transport;
 use crate::provider::address;
+use crate::provider::place;
 use crate::record::Lineage;
 use crate::section::Problem;
 use crate::section::Query;
@@ -52,7 +49,7 @@ pub(super) fn configure(section: &mut Section<'_>) -> Option<Arc<dyn Provider>> 
 
 fn read(section: &mut Section<'_>) -> Option<OAuth2> {
     let preset = preset::named(section);
-    let transport = read_transport(section);
+    let transport = place::transport(section);
     let endpoint = read_endpoint(section, preset, &transport);
     let client_id = section.require_text("client_id", "the identifier of the client, a string");
     let grant = section.choice("grant", GRANTS).unwrap_or(GrantType::RefreshToken);
@@ -69,7 +66,7 @@ fn read(section: &mut Section<'_>) -> Option<OAuth2> {
     let shared_id: Arc<str> = client_id.into();
     let profile = Profile {
         name: preset.name,
-        host: host(&endpoint).into(),
+        host: place::host(endpoint.url()).into(),
         client: Arc::clone(&shared_id),
         lineage: lineage(&endpoint, client_id, grant, username),
         has_refresh_token: grant == GrantType::RefreshToken,
@@ -105,16 +102,6 @@ const FORMATS: &[(&str, Format)] = &[("form", Format::Form), ("json", Format::Js
 
 const KINDS: &[(&str, Kind)] =
     &[(Kind::Access.as_str(), Kind::Access), (Kind::Id.as_str(), Kind::Id)];
-
-/// RFC 6750 section 2.1.
-const BEARER: Header =
-    Header { name: Cow::Borrowed("authorization"), scheme: Some(Cow::Borrowed("Bearer")) };
-
-fn read_transport(section: &mut Section<'_>) -> Transport {
-    let plain_http = section.flag("plain_http");
-    let ca_file = section.value("ca_file").and_then(|value| value.path(limits::PATH));
-    Transport { plain_http, ca_file: ca_file.map(Box::from) }
-}
 
 fn read_endpoint(
     section: &mut Section<'_>,
@@ -194,15 +181,8 @@ impl Endpoint {
     }
 }
 
-/// Host and port, the port always written out.
-fn host(endpoint: &Endpoint) -> Box<str> {
-    let url = endpoint.url();
-    let port = url.port_or_known_default().unwrap_or_default();
-    format!("{}:{port}", url.host_str().unwrap_or_default()).into()
-}
-
-/// 128 bits of a hash over everything that a token is bound to. The preset is not part of
-/// it: the same endpoint under another name is the same place.
+/// Everything that a token is bound to. The preset is not part of it: the same endpoint
+/// under another name is the same place.
 fn lineage(
     endpoint: &Endpoint,
     client_id: &str,
@@ -217,14 +197,7 @@ fn lineage(
         GrantType::RefreshToken => "refresh_token",
         GrantType::ClientCredentials => "client_credentials",
     };
-    let mut hash = Sha256::new();
-    for part in [kind, endpoint.url().as_str(), client_id, grant, username.unwrap_or_default()] {
-        hash.update(part.len().to_le_bytes());
-        hash.update(part.as_bytes());
-    }
-    let digest: [u8; 32] = hash.finalize().into();
-    let half = digest.first_chunk().copied().unwrap_or_default();
-    Lineage(format!("{:032x}", u128::from_be_bytes(half)).into())
+    place::lineage(&[kind, endpoint.url().as_str(), client_id, grant, username.unwrap_or_default()])
 }
 
 #[cfg(test)]
@@ -234,6 +207,7 @@ mod tests {
     use super::preset::PRESETS;
     use super::*;
     use crate::plan::Rotation;
+    use crate::provider::Header;
     use crate::section::Mode;
     use crate::section::Report;
     use crate::section::Scope;

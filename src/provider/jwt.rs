@@ -8,7 +8,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD_INDIFFERENT;
 use serde::Deserialize;
 use zeroize::Zeroizing;
 
-use super::members::Member;
+use super::member::Member;
 use crate::token::Secret;
 
 /// The claims that are looked at.
