@@ -329,6 +329,20 @@ pub enum RefreshError {
     /// A word that sends a person to log in and leaves no doubt.
     #[error("a new login is needed: {0}")]
     LoginRequired(OauthError),
+    /// A sign-in's name, password or code is refused.
+    #[error("login refused: {0}")]
+    LoginRejected(OauthError),
+    /// The session, or the refresh token, is over by its own dates.
+    #[error("the login is over: {0}")]
+    SessionExpired(OauthError),
+    /// A hook that may hold a refresh up did so, or could not be asked.
+    #[error("hook {hook}: {why}")]
+    HookFailed {
+        /// Its name in the configuration.
+        hook: String,
+        /// What went wrong.
+        why: String,
+    },
     /// RFC 6749 `invalid_client` and kin.
     #[error("client refused: {0}")]
     ClientRejected(OauthError),
@@ -353,6 +367,9 @@ impl RefreshError {
             }
             Self::SubjectChanged | Self::LoginRequired(_) => Code::NeedsLogin,
             Self::GrantRejected(_) => Code::GrantRejected,
+            Self::LoginRejected(_) => Code::LoginRejected,
+            Self::SessionExpired(_) => Code::SessionExpired,
+            Self::HookFailed { .. } => Code::HookFailed,
             Self::ClientRejected(_) | Self::NoEndpoint(_) => Code::ClientRejected,
             Self::Internal(_) => Code::Internal,
         }
@@ -361,7 +378,9 @@ impl RefreshError {
     /// What it means for the refresh token.
     pub const fn class(&self) -> Class {
         match self {
-            Self::StoreUnavailable(_) | Self::Unreachable(_) => Class::NotSent,
+            Self::StoreUnavailable(_) | Self::Unreachable(_) | Self::HookFailed { .. } => {
+                Class::NotSent
+            }
             Self::ReplyLost(_) | Self::Malformed(_) | Self::Internal(_) => Class::Ambiguous,
             Self::Unavailable { maybe_rotated: true, .. } => Class::Ambiguous,
             Self::Unavailable { .. } | Self::NotTheProvider(_) | Self::BornExpired => {
@@ -369,7 +388,10 @@ impl RefreshError {
             }
             Self::Throttled { .. } => Class::Throttled,
             Self::GrantRejected(_) => Class::Suspect,
-            Self::LoginRequired(_) | Self::SubjectChanged => Class::Definite,
+            Self::LoginRequired(_)
+            | Self::LoginRejected(_)
+            | Self::SessionExpired(_)
+            | Self::SubjectChanged => Class::Definite,
             Self::SecretUnavailable { .. } | Self::ClientRejected(_) | Self::NoEndpoint(_) => {
                 Class::Config
             }
@@ -392,6 +414,9 @@ impl RefreshError {
             | Self::SubjectChanged
             | Self::GrantRejected(_)
             | Self::LoginRequired(_)
+            | Self::LoginRejected(_)
+            | Self::SessionExpired(_)
+            | Self::HookFailed { .. }
             | Self::ClientRejected(_)
             | Self::NoEndpoint(_)
             | Self::Internal(_) => None,
@@ -404,6 +429,8 @@ impl RefreshError {
             Self::Unavailable { answer, .. } | Self::Throttled { answer, .. } => Some(answer),
             Self::GrantRejected(answer)
             | Self::LoginRequired(answer)
+            | Self::LoginRejected(answer)
+            | Self::SessionExpired(answer)
             | Self::ClientRejected(answer) => Some(answer),
             Self::SecretUnavailable { .. }
             | Self::StoreUnavailable(_)
@@ -414,6 +441,7 @@ impl RefreshError {
             | Self::BornExpired
             | Self::SubjectChanged
             | Self::NoEndpoint(_)
+            | Self::HookFailed { .. }
             | Self::Internal(_) => None,
         }
     }

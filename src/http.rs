@@ -278,6 +278,7 @@ fn prepared(request: Request) -> Result<(reqwest::Request, Taken), TransportErro
     let method = match request.method {
         Method::Get => reqwest::Method::GET,
         Method::Post => reqwest::Method::POST,
+        Method::Delete => reqwest::Method::DELETE,
     };
     let (body, taken) = Outgoing::new(request.body);
     let mut prepared = reqwest::Request::new(method, request.url);

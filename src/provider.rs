@@ -6,11 +6,16 @@
 //!
 //! # Protocol
 //!
-//! 1. [`Provider::exchange`] begins an exchange with what may be [`Spend`]-t on it.
+//! 1. [`Provider::exchange`] begins an exchange with what may be [`Spend`]-t on it;
+//!    [`Provider::sign_in`] one that works with stored secrets instead of a refresh token.
 //! 2. [`Exchange::next`] is called with `None`, then with the response to each request
 //!    it asks for, until it says [`Step::Done`].
 //! 3. A transport failure ends the exchange from outside. What it means follows from
 //!    whether the request that failed [`spends`](Request::spends).
+//!
+//! A [`Login`] is a conversation of the same kind in which a person has a part, and never
+//! happens by itself. A [`Deed`] is one about an account's standing at its provider:
+//! to end a login there, to see its sessions.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -29,15 +34,28 @@ use crate::time::Timestamp;
 use crate::token::Grant;
 use crate::token::Kind;
 use crate::token::Secret;
+use crate::token::TokenSet;
 
 mod address;
 mod answer;
+mod deed;
 mod jwt;
+mod login;
 mod member;
 pub mod oauth2;
 mod place;
 #[cfg(test)]
 pub(crate) mod silent;
+
+pub use deed::Deed;
+pub use deed::Session;
+pub use deed::SessionOrder;
+pub use deed::Sessions;
+pub use login::Heard;
+pub use login::Login;
+pub use login::LoginStart;
+pub use login::Prompt;
+pub use login::Turn;
 
 /// Every provider by the name used in `provider = "…"`, sorted.
 #[rustfmt::skip]
@@ -60,6 +78,34 @@ pub trait Provider: Send + Sync {
 
     /// Begins one exchange.
     fn exchange(&self, spend: Spend) -> Box<dyn Exchange>;
+
+    /// Begins a sign-in in which no person has a part, with [`Profile::sign_in`]'s secrets.
+    /// `None` where there is no such thing, and then [`Profile::sign_in`] is `None` too.
+    fn sign_in(&self, spend: Spend) -> Option<Box<dyn Exchange>> {
+        let _unused = spend;
+        None
+    }
+
+    /// Begins a login in which a person may have a part. `None` where there is none, and a
+    /// credential can only be handed in.
+    fn login(&self, start: LoginStart) -> Option<Box<dyn Login>> {
+        let _unused = start;
+        None
+    }
+
+    /// Begins to end the login at the provider: its refresh token is to work no more.
+    /// `None` where the provider has no way to do that.
+    fn revoke(&self, spend: Spend) -> Option<Box<dyn Deed<()>>> {
+        let _unused = spend;
+        None
+    }
+
+    /// Begins to list or end the account's sessions. `None` where the provider has no such
+    /// thing.
+    fn sessions(&self, order: SessionOrder, access: Secret) -> Option<Box<dyn Deed<Sessions>>> {
+        let _unused = (order, access);
+        None
+    }
 }
 
 /// Facts about an account that its provider's configuration decides.
@@ -85,6 +131,11 @@ pub struct Profile {
     /// Secrets that every exchange needs: the slot's name in [`Spend::secrets`], and
     /// where it comes from.
     pub secrets: Vec<(&'static str, SecretRef)>,
+    /// Secrets that a sign-in needs besides those: `None` where none can happen without a
+    /// person.
+    pub sign_in: Option<Vec<(&'static str, SecretRef)>>,
+    /// Whether a sign-in brings AWS credentials too, which nothing but another one renews.
+    pub aws: bool,
     /// The most requests that one exchange makes: 3 where an endpoint is discovered first.
     pub requests: u8,
     /// How the connection is made.
@@ -149,6 +200,11 @@ pub struct Spend {
     pub secrets: Vec<(&'static str, Secret)>,
     /// What an earlier exchange of this account [`learned`](Exchange::learned).
     pub learned: Option<Url>,
+    /// The newest tokens that the account holds, expired or not: some replies leave out what
+    /// did not change.
+    pub held: Option<Arc<TokenSet>>,
+    /// The time at which this is handed out.
+    pub now: Timestamp,
 }
 
 impl Spend {
@@ -167,12 +223,12 @@ pub trait Exchange: Send {
     fn learned(&self) -> Option<Url>;
 }
 
-/// What an exchange wants next.
-pub enum Step {
+/// What a conversation wants next.
+pub enum Step<T = Outcome> {
     /// Send this.
     Ask(Request),
     /// It is over.
-    Done(Outcome),
+    Done(T),
 }
 
 /// How an exchange ended.
@@ -187,13 +243,13 @@ pub enum Outcome {
 
 /// One HTTP request.
 pub struct Request {
-    /// `GET` or `POST`.
+    /// `GET`, `POST` or `DELETE`.
     pub method: Method,
     /// Where.
     pub url: Url,
     /// Headers, names in lower case. Values may be secret.
     pub headers: Vec<(&'static str, Secret)>,
-    /// Body; empty for `GET`.
+    /// Body; empty for `GET` and `DELETE`.
     pub body: Secret,
     /// Whether it carries the refresh token: if its reply is lost, the token may be spent.
     pub spends: bool,
@@ -206,6 +262,8 @@ pub enum Method {
     Get,
     /// `POST`
     Post,
+    /// `DELETE`
+    Delete,
 }
 
 /// One HTTP response.

@@ -75,17 +75,20 @@ pub enum Kind {
     Access,
     /// The OpenID Connect ID token.
     Id,
+    /// AWS credentials that the provider derives from a sign-in.
+    Aws,
 }
 
 impl Kind {
     /// Every kind.
-    pub const ALL: &[Self] = &[Self::Access, Self::Id];
+    pub const ALL: &[Self] = &[Self::Access, Self::Id, Self::Aws];
 
     /// The word on the wire.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Access => "access",
             Self::Id => "id",
+            Self::Aws => "aws",
         }
     }
 }
@@ -111,6 +114,7 @@ impl TokenSet {
         match kind {
             Kind::Access => Some(&self.access),
             Kind::Id => self.id.as_ref(),
+            Kind::Aws => None,
         }
     }
 }
@@ -128,8 +132,30 @@ pub struct Grant {
     pub lifetime_source: LifetimeSource,
     /// How long the refresh token is good, where the provider says so.
     pub refresh_lifetime: Option<Duration>,
+    /// AWS credentials, which have a life of their own; `None` keeps those of the generation
+    /// before.
+    pub aws: Option<AwsGrant>,
     /// Whose tokens these are (`sub`), where the provider says so.
     pub subject: Option<Box<str>>,
+}
+
+/// AWS credentials and how long they are good.
+#[derive(Clone)]
+pub struct AwsGrant {
+    /// What may be handed out.
+    pub credentials: Arc<AwsCredentials>,
+    /// How long, counted from the first byte of the request.
+    pub lifetime: Duration,
+}
+
+/// Temporary AWS credentials.
+pub struct AwsCredentials {
+    /// `AccessKeyId`
+    pub access_key_id: Secret,
+    /// `SecretAccessKey`
+    pub secret_access_key: Secret,
+    /// `SessionToken`
+    pub session_token: Secret,
 }
 
 /// Where the lifetime of a grant comes from.

@@ -71,6 +71,7 @@ impl Sheets {
         let slot = match kind {
             Kind::Access => 0,
             Kind::Id => 1,
+            Kind::Aws => 2,
         };
         if !self.written.contains_key(&seat.account) {
             if self.written.len() >= limits::SHEETS {

@@ -40,7 +40,7 @@ use crate::token::Kind;
 
 /// What a token request may say.
 pub(super) const PARAMS: &[Param] = &[
-    Param { name: "kind", says: "`access` or `id`; default: what the provider's API takes" },
+    Param { name: "kind", says: "`access`, `id` or `aws`; default: what the provider's API takes" },
     Param { name: "min_ttl", says: "seconds for which the token must still be good" },
     WAIT,
     Param { name: "format", says: "`json` (default), `raw` (the token) or `header` (a line)" },
@@ -99,8 +99,11 @@ impl Wish {
     }
 }
 
-const KINDS: &[(&str, Kind)] =
-    &[(Kind::Access.as_str(), Kind::Access), (Kind::Id.as_str(), Kind::Id)];
+const KINDS: &[(&str, Kind)] = &[
+    (Kind::Access.as_str(), Kind::Access),
+    (Kind::Id.as_str(), Kind::Id),
+    (Kind::Aws.as_str(), Kind::Aws),
+];
 
 const FORMATS: &[(&str, Format)] =
     &[("json", Format::Json), ("raw", Format::Raw), ("header", Format::Header)];

@@ -23,6 +23,8 @@ pub(crate) fn provider(lineage: &str) -> Arc<dyn Provider> {
         default_kind: Kind::Access,
         header: Header { name: "authorization".into(), scheme: Some("Bearer".into()) },
         secrets: Vec::new(),
+        sign_in: None,
+        aws: false,
         requests: 1,
         transport: Transport::default(),
         rotation: Rotation::Unknown,

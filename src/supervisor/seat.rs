@@ -234,6 +234,8 @@ impl<W: World> Supervisor<W> {
         let secrets = self.world.secrets(id, &seat.settings.provider);
         let write = self.world.write(write);
         let learned = seat.learned.as_deref().cloned();
+        let held = seat.account.snapshot().held.map(|held| held.tokens);
+        let now = self.world.now().wall;
         self.start(id, ticket, Stage::Intending, async move {
             let secrets = match secrets.await {
                 Ok(secrets) => secrets,
@@ -241,7 +243,8 @@ impl<W: World> Supervisor<W> {
             };
             match write.await {
                 Ok(Written::Leased(lease)) => {
-                    let spend = Spend { refresh_token: lease.refresh_token, secrets, learned };
+                    let refresh_token = lease.refresh_token;
+                    let spend = Spend { refresh_token, secrets, learned, held, now };
                     Product::Spend(Ok((spend, lease.durable)))
                 }
                 Ok(Written::Committed(_) | Written::Done) => {

@@ -291,6 +291,7 @@ impl World for Values {
                 lifetime: Duration::from_secs(3600),
                 lifetime_source: LifetimeSource::Provider,
                 refresh_lifetime: None,
+                aws: None,
                 subject: None,
             };
             Ended { outcome: Outcome::Granted(Box::new(grant)), learned: None }

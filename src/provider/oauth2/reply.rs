@@ -77,6 +77,7 @@ fn granted(members: Members, default_lifetime: Duration) -> Outcome {
         lifetime,
         lifetime_source,
         refresh_lifetime: refresh_lifetime(&members.refresh_expires_in),
+        aws: None,
         subject,
         tokens: Arc::new(TokenSet {
             access,

@@ -74,6 +74,8 @@ fn read(section: &mut Section<'_>) -> Option<OAuth2> {
         default_kind,
         header: header.unwrap_or(BEARER),
         secrets,
+        sign_in: None,
+        aws: false,
         requests: endpoint.requests(),
         transport,
     };

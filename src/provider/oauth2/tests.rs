@@ -10,6 +10,7 @@ use crate::provider::Method;
 use crate::provider::Request;
 use crate::provider::Transport;
 use crate::record::Lineage;
+use crate::time::Timestamp;
 use crate::token::Kind;
 use crate::token::Secret;
 
@@ -130,6 +131,8 @@ pub(super) fn spend() -> Spend {
         refresh_token: Some(Secret::new("r+1")),
         secrets: vec![(CLIENT_SECRET, Secret::new("s:/%"))],
         learned: None,
+        held: None,
+        now: Timestamp::default(),
     }
 }
 
@@ -153,6 +156,8 @@ pub(super) fn account(endpoint: &str) -> OAuth2 {
             default_kind: Kind::Access,
             header: Header { name: "authorization".into(), scheme: Some("Bearer".into()) },
             secrets: Vec::new(),
+            sign_in: None,
+            aws: false,
             requests: 1,
             transport: Transport::default(),
         },

@@ -117,6 +117,7 @@ fn grant(access: &str, refresh: Option<&str>) -> Arc<Grant> {
         lifetime: Duration::from_secs(3600),
         lifetime_source: LifetimeSource::Provider,
         refresh_lifetime: None,
+        aws: None,
         subject: None,
     })
 }
