@@ -1,0 +1,266 @@
+//! What the queue lets through, and when.
+
+use super::IN_FLIGHT;
+use super::IN_FLIGHT_PER_ROUTE;
+use super::Pacing;
+use super::Route;
+use super::Turn;
+use super::Verdict;
+use crate::lifecycle::Rank;
+use crate::lifecycle::Risk;
+use crate::lifecycle::Ticket;
+use crate::lifecycle::Urgency;
+use crate::name::AccountId;
+use crate::time::Jitter;
+use crate::time::Moment;
+
+#[test]
+fn the_most_urgent_goes_first() {
+    let mut pacing = Pacing::default();
+    let route = route("a");
+    pacing.queue(
+        &id("late"),
+        &route,
+        Ticket::from(1),
+        urgency(Rank::Planned, 90),
+        Risk::None,
+        at(0),
+    );
+    pacing.queue(
+        &id("soon"),
+        &route,
+        Ticket::from(1),
+        urgency(Rank::Planned, 10),
+        Risk::None,
+        at(0),
+    );
+    pacing.queue(
+        &id("wanted"),
+        &route,
+        Ticket::from(1),
+        urgency(Rank::Wanted, 99),
+        Risk::None,
+        at(0),
+    );
+    pacing.queue(
+        &id("doubt"),
+        &route,
+        Ticket::from(1),
+        urgency(Rank::InDoubt, 99),
+        Risk::None,
+        at(0),
+    );
+
+    assert_eq!(admitted(&mut pacing, 0), ["doubt", "wanted", "soon", "late"]);
+}
+
+#[test]
+fn a_route_carries_eight_at_a_time_and_the_next_when_one_ends() {
+    let mut pacing = Pacing::default();
+    fill(&mut pacing, "a", 10, Rank::Planned);
+    assert_eq!(admitted(&mut pacing, 0).len(), IN_FLIGHT_PER_ROUTE);
+    assert_eq!(pacing.next_at(), None);
+
+    pacing.ended(&id("a-0"), &route("a"), Verdict::Good, at(1), none());
+    assert_eq!(admitted(&mut pacing, 1).len(), 1);
+}
+
+#[test]
+fn all_routes_together_carry_sixty_four() {
+    let mut pacing = Pacing::default();
+    for name in ["a", "b", "c", "d", "e", "f", "g", "h", "i"] {
+        fill(&mut pacing, name, 8, Rank::Planned);
+    }
+    assert_eq!(admitted(&mut pacing, 0).len(), IN_FLIGHT);
+}
+
+#[test]
+fn the_rate_holds_back_what_is_planned_and_lets_replays_through() {
+    let mut pacing = Pacing::default();
+    pacing.join(&route("a"));
+    let mut begun = 0;
+    fill(&mut pacing, "a", 40, Rank::Planned);
+    loop {
+        let batch = admitted(&mut pacing, 0);
+        if batch.is_empty() {
+            break;
+        }
+        begun += batch.len();
+        for account in batch {
+            pacing.ended(&id(&account), &route("a"), Verdict::Good, at(0), none());
+        }
+    }
+    assert_eq!(begun, 20, "a burst of twenty");
+    assert!(pacing.next_at().is_some_and(|at| at.as_millis() == 100), "then ten a second");
+
+    pacing.queue(
+        &id("doubt"),
+        &route("a"),
+        Ticket::from(1),
+        urgency(Rank::InDoubt, 1),
+        Risk::Replayable,
+        at(0),
+    );
+    assert_eq!(admitted(&mut pacing, 0), ["doubt"]);
+}
+
+/// After a complaint the rate is such that a turn is due between two milliseconds.
+#[test]
+fn a_turn_that_must_wait_is_always_later() {
+    let mut pacing = Pacing::default();
+    pacing.join(&route("a"));
+    for millis in 0..5_000 {
+        let now = Moment::from_millis(millis);
+        let (ticket, urgency) = (Ticket::from(1), urgency(Rank::Planned, 0));
+        pacing.queue(&id("a"), &route("a"), ticket, urgency, Risk::None, now);
+        if let Some(Turn::Admit(account, _)) = pacing.turn(now, none()) {
+            pacing.ended(&account, &route("a"), Verdict::Throttled, now, none());
+        }
+        assert!(pacing.next_at().is_none_or(|next| next > now), "at {millis} ms");
+    }
+}
+
+#[test]
+fn a_provider_that_fails_for_several_gets_rest_and_then_one_probe() {
+    let mut pacing = Pacing::default();
+    pacing.join(&route("a"));
+    fill(&mut pacing, "a", 6, Rank::Planned);
+    for account in admitted(&mut pacing, 0) {
+        pacing.ended(&id(&account), &route("a"), Verdict::Failing, at(0), none());
+    }
+    fill(&mut pacing, "a", 3, Rank::Planned);
+    assert!(matches!(pacing.turn(at(1), none()), Some(Turn::Bar(_, _, until)) if until > at(1)));
+    assert!(admitted(&mut pacing, 1).is_empty());
+
+    fill(&mut pacing, "a", 3, Rank::Planned);
+    assert_eq!(admitted(&mut pacing, 20).len(), 1, "one probe");
+    pacing.ended(&id("a-0"), &route("a"), Verdict::Good, at(20), none());
+    fill(&mut pacing, "a", 3, Rank::Planned);
+    assert_eq!(admitted(&mut pacing, 20).len(), 3, "and then everyone");
+}
+
+#[test]
+fn one_account_that_fails_does_not_stop_its_neighbours() {
+    let mut pacing = Pacing::default();
+    pacing.join(&route("a"));
+    for second in 0..20 {
+        let (account, route) = (id("alone"), route("a"));
+        pacing.queue(
+            &account,
+            &route,
+            Ticket::from(1),
+            urgency(Rank::Planned, 0),
+            Risk::None,
+            at(second),
+        );
+        assert_eq!(admitted(&mut pacing, second).len(), 1);
+        pacing.ended(&account, &route, Verdict::Failing, at(second), none());
+    }
+}
+
+#[test]
+fn refusals_of_several_accounts_are_not_believed_at_once() {
+    let mut pacing = Pacing::default();
+    for _ in 0..3 {
+        pacing.join(&route("a"));
+    }
+    fill(&mut pacing, "a", 3, Rank::Planned);
+    for account in admitted(&mut pacing, 0) {
+        pacing.ended(&id(&account), &route("a"), Verdict::Refused, at(0), none());
+    }
+    fill(&mut pacing, "a", 3, Rank::Planned);
+    assert!(admitted(&mut pacing, 1).is_empty());
+
+    fill(&mut pacing, "a", 3, Rank::Planned);
+    assert_eq!(admitted(&mut pacing, 301), ["a-0"], "one probe in five minutes");
+    pacing.ended(&id("a-0"), &route("a"), Verdict::Good, at(301), none());
+    fill(&mut pacing, "a", 3, Rank::Planned);
+    assert_eq!(admitted(&mut pacing, 302).len(), 3);
+}
+
+#[test]
+fn while_tokens_are_not_durable_only_what_cannot_be_lost_goes() {
+    let mut pacing = Pacing::default();
+    pacing.queue(
+        &id("risky"),
+        &route("a"),
+        Ticket::from(1),
+        urgency(Rank::Planned, 0),
+        Risk::Replayable,
+        at(0),
+    );
+    pacing.queue(
+        &id("safe"),
+        &route("a"),
+        Ticket::from(1),
+        urgency(Rank::Planned, 9),
+        Risk::None,
+        at(0),
+    );
+    pacing.store_is_ill(true, at(0));
+    assert_eq!(admitted(&mut pacing, 0), ["safe"]);
+    pacing.store_is_ill(false, at(0));
+    assert_eq!(admitted(&mut pacing, 0), ["risky"]);
+}
+
+#[test]
+fn an_account_that_leaves_takes_its_place_along() {
+    let mut pacing = Pacing::default();
+    pacing.join(&route("a"));
+    pacing.queue(
+        &id("gone"),
+        &route("a"),
+        Ticket::from(1),
+        urgency(Rank::Planned, 0),
+        Risk::None,
+        at(0),
+    );
+    pacing.leave(&id("gone"), &route("a"), at(0));
+    assert!(admitted(&mut pacing, 0).is_empty());
+    assert!(pacing.routes.is_empty());
+}
+
+/// Everyone whose turn it is at that second; those that are barred are dropped.
+fn admitted(pacing: &mut Pacing, second: u64) -> Vec<String> {
+    let mut names = Vec::new();
+    while let Some(turn) = pacing.turn(at(second), none()) {
+        if let Turn::Admit(account, _) = turn {
+            names.push(account.to_string());
+        }
+    }
+    names
+}
+
+fn fill(pacing: &mut Pacing, name: &str, count: u64, rank: Rank) {
+    for index in 0..count {
+        let account = id(&format!("{name}-{index}"));
+        pacing.queue(
+            &account,
+            &route(name),
+            Ticket::from(1),
+            urgency(rank, index),
+            Risk::Replayable,
+            at(0),
+        );
+    }
+}
+
+fn route(host: &str) -> Route {
+    Route { host: host.into(), client: "client".into() }
+}
+
+fn id(name: &str) -> AccountId {
+    AccountId::parse(name).unwrap()
+}
+
+const fn urgency(rank: Rank, secs: u64) -> Urgency {
+    Urgency { rank, deadline: at(secs) }
+}
+
+const fn at(secs: u64) -> Moment {
+    Moment::from_millis(secs * 1000)
+}
+
+const fn none() -> Jitter {
+    Jitter::new(0.0)
+}
