@@ -7,7 +7,8 @@
 //!
 //! # Reading order
 //!
-//! 1. `State`, [`Input`] and [`Command`]: the words.
+//! 1. `words`: what an account hears ([`Input`]) and wants done ([`Command`]); `state`: what
+//!    it remembers.
 //! 2. `flight`: one attempt, from its place in the queue to the provider's answer.
 //! 3. `saving` and `failure`: what becomes of the answer.
 //! 4. `rest`: where an account comes to rest, and what wakes it.
@@ -32,34 +33,45 @@ mod flight;
 mod orders;
 mod rest;
 mod saving;
+mod state;
 #[cfg(test)]
 mod tests;
+mod words;
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use crate::budget::Window;
-use crate::error::RefreshError;
 use crate::name::AccountId;
 use crate::notice::Event;
-use crate::notice::Reason;
 use crate::plan::Plan;
-use crate::provider::Outcome;
 use crate::record::Lineage;
 use crate::record::Record;
 use crate::record::Standing;
-use crate::record::StoreError;
-use crate::record::Write;
 use crate::snapshot::Held;
-use crate::snapshot::Refusal;
 use crate::snapshot::Snapshot;
 use crate::snapshot::StateName;
 use crate::time::Jitter;
 use crate::time::Moment;
 use crate::time::Now;
 use crate::token::Generation;
-use crate::token::Grant;
-use crate::token::Secret;
+
+pub use self::words::Action;
+pub use self::words::Command;
+pub use self::words::Done;
+pub use self::words::Input;
+pub use self::words::Rank;
+pub use self::words::Risk;
+pub use self::words::Ticket;
+pub use self::words::Urgency;
+
+use self::state::Attempt;
+use self::state::Brought;
+use self::state::Catch;
+use self::state::Doubt;
+use self::state::Series;
+use self::state::State;
+use self::state::Step;
+use self::state::Told;
 
 /// One account's life.
 pub struct Account {
@@ -101,243 +113,6 @@ pub struct Account {
     /// The newest ticket that was given out.
     tickets: u64,
     told: Told,
-}
-
-/// Where an account is. Each state carries only what it needs.
-enum State {
-    /// There is no credential.
-    Vacant,
-    /// The tokens are good until a refresh is due.
-    Fresh { due: Moment },
-    /// An attempt waits for its turn.
-    Queued(Attempt),
-    /// An attempt is under way.
-    Exchanging(Attempt, Step),
-    /// What it brought is being made durable.
-    Saving(Attempt, Box<Catch>),
-    /// A spent refresh token's reply was lost. `next` is the planned replay.
-    InDoubt { next: Moment },
-    /// The last attempt failed; the next one is at `until`.
-    Waiting { until: Moment },
-    /// The refresh token was refused; the next confirmation is at `until`.
-    Suspect { until: Moment },
-    /// A person has to log in.
-    NeedsLogin,
-    /// Paused, or misconfigured and probed at `until`.
-    Frozen { until: Option<Moment> },
-}
-
-/// One attempt at the provider.
-#[derive(Clone, Copy)]
-struct Attempt {
-    ticket: Ticket,
-    reason: Reason,
-    /// Whether it spends the staged credential.
-    staged: bool,
-}
-
-/// How far an attempt is.
-enum Step {
-    /// Its secrets are fetched and its intent is being made durable.
-    Intending,
-    /// The request is out, since `sent`.
-    Sent { sent: Now },
-    /// It failed, and that is being made durable. The account comes to rest at `then`.
-    Noting { then: Box<State> },
-}
-
-/// What an attempt brought.
-struct Catch {
-    what: Brought,
-    /// When its request was sent.
-    sent: Now,
-    /// How often it could not be saved.
-    refused: u32,
-    /// When saving is tried again; `None` while it is being tried.
-    retry: Option<Moment>,
-}
-
-#[derive(Clone)]
-enum Brought {
-    Tokens(Arc<Grant>),
-    /// A new refresh token out of a broken reply.
-    RefreshToken(Secret, RefreshError),
-}
-
-/// A series of failed attempts.
-#[derive(Clone, Copy, Default)]
-struct Series {
-    /// Attempts begun in it.
-    attempts: u32,
-    /// When the first of them failed.
-    since: Option<Moment>,
-    /// The last pause.
-    pause: Duration,
-    /// Throttled answers in a row.
-    throttles: u32,
-    /// What the provider asked us to stay away until.
-    not_before: Option<Moment>,
-}
-
-/// A spend whose reply was lost.
-#[derive(Clone, Copy)]
-struct Doubt {
-    /// When it was sent; the wall clock knows it too, since the host may have been booted since.
-    sent: Now,
-    /// Replays begun.
-    replays: u32,
-    /// Whether the grace is known to be over, or nothing can be said of it.
-    late: bool,
-}
-
-/// What was said once and is not said again.
-#[derive(Clone, Copy, Default)]
-struct Told {
-    alarm: bool,
-    expiry: bool,
-}
-
-/// Names one piece of work; an answer to an older one is void.
-#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
-pub struct Ticket(u64);
-
-/// What an account hears.
-pub enum Input {
-    /// The time of [`Account::wake_at`] has come.
-    Woken,
-    /// The queued attempt may begin.
-    Admitted(Ticket),
-    /// The queued attempt may not begin before `until`: the provider's host fails for others too.
-    Barred {
-        /// Which attempt.
-        ticket: Ticket,
-        /// When to queue again.
-        until: Moment,
-    },
-    /// Secrets and refresh token are at hand; `Ok(true)` if the intent is durable.
-    Intended(Ticket, Result<bool, RefreshError>),
-    /// The exchange ended.
-    Exchanged(Ticket, Outcome),
-    /// A [`Command::Write`] ended; with the generation where it made one.
-    Written(Ticket, Result<Option<Generation>, StoreError>),
-    /// Somebody ordered something.
-    Ordered(Action),
-    /// The configuration changed.
-    Reconfigured(Arc<Plan>, Lineage),
-    /// The wall clock was set, or the host slept.
-    ClockStepped,
-}
-
-/// What can be ordered of an account. Each is answered with [`Command::Answer`], or
-/// [`Command::Proven`], unless it changes nothing.
-pub enum Action {
-    /// Somebody waits for a token that is not there: begin a refresh, if that is sensible.
-    Demand,
-    /// Refresh now, if the budget allows.
-    Refresh,
-    /// The token of this generation was rejected by the provider's API.
-    Report {
-        /// Its generation.
-        generation: Generation,
-        /// Whether that was noticed on a stream.
-        stream: bool,
-    },
-    /// Take over a refresh token, after one exchange has proven it. Answered when that is over.
-    Import(Secret),
-    /// Spend nothing until [`Resume`](Self::Resume).
-    Pause,
-    /// End a pause.
-    Resume,
-    /// Leave a resting state and try now.
-    Retry,
-    /// Forget the credential.
-    Clear,
-    /// One of the account's secrets changed.
-    SecretChanged,
-}
-
-/// What an account wants done.
-pub enum Command {
-    /// Queue an attempt.
-    Queue {
-        /// Which.
-        ticket: Ticket,
-        /// How it compares with others.
-        urgency: Urgency,
-        /// What can be lost by it.
-        risk: Risk,
-    },
-    /// Forget the queued attempt.
-    Unqueue,
-    /// Fetch the secrets, make the intent durable, and keep what it hands out for the exchange.
-    Intend {
-        /// Which attempt.
-        ticket: Ticket,
-        /// A [`Write::Intent`].
-        write: Write,
-    },
-    /// Make the exchange.
-    Exchange {
-        /// Which attempt.
-        ticket: Ticket,
-        /// How long it may take in all.
-        timeout: Duration,
-    },
-    /// Make this durable.
-    Write {
-        /// Which piece of work.
-        ticket: Ticket,
-        /// What.
-        write: Write,
-    },
-    /// Show the account's new state to its readers.
-    Publish,
-    /// Tell everyone who follows.
-    Tell(Event),
-    /// Answer the order that this input was.
-    Answer(Result<Done, Refusal>),
-    /// Answer the operator who handed in a refresh token.
-    Proven(Result<Generation, Refusal>),
-}
-
-/// What came of an order.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Done {
-    /// A refresh is under way; the account is at this generation until it ends.
-    Joined(Generation),
-    /// Nothing had to be done: the account is at this generation.
-    Current(Generation),
-}
-
-/// How an attempt compares with others: lower goes first.
-#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
-pub struct Urgency {
-    /// What it is.
-    pub rank: Rank,
-    /// By when it should be done.
-    pub deadline: Moment,
-}
-
-/// What an attempt is, most urgent first.
-#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
-pub enum Rank {
-    /// The replay of a spend in doubt, inside its grace.
-    InDoubt,
-    /// Somebody waits and has no token.
-    Wanted,
-    /// Everything else, by expiry.
-    Planned,
-}
-
-/// What can be lost by an attempt.
-#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
-pub enum Risk {
-    /// Nothing.
-    None,
-    /// A lost reply can be replayed.
-    Replayable,
-    /// A lost reply may cost the account.
-    Account,
 }
 
 impl Account {
@@ -493,16 +268,5 @@ impl Account {
     /// Whether an attempt is queued or under way.
     const fn is_flying(&self) -> bool {
         matches!(self.state, State::Queued(_) | State::Exchanging(..) | State::Saving(..))
-    }
-}
-
-impl Ticket {
-    /// A ticket that no attempt has: for writes whose answer nobody waits for.
-    const UNHEARD: Self = Self(0);
-}
-
-impl From<u64> for Ticket {
-    fn from(number: u64) -> Self {
-        Self(number)
     }
 }

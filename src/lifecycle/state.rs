@@ -1,0 +1,106 @@
+//! What an account remembers: where it is, and what led there.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::Ticket;
+use crate::error::RefreshError;
+use crate::notice::Reason;
+use crate::time::Moment;
+use crate::time::Now;
+use crate::token::Grant;
+use crate::token::Secret;
+
+/// Where an account is. Each state carries only what it needs.
+pub(super) enum State {
+    /// There is no credential.
+    Vacant,
+    /// The tokens are good until a refresh is due.
+    Fresh { due: Moment },
+    /// An attempt waits for its turn.
+    Queued(Attempt),
+    /// An attempt is under way.
+    Exchanging(Attempt, Step),
+    /// What it brought is being made durable.
+    Saving(Attempt, Box<Catch>),
+    /// A spent refresh token's reply was lost. `next` is the planned replay.
+    InDoubt { next: Moment },
+    /// The last attempt failed; the next one is at `until`.
+    Waiting { until: Moment },
+    /// The refresh token was refused; the next confirmation is at `until`.
+    Suspect { until: Moment },
+    /// A person has to log in.
+    NeedsLogin,
+    /// Paused, or misconfigured and probed at `until`.
+    Frozen { until: Option<Moment> },
+}
+
+/// One attempt at the provider.
+#[derive(Clone, Copy)]
+pub(super) struct Attempt {
+    pub(super) ticket: Ticket,
+    pub(super) reason: Reason,
+    /// Whether it spends the staged credential.
+    pub(super) staged: bool,
+}
+
+/// How far an attempt is.
+pub(super) enum Step {
+    /// Its secrets are fetched and its intent is being made durable.
+    Intending,
+    /// The request is out, since `sent`.
+    Sent { sent: Now },
+    /// It failed, and that is being made durable. The account comes to rest at `then`.
+    Noting { then: Box<State> },
+}
+
+/// What an attempt brought.
+pub(super) struct Catch {
+    pub(super) what: Brought,
+    /// When its request was sent.
+    pub(super) sent: Now,
+    /// How often it could not be saved.
+    pub(super) refused: u32,
+    /// When saving is tried again; `None` while it is being tried.
+    pub(super) retry: Option<Moment>,
+}
+
+#[derive(Clone)]
+pub(super) enum Brought {
+    Tokens(Arc<Grant>),
+    /// A new refresh token out of a broken reply.
+    RefreshToken(Secret, RefreshError),
+}
+
+/// A series of failed attempts.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Series {
+    /// Attempts begun in it.
+    pub(super) attempts: u32,
+    /// When the first of them failed.
+    pub(super) since: Option<Moment>,
+    /// The last pause.
+    pub(super) pause: Duration,
+    /// Throttled answers in a row.
+    pub(super) throttles: u32,
+    /// What the provider asked us to stay away until.
+    pub(super) not_before: Option<Moment>,
+}
+
+/// A spend whose reply was lost.
+#[derive(Clone, Copy)]
+pub(super) struct Doubt {
+    /// When it was sent; the wall clock knows it too, since the host may have been booted since.
+    pub(super) sent: Now,
+    /// Replays begun.
+    pub(super) replays: u32,
+    /// Whether the grace is known to be over, or nothing can be said of it.
+    pub(super) late: bool,
+}
+
+/// What was said once and is not said again.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Told {
+    pub(super) alarm: bool,
+    pub(super) expiry: bool,
+}

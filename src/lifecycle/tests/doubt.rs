@@ -1,0 +1,104 @@
+//! A spend whose reply was lost, and its replays.
+
+use super::sim::Sim;
+use super::sim::granted;
+use super::sim::invalid_grant;
+use super::sim::lost;
+use super::sim::secs;
+use super::sim::unreachable;
+use crate::lifecycle::Action;
+use crate::lifecycle::Input;
+use crate::plan::Rotation;
+use crate::token::Generation;
+
+#[test]
+fn a_lost_reply_is_replayed_inside_the_grace() {
+    let mut sim = Sim::resumed(Rotation::Grace(secs(60)), 1000);
+
+    sim.fly(3549);
+    sim.fails_at(3564, lost());
+    sim.fly(3565);
+    sim.fails_at(3566, unreachable());
+    sim.fly(3566);
+    sim.renewed_at(3567, Generation(2));
+
+    insta::assert_snapshot!(sim.log, @r"
+    1000  fresh until 3548       Publish
+    3549  queued                 Queue(1, Planned), Publish
+    3549  exchanging             Intend(1), Publish
+    3549  exchanging             Exchange(1, 15 s)
+    3564  exchanging             Note
+    3564  in_doubt until 3564    Publish, refresh_failed
+    3565  queued                 Queue(2, InDoubt), Publish
+    3565  exchanging             Intend(2), Publish
+    3565  exchanging             Exchange(2, 15 s)
+    3566  exchanging             Note
+    3566  in_doubt until 3566    Publish, refresh_failed
+    3566  queued                 Queue(3, InDoubt), Publish
+    3566  exchanging             Intend(3), Publish
+    3566  exchanging             Exchange(3, 15 s)
+    3567  saving                 Commit, Publish
+    3567  fresh until 6171       Publish, token_changed, recovered
+    ");
+}
+
+#[test]
+fn a_strict_provider_gets_no_replay_until_the_token_is_nearly_spent() {
+    let mut sim = Sim::resumed(Rotation::Strict, 1000);
+
+    sim.fly(3549);
+    sim.fails_at(3609, lost());
+    sim.feed(3809, Input::Ordered(Action::Refresh));
+    sim.fly(4535);
+    sim.fails_at(4536, invalid_grant());
+
+    insta::assert_snapshot!(sim.log, @r"
+    1000  fresh until 3548       Publish
+    3549  queued                 Queue(1, Planned), Publish
+    3549  exchanging             Intend(1), Publish
+    3549  exchanging             Exchange(1, 60 s)
+    3609  exchanging             Note
+    3609  in_doubt until 4535    Publish, refresh_failed
+    3809  in_doubt until 4535    refused IN_DOUBT
+    4535  queued                 alarm, Queue(2, Planned), Publish
+    4535  exchanging             Intend(2), Publish
+    4535  exchanging             Exchange(2, 60 s)
+    4536  exchanging             Note, intent over
+    4536  suspect until 4596     Publish, refresh_failed
+    ");
+}
+
+#[test]
+fn after_a_kill_in_an_exchange_the_replay_comes_before_anything_else() {
+    let mut sim = Sim::killed(Rotation::Grace(secs(30)), 1000);
+    sim.fly(1000);
+    sim.feed(1001, Input::Exchanged(sim.ticket(), granted(60)));
+    sim.feed(1001, Input::Written(sim.ticket(), Ok(Some(Generation(2)))));
+
+    insta::assert_snapshot!(sim.log, @r"
+    1000  in_doubt until 1000    refresh_failed, Publish
+    1000  queued                 Queue(1, InDoubt), Publish
+    1000  exchanging             Intend(1), Publish
+    1000  exchanging             Exchange(1, 10 s)
+    1001  saving                 Commit, Publish
+    1001  fresh until 1035       Publish, token_changed, recovered
+    ");
+}
+
+#[test]
+fn a_replay_that_is_too_late_waits_until_the_token_is_nearly_spent() {
+    let mut sim = Sim::resumed(Rotation::Grace(secs(20)), 1000);
+    sim.fly(3549);
+    sim.fails_at(3555, lost());
+    sim.feed(3600, Input::Woken);
+
+    insta::assert_snapshot!(sim.log, @r"
+    1000  fresh until 3548       Publish
+    3549  queued                 Queue(1, Planned), Publish
+    3549  exchanging             Intend(1), Publish
+    3549  exchanging             Exchange(1, 6 s)
+    3555  exchanging             Note
+    3555  in_doubt until 3555    Publish, refresh_failed
+    3600  in_doubt until 4535    Publish
+    ");
+}

@@ -1,0 +1,104 @@
+//! A refresh token that an operator hands in.
+
+use super::sim::Sim;
+use super::sim::failed;
+use super::sim::invalid_grant;
+use super::sim::lost;
+use super::sim::plan;
+use super::sim::unreachable;
+use crate::lifecycle::Action;
+use crate::lifecycle::Input;
+use crate::plan::Rotation;
+use crate::record::Lineage;
+use crate::token::Generation;
+use crate::token::Secret;
+
+#[test]
+fn an_import_that_fails_leaves_the_old_credential_untouched() {
+    let mut sim = Sim::resumed(Rotation::Unknown, 1000);
+
+    sim.feed(1500, Input::Ordered(Action::Import(Secret::new("typo"))));
+    sim.feed(1500, Input::Ordered(Action::Import(Secret::new("second"))));
+    sim.feed(1500, Input::Written(sim.ticket(), Ok(None)));
+    sim.fly(1500);
+    sim.feed(1501, Input::Exchanged(sim.ticket(), failed(invalid_grant())));
+
+    insta::assert_snapshot!(sim.log, @r"
+    1000  fresh until 3548       Publish
+    1500  fresh until 3548       Stage
+    1500  fresh until 3548       not proven REFRESH_PENDING
+    1500  queued                 Queue(2, Wanted), Publish
+    1500  queued                 -
+    1500  exchanging             Intend(2), Publish
+    1500  exchanging             Exchange(2, 10 s)
+    1501  fresh until 3548       Unstage, Publish, state_changed, not proven GRANT_REJECTED
+    ");
+}
+
+#[test]
+fn a_failed_import_sends_the_old_refresh_token_nowhere_else() {
+    let mut sim = Sim::resumed(Rotation::Unknown, 1000);
+    sim.feed(1100, Input::Reconfigured(plan(Rotation::Unknown), Lineage("elsewhere".into())));
+    sim.imported_at(1200, "typo");
+    sim.fly(1200);
+    sim.feed(1201, Input::Exchanged(sim.ticket(), failed(invalid_grant())));
+    sim.feed(1202, Input::Woken);
+
+    insta::assert_snapshot!(sim.log, @r"
+    1000  fresh until 3548       Publish
+    1100  needs_login            Publish, state_changed, refresh_failed
+    1200  needs_login            Stage
+    1200  queued                 Queue(2, Wanted), Publish
+    1200  queued                 alarm
+    1200  exchanging             Intend(2), Publish
+    1200  exchanging             Exchange(2, 10 s)
+    1201  needs_login            Unstage, Publish, state_changed, refresh_failed, not proven GRANT_REJECTED
+    1202  needs_login            alarm
+    ");
+}
+
+#[test]
+fn a_failed_import_leaves_the_doubt_about_the_current_credential() {
+    let mut sim = Sim::resumed(Rotation::Strict, 1000);
+    sim.fly(3549);
+    sim.fails_at(3609, lost());
+    sim.imported_at(3700, "typo");
+    sim.fly(3700);
+    sim.feed(3701, Input::Exchanged(sim.ticket(), failed(unreachable())));
+
+    insta::assert_snapshot!(sim.log, @r"
+    1000  fresh until 3548       Publish
+    3549  queued                 Queue(1, Planned), Publish
+    3549  exchanging             Intend(1), Publish
+    3549  exchanging             Exchange(1, 60 s)
+    3609  exchanging             Note
+    3609  in_doubt until 4535    Publish, refresh_failed
+    3700  in_doubt until 4535    Stage
+    3700  queued                 Queue(3, Wanted), Publish
+    3700  queued                 -
+    3700  exchanging             Intend(3), Publish
+    3700  exchanging             Exchange(3, 60 s)
+    3701  in_doubt until 4535    Unstage, Publish, state_changed, not proven PROVIDER_UNREACHABLE
+    ");
+}
+
+#[test]
+fn a_refresh_token_that_was_taken_over_is_not_spent_again() {
+    let mut sim = Sim::resumed(Rotation::Strict, 1000);
+    sim.imported_at(1100, "r5");
+    sim.fly(1100);
+    sim.renewed_at(1101, Generation(2));
+    sim.feed(1200, Input::Ordered(Action::Import(Secret::new("r5"))));
+
+    insta::assert_snapshot!(sim.log, @r"
+    1000  fresh until 3548       Publish
+    1100  fresh until 3548       Stage
+    1100  queued                 Queue(2, Wanted), Publish
+    1100  queued                 -
+    1100  exchanging             Intend(2), Publish
+    1100  exchanging             Exchange(2, 60 s)
+    1101  saving                 Commit, Publish
+    1101  fresh until 3722       proven 2, Publish, token_changed
+    1200  fresh until 3722       not proven NOT_SUPPORTED
+    ");
+}

@@ -1,0 +1,107 @@
+//! A refresh that comes in its time, fails, and comes again.
+
+use super::sim::Sim;
+use super::sim::failed;
+use super::sim::granted;
+use super::sim::invalid_grant;
+use super::sim::secs;
+use super::sim::unreachable;
+use crate::lifecycle::Action;
+use crate::lifecycle::Input;
+use crate::lifecycle::Ticket;
+use crate::plan::Rotation;
+use crate::token::Generation;
+
+#[test]
+fn a_life_told_by_its_log() {
+    let mut sim = Sim::resumed(Rotation::Grace(secs(60)), 1000);
+
+    sim.feed(3549, Input::Woken);
+    sim.feed(3549, Input::Admitted(Ticket(1)));
+    sim.feed(3549, Input::Intended(Ticket(1), Ok(true)));
+    sim.feed(3550, Input::Exchanged(Ticket(1), failed(unreachable())));
+    sim.feed(3550, Input::Written(Ticket(1), Ok(None)));
+    sim.feed(3551, Input::Woken);
+    sim.feed(3551, Input::Admitted(Ticket(2)));
+    sim.feed(3551, Input::Intended(Ticket(2), Ok(true)));
+    sim.feed(3552, Input::Exchanged(Ticket(1), granted(3600)));
+    sim.feed(3552, Input::Exchanged(Ticket(2), granted(3600)));
+    sim.feed(3552, Input::Written(Ticket(2), Ok(Some(Generation(2)))));
+    sim.feed(3553, Input::Ordered(Action::Demand));
+    sim.feed(3554, Input::Ordered(Action::Report { generation: Generation(1), stream: false }));
+    sim.feed(3555, Input::Ordered(Action::Report { generation: Generation(2), stream: false }));
+
+    insta::assert_snapshot!(sim.log, @r"
+    1000  fresh until 3548       Publish
+    3549  queued                 Queue(1, Planned), Publish
+    3549  exchanging             Intend(1), Publish
+    3549  exchanging             Exchange(1, 15 s)
+    3550  exchanging             Note, intent over
+    3550  waiting until 3551     Publish, refresh_failed
+    3551  queued                 Queue(2, Planned), Publish
+    3551  exchanging             Intend(2), Publish
+    3551  exchanging             Exchange(2, 15 s)
+    3552  exchanging             -
+    3552  saving                 Commit, Publish
+    3552  fresh until 6173       Publish, token_changed, recovered
+    3553  fresh until 4451       Publish
+    3554  fresh until 4451       Current(Generation(2))
+    3555  queued                 Queue(3, Wanted), Publish, Joined(Generation(2))
+    ");
+}
+
+#[test]
+fn a_refused_refresh_token_is_confirmed_three_times_before_anyone_must_log_in() {
+    let mut sim = Sim::resumed(Rotation::Unknown, 1000);
+
+    for at in [3549, 3611, 4212, 7813] {
+        sim.fly(at);
+        sim.fails_at(at + 1, invalid_grant());
+    }
+    sim.imported_at(7815, "r9");
+    sim.fly(7815);
+    sim.renewed_at(7816, Generation(2));
+
+    insta::assert_snapshot!(sim.log, @r"
+    1000  fresh until 3548       Publish
+    3549  queued                 Queue(1, Planned), Publish
+    3549  exchanging             Intend(1), Publish
+    3549  exchanging             Exchange(1, 10 s)
+    3550  exchanging             Note, intent over
+    3550  suspect until 3610     Publish, refresh_failed
+    3611  queued                 Queue(2, Planned), Publish
+    3611  exchanging             Intend(2), Publish
+    3611  exchanging             Exchange(2, 10 s)
+    3612  exchanging             Note, intent over
+    3612  suspect until 4212     Publish, refresh_failed
+    4212  queued                 alarm, Queue(3, Planned), Publish
+    4212  exchanging             Intend(3), Publish
+    4212  exchanging             Exchange(3, 10 s)
+    4213  exchanging             Note, intent over
+    4213  suspect until 7813     Publish, refresh_failed
+    7813  queued                 Publish, expired, Queue(4, Planned), Publish
+    7813  exchanging             Intend(4), Publish
+    7813  exchanging             Exchange(4, 10 s)
+    7814  exchanging             Note, intent over
+    7814  needs_login            Publish, refresh_failed
+    7815  needs_login            Stage
+    7815  queued                 Queue(6, Wanted), Publish
+    7815  queued                 -
+    7815  exchanging             Intend(6), Publish
+    7815  exchanging             Exchange(6, 10 s)
+    7816  saving                 Commit, Publish
+    7816  fresh until 10437      proven 2, Publish, token_changed, recovered
+    ");
+}
+
+#[test]
+fn a_clock_that_jumps_ahead_withholds_the_token_and_refreshes() {
+    let mut sim = Sim::resumed(Rotation::Unknown, 1000);
+    sim.wall_ahead = 7200;
+    sim.feed(1100, Input::ClockStepped);
+
+    insta::assert_snapshot!(sim.log, @r"
+    1000  fresh until 3548       Publish
+    1100  queued                 Publish, Publish, expired, Queue(1, Planned), Publish
+    ");
+}

@@ -1,0 +1,73 @@
+//! What an exchange brought, and a store that refuses it.
+
+use super::sim::Sim;
+use super::sim::granted;
+use crate::lifecycle::Input;
+use crate::plan::Rotation;
+use crate::record::StoreError;
+use crate::token::Generation;
+
+#[test]
+fn what_cannot_be_saved_is_served_and_saved_again() {
+    let mut sim = Sim::resumed(Rotation::Unknown, 1000);
+
+    sim.fly(3549);
+    sim.feed(3550, Input::Exchanged(sim.ticket(), granted(3600)));
+    sim.feed(3550, Input::Written(sim.ticket(), Err(StoreError::Full)));
+    assert!(sim.account.is_unsaved());
+    sim.feed(3551, Input::Woken);
+    sim.feed(3551, Input::Written(sim.ticket(), Err(StoreError::Full)));
+    sim.feed(3553, Input::Woken);
+    sim.feed(3553, Input::Written(sim.ticket(), Ok(Some(Generation(2)))));
+    assert!(!sim.account.is_unsaved());
+
+    insta::assert_snapshot!(sim.log, @r"
+    1000  fresh until 3548       Publish
+    3549  queued                 Queue(1, Planned), Publish
+    3549  exchanging             Intend(1), Publish
+    3549  exchanging             Exchange(1, 10 s)
+    3550  saving                 Commit, Publish
+    3550  saving until 3551      Publish, token_changed, refresh_failed
+    3551  saving                 alarm, Commit
+    3551  saving until 3553      Publish
+    3553  saving                 Commit
+    3553  fresh until 6171       Publish, recovered
+    ");
+}
+
+#[test]
+fn tokens_that_are_dead_on_arrival_take_nothings_place() {
+    let mut sim = Sim::resumed(Rotation::Unknown, 1000);
+    sim.fly(3549);
+    sim.feed(3550, Input::Exchanged(sim.ticket(), granted(0)));
+    sim.feed(3550, Input::Written(sim.ticket(), Ok(Some(Generation(2)))));
+
+    let held = sim.account.snapshot().held.unwrap();
+    assert_eq!(held.generation, Generation(1), "the old token is still good, and still served");
+    insta::assert_snapshot!(sim.log, @r"
+    1000  fresh until 3548       Publish
+    3549  queued                 Queue(1, Planned), Publish
+    3549  exchanging             Intend(1), Publish
+    3549  exchanging             Exchange(1, 10 s)
+    3550  saving                 Commit, Publish
+    3550  waiting until 3551     Publish, refresh_failed
+    ");
+}
+
+#[test]
+fn a_full_disk_does_not_hold_up_an_account_with_nothing_to_lose() {
+    let mut sim = Sim::resumed(Rotation::Never, 1000);
+    sim.fly(3549);
+    sim.feed(3550, Input::Exchanged(sim.ticket(), granted(3600)));
+    sim.feed(3550, Input::Written(sim.ticket(), Err(StoreError::Full)));
+    assert!(!sim.account.is_unsaved());
+
+    insta::assert_snapshot!(sim.log, @r"
+    1000  fresh until 3548       Publish
+    3549  queued                 Queue(1, Planned), Publish
+    3549  exchanging             Intend(1), Publish
+    3549  exchanging             Exchange(1, 30 s)
+    3550  saving                 Commit, Publish
+    3550  fresh until 6171       Publish, token_changed, refresh_failed
+    ");
+}

@@ -1,0 +1,238 @@
+//! One account without a world: what is fed to it, and the log of what it wants.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::error::OauthError;
+use crate::error::RefreshError;
+use crate::lifecycle::Account;
+use crate::lifecycle::Action;
+use crate::lifecycle::Command;
+use crate::lifecycle::Input;
+use crate::lifecycle::Ticket;
+use crate::name::AccountId;
+use crate::plan::FailurePolicy;
+use crate::plan::Plan;
+use crate::plan::Rotation;
+use crate::provider::Outcome;
+use crate::record::Intent;
+use crate::record::Lineage;
+use crate::record::Record;
+use crate::record::Saved;
+use crate::record::Stamp;
+use crate::record::Standing;
+use crate::record::Write;
+use crate::snapshot::StateName;
+use crate::time::Jitter;
+use crate::time::Moment;
+use crate::time::Now;
+use crate::time::Timestamp;
+use crate::token::Generation;
+use crate::token::Grant;
+use crate::token::LifetimeSource;
+use crate::token::Secret;
+use crate::token::TokenSet;
+
+/// One account and its log.
+pub(super) struct Sim {
+    pub(super) account: Account,
+    pub(super) log: String,
+    pub(super) jitter: f64,
+    pub(super) wall_ahead: i64,
+}
+
+impl Sim {
+    /// An account that comes back at `at`, with a token of an hour that was just issued.
+    pub(super) fn resumed(rotation: Rotation, at: u64) -> Self {
+        Self::begin(rotation, at, None)
+    }
+
+    /// An account whose last process was killed in an exchange, five seconds ago.
+    pub(super) fn killed(rotation: Rotation, at: u64) -> Self {
+        let sent = Stamp { wall: wall(at - 5, 0), boot: Some(boot(at - 5)) };
+        let intent = Intent { generation: Generation(1), at: sent };
+        Self::begin(rotation, at, Some(intent))
+    }
+
+    fn begin(rotation: Rotation, at: u64, intent: Option<Intent>) -> Self {
+        let issued = Stamp { wall: wall(at, 0), boot: Some(boot(at)) };
+        let record = Record {
+            account: id(),
+            lineage: here(),
+            subject: None,
+            current: Some(Saved {
+                generation: Generation(1),
+                tokens: Some(tokens()),
+                issued,
+                lifetime: secs(3600),
+                refresh_expires: None,
+                refreshable: true,
+            }),
+            staged: None,
+            intent,
+            staged_intent: None,
+            attempts: Vec::new(),
+            standing: Standing::default(),
+        };
+        let now = Now { boot: boot(at), wall: wall(at, 0) };
+        let (account, commands) =
+            Account::begin(id(), plan(rotation), here(), Some(record), now, Jitter::new(0.0));
+        let mut sim = Self { account, log: String::new(), jitter: 0.0, wall_ahead: 0 };
+        sim.note(at, &commands);
+        sim
+    }
+
+    pub(super) fn ticket(&self) -> Ticket {
+        Ticket(self.account.tickets)
+    }
+
+    /// Wakes it, gives it its turn and sends its request, all at `at`.
+    pub(super) fn fly(&mut self, at: u64) {
+        self.feed(at, Input::Woken);
+        self.feed(at, Input::Admitted(self.ticket()));
+        self.feed(at, Input::Intended(self.ticket(), Ok(true)));
+    }
+
+    /// The exchange under way fails at `at`, and that is made durable.
+    pub(super) fn fails_at(&mut self, at: u64, error: RefreshError) {
+        self.feed(at, Input::Exchanged(self.ticket(), failed(error)));
+        self.feed(at, Input::Written(self.ticket(), Ok(None)));
+    }
+
+    /// The exchange under way brings tokens of an hour at `at`, saved as `generation`.
+    pub(super) fn renewed_at(&mut self, at: u64, generation: Generation) {
+        self.feed(at, Input::Exchanged(self.ticket(), granted(3600)));
+        self.feed(at, Input::Written(self.ticket(), Ok(Some(generation))));
+    }
+
+    /// An operator hands in a refresh token, and it is staged.
+    pub(super) fn imported_at(&mut self, at: u64, refresh_token: &str) {
+        self.feed(at, Input::Ordered(Action::Import(Secret::new(refresh_token))));
+        self.feed(at, Input::Written(self.ticket(), Ok(None)));
+    }
+
+    pub(super) fn feed(&mut self, at: u64, input: Input) -> Vec<Command> {
+        let now = Now { boot: boot(at), wall: wall(at, self.wall_ahead) };
+        let before = self.account.snapshot().generation;
+        let commands = self.account.handle(input, now, Jitter::new(self.jitter));
+        let snapshot = self.account.snapshot();
+        assert!(snapshot.generation >= before, "a generation never goes back");
+        self.note(at, &commands);
+        commands
+    }
+
+    fn note(&mut self, at: u64, commands: &[Command]) {
+        use std::fmt::Write as _;
+        let snapshot = self.account.snapshot();
+        let mut state = snapshot.state.as_str().to_owned();
+        if let Some(next) = snapshot.next {
+            let _written = write!(state, " until {}", next.as_millis() / 1000);
+        }
+        let words = commands.iter().map(word).collect::<Vec<_>>().join(", ");
+        let words = if words.is_empty() { "-" } else { &words };
+        let _written = writeln!(self.log, "{at:>5}  {state:<22} {words}");
+        assert_eq!(snapshot.unsaved, self.account.is_unsaved());
+        assert!(!snapshot.unsaved || snapshot.state == StateName::Saving);
+    }
+}
+
+fn word(command: &Command) -> String {
+    match command {
+        Command::Queue { ticket, urgency, .. } => {
+            format!("Queue({}, {:?})", ticket.0, urgency.rank)
+        }
+        Command::Unqueue => "Unqueue".to_owned(),
+        Command::Intend { ticket, .. } => format!("Intend({})", ticket.0),
+        Command::Exchange { ticket, timeout } => {
+            format!("Exchange({}, {} s)", ticket.0, timeout.as_secs())
+        }
+        Command::Write { write, .. } => match write {
+            Write::Intent { .. } => "Intent".to_owned(),
+            Write::Commit { .. } => "Commit".to_owned(),
+            Write::Salvage { .. } => "Salvage".to_owned(),
+            Write::Note { ends_intent: true, .. } => "Note, intent over".to_owned(),
+            Write::Note { .. } => "Note".to_owned(),
+            Write::Stage { .. } => "Stage".to_owned(),
+            Write::Unstage { .. } => "Unstage".to_owned(),
+            Write::Clear { .. } => "Clear".to_owned(),
+            Write::Orphan { .. } => "Orphan".to_owned(),
+        },
+        Command::Publish => "Publish".to_owned(),
+        Command::Tell(event) => event.as_str().to_owned(),
+        Command::Answer(Ok(done)) => format!("{done:?}"),
+        Command::Answer(Err(refusal)) => format!("refused {}", refusal.code.as_str()),
+        Command::Proven(Ok(generation)) => format!("proven {generation}"),
+        Command::Proven(Err(refusal)) => format!("not proven {}", refusal.code.as_str()),
+    }
+}
+
+pub(super) fn plan(rotation: Rotation) -> Arc<Plan> {
+    Arc::new(Plan {
+        rotation,
+        refresh_before: None,
+        has_refresh_token: true,
+        requests: 1,
+        alarm_before: secs(600),
+        on_refresh_failure: FailurePolicy::Raise,
+    })
+}
+
+pub(super) fn granted(lifetime: u64) -> Outcome {
+    Outcome::Granted(Box::new(Grant {
+        tokens: tokens(),
+        refresh_token: Some(Secret::new("r2")),
+        lifetime: secs(lifetime),
+        lifetime_source: LifetimeSource::Provider,
+        refresh_lifetime: None,
+        subject: None,
+    }))
+}
+
+pub(super) fn tokens() -> Arc<TokenSet> {
+    Arc::new(TokenSet {
+        access: Secret::new("a"),
+        id: None,
+        token_type: "Bearer".into(),
+        scope: None,
+    })
+}
+
+pub(super) fn failed(error: RefreshError) -> Outcome {
+    Outcome::Failed(error)
+}
+
+pub(super) fn unreachable() -> RefreshError {
+    RefreshError::Unreachable("connection refused".to_owned())
+}
+
+pub(super) fn lost() -> RefreshError {
+    RefreshError::ReplyLost("timed out".to_owned())
+}
+
+pub(super) fn invalid_grant() -> RefreshError {
+    RefreshError::GrantRejected(OauthError::new("invalid_grant", None))
+}
+
+pub(super) fn invalid_client() -> RefreshError {
+    RefreshError::ClientRejected(OauthError::new("invalid_client", None))
+}
+
+pub(super) fn id() -> AccountId {
+    AccountId::parse("mail").unwrap()
+}
+
+pub(super) fn here() -> Lineage {
+    Lineage("here".into())
+}
+
+pub(super) const fn boot(secs: u64) -> Moment {
+    Moment::from_millis(secs * 1000)
+}
+
+pub(super) fn wall(secs: u64, ahead: i64) -> Timestamp {
+    Timestamp::from_millis((1_700_000_000 + i64::try_from(secs).unwrap() + ahead) * 1000)
+}
+
+pub(super) const fn secs(secs: u64) -> Duration {
+    Duration::from_secs(secs)
+}

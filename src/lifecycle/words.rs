@@ -1,0 +1,171 @@
+//! The words between an account and the loop that owns it: what it hears, and what it
+//! wants done.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::error::RefreshError;
+use crate::notice::Event;
+use crate::plan::Plan;
+use crate::provider::Outcome;
+use crate::record::Lineage;
+use crate::record::StoreError;
+use crate::record::Write;
+use crate::snapshot::Refusal;
+use crate::time::Moment;
+use crate::token::Generation;
+use crate::token::Secret;
+
+/// Names one piece of work; an answer to an older one is void.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub struct Ticket(pub(super) u64);
+
+impl Ticket {
+    /// A ticket that no attempt has: for writes whose answer nobody waits for.
+    pub(super) const UNHEARD: Self = Self(0);
+}
+
+impl From<u64> for Ticket {
+    fn from(number: u64) -> Self {
+        Self(number)
+    }
+}
+
+/// What an account hears.
+pub enum Input {
+    /// The time of [`Account::wake_at`] has come.
+    Woken,
+    /// The queued attempt may begin.
+    Admitted(Ticket),
+    /// The queued attempt may not begin before `until`: the provider's host fails for others too.
+    Barred {
+        /// Which attempt.
+        ticket: Ticket,
+        /// When to queue again.
+        until: Moment,
+    },
+    /// Secrets and refresh token are at hand; `Ok(true)` if the intent is durable.
+    Intended(Ticket, Result<bool, RefreshError>),
+    /// The exchange ended.
+    Exchanged(Ticket, Outcome),
+    /// A [`Command::Write`] ended; with the generation where it made one.
+    Written(Ticket, Result<Option<Generation>, StoreError>),
+    /// Somebody ordered something.
+    Ordered(Action),
+    /// The configuration changed.
+    Reconfigured(Arc<Plan>, Lineage),
+    /// The wall clock was set, or the host slept.
+    ClockStepped,
+}
+
+/// What can be ordered of an account. Each is answered with [`Command::Answer`], or
+/// [`Command::Proven`], unless it changes nothing.
+pub enum Action {
+    /// Somebody waits for a token that is not there: begin a refresh, if that is sensible.
+    Demand,
+    /// Refresh now, if the budget allows.
+    Refresh,
+    /// The token of this generation was rejected by the provider's API.
+    Report {
+        /// Its generation.
+        generation: Generation,
+        /// Whether that was noticed on a stream.
+        stream: bool,
+    },
+    /// Take over a refresh token, after one exchange has proven it. Answered when that is over.
+    Import(Secret),
+    /// Spend nothing until [`Resume`](Self::Resume).
+    Pause,
+    /// End a pause.
+    Resume,
+    /// Leave a resting state and try now.
+    Retry,
+    /// Forget the credential.
+    Clear,
+    /// One of the account's secrets changed.
+    SecretChanged,
+}
+
+/// What an account wants done.
+pub enum Command {
+    /// Queue an attempt.
+    Queue {
+        /// Which.
+        ticket: Ticket,
+        /// How it compares with others.
+        urgency: Urgency,
+        /// What can be lost by it.
+        risk: Risk,
+    },
+    /// Forget the queued attempt.
+    Unqueue,
+    /// Fetch the secrets, make the intent durable, and keep what it hands out for the exchange.
+    Intend {
+        /// Which attempt.
+        ticket: Ticket,
+        /// A [`Write::Intent`].
+        write: Write,
+    },
+    /// Make the exchange.
+    Exchange {
+        /// Which attempt.
+        ticket: Ticket,
+        /// How long it may take in all.
+        timeout: Duration,
+    },
+    /// Make this durable.
+    Write {
+        /// Which piece of work.
+        ticket: Ticket,
+        /// What.
+        write: Write,
+    },
+    /// Show the account's new state to its readers.
+    Publish,
+    /// Tell everyone who follows.
+    Tell(Event),
+    /// Answer the order that this input was.
+    Answer(Result<Done, Refusal>),
+    /// Answer the operator who handed in a refresh token.
+    Proven(Result<Generation, Refusal>),
+}
+
+/// What came of an order.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Done {
+    /// A refresh is under way; the account is at this generation until it ends.
+    Joined(Generation),
+    /// Nothing had to be done: the account is at this generation.
+    Current(Generation),
+}
+
+/// How an attempt compares with others: lower goes first.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub struct Urgency {
+    /// What it is.
+    pub rank: Rank,
+    /// By when it should be done.
+    pub deadline: Moment,
+}
+
+/// What an attempt is, most urgent first.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub enum Rank {
+    /// The replay of a spend in doubt, inside its grace.
+    InDoubt,
+    /// Somebody waits and has no token.
+    Wanted,
+    /// Everything else, by expiry.
+    Planned,
+}
+
+/// What can be lost by an attempt.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub enum Risk {
+    /// Nothing.
+    None,
+    /// A lost reply can be replayed.
+    Replayable,
+    /// A lost reply may cost the account.
+    Account,
+}
