@@ -45,7 +45,6 @@ use crate::name::AccountId;
 use crate::notice::Event;
 use crate::plan::Plan;
 use crate::record::Lineage;
-use crate::record::Record;
 use crate::record::Standing;
 use crate::snapshot::Held;
 use crate::snapshot::Snapshot;
@@ -56,6 +55,7 @@ use crate::time::Now;
 use crate::token::Generation;
 
 pub use self::words::Action;
+pub use self::words::Beginning;
 pub use self::words::Command;
 pub use self::words::Done;
 pub use self::words::Input;
@@ -68,6 +68,7 @@ use self::state::Attempt;
 use self::state::Brought;
 use self::state::Catch;
 use self::state::Doubt;
+use self::state::Sent;
 use self::state::Series;
 use self::state::State;
 use self::state::Step;
@@ -119,14 +120,8 @@ impl Account {
     /// An account that the configuration names, with what the store holds of it.
     ///
     /// The commands are the first ones: [`Command::Publish`] is among them.
-    pub fn begin(
-        id: AccountId,
-        plan: Arc<Plan>,
-        lineage: Lineage,
-        record: Option<Record>,
-        now: Now,
-        jitter: Jitter,
-    ) -> (Self, Vec<Command>) {
+    pub fn begin(beginning: Beginning, now: Now, jitter: Jitter) -> (Self, Vec<Command>) {
+        let Beginning { id, plan, lineage, record } = beginning;
         let mut account = Self {
             id,
             plan,

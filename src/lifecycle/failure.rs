@@ -8,6 +8,7 @@ use super::Attempt;
 use super::Command;
 use super::Doubt;
 use super::Risk;
+use super::Sent;
 use super::Series;
 use super::State;
 use super::Step;
@@ -36,7 +37,7 @@ impl Account {
         &mut self,
         attempt: Attempt,
         error: RefreshError,
-        sent: Now,
+        sent: Sent,
         now: Now,
         jitter: Jitter,
         out: &mut Vec<Command>,
@@ -49,7 +50,7 @@ impl Account {
         self.note_patience(class, &error, now, jitter);
         self.record_failure(error.clone(), now);
         if class == Class::Ambiguous {
-            self.doubt.get_or_insert(Doubt { sent, replays: 0, late: false });
+            self.doubt.get_or_insert(Doubt { sent: sent.0, replays: 0, late: false });
         }
         let then = self.rest_after(class, &error, now, jitter);
         let write = Write::Note {
@@ -137,7 +138,7 @@ impl Account {
         &mut self,
         class: Class,
         error: &RefreshError,
-        sent: Now,
+        sent: Sent,
         now: Now,
         jitter: Jitter,
         out: &mut Vec<Command>,
@@ -148,7 +149,7 @@ impl Account {
         };
         self.note_patience(class, error, now, jitter);
         if class == Class::Ambiguous || self.staged_doubt.is_some() && !is_verdict(class) {
-            let first = Doubt { sent, replays: 0, late: false };
+            let first = Doubt { sent: sent.0, replays: 0, late: false };
             let doubt = *self.staged_doubt.get_or_insert(first);
             let pause = self.next_pause(class, now, jitter);
             let next = self.next_replay(doubt, pause, now, jitter).max(self.budgeted(now.boot));

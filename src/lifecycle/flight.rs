@@ -15,6 +15,7 @@ use super::Brought;
 use super::Command;
 use super::Rank;
 use super::Risk;
+use super::Sent;
 use super::State;
 use super::Step;
 use super::Ticket;
@@ -125,20 +126,27 @@ impl Account {
         if self.destination != self.lineage {
             // Nothing has been sent, and what was handed out belongs elsewhere by now.
             let why = "the configuration changed before it was sent".to_owned();
-            self.failed(attempt, RefreshError::Unreachable(why), now, now, jitter, out);
+            self.failed(attempt, RefreshError::Unreachable(why), Sent(now), now, jitter, out);
             return;
         }
         match result {
             Ok(durable) if durable || self.risk() == Risk::None => {
-                self.state = State::Exchanging(attempt, Step::Sent { sent: now });
+                self.state = State::Exchanging(attempt, Step::Sent(Sent(now)));
                 let timeout = self.plan.rotation.exchange_timeout();
                 out.push(Command::Exchange { ticket, timeout });
             }
             Ok(_) => {
                 let why = "the attempt could not be announced durably".to_owned();
-                self.failed(attempt, RefreshError::StoreUnavailable(why), now, now, jitter, out);
+                self.failed(
+                    attempt,
+                    RefreshError::StoreUnavailable(why),
+                    Sent(now),
+                    now,
+                    jitter,
+                    out,
+                );
             }
-            Err(error) => self.failed(attempt, error, now, now, jitter, out),
+            Err(error) => self.failed(attempt, error, Sent(now), now, jitter, out),
         }
     }
 
@@ -150,7 +158,7 @@ impl Account {
         jitter: Jitter,
         out: &mut Vec<Command>,
     ) {
-        let State::Exchanging(attempt, Step::Sent { sent }) = &self.state else { return };
+        let State::Exchanging(attempt, Step::Sent(sent)) = &self.state else { return };
         let (attempt, sent) = (*attempt, *sent);
         if attempt.ticket != ticket {
             return;
@@ -195,7 +203,7 @@ impl Account {
         let ours = match &self.state {
             State::Saving(attempt, catch) => attempt.ticket == ticket && catch.retry.is_none(),
             State::Exchanging(attempt, Step::Noting { .. }) => attempt.ticket == ticket,
-            State::Exchanging(_, Step::Intending | Step::Sent { .. })
+            State::Exchanging(_, Step::Intending | Step::Sent(_))
             | State::Vacant
             | State::Fresh { .. }
             | State::Queued(_)
@@ -226,9 +234,9 @@ impl Account {
     ///
     /// After a replay, from the first send of that refresh token: a provider may answer
     /// with the very tokens whose reply was lost, and with their whole lifetime.
-    fn granted_at(&self, attempt: Attempt, sent: Now) -> Now {
+    fn granted_at(&self, attempt: Attempt, sent: Sent) -> Sent {
         let Some(doubt) = self.doubt_about(attempt.staged) else { return sent };
-        Now { boot: doubt.sent.boot.min(sent.boot), wall: doubt.sent.wall.min(sent.wall) }
+        Sent(Now { boot: doubt.sent.boot.min(sent.0.boot), wall: doubt.sent.wall.min(sent.0.wall) })
     }
 
     fn is_foreign(&self, grant: &Grant) -> bool {

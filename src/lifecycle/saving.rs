@@ -9,6 +9,7 @@ use super::Brought;
 use super::Catch;
 use super::Command;
 use super::Risk;
+use super::Sent;
 use super::State;
 use crate::error::Class;
 use crate::error::RefreshError;
@@ -41,7 +42,7 @@ impl Account {
         &mut self,
         attempt: Attempt,
         what: Brought,
-        sent: Now,
+        sent: Sent,
         now: Now,
         out: &mut Vec<Command>,
     ) {
@@ -52,7 +53,7 @@ impl Account {
         out.push(Command::Publish);
     }
 
-    fn saving(&self, attempt: Attempt, what: &Brought, sent: Now, now: Now) -> Write {
+    fn saving(&self, attempt: Attempt, what: &Brought, sent: Sent, now: Now) -> Write {
         let account = self.id.clone();
         let staged = attempt.staged;
         let standing = self.standing_after(attempt, what, now);
@@ -60,7 +61,7 @@ impl Account {
             Brought::Tokens(grant) => Write::Commit {
                 account,
                 grant: Arc::clone(grant),
-                issued: sent,
+                issued: sent.0,
                 now,
                 lineage: self.destination.clone(),
                 staged,
@@ -191,7 +192,7 @@ impl Account {
 
     /// Makes `grant` the held tokens. Those that were dead on arrival take nothing's place:
     /// what is held may still be good.
-    fn hold(&mut self, grant: &Grant, sent: Now, generation: Generation) {
+    fn hold(&mut self, grant: &Grant, sent: Sent, generation: Generation) {
         let usable = schedule::usable(grant.lifetime);
         if usable.is_zero() {
             return;
@@ -199,10 +200,10 @@ impl Account {
         self.held = Some(Held {
             tokens: Arc::clone(&grant.tokens),
             generation,
-            issued_at: sent.wall,
+            issued_at: sent.0.wall,
             lifetime: grant.lifetime,
-            expires_boot: sent.boot + usable,
-            expires_wall: sent.wall + usable,
+            expires_boot: sent.0.boot + usable,
+            expires_wall: sent.0.wall + usable,
         });
         // A token that cannot live until its refresh may be due expires by plan.
         self.told.expiry = usable <= schedule::gap(grant.lifetime);

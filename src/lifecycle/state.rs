@@ -44,12 +44,17 @@ pub(super) struct Attempt {
     pub(super) staged: bool,
 }
 
+/// When the first byte of a request went out. A type of its own, since what is decided
+/// about an answer needs the present, too, and the two must not be mixed up.
+#[derive(Clone, Copy)]
+pub(super) struct Sent(pub(super) Now);
+
 /// How far an attempt is.
 pub(super) enum Step {
     /// Its secrets are fetched and its intent is being made durable.
     Intending,
-    /// The request is out, since `sent`.
-    Sent { sent: Now },
+    /// The request is out, since then.
+    Sent(Sent),
     /// It failed, and that is being made durable. The account comes to rest at `then`.
     Noting { then: Box<State> },
 }
@@ -57,8 +62,8 @@ pub(super) enum Step {
 /// What an attempt brought.
 pub(super) struct Catch {
     pub(super) what: Brought,
-    /// When its request was sent.
-    pub(super) sent: Now,
+    /// From when its lifetime counts.
+    pub(super) sent: Sent,
     /// How often it could not be saved.
     pub(super) refused: u32,
     /// When saving is tried again; `None` while it is being tried.

@@ -5,16 +5,30 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::error::RefreshError;
+use crate::name::AccountId;
 use crate::notice::Event;
 use crate::plan::Plan;
 use crate::provider::Outcome;
 use crate::record::Lineage;
+use crate::record::Record;
 use crate::record::StoreError;
 use crate::record::Write;
 use crate::snapshot::Refusal;
 use crate::time::Moment;
 use crate::token::Generation;
 use crate::token::Secret;
+
+/// What an account begins with.
+pub struct Beginning {
+    /// Its name.
+    pub id: AccountId,
+    /// What its life goes by.
+    pub plan: Arc<Plan>,
+    /// Where the configuration sends its credential.
+    pub lineage: Lineage,
+    /// What the store holds of it.
+    pub record: Option<Record>,
+}
 
 /// Names one piece of work; an answer to an older one is void.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]

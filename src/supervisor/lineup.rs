@@ -10,6 +10,7 @@ use crate::access::Rule;
 use crate::keeper;
 use crate::keeper::Directory;
 use crate::lifecycle::Account;
+use crate::lifecycle::Beginning;
 use crate::lifecycle::Input;
 use crate::name::AccountId;
 use crate::pacing::Route;
@@ -79,7 +80,8 @@ impl<W: World> Supervisor<W> {
                 Change::New(settings, record) => self.add(account, settings, record),
             }
         }
-        self.directory.send_replace(Arc::new(self.listing(lineup.admin, lineup.metrics)));
+        let Lineup { admin, metrics, .. } = lineup;
+        self.directory.send_replace(Arc::new(Directory { seats: self.shown(), admin, metrics }));
     }
 
     fn add(&mut self, id: AccountId, settings: Arc<Settings>, record: Option<Box<Record>>) {
@@ -90,14 +92,13 @@ impl<W: World> Supervisor<W> {
             self.change(&id, settings);
             return;
         }
-        let (account, commands) = Account::begin(
-            id.clone(),
-            Arc::clone(&settings.plan),
-            settings.provider.profile().lineage.clone(),
-            record.map(|record| *record),
-            now,
-            jitter,
-        );
+        let beginning = Beginning {
+            id: id.clone(),
+            plan: Arc::clone(&settings.plan),
+            lineage: settings.provider.profile().lineage.clone(),
+            record: record.map(|record| *record),
+        };
+        let (account, commands) = Account::begin(beginning, now, jitter);
         self.pacing.join(&settings.route);
         self.seats.insert(id.clone(), Box::new(Seat::new(account, settings)));
         self.carry_out(&id, commands);
@@ -115,9 +116,9 @@ impl<W: World> Supervisor<W> {
         self.feed(id, Input::Reconfigured(Arc::clone(&settings.plan), lineage));
     }
 
-    fn listing(&self, admin: Vec<Rule>, metrics: Vec<Rule>) -> Directory {
-        let seats = self
-            .seats
+    /// The accounts as their readers find them.
+    fn shown(&self) -> BTreeMap<AccountId, Arc<keeper::Seat>> {
+        self.seats
             .iter()
             .filter(|(_, seat)| !seat.leaving)
             .map(|(account, seat)| {
@@ -129,7 +130,6 @@ impl<W: World> Supervisor<W> {
                 };
                 (account.clone(), Arc::new(shown))
             })
-            .collect();
-        Directory { seats, admin, metrics }
+            .collect()
     }
 }

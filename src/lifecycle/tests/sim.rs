@@ -7,6 +7,7 @@ use crate::error::OauthError;
 use crate::error::RefreshError;
 use crate::lifecycle::Account;
 use crate::lifecycle::Action;
+use crate::lifecycle::Beginning;
 use crate::lifecycle::Command;
 use crate::lifecycle::Input;
 use crate::lifecycle::Ticket;
@@ -75,8 +76,9 @@ impl Sim {
             standing: Standing::default(),
         };
         let now = Now { boot: boot(at), wall: wall(at, 0) };
-        let (account, commands) =
-            Account::begin(id(), plan(rotation), here(), Some(record), now, Jitter::new(0.0));
+        let beginning =
+            Beginning { id: id(), plan: plan(rotation), lineage: here(), record: Some(record) };
+        let (account, commands) = Account::begin(beginning, now, Jitter::new(0.0));
         let mut sim = Self { account, log: String::new(), jitter: 0.0, wall_ahead: 0 };
         sim.note(at, &commands);
         sim
