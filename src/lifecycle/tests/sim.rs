@@ -186,6 +186,7 @@ pub(super) fn granted(lifetime: u64) -> Outcome {
         lifetime: secs(lifetime),
         lifetime_source: LifetimeSource::Provider,
         refresh_lifetime: None,
+        aws: None,
         subject: None,
     }))
 }
