@@ -44,6 +44,7 @@ use crate::budget::Window;
 use crate::name::AccountId;
 use crate::notice::Event;
 use crate::plan::Plan;
+use crate::record::Credential;
 use crate::record::Lineage;
 use crate::record::Standing;
 use crate::snapshot::Held;
@@ -57,6 +58,7 @@ use crate::token::Generation;
 pub use self::words::Action;
 pub use self::words::Beginning;
 pub use self::words::Command;
+pub use self::words::Discovery;
 pub use self::words::Done;
 pub use self::words::Input;
 pub use self::words::Rank;
@@ -106,8 +108,7 @@ pub struct Account {
     doubt: Option<Doubt>,
     /// The same of the staged credential.
     staged_doubt: Option<Doubt>,
-    /// Whether the endpoint need not be discovered first.
-    endpoint_known: bool,
+    discovery: Discovery,
     /// Starts of the last attempts, and of those that local programs forced.
     requests: Window,
     forced: Window,
@@ -142,7 +143,7 @@ impl Account {
             series: Series::default(),
             doubt: None,
             staged_doubt: None,
-            endpoint_known: false,
+            discovery: Discovery::ToDo,
             requests: Window::requests(),
             forced: Window::forced(),
             tickets: 0,
@@ -183,8 +184,8 @@ impl Account {
 
     /// Takes down whether the provider's endpoint is known by now: an attempt then makes one
     /// request, where discovering it takes more.
-    pub const fn endpoint_is_known(&mut self, known: bool) {
-        self.endpoint_known = known;
+    pub const fn discovery_is(&mut self, discovery: Discovery) {
+        self.discovery = discovery;
     }
 
     /// When [`Input::Woken`] is due, if ever.
@@ -250,9 +251,17 @@ impl Account {
         self.ordered.is_some()
     }
 
-    /// The doubt about the credential that an attempt spends.
-    const fn doubt_about(&self, staged: bool) -> Option<Doubt> {
-        if staged { self.staged_doubt } else { self.doubt }
+    /// The doubt about a credential.
+    const fn doubt_about(&self, credential: Credential) -> Option<Doubt> {
+        match credential {
+            Credential::Current => self.doubt,
+            Credential::Staged => self.staged_doubt,
+        }
+    }
+
+    /// What the next attempt spends.
+    const fn next_credential(&self) -> Credential {
+        if self.staged.is_some() { Credential::Staged } else { Credential::Current }
     }
 
     fn next_ticket(&mut self) -> Ticket {

@@ -66,21 +66,34 @@ pub struct Pacing {
     /// Where each queued account stands.
     queued: BTreeMap<AccountId, (Route, Place)>,
     in_flight: usize,
-    /// While set, nothing is let through that could be lost.
-    store_is_ill: bool,
+    admission: Admission,
     /// Routes whose first in the queue may go at once, by its urgency.
     ready: BTreeSet<(Urgency, Route)>,
     /// Routes whose first in the queue may go later.
     later: BTreeSet<(Moment, Route)>,
 }
 
-/// A place in a route's queue.
+/// A place in a route's queue. The order of its fields is that of the queue.
 #[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
-struct Place {
-    urgency: Urgency,
-    account: AccountId,
-    ticket: Ticket,
-    risk: Risk,
+pub struct Place {
+    /// How it compares with others.
+    pub urgency: Urgency,
+    /// Whose attempt.
+    pub account: AccountId,
+    /// Which of its attempts.
+    pub ticket: Ticket,
+    /// What can be lost by it.
+    pub risk: Risk,
+}
+
+/// Whom the queue lets through.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum Admission {
+    /// Everyone.
+    #[default]
+    Everyone,
+    /// Those who cannot lose anything: some account's tokens are not durable.
+    Harmless,
 }
 
 /// What happens to the one that stands first.
@@ -110,19 +123,10 @@ impl Pacing {
     }
 
     /// Queues an attempt; an earlier one of the same account is forgotten.
-    pub fn queue(
-        &mut self,
-        account: &AccountId,
-        route: &Route,
-        ticket: Ticket,
-        urgency: Urgency,
-        risk: Risk,
-        now: Moment,
-    ) {
-        self.unqueue(account, now);
-        let place = Place { urgency, account: account.clone(), ticket, risk };
+    pub fn queue(&mut self, route: &Route, place: Place, now: Moment) {
+        self.unqueue(&place.account, now);
         self.routes.entry(route.clone()).or_default().queue.insert(place.clone());
-        self.queued.insert(account.clone(), (route.clone(), place));
+        self.queued.insert(place.account.clone(), (route.clone(), place));
         self.place(route, now);
     }
 
@@ -136,9 +140,9 @@ impl Pacing {
         }
     }
 
-    /// Whether everything that could be lost has to stay: some account's tokens are not durable.
-    pub fn store_is_ill(&mut self, ill: bool, now: Moment) {
-        if std::mem::replace(&mut self.store_is_ill, ill) != ill {
+    /// Says whom to let through from now on.
+    pub fn admit(&mut self, admission: Admission, now: Moment) {
+        if std::mem::replace(&mut self.admission, admission) != admission {
             let routes = self.routes.keys().cloned().collect::<Vec<_>>();
             for route in routes {
                 self.place(&route, now);
@@ -158,9 +162,9 @@ impl Pacing {
             return None;
         }
         let (_, route) = self.ready.first()?.clone();
-        let ill = self.store_is_ill;
+        let admission = self.admission;
         let host = self.routes.get_mut(&route)?;
-        let place = host.first(ill, now)?;
+        let place = host.first(admission, now)?;
         host.queue.remove(&place);
         self.queued.remove(&place.account);
         let turn = match host.gate(place.urgency.rank, now) {
@@ -204,7 +208,7 @@ impl Pacing {
 
     /// Puts a route where it belongs: ready, later, or neither.
     fn place(&mut self, route: &Route, now: Moment) {
-        let ill = self.store_is_ill;
+        let admission = self.admission;
         let Some(host) = self.routes.get_mut(route) else { return };
         match std::mem::take(&mut host.listed) {
             Listed::Nowhere => {}
@@ -215,7 +219,7 @@ impl Pacing {
                 self.later.remove(&(at, route.clone()));
             }
         }
-        let Some(first) = host.first(ill, now) else { return };
+        let Some(first) = host.first(admission, now) else { return };
         match host.gate(first.urgency.rank, now) {
             // One that is barred gets its answer at once.
             Gate::Open | Gate::Closed(_) => {

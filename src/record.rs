@@ -134,8 +134,8 @@ pub enum Write {
     Intent {
         /// Whose.
         account: AccountId,
-        /// Whether it spends the staged credential.
-        staged: bool,
+        /// What it spends.
+        credential: Credential,
         /// Whether a lost reply could cost the account, so that the attempt must be
         /// known after a crash. Where it could not, a store that cannot be written
         /// still hands out the refresh token, with `durable: false`.
@@ -158,8 +158,8 @@ pub enum Write {
         now: Now,
         /// Where it came from.
         lineage: Lineage,
-        /// Whether the staged credential was spent: a grant without a refresh token then keeps that one.
-        staged: bool,
+        /// What was spent: a grant without a refresh token keeps that one.
+        credential: Credential,
         /// The standing from now on.
         standing: Standing,
     },
@@ -174,8 +174,8 @@ pub enum Write {
         now: Now,
         /// Where it came from.
         lineage: Lineage,
-        /// Whether the staged credential was spent.
-        staged: bool,
+        /// What was spent.
+        credential: Credential,
         /// The standing from now on.
         standing: Standing,
     },
@@ -218,6 +218,15 @@ pub enum Write {
         /// When.
         now: Now,
     },
+}
+
+/// Which of an account's refresh tokens an attempt spends.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Credential {
+    /// The one that it lives by.
+    Current,
+    /// The one that an operator handed in and that waits to be proven.
+    Staged,
 }
 
 /// What came of a [`Write`].

@@ -104,14 +104,24 @@ pub fn gap(lifetime: Duration) -> Duration {
 
 /// The pause after a failure of network or server: decorrelated jitter.
 ///
-/// `last` is the pause before this one (zero at first), `left` what is left of the held
-/// token: pauses stay within a quarter of it, and within 300 s once it is gone.
-pub fn backoff(last: Duration, left: Duration, jitter: Jitter) -> Duration {
+/// It stays within a quarter of what is left of the held token, and within 300 s once that
+/// is gone.
+pub fn backoff(so_far: Backoff, jitter: Jitter) -> Duration {
     const FLOOR: Duration = Duration::from_secs(1);
 
+    let Backoff { last, left } = so_far;
     let cap =
         if left.is_zero() { LONGEST_BACKOFF } else { (left / 4).clamp(FLOOR, LONGEST_BACKOFF) };
     jitter.between(FLOOR, last.max(FLOOR).saturating_mul(3)).min(cap)
+}
+
+/// What the pause after a failure depends on.
+#[derive(Clone, Copy, Debug)]
+pub struct Backoff {
+    /// The pause before this one; zero at first.
+    pub last: Duration,
+    /// What is left of the held token.
+    pub left: Duration,
 }
 
 /// The pause after the `count`-th throttled attempt in a row (from 1) that named no time:
@@ -130,17 +140,23 @@ pub fn retry_after(asked: Duration, jitter: Jitter) -> Duration {
     asked + jitter.of(asked / 10)
 }
 
-/// When the `count`-th replay (from 1) of a spend is due, after its send: at once after
-/// the loss, then at an eighth, a quarter and half of the grace. `None` once those are
-/// used up.
-pub fn replay_after(
-    count: u32,
-    grace: Duration,
-    lost_after: Duration,
-    jitter: Jitter,
-) -> Option<Duration> {
+/// A replay of a spend whose reply was lost.
+#[derive(Clone, Copy, Debug)]
+pub struct Replay {
+    /// Which one it is, from 1.
+    pub count: u32,
+    /// How long after the send the provider takes the same refresh token once more.
+    pub grace: Duration,
+    /// How long after the send the loss was known.
+    pub lost_after: Duration,
+}
+
+/// When a replay is due, after the send: at once after the loss, then at an eighth, a quarter
+/// and half of the grace. `None` once those are used up.
+pub fn replay_after(replay: Replay, jitter: Jitter) -> Option<Duration> {
     const FIRST: Duration = Duration::from_millis(500);
 
+    let Replay { count, grace, lost_after } = replay;
     let planned = match count {
         1 => lost_after + jitter.of(FIRST.min(grace / 8)),
         2 => grace / 8,
@@ -194,7 +210,8 @@ mod tests {
             ("never after the grace",               1,   10,  10,  None),
         ];
         for (name, count, grace, lost, due) in cases {
-            let got = replay_after(count, secs(grace), secs(lost), Jitter::new(0.0));
+            let replay = Replay { count, grace: secs(grace), lost_after: secs(lost) };
+            let got = replay_after(replay, Jitter::new(0.0));
             assert_eq!(got, due.map(Duration::from_millis), "{name}");
         }
     }
@@ -224,7 +241,8 @@ mod tests {
         fn backoff_grows_from_a_second_to_its_cap(
             last in 0_u64..10_000, left in 0_u64..100_000, share in 0.0..1.0,
         ) {
-            let pause = backoff(secs(last), secs(left), Jitter::new(share));
+            let so_far = Backoff { last: secs(last), left: secs(left) };
+            let pause = backoff(so_far, Jitter::new(share));
             assert!(pause >= secs(1) && pause <= LONGEST_BACKOFF);
             assert!(left == 0 || pause <= (secs(left) / 4).max(secs(1)));
         }
@@ -239,7 +257,8 @@ mod tests {
         fn replays_stay_inside_the_grace(
             count in 1_u32..6, grace in 1_u64..3_600, lost in 0_u64..100, share in 0.0..1.0,
         ) {
-            if let Some(due) = replay_after(count, secs(grace), secs(lost), Jitter::new(share)) {
+            let replay = Replay { count, grace: secs(grace), lost_after: secs(lost) };
+            if let Some(due) = replay_after(replay, Jitter::new(share)) {
                 assert!(due < secs(grace) && due >= secs(lost));
             }
         }

@@ -19,9 +19,12 @@ use crate::notice::Event;
 use crate::notice::Reason;
 use crate::plan::Rotation;
 use crate::record::Condition;
+use crate::record::Credential;
 use crate::record::Failure;
 use crate::record::Write;
 use crate::schedule;
+use crate::schedule::Backoff;
+use crate::schedule::Replay;
 use crate::snapshot::Held;
 use crate::snapshot::Refusal;
 use crate::time::Jitter;
@@ -43,7 +46,7 @@ impl Account {
         out: &mut Vec<Command>,
     ) {
         let class = self.class_for_us(&error);
-        if attempt.staged {
+        if attempt.credential == Credential::Staged {
             self.not_proven(class, &error, sent, now, jitter, out);
             return;
         }
@@ -182,7 +185,8 @@ impl Account {
         let lost_after = now.boot.since(doubt.sent.boot);
         let grace = self.plan.rotation.grace().filter(|_| !doubt.late);
         let planned = grace.and_then(|grace| {
-            schedule::replay_after(doubt.replays.saturating_add(1), grace, lost_after, jitter)
+            let count = doubt.replays.saturating_add(1);
+            schedule::replay_after(Replay { count, grace, lost_after }, jitter)
         });
         if let Some(after) = planned {
             return doubt.sent.boot + after;
@@ -207,8 +211,8 @@ impl Account {
         if class == Class::Throttled {
             return schedule::throttled(self.series.throttles, jitter);
         }
-        let left = self.left(now);
-        self.series.pause = schedule::backoff(self.series.pause, left, jitter);
+        let so_far = Backoff { last: self.series.pause, left: self.left(now) };
+        self.series.pause = schedule::backoff(so_far, jitter);
         self.series.pause
     }
 

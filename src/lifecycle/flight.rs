@@ -13,6 +13,7 @@ use super::Account;
 use super::Attempt;
 use super::Brought;
 use super::Command;
+use super::Discovery;
 use super::Rank;
 use super::Risk;
 use super::Sent;
@@ -26,6 +27,7 @@ use crate::error::RefreshError;
 use crate::notice::Reason;
 use crate::plan::Rotation;
 use crate::provider::Outcome;
+use crate::record::Credential;
 use crate::record::StoreError;
 use crate::record::Write;
 use crate::schedule;
@@ -42,19 +44,19 @@ impl Account {
     pub(super) fn launch(
         &mut self,
         reason: Reason,
-        staged: bool,
+        credential: Credential,
         now: Now,
         out: &mut Vec<Command>,
     ) -> bool {
-        let free = self.free_at(staged, now);
+        let free = self.free_at(credential, now);
         if free > now.boot {
             self.postpone(free);
             out.push(Command::Publish);
             return false;
         }
         let ticket = self.next_ticket();
-        self.state = State::Queued(Attempt { ticket, reason, staged });
-        let urgency = self.urgency(reason, staged, now);
+        self.state = State::Queued(Attempt { ticket, reason, credential });
+        let urgency = self.urgency(reason, credential, now);
         out.push(Command::Queue { ticket, urgency, risk: self.risk() });
         out.push(Command::Publish);
         true
@@ -65,7 +67,7 @@ impl Account {
         if attempt.ticket != ticket {
             return;
         }
-        let free = self.free_at(attempt.staged, now);
+        let free = self.free_at(attempt.credential, now);
         if free > now.boot {
             self.postpone(free);
             out.push(Command::Publish);
@@ -73,7 +75,10 @@ impl Account {
         }
         self.requests.take(now.boot, self.cost());
         self.series.attempts = self.series.attempts.saturating_add(1);
-        let doubt = if attempt.staged { &mut self.staged_doubt } else { &mut self.doubt };
+        let doubt = match attempt.credential {
+            Credential::Current => &mut self.doubt,
+            Credential::Staged => &mut self.staged_doubt,
+        };
         if let Some(doubt) = doubt {
             doubt.replays = doubt.replays.saturating_add(1);
         }
@@ -81,7 +86,7 @@ impl Account {
         self.state = State::Exchanging(attempt, Step::Intending);
         let write = Write::Intent {
             account: self.id.clone(),
-            staged: attempt.staged,
+            credential: attempt.credential,
             spends: self.risk() != Risk::None,
             now,
             attempts: self.requests.starts().to_vec(),
@@ -235,7 +240,7 @@ impl Account {
     /// After a replay, from the first send of that refresh token: a provider may answer
     /// with the very tokens whose reply was lost, and with their whole lifetime.
     fn granted_at(&self, attempt: Attempt, sent: Sent) -> Sent {
-        let Some(doubt) = self.doubt_about(attempt.staged) else { return sent };
+        let Some(doubt) = self.doubt_about(attempt.credential) else { return sent };
         Sent(Now { boot: doubt.sent.boot.min(sent.0.boot), wall: doubt.sent.wall.min(sent.0.wall) })
     }
 
@@ -276,7 +281,10 @@ impl Account {
 
     /// How many requests the next attempt may make.
     fn cost(&self) -> usize {
-        if self.endpoint_known { 1 } else { usize::from(self.plan.requests) }
+        match self.discovery {
+            Discovery::Done => 1,
+            Discovery::ToDo => usize::from(self.plan.requests),
+        }
     }
 
     pub(super) fn risk(&self) -> Risk {
@@ -293,9 +301,9 @@ impl Account {
     /// The first moment at which an attempt may be made: budget and `Retry-After` allow it,
     /// and it is no replay that comes too late for the grace and too early for a token
     /// that it might kill.
-    fn free_at(&self, staged: bool, now: Now) -> Moment {
+    fn free_at(&self, credential: Credential, now: Now) -> Moment {
         let free = self.budgeted(now.boot);
-        let doubt = self.doubt_about(staged).filter(|_| !staged);
+        let doubt = self.doubt.filter(|_| credential == Credential::Current);
         let grace = match self.plan.rotation {
             Rotation::Grace(grace) => Some(grace),
             Rotation::Unknown | Rotation::Never | Rotation::Strict => None,
@@ -308,9 +316,11 @@ impl Account {
         }
     }
 
-    fn urgency(&self, reason: Reason, staged: bool, now: Now) -> Urgency {
+    fn urgency(&self, reason: Reason, credential: Credential, now: Now) -> Urgency {
         let expiry = self.held.as_ref().map_or_else(Moment::default, |held| held.expires_boot);
-        if let (Some(doubt), Some(grace)) = (self.doubt_about(staged), self.plan.rotation.grace()) {
+        if let (Some(doubt), Some(grace)) =
+            (self.doubt_about(credential), self.plan.rotation.grace())
+        {
             let deadline = doubt.sent.boot + grace;
             if !doubt.late && now.boot < deadline {
                 return Urgency { rank: Rank::InDoubt, deadline };

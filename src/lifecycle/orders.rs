@@ -17,6 +17,7 @@ use super::Ticket;
 use crate::budget::FORCED_PER_FIVE_MINUTES;
 use crate::error::Code;
 use crate::notice::Reason;
+use crate::record::Credential;
 use crate::record::Lineage;
 use crate::record::Standing;
 use crate::record::StoreError;
@@ -42,7 +43,14 @@ impl Account {
         match action {
             Action::Demand => self.demanded(now, out),
             Action::Refresh => self.forced(Reason::Requested, now, out),
-            Action::Report { generation, stream } => self.rejected(generation, stream, now, out),
+            Action::Report { generation, stream } => {
+                let reason = if stream {
+                    Reason::StreamUnauthenticated
+                } else {
+                    Reason::TransportUnauthenticated
+                };
+                self.rejected(generation, reason, now, out);
+            }
             Action::Import(refresh_token) => self.import(refresh_token, out),
             Action::Pause => self.pause(now, jitter, out),
             Action::Resume => self.resume(now, jitter, out),
@@ -60,7 +68,7 @@ impl Account {
             issued + schedule::gap(held.lifetime)
         });
         if earliest <= now.boot {
-            self.launch(Reason::ExpiredCachedToken, false, now, out);
+            self.launch(Reason::ExpiredCachedToken, Credential::Current, now, out);
         } else if earliest < due {
             self.state = State::Fresh { due: earliest };
             out.push(Command::Publish);
@@ -93,19 +101,23 @@ impl Account {
             return;
         }
         self.forced.take(now.boot, 1);
-        self.launch(reason, false, now, out);
+        self.launch(reason, Credential::Current, now, out);
         out.push(Command::Answer(Ok(Done::Joined(self.generation))));
     }
 
     /// The token of `generation` was rejected: only the current one is worth a refresh.
-    fn rejected(&mut self, generation: Generation, stream: bool, now: Now, out: &mut Vec<Command>) {
+    fn rejected(
+        &mut self,
+        generation: Generation,
+        reason: Reason,
+        now: Now,
+        out: &mut Vec<Command>,
+    ) {
         let current = self.held.as_ref().map_or(self.generation, |held| held.generation);
         if generation != current {
             out.push(Command::Answer(Ok(Done::Current(current))));
             return;
         }
-        let reason =
-            if stream { Reason::StreamUnauthenticated } else { Reason::TransportUnauthenticated };
         self.forced(reason, now, out);
     }
 

@@ -17,6 +17,7 @@ use crate::notice::Event;
 use crate::notice::Reason;
 use crate::plan::Plan;
 use crate::record::Condition;
+use crate::record::Credential;
 use crate::record::Failure;
 use crate::record::Lineage;
 use crate::record::Record;
@@ -135,7 +136,7 @@ impl Account {
         self.subject = None;
         self.standing = Standing { paused: self.standing.paused, ..Standing::default() };
         self.note(Ticket::UNHEARD, out);
-        self.launch(Reason::Scheduled, false, now, out);
+        self.launch(Reason::Scheduled, Credential::Current, now, out);
     }
 
     fn settle_by_condition(&mut self, now: Now, jitter: Jitter, out: &mut Vec<Command>) {
@@ -158,7 +159,7 @@ impl Account {
                 } else if self.held.is_some() {
                     self.rest(State::Fresh { due: self.due(now) }, out);
                 } else {
-                    self.launch(Reason::Scheduled, false, now, out);
+                    self.launch(Reason::Scheduled, Credential::Current, now, out);
                 }
             }
         }
@@ -178,7 +179,7 @@ impl Account {
 
     /// Rests until `until`, as what it is at the moment.
     pub(super) fn postpone(&mut self, until: Moment) {
-        let in_doubt = self.doubt_about(self.staged.is_some()).is_some();
+        let in_doubt = self.doubt_about(self.next_credential()).is_some();
         self.state = if in_doubt {
             State::InDoubt { next: until }
         } else if let Condition::Suspect { .. } = self.standing.condition {
@@ -222,13 +223,13 @@ impl Account {
 
     /// Leaves a resting state for the next attempt.
     pub(super) fn go_on(&mut self, now: Now, out: &mut Vec<Command>) -> bool {
-        let staged = self.staged.is_some();
-        let reason = match (self.doubt_about(staged).is_some(), staged) {
-            (true, _) => Reason::Replay,
-            (false, true) => Reason::Requested,
-            (false, false) => Reason::Scheduled,
+        let credential = self.next_credential();
+        let reason = match (self.doubt_about(credential), credential) {
+            (Some(_), _) => Reason::Replay,
+            (None, Credential::Staged) => Reason::Requested,
+            (None, Credential::Current) => Reason::Scheduled,
         };
-        self.launch(reason, staged, now, out)
+        self.launch(reason, credential, now, out)
     }
 
     pub(super) fn clock_stepped(&mut self, now: Now, out: &mut Vec<Command>) {

@@ -15,6 +15,7 @@ use crate::error::Class;
 use crate::error::RefreshError;
 use crate::notice::Event;
 use crate::record::Condition;
+use crate::record::Credential;
 use crate::record::Standing;
 use crate::record::StoreError;
 use crate::record::Write;
@@ -55,7 +56,7 @@ impl Account {
 
     fn saving(&self, attempt: Attempt, what: &Brought, sent: Sent, now: Now) -> Write {
         let account = self.id.clone();
-        let staged = attempt.staged;
+        let credential = attempt.credential;
         let standing = self.standing_after(attempt, what, now);
         match what {
             Brought::Tokens(grant) => Write::Commit {
@@ -64,7 +65,7 @@ impl Account {
                 issued: sent.0,
                 now,
                 lineage: self.destination.clone(),
-                staged,
+                credential,
                 standing,
             },
             Brought::RefreshToken(refresh_token, _) => Write::Salvage {
@@ -72,7 +73,7 @@ impl Account {
                 refresh_token: refresh_token.clone(),
                 now,
                 lineage: self.destination.clone(),
-                staged,
+                credential,
                 standing,
             },
         }
@@ -87,7 +88,10 @@ impl Account {
             Brought::Tokens(_) => None,
             Brought::RefreshToken(_, error) => Some(Box::new(self.failure(error.clone(), now))),
         };
-        let newest = if attempt.staged { &self.candidate } else { &self.standing.taken_over };
+        let newest = match attempt.credential {
+            Credential::Staged => &self.candidate,
+            Credential::Current => &self.standing.taken_over,
+        };
         Standing {
             condition: Condition::Sound,
             paused: self.standing.paused,
@@ -111,7 +115,7 @@ impl Account {
         self.generation = generation;
         self.refreshable = self.plan.has_refresh_token;
         self.doubt = None;
-        if attempt.staged {
+        if attempt.credential == Credential::Staged {
             self.origin = self.destination.clone();
             self.subject = None;
             self.staged = None;

@@ -144,6 +144,15 @@ pub enum Command {
     Proven(Result<Generation, Refusal>),
 }
 
+/// Whether the provider's endpoint is known, or has to be discovered before an exchange.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Discovery {
+    /// It is known.
+    Done,
+    /// It is not, or what was known of it does not hold any more.
+    ToDo,
+}
+
 /// What came of an order.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Done {

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::collections::VecDeque;
 use std::time::Duration;
 
+use super::Admission;
 use super::IN_FLIGHT_PER_ROUTE;
 use super::Place;
 use super::Verdict;
@@ -59,12 +60,19 @@ pub(super) struct Host {
     allowance: f64,
     refilled: Moment,
     clean_since: Moment,
-    /// Whether each of the last attempts failed, and whose.
-    recent: VecDeque<(AccountId, bool)>,
+    /// How each of the last attempts ended, and whose it was.
+    recent: VecDeque<(AccountId, Ending)>,
     breaker: Breaker,
     refusals: Vec<(Moment, AccountId)>,
     /// Set while refusals are not believed: when the next probe may begin.
     next_probe: Option<Moment>,
+}
+
+/// How an attempt ended, as far as the provider's health goes.
+#[derive(Clone, Copy, Eq, PartialEq)]
+enum Ending {
+    Answered,
+    Failed,
 }
 
 /// Where a route is listed.
@@ -119,10 +127,11 @@ impl Host {
         self.accounts == 0 && self.in_flight == 0 && self.queue.is_empty()
     }
 
-    /// Who stands first. While the store is ill, only what cannot be lost counts; a
-    /// breaker's probe is not one whose lost reply could cost the account, if there is another.
-    pub(super) fn first(&self, store_is_ill: bool, now: Moment) -> Option<Place> {
-        let mut able = self.queue.iter().filter(|place| !store_is_ill || place.risk == Risk::None);
+    /// Who stands first of those who are let through. A breaker's probe is not one whose lost
+    /// reply could cost the account, if there is another.
+    pub(super) fn first(&self, admission: Admission, now: Moment) -> Option<Place> {
+        let everyone = admission == Admission::Everyone;
+        let mut able = self.queue.iter().filter(|place| everyone || place.risk == Risk::None);
         let probing = matches!(self.breaker, Breaker::Open { until, .. } if until <= now);
         if probing {
             let safe = able.clone().find(|place| place.risk != Risk::Account);
@@ -176,13 +185,13 @@ impl Host {
         self.in_flight = self.in_flight.saturating_sub(1);
         match verdict {
             Verdict::Good => {
-                self.remember(account, false);
+                self.remember(account, Ending::Answered);
                 self.breaker = Breaker::Closed;
                 self.next_probe = None;
                 self.speed_up(now);
             }
             Verdict::Refused => {
-                self.remember(account, false);
+                self.remember(account, Ending::Answered);
                 self.breaker = Breaker::Closed;
                 self.refused(account, now);
             }
@@ -194,7 +203,7 @@ impl Host {
                 self.rest_again(now, jitter);
             }
             Verdict::Failing => {
-                self.remember(account, true);
+                self.remember(account, Ending::Failed);
                 self.clean_since = now;
                 self.rest_again(now, jitter);
                 if matches!(self.breaker, Breaker::Closed) && self.fails_for_several() {
@@ -214,15 +223,16 @@ impl Host {
         }
     }
 
-    fn remember(&mut self, account: &AccountId, failed: bool) {
+    fn remember(&mut self, account: &AccountId, ending: Ending) {
         if self.recent.len() == REMEMBERED {
             self.recent.pop_front();
         }
-        self.recent.push_back((account.clone(), failed));
+        self.recent.push_back((account.clone(), ending));
     }
 
     fn fails_for_several(&self) -> bool {
-        let failed = self.recent.iter().filter(|(_, failed)| *failed).collect::<Vec<_>>();
+        let failed =
+            self.recent.iter().filter(|(_, ending)| *ending == Ending::Failed).collect::<Vec<_>>();
         let several = failed.first().is_some_and(|first| failed.iter().any(|it| it.0 != first.0));
         several && failed.len() >= FAILURES_TO_TRIP && failed.len() * 2 >= self.recent.len()
     }

@@ -1,8 +1,10 @@
 //! What the queue lets through, and when.
 
+use super::Admission;
 use super::IN_FLIGHT;
 use super::IN_FLIGHT_PER_ROUTE;
 use super::Pacing;
+use super::Place;
 use super::Route;
 use super::Turn;
 use super::Verdict;
@@ -18,38 +20,10 @@ use crate::time::Moment;
 fn the_most_urgent_goes_first() {
     let mut pacing = Pacing::default();
     let route = route("a");
-    pacing.queue(
-        &id("late"),
-        &route,
-        Ticket::from(1),
-        urgency(Rank::Planned, 90),
-        Risk::None,
-        at(0),
-    );
-    pacing.queue(
-        &id("soon"),
-        &route,
-        Ticket::from(1),
-        urgency(Rank::Planned, 10),
-        Risk::None,
-        at(0),
-    );
-    pacing.queue(
-        &id("wanted"),
-        &route,
-        Ticket::from(1),
-        urgency(Rank::Wanted, 99),
-        Risk::None,
-        at(0),
-    );
-    pacing.queue(
-        &id("doubt"),
-        &route,
-        Ticket::from(1),
-        urgency(Rank::InDoubt, 99),
-        Risk::None,
-        at(0),
-    );
+    pacing.queue(&route, place("late", urgency(Rank::Planned, 90), Risk::None), at(0));
+    pacing.queue(&route, place("soon", urgency(Rank::Planned, 10), Risk::None), at(0));
+    pacing.queue(&route, place("wanted", urgency(Rank::Wanted, 99), Risk::None), at(0));
+    pacing.queue(&route, place("doubt", urgency(Rank::InDoubt, 99), Risk::None), at(0));
 
     assert_eq!(admitted(&mut pacing, 0), ["doubt", "wanted", "soon", "late"]);
 }
@@ -93,14 +67,7 @@ fn the_rate_holds_back_what_is_planned_and_lets_replays_through() {
     assert_eq!(begun, 20, "a burst of twenty");
     assert!(pacing.next_at().is_some_and(|at| at.as_millis() == 100), "then ten a second");
 
-    pacing.queue(
-        &id("doubt"),
-        &route("a"),
-        Ticket::from(1),
-        urgency(Rank::InDoubt, 1),
-        Risk::Replayable,
-        at(0),
-    );
+    pacing.queue(&route("a"), place("doubt", urgency(Rank::InDoubt, 1), Risk::Replayable), at(0));
     assert_eq!(admitted(&mut pacing, 0), ["doubt"]);
 }
 
@@ -111,8 +78,8 @@ fn a_turn_that_must_wait_is_always_later() {
     pacing.join(&route("a"));
     for millis in 0..5_000 {
         let now = Moment::from_millis(millis);
-        let (ticket, urgency) = (Ticket::from(1), urgency(Rank::Planned, 0));
-        pacing.queue(&id("a"), &route("a"), ticket, urgency, Risk::None, now);
+        let place = place("a", urgency(Rank::Planned, 0), Risk::None);
+        pacing.queue(&route("a"), place, now);
         if let Some(Turn::Admit(account, _)) = pacing.turn(now, none()) {
             pacing.ended(&account, &route("a"), Verdict::Throttled, now, none());
         }
@@ -145,14 +112,8 @@ fn one_account_that_fails_does_not_stop_its_neighbours() {
     pacing.join(&route("a"));
     for second in 0..20 {
         let (account, route) = (id("alone"), route("a"));
-        pacing.queue(
-            &account,
-            &route,
-            Ticket::from(1),
-            urgency(Rank::Planned, 0),
-            Risk::None,
-            at(second),
-        );
+        let place = place("alone", urgency(Rank::Planned, 0), Risk::None);
+        pacing.queue(&route, place, at(second));
         assert_eq!(admitted(&mut pacing, second).len(), 1);
         pacing.ended(&account, &route, Verdict::Failing, at(second), none());
     }
@@ -181,25 +142,11 @@ fn refusals_of_several_accounts_are_not_believed_at_once() {
 #[test]
 fn while_tokens_are_not_durable_only_what_cannot_be_lost_goes() {
     let mut pacing = Pacing::default();
-    pacing.queue(
-        &id("risky"),
-        &route("a"),
-        Ticket::from(1),
-        urgency(Rank::Planned, 0),
-        Risk::Replayable,
-        at(0),
-    );
-    pacing.queue(
-        &id("safe"),
-        &route("a"),
-        Ticket::from(1),
-        urgency(Rank::Planned, 9),
-        Risk::None,
-        at(0),
-    );
-    pacing.store_is_ill(true, at(0));
+    pacing.queue(&route("a"), place("risky", urgency(Rank::Planned, 0), Risk::Replayable), at(0));
+    pacing.queue(&route("a"), place("safe", urgency(Rank::Planned, 9), Risk::None), at(0));
+    pacing.admit(Admission::Harmless, at(0));
     assert_eq!(admitted(&mut pacing, 0), ["safe"]);
-    pacing.store_is_ill(false, at(0));
+    pacing.admit(Admission::Everyone, at(0));
     assert_eq!(admitted(&mut pacing, 0), ["risky"]);
 }
 
@@ -207,14 +154,7 @@ fn while_tokens_are_not_durable_only_what_cannot_be_lost_goes() {
 fn an_account_that_leaves_takes_its_place_along() {
     let mut pacing = Pacing::default();
     pacing.join(&route("a"));
-    pacing.queue(
-        &id("gone"),
-        &route("a"),
-        Ticket::from(1),
-        urgency(Rank::Planned, 0),
-        Risk::None,
-        at(0),
-    );
+    pacing.queue(&route("a"), place("gone", urgency(Rank::Planned, 0), Risk::None), at(0));
     pacing.leave(&id("gone"), &route("a"), at(0));
     assert!(admitted(&mut pacing, 0).is_empty());
     assert!(pacing.routes.is_empty());
@@ -233,16 +173,14 @@ fn admitted(pacing: &mut Pacing, second: u64) -> Vec<String> {
 
 fn fill(pacing: &mut Pacing, name: &str, count: u64, rank: Rank) {
     for index in 0..count {
-        let account = id(&format!("{name}-{index}"));
-        pacing.queue(
-            &account,
-            &route(name),
-            Ticket::from(1),
-            urgency(rank, index),
-            Risk::Replayable,
-            at(0),
-        );
+        let account = format!("{name}-{index}");
+        let place = place(&account, urgency(rank, index), Risk::Replayable);
+        pacing.queue(&route(name), place, at(0));
     }
+}
+
+fn place(account: &str, urgency: Urgency, risk: Risk) -> Place {
+    Place { urgency, account: id(account), ticket: Ticket::from(1), risk }
 }
 
 fn route(host: &str) -> Route {

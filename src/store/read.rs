@@ -17,6 +17,7 @@ use serde::Deserialize;
 use serde::Serialize;
 
 use crate::name::AccountId;
+use crate::record::Credential;
 use crate::record::Intent;
 use crate::record::Lease;
 use crate::record::Lineage;
@@ -113,10 +114,14 @@ impl Tables<'_> {
     }
 
     /// The refresh token that one exchange is to spend. Changes nothing.
-    pub(super) fn lease(&self, account: &AccountId, staged: bool) -> Result<Lease, StoreError> {
+    pub(super) fn lease(
+        &self,
+        account: &AccountId,
+        credential: Credential,
+    ) -> Result<Lease, StoreError> {
         let seat = self.seat(account)?;
         let nothing = Lease { generation: seat.count, refresh_token: None, durable: true };
-        if staged {
+        if credential == Credential::Staged {
             let token = self.staged(&seat, account)?.ok_or(StoreError::Missing)?;
             return Ok(Lease { refresh_token: Some(token), ..nothing });
         }

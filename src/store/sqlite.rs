@@ -276,14 +276,15 @@ impl Sqlite {
 
     /// The refresh token for an exchange that a crash could not make dangerous.
     fn lease_unwritten(&self, change: &Change, fault: StoreError) -> Result<Written, StoreError> {
-        let Change::Account(Write::Intent { account, staged, spends: false, .. }) = change else {
+        let Change::Account(Write::Intent { account, credential, spends: false, .. }) = change
+        else {
             return Err(fault);
         };
         let unwritable =
             matches!(fault, StoreError::Full | StoreError::ReadOnly | StoreError::Io(_));
         match self.tables() {
             Ok(tables) if unwritable => {
-                let lease = tables.lease(account, *staged)?;
+                let lease = tables.lease(account, *credential)?;
                 Ok(Written::Leased(crate::record::Lease { durable: false, ..lease }))
             }
             _ => Err(fault),

@@ -12,6 +12,7 @@
 use std::time::Duration;
 
 use crate::name::AccountId;
+use crate::record::Credential;
 use crate::record::Lineage;
 use crate::record::Standing;
 use crate::record::StoreError;
@@ -47,7 +48,7 @@ struct Next<'a> {
     /// Where it came from and whose it is; `None` leaves both as they are.
     origin: Option<(&'a Lineage, Option<&'a str>)>,
     standing: &'a Standing,
-    staged: bool,
+    credential: Credential,
 }
 
 impl Tables<'_> {
@@ -66,17 +67,17 @@ impl Tables<'_> {
 
     fn write(&self, write: &Write) -> Result<Written, StoreError> {
         match write {
-            Write::Intent { account, staged, spends: _, now, attempts } => {
-                self.intend(account, *staged, *now, attempts)
+            Write::Intent { account, credential, spends: _, now, attempts } => {
+                self.intend(account, *credential, *now, attempts)
             }
-            Write::Commit { account, grant, issued, now: _, lineage, staged, standing } => {
+            Write::Commit { account, grant, issued, now: _, lineage, credential, standing } => {
                 let seat = self.seat(account)?;
                 let base = self.base(&seat, account)?;
                 let dates = self.dates(grant, *issued);
-                let kept = match (&grant.refresh_token, staged) {
+                let kept = match (&grant.refresh_token, credential) {
                     (Some(_), _) => None,
-                    (None, true) => self.staged_if_readable(&seat, account)?,
-                    (None, false) => {
+                    (None, Credential::Staged) => self.staged_if_readable(&seat, account)?,
+                    (None, Credential::Current) => {
                         base.readable.as_ref().and_then(|(_, body)| body.refresh_token.clone())
                     }
                 };
@@ -86,10 +87,10 @@ impl Tables<'_> {
                 self.advance(
                     &seat,
                     &base,
-                    Next { account, body: &body, origin, standing, staged: *staged },
+                    Next { account, body: &body, origin, standing, credential: *credential },
                 )
             }
-            Write::Salvage { account, refresh_token, now, lineage, staged, standing } => {
+            Write::Salvage { account, refresh_token, now, lineage, credential, standing } => {
                 let seat = self.seat(account)?;
                 let base = self.base(&seat, account)?;
                 let body = match &base.readable {
@@ -99,8 +100,8 @@ impl Tables<'_> {
                     }
                     None => body::encode(&self.no_dates(*now), None, Some(refresh_token)),
                 };
-                let origin = staged.then_some((lineage, None));
-                let next = Next { account, body: &body, origin, standing, staged: *staged };
+                let origin = (*credential == Credential::Staged).then_some((lineage, None));
+                let next = Next { account, body: &body, origin, standing, credential: *credential };
                 self.advance(&seat, &base, next)
             }
             Write::Note { account, standing, ends_intent } => {
@@ -129,11 +130,11 @@ impl Tables<'_> {
     fn intend(
         &self,
         account: &AccountId,
-        staged: bool,
+        credential: Credential,
         now: Now,
         attempts: &[Moment],
     ) -> Result<Written, StoreError> {
-        let lease = self.lease(account, staged)?;
+        let lease = self.lease(account, credential)?;
         let newest = attempts.len().saturating_sub(ATTEMPTS);
         let at = attempts
             .iter()
@@ -150,7 +151,7 @@ impl Tables<'_> {
             (
                 id,
                 signed(lease.generation.0),
-                staged,
+                credential == Credential::Staged,
                 now.wall.as_millis(),
                 signed(now.boot.as_millis()),
                 self.boot_id,
@@ -161,7 +162,8 @@ impl Tables<'_> {
 
     /// Saves `next` as the generation after the last, ends the intent, and keeps `base`.
     fn advance(&self, seat: &Seat, base: &Newest, next: Next<'_>) -> Result<Written, StoreError> {
-        let Next { account, body, origin, standing, staged } = next;
+        let Next { account, body, origin, standing, credential } = next;
+        let staged = credential == Credential::Staged;
         let kept = base.readable.as_ref().map(|(number, _)| *number);
         let generation = seat.count.max(kept.unwrap_or_default()).next();
         let standing = json(standing)?;

@@ -18,12 +18,15 @@ use crate::error::RefreshError;
 use crate::lifecycle::Account;
 use crate::lifecycle::Action;
 use crate::lifecycle::Command;
+use crate::lifecycle::Discovery;
 use crate::lifecycle::Done;
 use crate::lifecycle::Input;
 use crate::lifecycle::Ticket;
 use crate::name::AccountId;
 use crate::notice::Event;
 use crate::notice::Notice;
+use crate::pacing::Admission;
+use crate::pacing::Place;
 use crate::pacing::Route;
 use crate::provider::Provider;
 use crate::provider::Spend;
@@ -78,13 +81,16 @@ impl Seat {
         let asked = self.asked.take();
         let same = asked.is_some_and(|asked| Arc::ptr_eq(&asked, &self.settings.provider));
         self.learned = learned.filter(|_| same).map(Box::new);
-        self.account.endpoint_is_known(self.learned.is_some());
+        self.account.discovery_is(match self.learned {
+            Some(_) => Discovery::Done,
+            None => Discovery::ToDo,
+        });
     }
 
     /// Takes over other settings. What was learned of the old provider is forgotten.
     pub(super) fn resettle(&mut self, settings: Arc<Settings>) -> Arc<Settings> {
         self.learned = None;
-        self.account.endpoint_is_known(false);
+        self.account.discovery_is(Discovery::ToDo);
         std::mem::replace(&mut self.settings, settings)
     }
 
@@ -145,8 +151,8 @@ impl<W: World> Supervisor<W> {
             let Some(seat) = self.seats.get_mut(id) else { return };
             match command {
                 Command::Queue { ticket, urgency, risk } => {
-                    let route = &seat.settings.route;
-                    self.pacing.queue(id, route, ticket, urgency, risk, now.boot);
+                    let place = Place { urgency, account: id.clone(), ticket, risk };
+                    self.pacing.queue(&seat.settings.route, place, now.boot);
                 }
                 Command::Unqueue => self.pacing.unqueue(id, now.boot),
                 Command::Intend { ticket, write } => self.intend(id, ticket, write),
@@ -209,7 +215,9 @@ impl<W: World> Supervisor<W> {
         };
         let gone = seat.leaving && !seat.account.is_busy();
         if changed {
-            self.pacing.store_is_ill(!self.unsaved.is_empty(), now);
+            let admission =
+                if self.unsaved.is_empty() { Admission::Everyone } else { Admission::Harmless };
+            self.pacing.admit(admission, now);
         }
         if gone {
             self.dismiss(id, now);

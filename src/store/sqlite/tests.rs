@@ -9,6 +9,7 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::name::AccountId;
+use crate::record::Credential;
 use crate::record::Lease;
 use crate::record::Lineage;
 use crate::record::Record;
@@ -129,7 +130,7 @@ fn commit(name: &str, access: &str, refresh: Option<&str>) -> Write {
         issued: NOW,
         now: NOW,
         lineage: Lineage("issuer".into()),
-        staged: false,
+        credential: Credential::Current,
         standing: Standing::default(),
     }
 }
@@ -137,7 +138,7 @@ fn commit(name: &str, access: &str, refresh: Option<&str>) -> Write {
 fn intent(name: &str) -> Write {
     Write::Intent {
         account: account(name),
-        staged: false,
+        credential: Credential::Current,
         spends: true,
         now: NOW,
         attempts: vec![NOW.boot],

@@ -62,8 +62,13 @@ fn an_account_with_nothing_to_lose_is_not_darkened_by_a_full_disk() {
     no_more_room(&store);
     for spends in [true, false] {
         let attempts = vec![NOW.boot];
-        let write =
-            Write::Intent { account: account("ci"), staged: false, spends, now: NOW, attempts };
+        let write = Write::Intent {
+            account: account("ci"),
+            credential: Credential::Current,
+            spends,
+            now: NOW,
+            attempts,
+        };
         let answer = store.lease_unwritten(&Change::Account(write), StoreError::Full);
         if spends {
             assert_eq!(answer.map(drop), Err(StoreError::Full));
@@ -130,7 +135,7 @@ fn a_read_only_disk_is_read_with_what_a_crash_left_in_the_log_and_never_written(
         }
         let write = Write::Intent {
             account: account("mail"),
-            staged: false,
+            credential: Credential::Current,
             spends: false,
             now: NOW,
             attempts: Vec::new(),
