@@ -100,8 +100,10 @@ pub struct Account {
     candidate: Option<Box<str>>,
     /// The write that stages one.
     staging: Option<(Ticket, Lineage)>,
-    /// The write whose end an order waits for.
-    ordered: Option<(Ticket, Done)>,
+    /// Who handed that in and waits to hear what came of it.
+    importer: Option<Ticket>,
+    /// The writes whose ends orders wait for.
+    ordered: Vec<(Ticket, Done)>,
     subject: Option<Box<str>>,
     standing: Standing,
     series: Series,
@@ -137,7 +139,8 @@ impl Account {
             staged: None,
             candidate: None,
             staging: None,
-            ordered: None,
+            importer: None,
+            ordered: Vec::new(),
             subject: None,
             standing: Standing::default(),
             series: Series::default(),
@@ -244,11 +247,6 @@ impl Account {
             State::Saving(_, catch) => catch.retry,
             State::Vacant | State::Queued(_) | State::Exchanging(..) | State::NeedsLogin => None,
         }
-    }
-
-    /// Whether an order is answered by a write that is under way.
-    pub const fn owes_an_answer(&self) -> bool {
-        self.ordered.is_some()
     }
 
     /// The doubt about a credential.

@@ -284,11 +284,9 @@ impl<W: World> Supervisor<W> {
             let _gone = order.reply.send(Err(refusal));
             return;
         };
-        seat.expect_answer(&order.action, order.reply);
+        seat.reply = Some(order.reply);
         self.feed(&order.account, Input::Ordered(order.action));
-        if let Some(seat) = self.seats.get_mut(&order.account)
-            && !seat.account.owes_an_answer()
-        {
+        if let Some(seat) = self.seats.get_mut(&order.account) {
             seat.answer_if_nobody_did();
         }
     }

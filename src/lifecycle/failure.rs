@@ -168,7 +168,7 @@ impl Account {
             self.state = State::Vacant;
             self.settle(now, jitter, out);
         }
-        out.push(Command::Proven(Err(refusal)));
+        self.answer_importer(Err(refusal), out);
     }
 
     /// When the next replay of a spend in doubt is due; `pause` is the ordinary backoff.

@@ -198,11 +198,12 @@ impl Account {
             self.staged_or_not(result, lineage, now, jitter, out);
             return;
         }
-        if let Some((_, done)) = self.ordered.take_if(|(ordered, _)| *ordered == ticket) {
+        if let Some(at) = self.ordered.iter().position(|(ordered, _)| *ordered == ticket) {
+            let (_, done) = self.ordered.swap_remove(at);
             let answer = result.map(|_| done).map_err(|error| {
                 Refusal::new(Code::StoreUnavailable, format!("{error}; a restart would undo it"))
             });
-            out.push(Command::Answer(answer));
+            out.push(Command::AnswerTo(ticket, answer));
             return;
         }
         let ours = match &self.state {

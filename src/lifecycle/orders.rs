@@ -141,12 +141,14 @@ impl Account {
             None
         };
         if let Some((code, message)) = refusal {
-            out.push(Command::Proven(Err(Refusal::new(code, message))));
+            out.push(Command::Answer(Err(Refusal::new(code, message))));
             return;
         }
         let ticket = self.next_ticket();
         let lineage = self.lineage.clone();
+        self.importer = Some(ticket);
         self.staging = Some((ticket, lineage.clone()));
+        out.push(Command::AnswerLater(ticket));
         self.candidate = Some(mark);
         let write = Write::Stage { account: self.id.clone(), lineage, refresh_token };
         out.push(Command::Write { ticket, write });
@@ -167,7 +169,7 @@ impl Account {
             }
             Err(error) => {
                 let refusal = Refusal::new(Code::StoreUnavailable, error.to_string());
-                out.push(Command::Proven(Err(refusal)));
+                self.answer_importer(Err(refusal), out);
             }
         }
     }
@@ -175,7 +177,7 @@ impl Account {
     fn pause(&mut self, now: Now, jitter: Jitter, out: &mut Vec<Command>) {
         if !self.standing.paused {
             self.standing.paused = true;
-            let ticket = self.answered_by_write();
+            let ticket = self.answered_by_write(out);
             self.note(ticket, out);
             if let State::Queued(_) = self.state {
                 out.push(Command::Unqueue);
@@ -187,17 +189,29 @@ impl Account {
         }
     }
 
+    /// Tells whoever handed in the staged credential what came of it.
+    pub(super) fn answer_importer(
+        &mut self,
+        answer: Result<Done, Refusal>,
+        out: &mut Vec<Command>,
+    ) {
+        if let Some(ticket) = self.importer.take() {
+            out.push(Command::AnswerTo(ticket, answer));
+        }
+    }
+
     /// The order that is being carried out is answered when a write has ended.
-    fn answered_by_write(&mut self) -> Ticket {
+    fn answered_by_write(&mut self, out: &mut Vec<Command>) -> Ticket {
         let ticket = self.next_ticket();
-        self.ordered = Some((ticket, Done::Current(self.generation)));
+        self.ordered.push((ticket, Done::Current(self.generation)));
+        out.push(Command::AnswerLater(ticket));
         ticket
     }
 
     fn resume(&mut self, now: Now, jitter: Jitter, out: &mut Vec<Command>) {
         if self.standing.paused {
             self.standing.paused = false;
-            let ticket = self.answered_by_write();
+            let ticket = self.answered_by_write(out);
             self.note(ticket, out);
             self.settle(now, jitter, out);
         } else {
@@ -268,7 +282,7 @@ impl Account {
         self.staged_doubt = None;
         self.series = super::Series::default();
         self.standing = Standing { paused: self.standing.paused, ..Standing::default() };
-        let ticket = self.answered_by_write();
+        let ticket = self.answered_by_write(out);
         self.note(ticket, out);
         self.settle(now, jitter, out);
     }

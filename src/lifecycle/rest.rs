@@ -125,7 +125,7 @@ impl Account {
         let write = Write::Unstage { account: self.id.clone() };
         out.push(Command::Write { ticket: Ticket::UNHEARD, write });
         let message = "the configuration changed before it was proven; hand it in again";
-        out.push(Command::Proven(Err(Refusal::new(Code::NeedsLogin, message))));
+        self.answer_importer(Err(Refusal::new(Code::NeedsLogin, message)), out);
         self.settle(now, jitter, out);
     }
 

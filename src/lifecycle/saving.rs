@@ -8,6 +8,7 @@ use super::Attempt;
 use super::Brought;
 use super::Catch;
 use super::Command;
+use super::Done;
 use super::Risk;
 use super::Sent;
 use super::State;
@@ -121,7 +122,7 @@ impl Account {
             self.staged = None;
             self.candidate = None;
             self.staged_doubt = None;
-            out.push(Command::Proven(Ok(generation)));
+            self.answer_importer(Ok(Done::Current(generation)), out);
         }
         match &catch.what {
             Brought::Tokens(grant) => {

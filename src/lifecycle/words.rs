@@ -72,8 +72,8 @@ pub enum Input {
     ClockStepped,
 }
 
-/// What can be ordered of an account. Each is answered with [`Command::Answer`], or
-/// [`Command::Proven`], unless it changes nothing.
+/// What can be ordered of an account. Each is answered with [`Command::Answer`], at once or
+/// after [`Command::AnswerLater`], unless it changes nothing.
 pub enum Action {
     /// Somebody waits for a token that is not there: begin a refresh, if that is sensible.
     Demand,
@@ -140,8 +140,10 @@ pub enum Command {
     Tell(Event),
     /// Answer the order that this input was.
     Answer(Result<Done, Refusal>),
-    /// Answer the operator who handed in a refresh token.
-    Proven(Result<Generation, Refusal>),
+    /// The order that this input was is answered later, under this ticket.
+    AnswerLater(Ticket),
+    /// Answer the order that was put off under this ticket.
+    AnswerTo(Ticket, Result<Done, Refusal>),
 }
 
 /// Whether the provider's endpoint is known, or has to be discovered before an exchange.

@@ -16,7 +16,6 @@ use super::Supervisor;
 use super::World;
 use crate::error::RefreshError;
 use crate::lifecycle::Account;
-use crate::lifecycle::Action;
 use crate::lifecycle::Command;
 use crate::lifecycle::Discovery;
 use crate::lifecycle::Done;
@@ -35,7 +34,9 @@ use crate::record::Written;
 use crate::snapshot::Refusal;
 use crate::snapshot::Snapshot;
 use crate::time::Moment;
-use crate::token::Generation;
+
+/// The way back to whoever gave an order.
+pub(super) type Reply = oneshot::Sender<Result<Done, Refusal>>;
 
 /// What the loop holds of one account.
 pub(super) struct Seat {
@@ -54,8 +55,10 @@ pub(super) struct Seat {
     pub(super) wake: Option<Moment>,
     /// The configuration names it no more; it goes as soon as nothing is under way.
     pub(super) leaving: bool,
-    reply: Option<oneshot::Sender<Result<Done, Refusal>>>,
-    import: Option<oneshot::Sender<Result<Done, Refusal>>>,
+    /// The way back to whoever gave the order that is being carried out.
+    pub(super) reply: Option<Reply>,
+    /// The ways back to those who are answered later, by the tickets of what they wait for.
+    later: Vec<(Ticket, Reply)>,
 }
 
 impl Seat {
@@ -72,7 +75,7 @@ impl Seat {
             wake: None,
             leaving: false,
             reply: None,
-            import: None,
+            later: Vec::new(),
         }
     }
 
@@ -94,18 +97,6 @@ impl Seat {
         std::mem::replace(&mut self.settings, settings)
     }
 
-    /// Keeps the way back to whoever gave an order. An import is answered when it is
-    /// proven; while one waits, it keeps its answer.
-    pub(super) fn expect_answer(
-        &mut self,
-        action: &Action,
-        reply: oneshot::Sender<Result<Done, Refusal>>,
-    ) {
-        let waits = matches!(action, Action::Import(_)) && self.import.is_none();
-        let slot = if waits { &mut self.import } else { &mut self.reply };
-        *slot = Some(reply);
-    }
-
     /// Some inputs change nothing, or only what is published: whoever gave that order hears
     /// that it was heard.
     pub(super) fn answer_if_nobody_did(&mut self) {
@@ -120,10 +111,14 @@ impl Seat {
         }
     }
 
-    fn proven(&mut self, proven: Result<Generation, Refusal>) {
-        let answer = proven.map(Done::Current);
-        // A second import is refused while the first one waits: the newest asker hears that.
-        if let Some(reply) = self.reply.take().or_else(|| self.import.take()) {
+    fn answer_later(&mut self, ticket: Ticket) {
+        self.later.extend(self.reply.take().map(|reply| (ticket, reply)));
+    }
+
+    fn answer_to(&mut self, ticket: Ticket, answer: Result<Done, Refusal>) {
+        if let Some(at) = self.later.iter().position(|(later, _)| *later == ticket) {
+            let (_, reply) = self.later.swap_remove(at);
+            // Whoever asked may have gone.
             let _gone = reply.send(answer);
         }
     }
@@ -190,7 +185,8 @@ impl<W: World> Supervisor<W> {
                     let _unheard = self.notices.send(Arc::new(notice));
                 }
                 Command::Answer(answer) => seat.answer(answer),
-                Command::Proven(proven) => seat.proven(proven),
+                Command::AnswerLater(ticket) => seat.answer_later(ticket),
+                Command::AnswerTo(ticket, answer) => seat.answer_to(ticket, answer),
             }
         }
         self.after(id, now.boot);

@@ -125,6 +125,27 @@ async fn an_order_for_an_account_that_is_gone_is_answered() {
     let ((), ()) = tokio::join!(stage.run(), script);
 }
 
+#[tokio::test(start_paused = true)]
+async fn who_gives_an_order_while_another_waits_for_its_write_takes_no_answer_away() {
+    let stage = Stage::with(&["mail"]);
+    let script = async {
+        stage.until("mail", StateName::Fresh).await;
+        let mail = id("mail");
+        let order = |action| stage.keeper.order(&mail, action);
+        let pauses = async {
+            stage.until("mail", StateName::Exchanging).await;
+            tokio::join!(order(Action::Pause), order(Action::Pause))
+        };
+        let import = order(Action::Import(Secret::new("mail")));
+        let (import, (pause, again)) = tokio::join!(import, pauses);
+        assert_eq!(import, Ok(Done::Current(Generation(2))), "answered when it is proven");
+        assert_eq!(pause, Ok(Done::Current(Generation(1))), "answered when it is written");
+        assert_eq!(again, Ok(Done::Current(Generation(1))), "answered at once");
+        stage.control.send(Control::Stop).await.unwrap();
+    };
+    let ((), ()) = tokio::join!(stage.run(), script);
+}
+
 /// A supervisor with its channels, in a world of values.
 struct Stage {
     cue: Mutex<Option<Cue>>,

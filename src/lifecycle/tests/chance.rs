@@ -30,7 +30,7 @@ proptest::proptest! {
             Rotation::Unknown, Rotation::Never, Rotation::Strict, Rotation::Grace(secs(30)),
         ][rotation];
         let sim = Sim::resumed(rotation, 1000);
-        let mut walk = Walk { sim, owed: Vec::new(), intended: false, requests: Vec::new() };
+        let mut walk = Walk::of(sim);
         let mut now = 1000;
         for (pause, choice, jitter) in steps {
             now += pause;
@@ -46,6 +46,8 @@ struct Walk {
     /// What the outside owes an answer to.
     owed: Vec<Owed>,
     intended: bool,
+    /// Orders that are answered later.
+    put_off: Vec<Ticket>,
     /// When requests were sent, in seconds.
     requests: Vec<u64>,
 }
@@ -59,6 +61,10 @@ enum Owed {
 }
 
 impl Walk {
+    const fn of(sim: Sim) -> Self {
+        Self { sim, owed: Vec::new(), intended: false, put_off: Vec::new(), requests: Vec::new() }
+    }
+
     /// One of the things that can happen next.
     fn take(&mut self, at: u64, choice: usize) {
         if let Some(owed) = self.owed.first().copied()
@@ -143,7 +149,12 @@ impl Walk {
                         self.owed.push(Owed::Write(*ticket, commits));
                     }
                 }
-                Command::Publish | Command::Tell(_) | Command::Answer(_) | Command::Proven(_) => {}
+                Command::Publish | Command::Tell(_) | Command::Answer(_) => {}
+                Command::AnswerLater(ticket) => self.put_off.push(*ticket),
+                Command::AnswerTo(ticket, _) => {
+                    let at = self.put_off.iter().position(|put_off| put_off == ticket);
+                    self.put_off.remove(at.expect("an answer is owed once"));
+                }
             }
         }
     }

@@ -25,9 +25,9 @@ fn pause_retry_and_a_configuration_that_leads_elsewhere() {
 
     insta::assert_snapshot!(sim.log, @r"
     1000  fresh until 3548       Publish
-    1100  frozen                 Note, Publish, state_changed
+    1100  frozen                 answer 1 later, Note, Publish, state_changed
     1101  frozen                 refused NOT_SUPPORTED
-    1200  fresh until 3548       Note, Publish, state_changed
+    1200  fresh until 3548       answer 2 later, Note, Publish, state_changed
     3549  queued                 Queue(3, Planned), Publish
     3549  exchanging             Intend(3), Publish
     3549  exchanging             Exchange(3, 10 s)

@@ -84,13 +84,13 @@ fn a_refused_refresh_token_is_confirmed_three_times_before_anyone_must_log_in() 
     7813  exchanging             Exchange(4, 10 s)
     7814  exchanging             Note, intent over
     7814  needs_login            Publish, refresh_failed
-    7815  needs_login            Stage
+    7815  needs_login            answer 5 later, Stage
     7815  queued                 Queue(6, Wanted), Publish
     7815  queued                 -
     7815  exchanging             Intend(6), Publish
     7815  exchanging             Exchange(6, 10 s)
     7816  saving                 Commit, Publish
-    7816  fresh until 10437      proven 2, Publish, token_changed, recovered
+    7816  fresh until 10437      answer 5: Current(Generation(2)), Publish, token_changed, recovered
     ");
 }
 

@@ -163,8 +163,11 @@ fn word(command: &Command) -> String {
         Command::Tell(event) => event.as_str().to_owned(),
         Command::Answer(Ok(done)) => format!("{done:?}"),
         Command::Answer(Err(refusal)) => format!("refused {}", refusal.code.as_str()),
-        Command::Proven(Ok(generation)) => format!("proven {generation}"),
-        Command::Proven(Err(refusal)) => format!("not proven {}", refusal.code.as_str()),
+        Command::AnswerLater(ticket) => format!("answer {} later", ticket.0),
+        Command::AnswerTo(ticket, Ok(done)) => format!("answer {}: {done:?}", ticket.0),
+        Command::AnswerTo(ticket, Err(refusal)) => {
+            format!("answer {}: refused {}", ticket.0, refusal.code.as_str())
+        }
     }
 }
 
