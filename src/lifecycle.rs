@@ -10,7 +10,7 @@
 //! 1. `words`: what an account hears ([`Input`]) and wants done ([`Command`]); `state`: what
 //!    it remembers.
 //! 2. `flight`: one attempt, from its place in the queue to the provider's answer.
-//! 3. `saving` and `failure`: what becomes of the answer.
+//! 3. `saving` and `failure`: what becomes of the answer; `duties`: what must be written besides.
 //! 4. `rest`: where an account comes to rest, and what wakes it.
 //! 5. `orders`: what people and programs may ask of it.
 //!
@@ -23,11 +23,13 @@
 //! * Tokens are published after they are durable. If they cannot be made durable they
 //!   are published as `unsaved`, and the pair is kept in memory until they are.
 //! * A failure is durable before it is raised, unless the store is what failed.
+//! * No write is sent off whose end nobody hears.
 //! * Nothing discards a refresh token. The worst that can be said of one is
 //!   [`Condition::NeedsLogin`](crate::record::Condition::NeedsLogin), and it is still there.
 //! * Every attempt counts against the request [budget](crate::budget), which is asked
 //!   before it is queued and again before it is sent.
 
+mod duties;
 mod failure;
 mod flight;
 mod orders;
@@ -66,6 +68,8 @@ pub use self::words::Risk;
 pub use self::words::Ticket;
 pub use self::words::Urgency;
 
+use self::duties::Duty;
+use self::duties::What;
 use self::state::Attempt;
 use self::state::Brought;
 use self::state::Catch;
@@ -104,6 +108,8 @@ pub struct Account {
     importer: Option<Ticket>,
     /// The writes whose ends orders wait for.
     ordered: Vec<(Ticket, Done)>,
+    /// Writes that must be done.
+    duties: Vec<Duty>,
     subject: Option<Box<str>>,
     standing: Standing,
     series: Series,
@@ -141,6 +147,7 @@ impl Account {
             staging: None,
             importer: None,
             ordered: Vec::new(),
+            duties: Vec::new(),
             subject: None,
             standing: Standing::default(),
             series: Series::default(),
@@ -196,7 +203,7 @@ impl Account {
         let planned = self.planned();
         let expiry = self.expiry_to_tell();
         let alarm = self.alarm_at();
-        [planned, expiry, alarm].into_iter().flatten().min()
+        [planned, expiry, alarm, self.duty_at()].into_iter().flatten().min()
     }
 
     /// How the account is seen from outside.
@@ -218,8 +225,8 @@ impl Account {
     }
 
     /// Whether something is under way that a stop must wait for.
-    pub const fn is_busy(&self) -> bool {
-        matches!(self.state, State::Exchanging(..) | State::Saving(..))
+    pub fn is_busy(&self) -> bool {
+        matches!(self.state, State::Exchanging(..) | State::Saving(..)) || self.is_in_duty()
     }
 
     fn state_name(&self) -> StateName {

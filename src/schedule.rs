@@ -115,6 +115,15 @@ pub fn backoff(so_far: Backoff, jitter: Jitter) -> Duration {
     jitter.between(FLOOR, last.max(FLOOR).saturating_mul(3)).min(cap)
 }
 
+/// The pause before a write is tried again that the store refused `refused` times before: a
+/// second, twice that each time, half a minute at most. There is no chance in it, since
+/// nobody else is hit by all accounts trying at once.
+pub fn write_again(refused: u32) -> Duration {
+    const LONGEST: Duration = Duration::from_secs(30);
+
+    Duration::from_secs(1 << refused.min(5)).min(LONGEST)
+}
+
 /// What the pause after a failure depends on.
 #[derive(Clone, Copy, Debug)]
 pub struct Backoff {

@@ -12,7 +12,7 @@ use super::Sent;
 use super::Series;
 use super::State;
 use super::Step;
-use super::Ticket;
+use super::What;
 use crate::error::Class;
 use crate::error::RefreshError;
 use crate::notice::Event;
@@ -158,17 +158,16 @@ impl Account {
             let next = self.next_replay(doubt, pause, now, jitter).max(self.budgeted(now.boot));
             self.state = State::InDoubt { next };
             out.push(Command::Publish);
+            self.answer_importer(Err(refusal), out);
         } else {
             self.staged = None;
             self.staged_doubt = None;
             let not_before = self.series.not_before;
             self.series = Series { not_before, ..Series::default() };
-            let write = Write::Unstage { account: self.id.clone() };
-            out.push(Command::Write { ticket: Ticket::UNHEARD, write });
+            self.owe(What::Unstage(Some(Box::new(refusal))), now, out);
             self.state = State::Vacant;
             self.settle(now, jitter, out);
         }
-        self.answer_importer(Err(refusal), out);
     }
 
     /// When the next replay of a spend in doubt is due; `pause` is the ordinary backoff.

@@ -21,6 +21,7 @@ use super::State;
 use super::Step;
 use super::Ticket;
 use super::Urgency;
+use super::What;
 use crate::budget::RESERVED_FOR_REPLAYS;
 use crate::error::Code;
 use crate::error::RefreshError;
@@ -171,9 +172,7 @@ impl Account {
         let granted = self.granted_at(attempt, sent);
         match outcome {
             Outcome::Granted(grant) if self.is_foreign(&grant) => {
-                let write =
-                    Write::Orphan { account: self.id.clone(), grant: Arc::from(grant), now };
-                out.push(Command::Write { ticket: Ticket::UNHEARD, write });
+                self.owe(What::Orphan(Arc::from(grant), now), now, out);
                 self.failed(attempt, RefreshError::SubjectChanged, sent, now, jitter, out);
             }
             Outcome::Granted(grant) => {
@@ -204,6 +203,9 @@ impl Account {
                 Refusal::new(Code::StoreUnavailable, format!("{error}; a restart would undo it"))
             });
             out.push(Command::AnswerTo(ticket, answer));
+            return;
+        }
+        if self.duty_ended(ticket, result.as_ref().err(), now, out) {
             return;
         }
         let ours = match &self.state {

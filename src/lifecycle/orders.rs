@@ -14,6 +14,7 @@ use super::Command;
 use super::Done;
 use super::State;
 use super::Ticket;
+use super::What;
 use crate::budget::FORCED_PER_FIVE_MINUTES;
 use crate::error::Code;
 use crate::notice::Reason;
@@ -137,6 +138,8 @@ impl Account {
             Some((Code::NotSupported, "the account is paused; resume it first"))
         } else if self.staged.is_some() || self.staging.is_some() {
             Some((Code::RefreshPending, "an earlier import is still being proven"))
+        } else if self.owes_an_unstage() {
+            Some((Code::StoreUnavailable, "the store has not forgotten an earlier import yet"))
         } else {
             None
         };
@@ -178,7 +181,7 @@ impl Account {
         if !self.standing.paused {
             self.standing.paused = true;
             let ticket = self.answered_by_write(out);
-            self.note(ticket, out);
+            out.push(Command::Write { ticket, write: self.note(now) });
             if let State::Queued(_) = self.state {
                 out.push(Command::Unqueue);
                 self.state = State::Vacant;
@@ -212,7 +215,7 @@ impl Account {
         if self.standing.paused {
             self.standing.paused = false;
             let ticket = self.answered_by_write(out);
-            self.note(ticket, out);
+            out.push(Command::Write { ticket, write: self.note(now) });
             self.settle(now, jitter, out);
         } else {
             out.push(Command::Answer(Ok(Done::Current(self.generation))));
@@ -271,8 +274,11 @@ impl Account {
             out.push(Command::Answer(Err(Refusal::new(Code::RefreshPending, message))));
             return;
         }
+        let ticket = self.answered_by_write(out);
         let write = Write::Clear { account: self.id.clone() };
-        out.push(Command::Write { ticket: Ticket::UNHEARD, write });
+        out.push(Command::Write { ticket, write });
+        let message = "the credential was forgotten before it was proven";
+        self.answer_importer(Err(Refusal::new(Code::NeedsLogin, message)), out);
         self.held = None;
         self.unsaved = false;
         self.refreshable = false;
@@ -282,8 +288,7 @@ impl Account {
         self.staged_doubt = None;
         self.series = super::Series::default();
         self.standing = Standing { paused: self.standing.paused, ..Standing::default() };
-        let ticket = self.answered_by_write(out);
-        self.note(ticket, out);
+        self.owe(What::Standing, now, out);
         self.settle(now, jitter, out);
     }
 

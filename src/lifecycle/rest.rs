@@ -8,7 +8,7 @@ use super::Command;
 use super::Doubt;
 use super::Series;
 use super::State;
-use super::Ticket;
+use super::What;
 use super::failure::ENDED_IN_FLIGHT;
 use crate::error::Code;
 use crate::error::OauthError;
@@ -122,10 +122,9 @@ impl Account {
     fn unstage_stray(&mut self, now: Now, jitter: Jitter, out: &mut Vec<Command>) {
         self.staged = None;
         self.staged_doubt = None;
-        let write = Write::Unstage { account: self.id.clone() };
-        out.push(Command::Write { ticket: Ticket::UNHEARD, write });
         let message = "the configuration changed before it was proven; hand it in again";
-        self.answer_importer(Err(Refusal::new(Code::NeedsLogin, message)), out);
+        let refusal = Refusal::new(Code::NeedsLogin, message);
+        self.owe(What::Unstage(Some(Box::new(refusal))), now, out);
         self.settle(now, jitter, out);
     }
 
@@ -135,7 +134,7 @@ impl Account {
         self.held = None;
         self.subject = None;
         self.standing = Standing { paused: self.standing.paused, ..Standing::default() };
-        self.note(Ticket::UNHEARD, out);
+        self.owe(What::Standing, now, out);
         self.launch(Reason::Scheduled, Credential::Current, now, out);
     }
 
@@ -205,6 +204,7 @@ impl Account {
                 }));
             }
         }
+        self.do_duties(now, out);
         if self.planned().is_none_or(|planned| planned > now.boot) {
             return;
         }
@@ -309,14 +309,22 @@ impl Account {
         out.push(Command::Tell(Event::StateChanged));
     }
 
-    /// Writes how it stands.
-    pub(super) fn note(&self, ticket: Ticket, out: &mut Vec<Command>) {
-        let write = Write::Note {
-            account: self.id.clone(),
-            standing: self.standing.clone(),
-            ends_intent: false,
+    /// Says how it stands. What is being saved meanwhile is written before this, and must
+    /// not be taken back by it.
+    pub(super) fn note(&self, now: Now) -> Write {
+        let standing = match &self.state {
+            State::Saving(attempt, catch) => self.standing_after(*attempt, &catch.what, now),
+            State::Vacant
+            | State::Fresh { .. }
+            | State::Queued(_)
+            | State::Exchanging(..)
+            | State::InDoubt { .. }
+            | State::Waiting { .. }
+            | State::Suspect { .. }
+            | State::NeedsLogin
+            | State::Frozen { .. } => self.standing.clone(),
         };
-        out.push(Command::Write { ticket, write });
+        Write::Note { account: self.id.clone(), standing, ends_intent: false }
     }
 }
 

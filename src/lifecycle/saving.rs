@@ -27,9 +27,6 @@ use crate::time::Now;
 use crate::token::Generation;
 use crate::token::Grant;
 
-/// Longest pause before saving is tried again.
-const LONGEST_SAVE_PAUSE: Duration = Duration::from_secs(30);
-
 impl Account {
     /// Tries again to save what could not be saved.
     pub(super) fn save_again(&mut self, now: Now, out: &mut Vec<Command>) {
@@ -81,7 +78,7 @@ impl Account {
     }
 
     /// How it stands once this is durable.
-    fn standing_after(&self, attempt: Attempt, what: &Brought, now: Now) -> Standing {
+    pub(super) fn standing_after(&self, attempt: Attempt, what: &Brought, now: Now) -> Standing {
         let failure = match what {
             Brought::Tokens(grant) if schedule::usable(grant.lifetime).is_zero() => {
                 Some(Box::new(self.failure(RefreshError::BornExpired, now)))
@@ -168,9 +165,8 @@ impl Account {
         now: Now,
         out: &mut Vec<Command>,
     ) {
-        let pause = Duration::from_secs(1 << catch.refused.min(5)).min(LONGEST_SAVE_PAUSE);
+        catch.retry = Some(now.boot + schedule::write_again(catch.refused));
         catch.refused = catch.refused.saturating_add(1);
-        catch.retry = Some(now.boot + pause);
         let first = !std::mem::replace(&mut self.unsaved, true);
         self.record_failure(RefreshError::StoreUnavailable(error.to_string()), now);
         if first && let Brought::Tokens(grant) = &catch.what {

@@ -2,6 +2,7 @@
 
 mod chance;
 mod doubt;
+mod duties;
 mod imports;
 mod moved;
 mod refreshing;

@@ -34,11 +34,6 @@ pub struct Beginning {
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct Ticket(pub(super) u64);
 
-impl Ticket {
-    /// A ticket that no attempt has: for writes whose answer nobody waits for.
-    pub(super) const UNHEARD: Self = Self(0);
-}
-
 impl From<u64> for Ticket {
     fn from(number: u64) -> Self {
         Self(number)

@@ -145,9 +145,7 @@ impl Walk {
                 }
                 Command::Write { ticket, write } => {
                     let commits = matches!(write, Write::Commit { .. } | Write::Salvage { .. });
-                    if *ticket != Ticket::UNHEARD {
-                        self.owed.push(Owed::Write(*ticket, commits));
-                    }
+                    self.owed.push(Owed::Write(*ticket, commits));
                 }
                 Command::Publish | Command::Tell(_) | Command::Answer(_) => {}
                 Command::AnswerLater(ticket) => self.put_off.push(*ticket),

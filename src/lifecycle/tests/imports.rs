@@ -22,6 +22,7 @@ fn an_import_that_fails_leaves_the_old_credential_untouched() {
     sim.feed(1500, Input::Written(sim.ticket(), Ok(None)));
     sim.fly(1500);
     sim.feed(1501, Input::Exchanged(sim.ticket(), failed(invalid_grant())));
+    sim.feed(1501, Input::Written(sim.ticket(), Ok(None)));
 
     insta::assert_snapshot!(sim.log, @r"
     1000  fresh until 3548       Publish
@@ -31,7 +32,8 @@ fn an_import_that_fails_leaves_the_old_credential_untouched() {
     1500  queued                 -
     1500  exchanging             Intend(2), Publish
     1500  exchanging             Exchange(2, 10 s)
-    1501  fresh until 3548       Unstage, Publish, state_changed, answer 1: refused GRANT_REJECTED
+    1501  fresh until 3548       Unstage, Publish, state_changed
+    1501  fresh until 3548       answer 1: refused GRANT_REJECTED
     ");
 }
 
@@ -52,7 +54,7 @@ fn a_failed_import_sends_the_old_refresh_token_nowhere_else() {
     1200  queued                 alarm
     1200  exchanging             Intend(2), Publish
     1200  exchanging             Exchange(2, 10 s)
-    1201  needs_login            Unstage, Publish, state_changed, refresh_failed, answer 1: refused GRANT_REJECTED
+    1201  needs_login            Unstage, Publish, state_changed, refresh_failed
     1202  needs_login            alarm
     ");
 }
@@ -78,7 +80,7 @@ fn a_failed_import_leaves_the_doubt_about_the_current_credential() {
     3700  queued                 -
     3700  exchanging             Intend(3), Publish
     3700  exchanging             Exchange(3, 60 s)
-    3701  in_doubt until 4535    Unstage, Publish, state_changed, answer 2: refused PROVIDER_UNREACHABLE
+    3701  in_doubt until 4535    Unstage, Publish, state_changed
     ");
 }
 

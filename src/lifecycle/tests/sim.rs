@@ -183,7 +183,16 @@ pub(super) fn plan(rotation: Rotation) -> Arc<Plan> {
 }
 
 pub(super) fn granted(lifetime: u64) -> Outcome {
-    Outcome::Granted(Box::new(Grant {
+    Outcome::Granted(Box::new(grant(lifetime)))
+}
+
+/// The tokens of an hour, of somebody.
+pub(super) fn granted_to(subject: &str) -> Outcome {
+    Outcome::Granted(Box::new(Grant { subject: Some(subject.into()), ..grant(3600) }))
+}
+
+fn grant(lifetime: u64) -> Grant {
+    Grant {
         tokens: tokens(),
         refresh_token: Some(Secret::new("r2")),
         lifetime: secs(lifetime),
@@ -191,7 +200,7 @@ pub(super) fn granted(lifetime: u64) -> Outcome {
         refresh_lifetime: None,
         aws: None,
         subject: None,
-    }))
+    }
 }
 
 pub(super) fn tokens() -> Arc<TokenSet> {
