@@ -22,6 +22,7 @@ use tokenkeeper::clock;
 use tokenkeeper::config::Config;
 use tokenkeeper::config::Defaults;
 use tokenkeeper::files;
+use tokenkeeper::record::Stake;
 use tokenkeeper::record::Standing;
 use tokenkeeper::record::Write;
 use tokenkeeper::section::Mode;
@@ -187,7 +188,7 @@ impl Host {
                 issued,
                 now: issued,
                 lineage: settings.provider.profile().lineage.clone(),
-                staged: false,
+                stake: Stake::Current,
                 standing: Standing::default(),
             })
         });
@@ -228,6 +229,7 @@ fn grant(account: &str, refresh_token: &str) -> Grant {
         lifetime: LIFETIME,
         lifetime_source: LifetimeSource::Provider,
         refresh_lifetime: None,
+        aws: None,
         subject: None,
     }
 }

@@ -46,8 +46,8 @@ use crate::budget::Window;
 use crate::name::AccountId;
 use crate::notice::Event;
 use crate::plan::Plan;
-use crate::record::Credential;
 use crate::record::Lineage;
+use crate::record::Stake;
 use crate::record::Standing;
 use crate::snapshot::Held;
 use crate::snapshot::Snapshot;
@@ -257,16 +257,17 @@ impl Account {
     }
 
     /// The doubt about a credential.
-    const fn doubt_about(&self, credential: Credential) -> Option<Doubt> {
-        match credential {
-            Credential::Current => self.doubt,
-            Credential::Staged => self.staged_doubt,
+    const fn doubt_about(&self, stake: Stake) -> Option<Doubt> {
+        match stake {
+            Stake::Current => self.doubt,
+            Stake::Staged => self.staged_doubt,
+            Stake::SignIn => None,
         }
     }
 
     /// What the next attempt spends.
-    const fn next_credential(&self) -> Credential {
-        if self.staged.is_some() { Credential::Staged } else { Credential::Current }
+    const fn next_stake(&self) -> Stake {
+        if self.staged.is_some() { Stake::Staged } else { Stake::Current }
     }
 
     fn next_ticket(&mut self) -> Ticket {

@@ -134,8 +134,8 @@ pub enum Write {
     Intent {
         /// Whose.
         account: AccountId,
-        /// What it spends.
-        credential: Credential,
+        /// What it works with.
+        stake: Stake,
         /// Whether a lost reply could cost the account, so that the attempt must be
         /// known after a crash. Where it could not, a store that cannot be written
         /// still hands out the refresh token, with `durable: false`.
@@ -158,8 +158,8 @@ pub enum Write {
         now: Now,
         /// Where it came from.
         lineage: Lineage,
-        /// What was spent: a grant without a refresh token keeps that one.
-        credential: Credential,
+        /// What it worked with: a grant without a refresh token keeps that one.
+        stake: Stake,
         /// The standing from now on.
         standing: Standing,
     },
@@ -174,8 +174,8 @@ pub enum Write {
         now: Now,
         /// Where it came from.
         lineage: Lineage,
-        /// What was spent.
-        credential: Credential,
+        /// What it worked with.
+        stake: Stake,
         /// The standing from now on.
         standing: Standing,
     },
@@ -220,13 +220,15 @@ pub enum Write {
     },
 }
 
-/// Which of an account's refresh tokens an attempt spends.
+/// What an attempt works with.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Credential {
-    /// The one that it lives by.
+pub enum Stake {
+    /// The refresh token that the account lives by, or what stands in for one (client credentials).
     Current,
-    /// The one that an operator handed in and that waits to be proven.
+    /// The refresh token that an operator handed in and that waits to be proven.
     Staged,
+    /// Stored secrets: a sign-in, by which no refresh token is spent.
+    SignIn,
 }
 
 /// What came of a [`Write`].

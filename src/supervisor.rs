@@ -52,6 +52,7 @@ use crate::pacing::Verdict;
 use crate::provider::Outcome;
 use crate::provider::Provider;
 use crate::provider::Spend;
+use crate::record::Stake;
 use crate::record::StoreError;
 use crate::record::Write;
 use crate::record::Written;
@@ -84,17 +85,19 @@ pub trait World {
         write: Write,
     ) -> impl Future<Output = Result<Written, StoreError>> + Send + 'static;
 
-    /// Fetches the secrets that an account's exchanges need.
+    /// Fetches the secrets that an account's attempts at that need.
     fn secrets(
         &self,
         account: &AccountId,
         provider: &Arc<dyn Provider>,
+        stake: Stake,
     ) -> impl Future<Output = Result<Vec<(&'static str, Secret)>, RefreshError>> + Send + 'static;
 
-    /// Makes one exchange, in `timeout` at the most.
+    /// Makes one exchange, or a sign-in, in `timeout` at the most.
     fn exchange(
         &self,
         provider: &Arc<dyn Provider>,
+        stake: Stake,
         spend: Spend,
         timeout: Duration,
     ) -> impl Future<Output = Ended> + Send + 'static;

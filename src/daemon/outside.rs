@@ -14,6 +14,7 @@ use crate::provider::Provider;
 use crate::provider::Spend;
 use crate::provider::Step;
 use crate::random;
+use crate::record::Stake;
 use crate::record::StoreError;
 use crate::record::Write;
 use crate::record::Written;
@@ -66,6 +67,7 @@ impl World for Outside {
         &self,
         account: &AccountId,
         provider: &Arc<dyn Provider>,
+        stake: Stake,
     ) -> impl Future<Output = Result<Vec<(&'static str, Secret)>, RefreshError>> + Send + 'static
     {
         let store = self.store.clone();
@@ -73,9 +75,14 @@ impl World for Outside {
         let account = account.clone();
         let provider = Arc::clone(provider);
         async move {
-            let wanted = &provider.profile().secrets;
-            let mut found = Vec::with_capacity(wanted.len());
-            for (slot, reference) in wanted {
+            let profile = provider.profile();
+            let of_sign_in = match stake {
+                Stake::Current | Stake::Staged => None,
+                Stake::SignIn => profile.sign_in.as_ref(),
+            };
+            let mut found = Vec::new();
+            for (slot, reference) in profile.secrets.iter().chain(of_sign_in.into_iter().flatten())
+            {
                 let stored = store.secret(format!("{account}.{slot}"));
                 let directory = credentials.as_deref().map(PathBuf::as_path);
                 let secret = secret::resolve(&account, slot, reference, directory, stored).await?;
@@ -88,12 +95,13 @@ impl World for Outside {
     fn exchange(
         &self,
         provider: &Arc<dyn Provider>,
+        stake: Stake,
         spend: Spend,
         timeout: Duration,
     ) -> impl Future<Output = Ended> + Send + 'static {
         let http = Arc::clone(&self.http);
         let provider = Arc::clone(provider);
-        async move { converse(&http, &*provider, spend, timeout).await }
+        async move { converse(&http, &*provider, stake, spend, timeout).await }
     }
 }
 
@@ -101,12 +109,20 @@ impl World for Outside {
 async fn converse(
     http: &http::Client,
     provider: &dyn Provider,
+    stake: Stake,
     spend: Spend,
     timeout: Duration,
 ) -> Ended {
     let deadline = clock::now().boot + timeout;
     let profile = provider.profile();
-    let mut exchange = provider.exchange(spend);
+    let begun = match stake {
+        Stake::Current | Stake::Staged => Some(provider.exchange(spend)),
+        Stake::SignIn => provider.sign_in(spend),
+    };
+    let Some(mut exchange) = begun else {
+        let error = RefreshError::Internal("this account cannot sign in by itself".into());
+        return Ended { outcome: Outcome::Failed(error), learned: None };
+    };
     let mut response = None;
     for _ in 0..=profile.requests {
         let request = match exchange.next(response.take()) {

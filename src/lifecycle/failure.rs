@@ -19,8 +19,8 @@ use crate::notice::Event;
 use crate::notice::Reason;
 use crate::plan::Rotation;
 use crate::record::Condition;
-use crate::record::Credential;
 use crate::record::Failure;
+use crate::record::Stake;
 use crate::record::Write;
 use crate::schedule;
 use crate::schedule::Backoff;
@@ -46,7 +46,7 @@ impl Account {
         out: &mut Vec<Command>,
     ) {
         let class = self.class_for_us(&error);
-        if attempt.credential == Credential::Staged {
+        if attempt.stake == Stake::Staged {
             self.not_proven(class, &error, sent, now, jitter, out);
             return;
         }

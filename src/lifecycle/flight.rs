@@ -28,7 +28,7 @@ use crate::error::RefreshError;
 use crate::notice::Reason;
 use crate::plan::Rotation;
 use crate::provider::Outcome;
-use crate::record::Credential;
+use crate::record::Stake;
 use crate::record::StoreError;
 use crate::record::Write;
 use crate::schedule;
@@ -40,25 +40,28 @@ use crate::time::Now;
 use crate::token::Generation;
 use crate::token::Grant;
 
+/// How long a sign-in may take: it spends nothing, and hashing a password takes its time.
+const SIGN_IN_TIMEOUT: Duration = Duration::from_secs(30);
+
 impl Account {
     /// Queues an attempt, or comes to rest until the budget allows one. Says whether it is queued.
     pub(super) fn launch(
         &mut self,
         reason: Reason,
-        credential: Credential,
+        stake: Stake,
         now: Now,
         out: &mut Vec<Command>,
     ) -> bool {
-        let free = self.free_at(credential, now);
+        let free = self.free_at(stake, now);
         if free > now.boot {
             self.postpone(free);
             out.push(Command::Publish);
             return false;
         }
         let ticket = self.next_ticket();
-        self.state = State::Queued(Attempt { ticket, reason, credential });
-        let urgency = self.urgency(reason, credential, now);
-        out.push(Command::Queue { ticket, urgency, risk: self.risk() });
+        self.state = State::Queued(Attempt { ticket, reason, stake });
+        let urgency = self.urgency(reason, stake, now);
+        out.push(Command::Queue { ticket, urgency, risk: self.risk_of(stake) });
         out.push(Command::Publish);
         true
     }
@@ -68,7 +71,7 @@ impl Account {
         if attempt.ticket != ticket {
             return;
         }
-        let free = self.free_at(attempt.credential, now);
+        let free = self.free_at(attempt.stake, now);
         if free > now.boot {
             self.postpone(free);
             out.push(Command::Publish);
@@ -76,9 +79,10 @@ impl Account {
         }
         self.requests.take(now.boot, self.cost());
         self.series.attempts = self.series.attempts.saturating_add(1);
-        let doubt = match attempt.credential {
-            Credential::Current => &mut self.doubt,
-            Credential::Staged => &mut self.staged_doubt,
+        let doubt = match attempt.stake {
+            Stake::Current => &mut self.doubt,
+            Stake::Staged => &mut self.staged_doubt,
+            Stake::SignIn => &mut None,
         };
         if let Some(doubt) = doubt {
             doubt.replays = doubt.replays.saturating_add(1);
@@ -87,12 +91,12 @@ impl Account {
         self.state = State::Exchanging(attempt, Step::Intending);
         let write = Write::Intent {
             account: self.id.clone(),
-            credential: attempt.credential,
-            spends: self.risk() != Risk::None,
+            stake: attempt.stake,
+            spends: self.risk_of(attempt.stake) != Risk::None,
             now,
             attempts: self.requests.starts().to_vec(),
         };
-        out.push(Command::Intend { ticket, write });
+        out.push(Command::Intend { ticket, stake: attempt.stake, write });
         out.push(Command::Publish);
     }
 
@@ -136,10 +140,13 @@ impl Account {
             return;
         }
         match result {
-            Ok(durable) if durable || self.risk() == Risk::None => {
+            Ok(durable) if durable || self.risk_of(attempt.stake) == Risk::None => {
                 self.state = State::Exchanging(attempt, Step::Sent(Sent(now)));
-                let timeout = self.plan.rotation.exchange_timeout();
-                out.push(Command::Exchange { ticket, timeout });
+                let timeout = match attempt.stake {
+                    Stake::Current | Stake::Staged => self.plan.rotation.exchange_timeout(),
+                    Stake::SignIn => SIGN_IN_TIMEOUT,
+                };
+                out.push(Command::Exchange { ticket, stake: attempt.stake, timeout });
             }
             Ok(_) => {
                 let why = "the attempt could not be announced durably".to_owned();
@@ -243,7 +250,7 @@ impl Account {
     /// After a replay, from the first send of that refresh token: a provider may answer
     /// with the very tokens whose reply was lost, and with their whole lifetime.
     fn granted_at(&self, attempt: Attempt, sent: Sent) -> Sent {
-        let Some(doubt) = self.doubt_about(attempt.credential) else { return sent };
+        let Some(doubt) = self.doubt_about(attempt.stake) else { return sent };
         Sent(Now { boot: doubt.sent.boot.min(sent.0.boot), wall: doubt.sent.wall.min(sent.0.wall) })
     }
 
@@ -290,6 +297,15 @@ impl Account {
         }
     }
 
+    /// What can be lost by an attempt that works with that.
+    pub(super) fn risk_of(&self, stake: Stake) -> Risk {
+        match stake {
+            Stake::Current | Stake::Staged => self.risk(),
+            Stake::SignIn => Risk::None,
+        }
+    }
+
+    /// What can be lost by a refresh.
     pub(super) fn risk(&self) -> Risk {
         if !self.plan.has_refresh_token {
             return Risk::None;
@@ -304,9 +320,9 @@ impl Account {
     /// The first moment at which an attempt may be made: budget and `Retry-After` allow it,
     /// and it is no replay that comes too late for the grace and too early for a token
     /// that it might kill.
-    fn free_at(&self, credential: Credential, now: Now) -> Moment {
+    fn free_at(&self, stake: Stake, now: Now) -> Moment {
         let free = self.budgeted(now.boot);
-        let doubt = self.doubt.filter(|_| credential == Credential::Current);
+        let doubt = self.doubt.filter(|_| stake == Stake::Current);
         let grace = match self.plan.rotation {
             Rotation::Grace(grace) => Some(grace),
             Rotation::Unknown | Rotation::Never | Rotation::Strict => None,
@@ -319,11 +335,9 @@ impl Account {
         }
     }
 
-    fn urgency(&self, reason: Reason, credential: Credential, now: Now) -> Urgency {
+    fn urgency(&self, reason: Reason, stake: Stake, now: Now) -> Urgency {
         let expiry = self.held.as_ref().map_or_else(Moment::default, |held| held.expires_boot);
-        if let (Some(doubt), Some(grace)) =
-            (self.doubt_about(credential), self.plan.rotation.grace())
-        {
+        if let (Some(doubt), Some(grace)) = (self.doubt_about(stake), self.plan.rotation.grace()) {
             let deadline = doubt.sent.boot + grace;
             if !doubt.late && now.boot < deadline {
                 return Urgency { rank: Rank::InDoubt, deadline };

@@ -18,8 +18,8 @@ use super::What;
 use crate::budget::FORCED_PER_FIVE_MINUTES;
 use crate::error::Code;
 use crate::notice::Reason;
-use crate::record::Credential;
 use crate::record::Lineage;
+use crate::record::Stake;
 use crate::record::Standing;
 use crate::record::StoreError;
 use crate::record::Write;
@@ -69,7 +69,7 @@ impl Account {
             issued + schedule::gap(held.lifetime)
         });
         if earliest <= now.boot {
-            self.launch(Reason::ExpiredCachedToken, Credential::Current, now, out);
+            self.launch(Reason::ExpiredCachedToken, Stake::Current, now, out);
         } else if earliest < due {
             self.state = State::Fresh { due: earliest };
             out.push(Command::Publish);
@@ -102,7 +102,7 @@ impl Account {
             return;
         }
         self.forced.take(now.boot, 1);
-        self.launch(reason, Credential::Current, now, out);
+        self.launch(reason, Stake::Current, now, out);
         out.push(Command::Answer(Ok(Done::Joined(self.generation))));
     }
 

@@ -17,11 +17,11 @@ use crate::notice::Event;
 use crate::notice::Reason;
 use crate::plan::Plan;
 use crate::record::Condition;
-use crate::record::Credential;
 use crate::record::Failure;
 use crate::record::Lineage;
 use crate::record::Record;
 use crate::record::Saved;
+use crate::record::Stake;
 use crate::record::Stamp;
 use crate::record::Standing;
 use crate::record::Write;
@@ -135,7 +135,7 @@ impl Account {
         self.subject = None;
         self.standing = Standing { paused: self.standing.paused, ..Standing::default() };
         self.owe(What::Standing, now, out);
-        self.launch(Reason::Scheduled, Credential::Current, now, out);
+        self.launch(Reason::Scheduled, Stake::Current, now, out);
     }
 
     fn settle_by_condition(&mut self, now: Now, jitter: Jitter, out: &mut Vec<Command>) {
@@ -158,7 +158,7 @@ impl Account {
                 } else if self.held.is_some() {
                     self.rest(State::Fresh { due: self.due(now) }, out);
                 } else {
-                    self.launch(Reason::Scheduled, Credential::Current, now, out);
+                    self.launch(Reason::Scheduled, Stake::Current, now, out);
                 }
             }
         }
@@ -178,7 +178,7 @@ impl Account {
 
     /// Rests until `until`, as what it is at the moment.
     pub(super) fn postpone(&mut self, until: Moment) {
-        let in_doubt = self.doubt_about(self.next_credential()).is_some();
+        let in_doubt = self.doubt_about(self.next_stake()).is_some();
         self.state = if in_doubt {
             State::InDoubt { next: until }
         } else if let Condition::Suspect { .. } = self.standing.condition {
@@ -223,13 +223,13 @@ impl Account {
 
     /// Leaves a resting state for the next attempt.
     pub(super) fn go_on(&mut self, now: Now, out: &mut Vec<Command>) -> bool {
-        let credential = self.next_credential();
-        let reason = match (self.doubt_about(credential), credential) {
+        let stake = self.next_stake();
+        let reason = match (self.doubt_about(stake), stake) {
             (Some(_), _) => Reason::Replay,
-            (None, Credential::Staged) => Reason::Requested,
-            (None, Credential::Current) => Reason::Scheduled,
+            (None, Stake::Staged) => Reason::Requested,
+            (None, Stake::Current | Stake::SignIn) => Reason::Scheduled,
         };
-        self.launch(reason, credential, now, out)
+        self.launch(reason, stake, now, out)
     }
 
     pub(super) fn clock_stepped(&mut self, now: Now, out: &mut Vec<Command>) {

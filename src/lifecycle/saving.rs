@@ -16,7 +16,7 @@ use crate::error::Class;
 use crate::error::RefreshError;
 use crate::notice::Event;
 use crate::record::Condition;
-use crate::record::Credential;
+use crate::record::Stake;
 use crate::record::Standing;
 use crate::record::StoreError;
 use crate::record::Write;
@@ -54,7 +54,7 @@ impl Account {
 
     fn saving(&self, attempt: Attempt, what: &Brought, sent: Sent, now: Now) -> Write {
         let account = self.id.clone();
-        let credential = attempt.credential;
+        let stake = attempt.stake;
         let standing = self.standing_after(attempt, what, now);
         match what {
             Brought::Tokens(grant) => Write::Commit {
@@ -63,7 +63,7 @@ impl Account {
                 issued: sent.0,
                 now,
                 lineage: self.destination.clone(),
-                credential,
+                stake,
                 standing,
             },
             Brought::RefreshToken(refresh_token, _) => Write::Salvage {
@@ -71,7 +71,7 @@ impl Account {
                 refresh_token: refresh_token.clone(),
                 now,
                 lineage: self.destination.clone(),
-                credential,
+                stake,
                 standing,
             },
         }
@@ -86,9 +86,9 @@ impl Account {
             Brought::Tokens(_) => None,
             Brought::RefreshToken(_, error) => Some(Box::new(self.failure(error.clone(), now))),
         };
-        let newest = match attempt.credential {
-            Credential::Staged => &self.candidate,
-            Credential::Current => &self.standing.taken_over,
+        let newest = match attempt.stake {
+            Stake::Staged => &self.candidate,
+            Stake::Current | Stake::SignIn => &self.standing.taken_over,
         };
         Standing {
             condition: Condition::Sound,
@@ -113,7 +113,7 @@ impl Account {
         self.generation = generation;
         self.refreshable = self.plan.has_refresh_token;
         self.doubt = None;
-        if attempt.credential == Credential::Staged {
+        if attempt.stake == Stake::Staged {
             self.origin = self.destination.clone();
             self.subject = None;
             self.staged = None;

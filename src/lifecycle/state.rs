@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::Ticket;
 use crate::error::RefreshError;
 use crate::notice::Reason;
-use crate::record::Credential;
+use crate::record::Stake;
 use crate::time::Moment;
 use crate::time::Now;
 use crate::token::Grant;
@@ -41,8 +41,8 @@ pub(super) enum State {
 pub(super) struct Attempt {
     pub(super) ticket: Ticket,
     pub(super) reason: Reason,
-    /// What it spends.
-    pub(super) credential: Credential,
+    /// What it works with.
+    pub(super) stake: Stake,
 }
 
 /// When the first byte of a request went out. A type of its own, since what is decided

@@ -11,6 +11,7 @@ use crate::plan::Plan;
 use crate::provider::Outcome;
 use crate::record::Lineage;
 use crate::record::Record;
+use crate::record::Stake;
 use crate::record::StoreError;
 use crate::record::Write;
 use crate::snapshot::Refusal;
@@ -112,6 +113,8 @@ pub enum Command {
     Intend {
         /// Which attempt.
         ticket: Ticket,
+        /// What it works with.
+        stake: Stake,
         /// A [`Write::Intent`].
         write: Write,
     },
@@ -119,6 +122,8 @@ pub enum Command {
     Exchange {
         /// Which attempt.
         ticket: Ticket,
+        /// What it works with.
+        stake: Stake,
         /// How long it may take in all.
         timeout: Duration,
     },

@@ -17,12 +17,12 @@ use serde::Deserialize;
 use serde::Serialize;
 
 use crate::name::AccountId;
-use crate::record::Credential;
 use crate::record::Intent;
 use crate::record::Lease;
 use crate::record::Lineage;
 use crate::record::Record;
 use crate::record::Saved;
+use crate::record::Stake;
 use crate::record::Stamp;
 use crate::record::Standing;
 use crate::record::StoreError;
@@ -114,16 +114,16 @@ impl Tables<'_> {
     }
 
     /// The refresh token that one exchange is to spend. Changes nothing.
-    pub(super) fn lease(
-        &self,
-        account: &AccountId,
-        credential: Credential,
-    ) -> Result<Lease, StoreError> {
+    pub(super) fn lease(&self, account: &AccountId, stake: Stake) -> Result<Lease, StoreError> {
         let seat = self.seat(account)?;
         let nothing = Lease { generation: seat.count, refresh_token: None, durable: true };
-        if credential == Credential::Staged {
-            let token = self.staged(&seat, account)?.ok_or(StoreError::Missing)?;
-            return Ok(Lease { refresh_token: Some(token), ..nothing });
+        match stake {
+            Stake::Current => {}
+            Stake::Staged => {
+                let token = self.staged(&seat, account)?.ok_or(StoreError::Missing)?;
+                return Ok(Lease { refresh_token: Some(token), ..nothing });
+            }
+            Stake::SignIn => return Ok(nothing),
         }
         let Some(id) = seat.id else { return Ok(nothing) };
         let newest = self.newest(id, account)?;

@@ -276,15 +276,14 @@ impl Sqlite {
 
     /// The refresh token for an exchange that a crash could not make dangerous.
     fn lease_unwritten(&self, change: &Change, fault: StoreError) -> Result<Written, StoreError> {
-        let Change::Account(Write::Intent { account, credential, spends: false, .. }) = change
-        else {
+        let Change::Account(Write::Intent { account, stake, spends: false, .. }) = change else {
             return Err(fault);
         };
         let unwritable =
             matches!(fault, StoreError::Full | StoreError::ReadOnly | StoreError::Io(_));
         match self.tables() {
             Ok(tables) if unwritable => {
-                let lease = tables.lease(account, *credential)?;
+                let lease = tables.lease(account, *stake)?;
                 Ok(Written::Leased(crate::record::Lease { durable: false, ..lease }))
             }
             _ => Err(fault),

@@ -12,8 +12,8 @@
 use std::time::Duration;
 
 use crate::name::AccountId;
-use crate::record::Credential;
 use crate::record::Lineage;
+use crate::record::Stake;
 use crate::record::Standing;
 use crate::record::StoreError;
 use crate::record::Write;
@@ -48,7 +48,7 @@ struct Next<'a> {
     /// Where it came from and whose it is; `None` leaves both as they are.
     origin: Option<(&'a Lineage, Option<&'a str>)>,
     standing: &'a Standing,
-    credential: Credential,
+    stake: Stake,
 }
 
 impl Tables<'_> {
@@ -67,17 +67,17 @@ impl Tables<'_> {
 
     fn write(&self, write: &Write) -> Result<Written, StoreError> {
         match write {
-            Write::Intent { account, credential, spends: _, now, attempts } => {
-                self.intend(account, *credential, *now, attempts)
+            Write::Intent { account, stake, spends: _, now, attempts } => {
+                self.intend(account, *stake, *now, attempts)
             }
-            Write::Commit { account, grant, issued, now: _, lineage, credential, standing } => {
+            Write::Commit { account, grant, issued, now: _, lineage, stake, standing } => {
                 let seat = self.seat(account)?;
                 let base = self.base(&seat, account)?;
                 let dates = self.dates(grant, *issued);
-                let kept = match (&grant.refresh_token, credential) {
+                let kept = match (&grant.refresh_token, stake) {
                     (Some(_), _) => None,
-                    (None, Credential::Staged) => self.staged_if_readable(&seat, account)?,
-                    (None, Credential::Current) => {
+                    (None, Stake::Staged) => self.staged_if_readable(&seat, account)?,
+                    (None, Stake::Current | Stake::SignIn) => {
                         base.readable.as_ref().and_then(|(_, body)| body.refresh_token.clone())
                     }
                 };
@@ -87,10 +87,10 @@ impl Tables<'_> {
                 self.advance(
                     &seat,
                     &base,
-                    Next { account, body: &body, origin, standing, credential: *credential },
+                    Next { account, body: &body, origin, standing, stake: *stake },
                 )
             }
-            Write::Salvage { account, refresh_token, now, lineage, credential, standing } => {
+            Write::Salvage { account, refresh_token, now, lineage, stake, standing } => {
                 let seat = self.seat(account)?;
                 let base = self.base(&seat, account)?;
                 let body = match &base.readable {
@@ -100,8 +100,8 @@ impl Tables<'_> {
                     }
                     None => body::encode(&self.no_dates(*now), None, Some(refresh_token)),
                 };
-                let origin = (*credential == Credential::Staged).then_some((lineage, None));
-                let next = Next { account, body: &body, origin, standing, credential: *credential };
+                let origin = (*stake == Stake::Staged).then_some((lineage, None));
+                let next = Next { account, body: &body, origin, standing, stake: *stake };
                 self.advance(&seat, &base, next)
             }
             Write::Note { account, standing, ends_intent } => {
@@ -130,11 +130,11 @@ impl Tables<'_> {
     fn intend(
         &self,
         account: &AccountId,
-        credential: Credential,
+        stake: Stake,
         now: Now,
         attempts: &[Moment],
     ) -> Result<Written, StoreError> {
-        let lease = self.lease(account, credential)?;
+        let lease = self.lease(account, stake)?;
         let newest = attempts.len().saturating_sub(ATTEMPTS);
         let at = attempts
             .iter()
@@ -145,13 +145,17 @@ impl Tables<'_> {
 
         let id = self.enter(&self.seat(account)?, account)?;
         self.run("UPDATE account SET attempts = ? WHERE id = ?", (attempts, id))?;
+        if stake == Stake::SignIn {
+            // It spends nothing that could be in doubt after a crash.
+            return Ok(Written::Leased(lease));
+        }
         self.run(
             "INSERT OR REPLACE INTO intent (account, generation, staged, wall_ms, boot_ms, boot_id)
              VALUES (?, ?, ?, ?, ?, ?)",
             (
                 id,
                 signed(lease.generation.0),
-                credential == Credential::Staged,
+                stake == Stake::Staged,
                 now.wall.as_millis(),
                 signed(now.boot.as_millis()),
                 self.boot_id,
@@ -162,8 +166,8 @@ impl Tables<'_> {
 
     /// Saves `next` as the generation after the last, ends the intent, and keeps `base`.
     fn advance(&self, seat: &Seat, base: &Newest, next: Next<'_>) -> Result<Written, StoreError> {
-        let Next { account, body, origin, standing, credential } = next;
-        let staged = credential == Credential::Staged;
+        let Next { account, body, origin, standing, stake } = next;
+        let staged = stake == Stake::Staged;
         let kept = base.readable.as_ref().map(|(number, _)| *number);
         let generation = seat.count.max(kept.unwrap_or_default()).next();
         let standing = json(standing)?;

@@ -29,6 +29,7 @@ use crate::pacing::Place;
 use crate::pacing::Route;
 use crate::provider::Provider;
 use crate::provider::Spend;
+use crate::record::Stake;
 use crate::record::Write;
 use crate::record::Written;
 use crate::snapshot::Refusal;
@@ -150,12 +151,12 @@ impl<W: World> Supervisor<W> {
                     self.pacing.queue(&seat.settings.route, place, now.boot);
                 }
                 Command::Unqueue => self.pacing.unqueue(id, now.boot),
-                Command::Intend { ticket, write } => self.intend(id, ticket, write),
-                Command::Exchange { ticket, timeout } => match seat.spend.take() {
-                    Some(stake) if stake.0 == ticket => {
-                        let (_, spend) = *stake;
+                Command::Intend { ticket, stake, write } => self.intend(id, ticket, stake, write),
+                Command::Exchange { ticket, stake, timeout } => match seat.spend.take() {
+                    Some(spend) if spend.0 == ticket => {
+                        let (_, spend) = *spend;
                         let provider = seat.asked.as_ref().unwrap_or(&seat.settings.provider);
-                        let work = self.world.exchange(provider, spend, timeout);
+                        let work = self.world.exchange(provider, stake, spend, timeout);
                         self.start(id, ticket, Stage::Exchanging, async move {
                             Product::Exchange(work.await)
                         });
@@ -232,13 +233,17 @@ impl<W: World> Supervisor<W> {
 
     /// Fetches what an attempt may spend: the secrets first, then the refresh token,
     /// whose hand-out is the durable intent.
-    fn intend(&mut self, id: &AccountId, ticket: Ticket, write: Write) {
+    fn intend(&mut self, id: &AccountId, ticket: Ticket, stake: Stake, write: Write) {
         let Some(seat) = self.seats.get_mut(id) else { return };
         seat.asked = Some(Arc::clone(&seat.settings.provider));
-        let secrets = self.world.secrets(id, &seat.settings.provider);
+        let secrets = self.world.secrets(id, &seat.settings.provider, stake);
         let write = self.world.write(write);
         let learned = seat.learned.as_deref().cloned();
-        let held = seat.account.snapshot().held.map(|held| held.tokens);
+        // What is held belongs to the current credential, and not to one that is staged.
+        let held = match stake {
+            Stake::Current | Stake::SignIn => seat.account.snapshot().held.map(|it| it.tokens),
+            Stake::Staged => None,
+        };
         let now = self.world.now().wall;
         self.start(id, ticket, Stage::Intending, async move {
             let secrets = match secrets.await {

@@ -38,6 +38,7 @@ use crate::record::Lease;
 use crate::record::Lineage;
 use crate::record::Record;
 use crate::record::Saved;
+use crate::record::Stake;
 use crate::record::Stamp;
 use crate::record::Standing;
 use crate::record::StoreError;
@@ -289,6 +290,7 @@ impl World for Values {
         &self,
         _: &AccountId,
         _: &Arc<dyn Provider>,
+        _: Stake,
     ) -> impl Future<Output = Result<Vec<(&'static str, Secret)>, RefreshError>> + Send + 'static
     {
         std::future::ready(Ok(Vec::new()))
@@ -297,6 +299,7 @@ impl World for Values {
     fn exchange(
         &self,
         _: &Arc<dyn Provider>,
+        _: Stake,
         spend: Spend,
         _: Duration,
     ) -> impl Future<Output = Ended> + Send + 'static {

@@ -145,7 +145,7 @@ fn word(command: &Command) -> String {
         }
         Command::Unqueue => "Unqueue".to_owned(),
         Command::Intend { ticket, .. } => format!("Intend({})", ticket.0),
-        Command::Exchange { ticket, timeout } => {
+        Command::Exchange { ticket, timeout, .. } => {
             format!("Exchange({}, {} s)", ticket.0, timeout.as_secs())
         }
         Command::Write { write, .. } => match write {

@@ -9,10 +9,10 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::name::AccountId;
-use crate::record::Credential;
 use crate::record::Lease;
 use crate::record::Lineage;
 use crate::record::Record;
+use crate::record::Stake;
 use crate::record::Standing;
 use crate::store::dir::tests::private_dir;
 use crate::time::Moment;
@@ -130,7 +130,7 @@ fn commit(name: &str, access: &str, refresh: Option<&str>) -> Write {
         issued: NOW,
         now: NOW,
         lineage: Lineage("issuer".into()),
-        credential: Credential::Current,
+        stake: Stake::Current,
         standing: Standing::default(),
     }
 }
@@ -138,7 +138,7 @@ fn commit(name: &str, access: &str, refresh: Option<&str>) -> Write {
 fn intent(name: &str) -> Write {
     Write::Intent {
         account: account(name),
-        credential: Credential::Current,
+        stake: Stake::Current,
         spends: true,
         now: NOW,
         attempts: vec![NOW.boot],

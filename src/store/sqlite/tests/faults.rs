@@ -64,7 +64,7 @@ fn an_account_with_nothing_to_lose_is_not_darkened_by_a_full_disk() {
         let attempts = vec![NOW.boot];
         let write = Write::Intent {
             account: account("ci"),
-            credential: Credential::Current,
+            stake: Stake::Current,
             spends,
             now: NOW,
             attempts,
@@ -135,7 +135,7 @@ fn a_read_only_disk_is_read_with_what_a_crash_left_in_the_log_and_never_written(
         }
         let write = Write::Intent {
             account: account("mail"),
-            credential: Credential::Current,
+            stake: Stake::Current,
             spends: false,
             now: NOW,
             attempts: Vec::new(),

@@ -306,7 +306,7 @@ fn no_secret_is_readable_in_any_file() {
         refresh_token: Secret::new(canaries[5]),
         now: NOW,
         lineage: Lineage("issuer".into()),
-        credential: Credential::Current,
+        stake: Stake::Current,
         standing: Standing::default(),
     });
 

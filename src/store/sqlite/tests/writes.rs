@@ -22,7 +22,7 @@ fn a_commit_is_found_after_a_restart_with_its_dates() {
         issued: NOW,
         now: NOW,
         lineage: Lineage("issuer".into()),
-        credential: Credential::Current,
+        stake: Stake::Current,
         standing: Standing::default(),
     };
     assert_eq!(committed(store.one(Change::Account(write))), Generation(1));
@@ -83,7 +83,7 @@ fn only_the_last_ten_attempts_are_kept() {
     let attempts = (0..12).map(|n| Moment::from_millis(n * 1_000)).collect::<Vec<_>>();
     store.done(Write::Intent {
         account: account("mail"),
-        credential: Credential::Current,
+        stake: Stake::Current,
         spends: true,
         now: NOW,
         attempts: attempts.clone(),
@@ -155,7 +155,7 @@ fn a_salvaged_refresh_token_goes_with_the_tokens_of_the_current_generation() {
         refresh_token: Secret::new("r2"),
         now: NOW,
         lineage: Lineage("issuer".into()),
-        credential: Credential::Current,
+        stake: Stake::Current,
         standing: Standing::default(),
     };
     assert_eq!(committed(store.one(Change::Account(salvage))), Generation(2));
@@ -179,7 +179,7 @@ fn a_salvage_before_the_first_commit_saves_a_refresh_token_and_no_tokens() {
         refresh_token: Secret::new("r1"),
         now: NOW,
         lineage: Lineage("staged".into()),
-        credential: Credential::Staged,
+        stake: Stake::Staged,
         standing: Standing::default(),
     });
     let record = store.only();
@@ -214,9 +214,7 @@ fn a_note_changes_the_standing_and_ends_the_intent_only_when_told() {
         assert_eq!(record.intent.is_none(), ends_intent);
         assert_eq!(record.standing, standing_of(&mut store));
         assert_eq!(
-            refresh_of(
-                &store.tables().unwrap().lease(&account("mail"), Credential::Current).unwrap()
-            ),
+            refresh_of(&store.tables().unwrap().lease(&account("mail"), Stake::Current).unwrap()),
             Some("r1")
         );
     }
@@ -259,7 +257,7 @@ fn a_staged_credential_waits_beside_the_current_one_until_it_is_proven() {
         issued,
         now,
         lineage,
-        credential: Credential::Staged,
+        stake: Stake::Staged,
         standing,
     });
     let record = store.only();
@@ -387,7 +385,7 @@ fn one_refused_write_of_a_batch_loses_none_of_the_others() {
 fn staged_intent(name: &str) -> Write {
     Write::Intent {
         account: account(name),
-        credential: Credential::Staged,
+        stake: Stake::Staged,
         spends: true,
         now: NOW,
         attempts: Vec::new(),
