@@ -211,7 +211,7 @@ impl Draft {
             .accounts
             .into_iter()
             .filter_map(|(id, named)| Some((id, named.draft?)))
-            .map(|(id, draft)| (id, Arc::new(draft.conclude(daemon.alarm_before))))
+            .map(|(id, draft)| (id, Arc::new(draft.conclude(&daemon))))
             .collect();
         (daemon, accounts, listen)
     }

@@ -59,6 +59,7 @@ pub mod notice;
 pub mod notify;
 pub mod pacing;
 pub mod plan;
+pub mod policy;
 pub mod protocol;
 pub mod provider;
 pub mod random;

@@ -12,7 +12,8 @@
 //! 2. `flight`: one attempt, from its place in the queue to the provider's answer.
 //! 3. `saving` and `failure`: what becomes of the answer; `duties`: what must be written besides.
 //! 4. `rest`: where an account comes to rest, and what wakes it.
-//! 5. `orders`: what people and programs may ask of it.
+//! 5. `renewal`: by what its tokens are renewed, and when; `ahead`: the end of a login.
+//! 6. `orders`: what people and programs may ask of it.
 //!
 //! # Invariants
 //!
@@ -29,10 +30,12 @@
 //! * Every attempt counts against the request [budget](crate::budget), which is asked
 //!   before it is queued and again before it is sent.
 
+mod ahead;
 mod duties;
 mod failure;
 mod flight;
 mod orders;
+mod renewal;
 mod rest;
 mod saving;
 mod state;
@@ -123,6 +126,8 @@ pub struct Account {
     /// The newest ticket that was given out.
     tickets: u64,
     told: Told,
+    /// When the end of the login is told next.
+    ahead: Option<Moment>,
 }
 
 impl Account {
@@ -158,12 +163,14 @@ impl Account {
             forced: Window::forced(),
             tickets: 0,
             told: Told::default(),
+            ahead: None,
         };
         let mut commands = Vec::new();
         if let Some(record) = record {
             account.restore(record, now, &mut commands);
         }
         account.settle(now, jitter, &mut commands);
+        account.look_ahead(now);
         // A start changes nothing: where the account rests is published, not told.
         commands.retain(|command| !matches!(command, Command::Tell(Event::StateChanged)));
         (account, commands)
@@ -263,11 +270,6 @@ impl Account {
             Stake::Staged => self.staged_doubt,
             Stake::SignIn => None,
         }
-    }
-
-    /// What the next attempt spends.
-    const fn next_stake(&self) -> Stake {
-        if self.staged.is_some() { Stake::Staged } else { Stake::Current }
     }
 
     fn next_ticket(&mut self) -> Ticket {

@@ -107,6 +107,9 @@ pub const GROUPS: usize = 65_536;
 /// A path or a name of which a nearest spelling is looked for, in bytes: the search is quadratic.
 pub const SPELLED: usize = 128;
 
+/// Notices that can be configured of the end of one login.
+pub const RUNGS: usize = 16;
+
 #[cfg(test)]
 mod tests {
     use super::*;

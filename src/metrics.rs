@@ -150,7 +150,10 @@ impl Metrics {
             Event::Expired => {
                 self.expirations.get_or_create(&Account { account }).inc();
             }
-            Event::Recovered { .. } | Event::StateChanged => {}
+            Event::RefreshStarted { .. }
+            | Event::Recovered { .. }
+            | Event::ExpiryAhead { .. }
+            | Event::StateChanged => {}
         }
     }
 

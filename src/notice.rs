@@ -2,11 +2,13 @@
 //! streams, metrics, hooks.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::name::AccountId;
 use crate::record::Failure;
 use crate::snapshot::Snapshot;
 use crate::time::Now;
+use crate::time::Timestamp;
 
 /// Something that happened to an account.
 pub struct Notice {
@@ -23,6 +25,13 @@ pub struct Notice {
 /// What happened.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Event {
+    /// An attempt begins.
+    RefreshStarted {
+        /// Why it is made.
+        reason: Reason,
+        /// Its number in its series, from 1.
+        attempt: u32,
+    },
     /// There is a new token.
     TokenChanged {
         /// Why it was fetched.
@@ -49,6 +58,13 @@ pub enum Event {
     },
     /// The token expired and no newer one is there.
     Expired,
+    /// The login itself ends soon: a person has to log in before that.
+    ExpiryAhead {
+        /// When it ends.
+        at: Timestamp,
+        /// The rung of the ladder: at most this much is left.
+        within: Duration,
+    },
     /// The state changed in a way that none of the others tells.
     StateChanged,
 }
@@ -57,11 +73,13 @@ impl Event {
     /// The word on the wire.
     pub const fn as_str(&self) -> &'static str {
         match self {
+            Self::RefreshStarted { .. } => "refresh_started",
             Self::TokenChanged { .. } => "token_changed",
             Self::RefreshFailed { .. } => "refresh_failed",
             Self::Alarm { .. } => "alarm",
             Self::Recovered { .. } => "recovered",
             Self::Expired => "expired",
+            Self::ExpiryAhead { .. } => "expiry_ahead",
             Self::StateChanged => "state_changed",
         }
     }

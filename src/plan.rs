@@ -1,5 +1,6 @@
 //! What the configuration decides about an account's life.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 /// What an account's life goes by.
@@ -15,9 +16,38 @@ pub struct Plan {
     pub requests: u8,
     /// A failure that lasts into this span before the expiry is an alarm.
     pub alarm_before: Duration,
-    /// What happens after a failed refresh.
-    pub on_refresh_failure: FailurePolicy,
+    /// What happens after a refresh that was refused.
+    pub on_refresh_failure: FailureAction,
+    /// Whether it can sign in without a person, and what for.
+    pub sign_in: SignIn,
+    /// How long a refresh token lives, where the provider does not say so.
+    pub refresh_token_lifetime: Option<Duration>,
+    /// How long a refresh token may lie unused before the provider forgets it.
+    pub refresh_token_idle: Option<Duration>,
+    /// How long before the end of a login that is told, longest first.
+    pub expiry_ahead: Arc<[Duration]>,
 }
+
+/// Whether an account can sign in without a person, and what for.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum SignIn {
+    /// A login needs a person.
+    #[default]
+    Never,
+    /// It can, to begin with or where [`FailureAction::SignIn`] says so.
+    Possible,
+    /// It must: nothing else renews the AWS credentials that come of it.
+    ForAws,
+}
+
+/// The ladder of notices where the configuration names none: 14, 7, 3 and 1 days, 6 hours.
+pub const EXPIRY_AHEAD: [Duration; 5] = [
+    Duration::from_secs(14 * 86_400),
+    Duration::from_secs(7 * 86_400),
+    Duration::from_secs(3 * 86_400),
+    Duration::from_secs(86_400),
+    Duration::from_secs(6 * 3_600),
+];
 
 /// What a provider does with the old refresh token when it issues a new one.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -68,10 +98,12 @@ pub enum RefreshBefore {
     Percent(u8),
 }
 
-/// What happens after a failed refresh.
+/// What happens after a refresh that was refused.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub enum FailurePolicy {
+pub enum FailureAction {
     /// It is reported at once to everyone concerned; nothing falls back to anything.
     #[default]
     Raise,
+    /// It is reported likewise, and one sign-in with the stored secrets is tried.
+    SignIn,
 }

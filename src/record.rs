@@ -17,6 +17,7 @@ use crate::name::AccountId;
 use crate::time::Moment;
 use crate::time::Now;
 use crate::time::Timestamp;
+use crate::token::AwsCredentials;
 use crate::token::Generation;
 use crate::token::Grant;
 use crate::token::Secret;
@@ -54,10 +55,20 @@ pub struct Saved {
     pub issued: Stamp,
     /// How long its tokens are good, from `issued`.
     pub lifetime: Duration,
-    /// When its refresh token dies, where the provider said so.
-    pub refresh_expires: Option<Timestamp>,
+    /// AWS credentials that came with it, or with an earlier one.
+    pub aws: Option<SavedAws>,
     /// Whether it has a refresh token.
     pub refreshable: bool,
+}
+
+/// AWS credentials that were saved.
+pub struct SavedAws {
+    /// What may be handed out.
+    pub credentials: Arc<AwsCredentials>,
+    /// When the first byte of the request that brought them was sent.
+    pub issued: Stamp,
+    /// How long they are good, from `issued`.
+    pub lifetime: Duration,
 }
 
 /// A moment in the past that survived in the store.
@@ -96,6 +107,27 @@ pub struct Standing {
     /// spent: handed in once more, it is refused without being sent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub taken_over: Option<Box<str>>,
+    /// Whether the last sign-in still has to prove itself by a refresh: until then there is
+    /// no other, so that a server which refuses what it issues is not logged in to for ever.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub signed_in: bool,
+    /// Whether somebody had the credential forgotten, and no other has come since.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub forgotten: bool,
+    /// When the login itself ends, where that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ends: Option<LoginEnd>,
+}
+
+/// When a login ends: its refresh token is good no longer.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct LoginEnd {
+    /// When, in Unix milliseconds.
+    pub at_ms: i64,
+    /// How long it was good when it was new, in milliseconds.
+    pub whole_ms: u64,
+    /// The last rung of the ladder that was told, in milliseconds before the end.
+    pub told_ms: Option<u64>,
 }
 
 /// What the provider last said of the credential.
@@ -110,6 +142,8 @@ pub enum Condition {
         /// Confirmations tried, 0 to 2.
         probes: u8,
     },
+    /// Refused, and a sign-in with stored secrets is to take its place.
+    SigningIn,
     /// Refused for good: a person has to log in.
     NeedsLogin,
 }

@@ -11,10 +11,12 @@ use std::time::Duration;
 use crate::error::Code;
 use crate::error::OauthError;
 use crate::record::Failure;
+use crate::schedule;
 use crate::time::Moment;
 use crate::time::Now;
 use crate::time::Timestamp;
 use crate::time::spoken;
+use crate::token::AwsCredentials;
 use crate::token::Generation;
 use crate::token::Kind;
 use crate::token::TokenSet;
@@ -50,12 +52,45 @@ pub struct Held {
     pub expires_boot: Moment,
     /// Never served at or after this time.
     pub expires_wall: Timestamp,
+    /// AWS credentials, which have dates of their own.
+    pub aws: Option<Arc<HeldAws>>,
+}
+
+/// AWS credentials with their dates.
+pub struct HeldAws {
+    /// What may be handed out.
+    pub credentials: Arc<AwsCredentials>,
+    /// When their request was sent.
+    pub issued_at: Timestamp,
+    /// How long they were good from then.
+    pub lifetime: Duration,
+    /// Never served at or after this moment.
+    pub expires_boot: Moment,
+    /// Never served at or after this time.
+    pub expires_wall: Timestamp,
+}
+
+impl HeldAws {
+    /// What is left by the clock that sees less of it.
+    pub fn ttl(&self, now: Now) -> Duration {
+        self.expires_boot.since(now.boot).min(self.expires_wall.since(now.wall))
+    }
 }
 
 impl Held {
     /// What is left by the clock that sees less of it.
     pub fn ttl(&self, now: Now) -> Duration {
         self.expires_boot.since(now.boot).min(self.expires_wall.since(now.wall))
+    }
+
+    /// What is left of the token of that kind, and how long it was good when it was new.
+    /// `None` if there is no such token.
+    fn of_kind(&self, kind: Kind, now: Now) -> Option<(Duration, Duration)> {
+        match kind {
+            Kind::Access => Some((self.ttl(now), self.lifetime)),
+            Kind::Id => self.tokens.id.as_ref().map(|_| (self.ttl(now), self.lifetime)),
+            Kind::Aws => self.aws.as_ref().map(|aws| (aws.ttl(now), aws.lifetime)),
+        }
     }
 }
 
@@ -167,15 +202,15 @@ impl Snapshot {
     /// What `demand` gets from this account at `now`.
     pub fn answer(&self, demand: Demand, now: Now) -> Answer<'_> {
         if let Some(held) = &self.held {
-            let ttl = held.ttl(now);
+            let Some((ttl, lifetime)) = held.of_kind(demand.kind, now) else {
+                return Answer::Refuse(no_such_kind(demand.kind));
+            };
             if !ttl.is_zero() && ttl >= demand.min_ttl {
-                return match held.tokens.get(demand.kind) {
-                    Some(_) => Answer::Token { held, ttl },
-                    None => Answer::Refuse(no_such_kind(demand.kind)),
-                };
+                return Answer::Token { held, ttl };
             }
-            if demand.min_ttl > grantable(held) {
-                return Answer::Refuse(too_long(demand, held));
+            let grantable = schedule::usable(lifetime);
+            if demand.min_ttl > grantable {
+                return Answer::Refuse(too_long(demand, grantable));
             }
         }
         match self.state {
@@ -243,18 +278,13 @@ impl Snapshot {
 /// Longest time that a request may ask to wait: the cap of its `wait`.
 pub const LONGEST_WAIT: Duration = Duration::from_secs(60);
 
-/// The most validity that this provider's tokens ever have when they arrive.
-fn grantable(held: &Held) -> Duration {
-    crate::schedule::usable(held.lifetime)
-}
-
 fn no_such_kind(kind: Kind) -> Refusal {
     let message = format!("the provider grants this account no {} token", kind.as_str());
     Refusal::new(Code::NotSupported, message)
 }
 
-fn too_long(demand: Demand, held: &Held) -> Refusal {
-    let (asked, granted) = (spoken(demand.min_ttl), spoken(grantable(held)));
+fn too_long(demand: Demand, grantable: Duration) -> Refusal {
+    let (asked, granted) = (spoken(demand.min_ttl), spoken(grantable));
     let message = format!(
         "min_ttl asks for {asked}, and the provider's tokens are good for {granted} when new"
     );
@@ -362,6 +392,7 @@ mod tests {
                 lifetime: Duration::from_secs(3600),
                 expires_boot: at(3595),
                 expires_wall: Timestamp::from_millis(3_595_000),
+                aws: None,
             }),
             next: next.or(Some(at(2500))),
             failure: Some(Arc::new(Failure {

@@ -11,10 +11,13 @@ use sha2::Sha256;
 use super::allow;
 use super::allow::Allow;
 use super::allow::Gives;
-use crate::plan::FailurePolicy;
+use super::daemon::Daemon;
+use crate::limits;
+use crate::plan::FailureAction;
 use crate::plan::Plan;
 use crate::plan::RefreshBefore;
 use crate::plan::Rotation;
+use crate::plan::SignIn;
 use crate::provider::Configure;
 use crate::provider::PROVIDERS;
 use crate::provider::Provider;
@@ -45,8 +48,11 @@ pub(super) struct Draft {
     provider: Arc<dyn Provider>,
     rotation: Option<Rotation>,
     refresh_before: Option<RefreshBefore>,
-    on_refresh_failure: FailurePolicy,
+    on_refresh_failure: FailureAction,
     alarm_before: Option<Duration>,
+    refresh_token_lifetime: Option<Duration>,
+    refresh_token_idle: Option<Duration>,
+    expiry_ahead: Option<Arc<[Duration]>>,
     allow: Vec<Allow>,
     digest: [u8; 32],
 }
@@ -61,9 +67,11 @@ impl Draft {
         };
         let rotation = section.value("rotation").and_then(|value| read_rotation(&value));
         let refresh_before = section.value("refresh_before").and_then(|it| read_before(&it));
-        let on_refresh_failure =
-            section.value("on_refresh_failure").and_then(|value| read_policy(&value));
+        let policy = section.value("on_refresh_failure");
         let alarm_before = section.span("alarm_before");
+        let refresh_token_lifetime = read_life(&mut section, "refresh_token_lifetime");
+        let refresh_token_idle = read_life(&mut section, "refresh_token_idle");
+        let expiry_ahead = section.value("expiry_ahead").and_then(|it| read_ladder(&it));
         let allow = section.value("allow").map(|value| allow::read(&value, Gives::Stated));
 
         if allow.as_ref().is_some_and(|rules| rules.iter().any(|rule| rule.unit.is_some())) {
@@ -78,6 +86,8 @@ impl Draft {
         {
             section.warn(Problem::Rule("rotation means nothing without a refresh token".into()));
         }
+        let sign_in = provider.as_ref().map(|it| it.profile().sign_in.is_some());
+        let on_refresh_failure = policy.and_then(|policy| read_policy(&policy, sign_in));
         section.finish();
         Some(Self {
             provider: provider?,
@@ -85,27 +95,41 @@ impl Draft {
             refresh_before,
             on_refresh_failure: on_refresh_failure.unwrap_or_default(),
             alarm_before,
+            refresh_token_lifetime,
+            refresh_token_idle,
+            expiry_ahead,
             allow: allow.unwrap_or_default(),
             digest,
         })
     }
 
     /// The account, with what `[daemon]` says for all.
-    pub(super) fn conclude(self, alarm_before: Duration) -> Account {
+    pub(super) fn conclude(self, daemon: &Daemon) -> Account {
         let profile = self.provider.profile();
+        let sign_in = match (&profile.sign_in, profile.aws) {
+            (None, _) => SignIn::Never,
+            (Some(_), false) => SignIn::Possible,
+            (Some(_), true) => SignIn::ForAws,
+        };
         let plan = Plan {
             rotation: self.rotation.unwrap_or(profile.rotation),
             refresh_before: self.refresh_before,
             has_refresh_token: profile.has_refresh_token,
             requests: profile.requests,
-            alarm_before: self.alarm_before.unwrap_or(alarm_before),
+            alarm_before: self.alarm_before.unwrap_or(daemon.alarm_before),
             on_refresh_failure: self.on_refresh_failure,
+            sign_in,
+            refresh_token_lifetime: self.refresh_token_lifetime,
+            refresh_token_idle: self.refresh_token_idle,
+            expiry_ahead: self.expiry_ahead.unwrap_or_else(|| Arc::clone(&daemon.expiry_ahead)),
         };
-        let fingerprint = Sha256::new()
-            .chain_update(self.digest)
-            .chain_update(plan.alarm_before.as_secs().to_le_bytes())
-            .finalize()
-            .into();
+        let mut fingerprint = Sha256::new();
+        fingerprint.update(self.digest);
+        fingerprint.update(plan.alarm_before.as_secs().to_le_bytes());
+        for rung in plan.expiry_ahead.iter() {
+            fingerprint.update(rung.as_secs().to_le_bytes());
+        }
+        let fingerprint = fingerprint.finalize().into();
         Account { provider: self.provider, plan: Arc::new(plan), allow: self.allow, fingerprint }
     }
 }
@@ -157,18 +181,46 @@ fn percent(number: &str) -> Option<u8> {
     number.parse().ok().filter(|percent| digits && (1..=50).contains(percent))
 }
 
-fn read_policy(value: &Value<'_>) -> Option<FailurePolicy> {
-    const EXPECTED: &str = "\"raise\"";
+/// Reads the policy. `sign_in` says whether the provider signs in without a person, once
+/// it is known.
+fn read_policy(value: &Value<'_>, sign_in: Option<bool>) -> Option<FailureAction> {
+    const WORDS: &[(&str, FailureAction)] =
+        &[("raise", FailureAction::Raise), ("sign-in", FailureAction::SignIn)];
 
-    let text = value.text(EXPECTED)?;
-    match text {
-        "raise" => return Some(FailurePolicy::Raise),
-        "sign-in" => {
-            let rule = "\"sign-in\" needs a provider that logs in with a stored password alone; \
-                        a login here needs a person; expected \"raise\"";
-            value.complain(Problem::Rule(rule.into()));
-        }
-        _ => value.misspelt(text, EXPECTED, ["raise"]),
+    let action = value.choice(WORDS)?;
+    if action == FailureAction::SignIn && sign_in == Some(false) {
+        let rule = "\"sign-in\" needs a provider that logs in with a stored password alone; \
+                    a login here needs a person; expected \"raise\"";
+        value.complain(Problem::Rule(rule.into()));
+        return None;
     }
-    None
+    Some(action)
+}
+
+/// Reads how long something about a refresh token is. Nothing is over at once.
+fn read_life(section: &mut Section<'_>, key: &'static str) -> Option<Duration> {
+    let value = section.value(key)?;
+    let span = value.span()?;
+    if span.is_zero() {
+        value
+            .complain(Problem::Rule("it must be longer than nothing; leave it out instead".into()));
+        return None;
+    }
+    Some(span)
+}
+
+/// Reads the rungs of the ladder, longest first.
+pub(super) fn read_ladder(value: &Value<'_>) -> Option<Arc<[Duration]>> {
+    const EXPECTED: &str = "a list of durations such as [\"14d\", \"1d\"]";
+
+    let rungs = value.list(EXPECTED)?;
+    if rungs.len() > limits::RUNGS {
+        let rule = format!("at most {} notices are told of one end", limits::RUNGS);
+        value.complain(Problem::Rule(rule.into()));
+        return None;
+    }
+    let mut spans = rungs.iter().map(Value::span).collect::<Option<Vec<_>>>()?;
+    spans.sort_unstable_by(|a, b| b.cmp(a));
+    spans.dedup();
+    Some(spans.into())
 }

@@ -2,14 +2,17 @@
 
 use std::path::Path;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
+use super::account;
 use super::allow;
 use super::allow::Allow;
 use super::allow::Gives;
 use crate::access::Right;
 use crate::access::Rights;
 use crate::limits;
+use crate::plan::EXPIRY_AHEAD;
 use crate::section::Problem;
 use crate::section::Section;
 use crate::section::Value;
@@ -33,6 +36,8 @@ pub struct Daemon {
     /// For accounts that do not say it: a failure that lasts into this span before the
     /// expiry is an alarm.
     pub alarm_before: Duration,
+    /// The same: how long before the end of a login that is told, longest first.
+    pub expiry_ahead: Arc<[Duration]>,
 }
 
 /// Where the daemon's files are if the configuration does not say.
@@ -96,6 +101,7 @@ pub(super) struct Keys {
     admin: Option<Vec<Allow>>,
     metrics: Option<Vec<Allow>>,
     alarm_before: Option<Duration>,
+    expiry_ahead: Option<Arc<[Duration]>>,
 }
 
 impl Keys {
@@ -110,18 +116,20 @@ impl Keys {
             admin: rules(section, "admin", Rights::NONE.with(Right::Admin)),
             metrics: rules(section, "metrics", Rights::NONE.with(Right::Read)),
             alarm_before: section.span("alarm_before"),
+            expiry_ahead: section.value("expiry_ahead").and_then(|it| account::read_ladder(&it)),
         }
     }
 
     /// Takes over what a later file says.
     pub(super) fn overlay(&mut self, later: Self) {
-        let Self { socket, state, log, admin, metrics, alarm_before } = later;
+        let Self { socket, state, log, admin, metrics, alarm_before, expiry_ahead } = later;
         self.socket = socket.or(self.socket.take());
         self.state = state.or(self.state.take());
         self.log = log.or(self.log);
         self.admin = admin.or(self.admin.take());
         self.metrics = metrics.or(self.metrics.take());
         self.alarm_before = alarm_before.or(self.alarm_before);
+        self.expiry_ahead = expiry_ahead.or(self.expiry_ahead.take());
     }
 
     pub(super) fn conclude(self, defaults: Defaults) -> Daemon {
@@ -132,6 +140,7 @@ impl Keys {
             admin: self.admin.unwrap_or_default(),
             metrics: self.metrics.unwrap_or_default(),
             alarm_before: self.alarm_before.unwrap_or(ALARM_BEFORE),
+            expiry_ahead: self.expiry_ahead.unwrap_or_else(|| EXPIRY_AHEAD.into()),
         }
     }
 }

@@ -69,6 +69,7 @@ fn the_defaults_that_the_example_names_are_the_defaults() {
     assert_eq!(stated.daemon.state, silent.daemon.state);
     assert_eq!(stated.daemon.log, silent.daemon.log);
     assert_eq!(stated.daemon.alarm_before, silent.daemon.alarm_before);
+    assert_eq!(stated.daemon.expiry_ahead, silent.daemon.expiry_ahead);
     for name in ["mail", "ci", "nas"] {
         let (stated, silent) = (&stated.accounts[name], &silent.accounts[name]);
         assert_eq!(stated.plan.rotation, silent.plan.rotation, "{name}");

@@ -92,10 +92,10 @@ const IN_AN_ACCOUNT: &[(&str, &[&str])] = &[
         r#"config.toml:4:1: accounts.mail.scopes: unknown key; did you mean "scope"?"#,
     ]),
     ("banana = true", &[
-        r#"config.toml:4:1: accounts.mail.banana: unknown key; known here are "alarm_before", "allow", "ca_file", "client_auth", "client_id", "client_secret", "default_lifetime", "grant", "header", "issuer", "on_refresh_failure", "plain_http", "provider", "refresh_before", "request_format", "rotation", "scope", "token", "token_endpoint", "token_params" and "username""#,
+        r#"config.toml:4:1: accounts.mail.banana: unknown key; known here are "alarm_before", "allow", "ca_file", "client_auth", "client_id", "client_secret", "default_lifetime", "expiry_ahead", "grant", "header", "issuer", "on_refresh_failure", "plain_http", "provider", "refresh_before", "refresh_token_idle", "refresh_token_lifetime", "request_format", "rotation", "scope", "token", "token_endpoint", "token_params" and "username""#,
     ]),
     (r#""a\nb" = true"#, &[
-        r#"config.toml:4:1: accounts.mail."a\nb": unknown key; known here are "alarm_before", "allow", "ca_file", "client_auth", "client_id", "client_secret", "default_lifetime", "grant", "header", "issuer", "on_refresh_failure", "plain_http", "provider", "refresh_before", "request_format", "rotation", "scope", "token", "token_endpoint", "token_params" and "username""#,
+        r#"config.toml:4:1: accounts.mail."a\nb": unknown key; known here are "alarm_before", "allow", "ca_file", "client_auth", "client_id", "client_secret", "default_lifetime", "expiry_ahead", "grant", "header", "issuer", "on_refresh_failure", "plain_http", "provider", "refresh_before", "refresh_token_idle", "refresh_token_lifetime", "request_format", "rotation", "scope", "token", "token_endpoint", "token_params" and "username""#,
     ]),
     (r#"provider = "gogle""#, &[
         r#"config.toml:4:12: accounts.mail.provider: expected "github", "gitlab", "google", "microsoft" or "oauth2"; did you mean "google"?"#,
@@ -122,7 +122,7 @@ const IN_AN_ACCOUNT: &[(&str, &[&str])] = &[
         r#"config.toml:4:22: accounts.mail.on_refresh_failure: "sign-in" needs a provider that logs in with a stored password alone; a login here needs a person; expected "raise""#,
     ]),
     (r#"on_refresh_failure = "prompt""#, &[
-        r#"config.toml:4:22: accounts.mail.on_refresh_failure: expected "raise""#,
+        r#"config.toml:4:22: accounts.mail.on_refresh_failure: expected "raise" or "sign-in""#,
     ]),
     (r#"plain_http = "yes""#, &[
         "config.toml:4:14: accounts.mail.plain_http: expected true or false, found a string",
@@ -182,6 +182,15 @@ const IN_AN_ACCOUNT: &[(&str, &[&str])] = &[
     (r#"allow = [{ uesr = "alice" }]"#, &[
         "config.toml:4:10: accounts.mail.allow[0]: expected at least one of user, group and unit",
         r#"config.toml:4:12: accounts.mail.allow[0].uesr: unknown key; did you mean "user"?"#,
+    ]),
+    (r#"refresh_token_lifetime = "0s""#, &[
+        r#"config.toml:4:26: accounts.mail.refresh_token_lifetime: it must be longer than nothing; leave it out instead"#,
+    ]),
+    (r#"expiry_ahead = "14d""#, &[
+        r#"config.toml:4:16: accounts.mail.expiry_ahead: expected a list of durations such as ["14d", "1d"], found a string"#,
+    ]),
+    (r#"expiry_ahead = ["14d", "soon"]"#, &[
+        r#"config.toml:4:24: accounts.mail.expiry_ahead[1]: expected a duration such as "90s", "5m", "12h" or "7d""#,
     ]),
     (r#"alarm_before = "ten minutes""#, &[
         r#"config.toml:4:16: accounts.mail.alarm_before: expected a duration such as "90s", "5m", "12h" or "7d""#,

@@ -164,12 +164,17 @@ fn view(notice: &Notice) -> EventView {
 
 fn details(event: &Event) -> (Option<Reason>, Option<u32>, Option<&Failure>) {
     match event {
-        Event::TokenChanged { reason, attempt } => (Some(*reason), Some(*attempt), None),
+        Event::RefreshStarted { reason, attempt } | Event::TokenChanged { reason, attempt } => {
+            (Some(*reason), Some(*attempt), None)
+        }
         Event::RefreshFailed { reason, failure } => {
             (Some(*reason), Some(failure.attempt), Some(failure))
         }
         Event::Alarm { failure } => (None, Some(failure.attempt), Some(failure)),
-        Event::Recovered { .. } | Event::Expired | Event::StateChanged => (None, None, None),
+        Event::Recovered { .. }
+        | Event::Expired
+        | Event::ExpiryAhead { .. }
+        | Event::StateChanged => (None, None, None),
     }
 }
 

@@ -28,8 +28,10 @@ use crate::limits;
 use crate::name::AccountId;
 use crate::provider::Header;
 use crate::snapshot::Held;
+use crate::snapshot::HeldAws;
 use crate::snapshot::Snapshot;
 use crate::time::Now;
+use crate::token::AwsCredentials;
 use crate::token::Kind;
 use crate::token::Secret;
 use crate::wording;
@@ -83,8 +85,13 @@ impl Sheets {
         match written {
             Some(written) if Arc::ptr_eq(&written.snapshot, snapshot) => Some(written.clone()),
             _ => {
-                let token = held.tokens.get(kind)?;
-                let fresh = Rc::new(Written::new(seat, snapshot, held, kind, token));
+                let fresh = match kind {
+                    Kind::Access | Kind::Id => {
+                        let token = held.tokens.get(kind)?;
+                        Rc::new(Written::new(seat, snapshot, held, kind, token))
+                    }
+                    Kind::Aws => Rc::new(Written::aws(seat, snapshot, held)?),
+                };
                 *written = Some(fresh.clone());
                 Some(fresh)
             }
@@ -127,6 +134,23 @@ impl Written {
         }
     }
 
+    /// AWS credentials in the form that `credential_process` of the AWS programs takes. It is
+    /// the same in every format: there is no header that could carry them.
+    fn aws(seat: &Seat, snapshot: &Arc<Snapshot>, held: &Held) -> Option<Self> {
+        let aws = held.aws.as_ref()?;
+        let json = credential_process(aws);
+        Some(Self {
+            snapshot: snapshot.clone(),
+            account: seat.account.clone(),
+            etag: etag(Kind::Aws, held),
+            raw: json,
+            header_name: Bytes::new(),
+            header_value: Bytes::new(),
+            before_ttl: Bytes::new(),
+            after_ttl: Bytes::new(),
+        })
+    }
+
     /// The tag of the token: it changes with kind and generation, and with nothing else.
     pub(super) const fn etag(&self) -> &HeaderValue {
         &self.etag
@@ -135,6 +159,9 @@ impl Written {
     /// The answer at `now`, with so many whole seconds left.
     pub(super) fn response(&self, format: Format, ttl: u64, now: Now) -> Response<Body> {
         let mut response = match format {
+            Format::Json if self.before_ttl.is_empty() => {
+                reply::ok(reply::JSON, Body::of(self.raw.clone()))
+            }
             Format::Json => {
                 let ttl = Bytes::from(ttl.to_string());
                 let after = self.after_ttl_at(now);
@@ -160,6 +187,24 @@ impl Written {
         let error = serde_json::to_string(&error).unwrap_or_else(|_| "null".to_owned());
         after_ttl(&self.snapshot, held, &error)
     }
+}
+
+/// The answer of a `credential_process`, version 1.
+fn credential_process(aws: &HeldAws) -> Bytes {
+    let AwsCredentials { access_key_id, secret_access_key, session_token } = &*aws.credentials;
+    let expires_at = aws.expires_wall.to_string();
+    let texts = [access_key_id, secret_access_key, session_token].map(Secret::expose);
+    /// Names and punctuation.
+    const FRAME: usize = 128;
+    let room = FRAME + expires_at.len() + texts.into_iter().map(inner_len).sum::<usize>();
+
+    let [access_key_id, secret_access_key, session_token] = texts;
+    let mut sheet = Sheet::new(room);
+    sheet.raw("{\"Version\":1,\"AccessKeyId\":").text(access_key_id);
+    sheet.raw(",\"SecretAccessKey\":").text(secret_access_key);
+    sheet.raw(",\"SessionToken\":").text(session_token);
+    sheet.raw(",\"Expiration\":").text(&expires_at).raw("}");
+    sheet.finish()
 }
 
 fn etag(kind: Kind, held: &Held) -> HeaderValue {
@@ -271,6 +316,30 @@ mod tests {
         }
     }
 
+    #[test]
+    fn aws_credentials_are_what_credential_process_takes() {
+        let aws = HeldAws {
+            credentials: Arc::new(AwsCredentials {
+                access_key_id: Secret::new("AKIA"),
+                secret_access_key: Secret::new("s/+\""),
+                session_token: Secret::new("t"),
+            }),
+            issued_at: Timestamp::from_millis(0),
+            lifetime: Duration::from_secs(900),
+            expires_boot: Moment::from_millis(900_000),
+            expires_wall: Timestamp::from_millis(900_000),
+        };
+        let json = serde_json::from_slice::<serde_json::Value>(&credential_process(&aws)).unwrap();
+        let expected = serde_json::json!({
+            "Version": 1,
+            "AccessKeyId": "AKIA",
+            "SecretAccessKey": "s/+\"",
+            "SessionToken": "t",
+            "Expiration": "1970-01-01T00:15:00Z",
+        });
+        assert_eq!(json, expected);
+    }
+
     fn written(header: &Header, token: &str) -> Front {
         let account = AccountId::parse("mail").unwrap();
         let held = Held {
@@ -285,6 +354,7 @@ mod tests {
             lifetime: Duration::from_secs(60),
             expires_boot: Moment::from_millis(60_000),
             expires_wall: Timestamp::from_millis(60_000),
+            aws: None,
         };
         front(&account, header, &held, Kind::Access, &Secret::new(token))
     }

@@ -17,6 +17,7 @@ use hyper::http::request::Parts;
 
 use crate::access::Right;
 use crate::clock;
+use crate::error::Code;
 use crate::front::caller::Caller;
 use crate::front::dispatch::Step;
 use crate::front::follow;
@@ -93,6 +94,10 @@ impl Wish {
         let min_ttl = query.seconds("min_ttl", limits::LONGEST_MIN_TTL)?.unwrap_or_default();
         let patience = patience(&query)?;
         let format = query.word("format", FORMATS)?.unwrap_or_else(|| accepted(&head.headers));
+        if (kind, format) == (Kind::Aws, Format::Header) {
+            let message = "AWS credentials go into no header; ask for `json`";
+            return Err(Refusal::new(Code::BadRequest, message));
+        }
         let known = head.headers.get(header::IF_NONE_MATCH).cloned();
         let polls = known.is_some() && query.get(WAIT.name).is_some() && !patience.is_zero();
         Ok(Self { demand: Demand { kind, min_ttl }, patience, format, known, polls })
@@ -182,7 +187,8 @@ async fn wait(
             Look::Join => {
                 if !demanded {
                     demanded = true;
-                    let order = caller.desk.keeper.order(&seat.account, Action::Demand);
+                    let action = Action::Demand(wish.demand.kind);
+                    let order = caller.desk.keeper.order(&seat.account, action);
                     match follower.within(order).await {
                         Some(Ok(_)) => continue,
                         Some(Err(refusal)) => return Err(about(&seat, refusal)),

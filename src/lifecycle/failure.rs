@@ -45,17 +45,24 @@ impl Account {
         jitter: Jitter,
         out: &mut Vec<Command>,
     ) {
-        let class = self.class_for_us(&error);
+        let class = self.class_for_us(attempt.stake, &error, now);
         if attempt.stake == Stake::Staged {
             self.not_proven(class, &error, sent, now, jitter, out);
             return;
         }
         self.note_patience(class, &error, now, jitter);
         self.record_failure(error.clone(), now);
+        self.series.sign_in_failed = attempt.stake == Stake::SignIn;
         if class == Class::Ambiguous {
             self.doubt.get_or_insert(Doubt { sent: sent.0, replays: 0, late: false });
         }
-        let then = self.rest_after(class, &error, now, jitter);
+        let then = if self.signs_in_instead(attempt, class, &error) {
+            self.standing.condition = Condition::SigningIn;
+            self.doubt = None;
+            State::Waiting { until: self.budgeted(now.boot) }
+        } else {
+            self.rest_after(class, &error, now, jitter)
+        };
         let write = Write::Note {
             account: self.id.clone(),
             standing: self.standing.clone(),
@@ -111,7 +118,7 @@ impl Account {
         let probes = match self.standing.condition {
             Condition::Sound => 0,
             Condition::Suspect { probes } => probes + 1,
-            Condition::NeedsLogin => u8::MAX,
+            Condition::SigningIn | Condition::NeedsLogin => u8::MAX,
         };
         if let Some(pause) = schedule::SUSPECT_PROBES.get(usize::from(probes)) {
             self.standing.condition = Condition::Suspect { probes };
@@ -131,7 +138,12 @@ impl Account {
         out: &mut Vec<Command>,
     ) {
         self.state = then;
-        out.push(Command::Publish);
+        if self.standing.condition == Condition::SigningIn && attempt.stake == Stake::Current {
+            // Before anybody sees where it rests: who waits for the token goes on waiting.
+            self.go_on(now, out);
+        } else {
+            out.push(Command::Publish);
+        }
         self.tell_failure(attempt.reason, out);
         self.settle_if_due_elsewhere(now, jitter, out);
     }
@@ -223,12 +235,20 @@ impl Account {
             error.retry_after().map(|asked| now.boot + schedule::retry_after(asked, jitter));
     }
 
-    /// What an error means for this account: without a refresh token, nothing can be lost
-    /// and nobody can log in.
-    fn class_for_us(&self, error: &RefreshError) -> Class {
+    /// What an error means for this attempt: without a refresh token, nothing can be lost
+    /// and nobody can log in. A sign-in that is refused, and a refresh token past its own end,
+    /// leave nothing to confirm.
+    fn class_for_us(&self, stake: Stake, error: &RefreshError, now: Now) -> Class {
         let class = error.class();
-        if class == Class::Ambiguous && self.risk() == Risk::None {
+        let final_word = match stake {
+            Stake::SignIn => true,
+            Stake::Current => self.login_is_over(now),
+            Stake::Staged => false,
+        };
+        if class == Class::Ambiguous && self.risk_of(stake) == Risk::None {
             Class::Transient
+        } else if class == Class::Suspect && final_word && self.plan.has_refresh_token {
+            Class::Definite
         } else if is_verdict(class) && !self.plan.has_refresh_token {
             Class::Config
         } else {

@@ -25,14 +25,13 @@ use super::What;
 use crate::budget::RESERVED_FOR_REPLAYS;
 use crate::error::Code;
 use crate::error::RefreshError;
+use crate::notice::Event;
 use crate::notice::Reason;
 use crate::plan::Rotation;
 use crate::provider::Outcome;
 use crate::record::Stake;
 use crate::record::StoreError;
 use crate::record::Write;
-use crate::schedule;
-use crate::schedule::Spread;
 use crate::snapshot::Refusal;
 use crate::time::Jitter;
 use crate::time::Moment;
@@ -96,6 +95,8 @@ impl Account {
             now,
             attempts: self.requests.starts().to_vec(),
         };
+        let (reason, attempts) = (attempt.reason, self.series.attempts);
+        out.push(Command::Tell(Event::RefreshStarted { reason, attempt: attempts }));
         out.push(Command::Intend { ticket, stake: attempt.stake, write });
         out.push(Command::Publish);
     }
@@ -261,18 +262,6 @@ impl Account {
                 (Some(ours), Some(theirs)) => ours != theirs,
                 _ => false,
             }
-    }
-
-    /// When the refresh of the held tokens is due.
-    pub(super) fn due(&self, now: Now) -> Moment {
-        let free = self.budgeted(now.boot);
-        let Some(held) = &self.held else { return free };
-        let spread = Spread::of(&self.id, self.generation);
-        let after = schedule::refresh_after(held.lifetime, self.plan.refresh_before, spread);
-        // Counted back from the expiry, which a step of the wall clock may have moved.
-        let early = schedule::usable(held.lifetime).saturating_sub(after);
-        let late = after.saturating_sub(schedule::usable(held.lifetime));
-        (held.expires_boot.before(early) + late).max(free)
     }
 
     /// What is left of the held tokens.

@@ -19,15 +19,14 @@ use crate::budget::FORCED_PER_FIVE_MINUTES;
 use crate::error::Code;
 use crate::notice::Reason;
 use crate::record::Lineage;
-use crate::record::Stake;
 use crate::record::Standing;
 use crate::record::StoreError;
 use crate::record::Write;
-use crate::schedule;
 use crate::snapshot::Refusal;
 use crate::time::Jitter;
 use crate::time::Now;
 use crate::token::Generation;
+use crate::token::Kind;
 use crate::token::Secret;
 
 /// Why an attempt that somebody wants waits.
@@ -42,7 +41,7 @@ impl Account {
         out: &mut Vec<Command>,
     ) {
         match action {
-            Action::Demand => self.demanded(now, out),
+            Action::Demand(kind) => self.demanded(kind, now, out),
             Action::Refresh => self.forced(Reason::Requested, now, out),
             Action::Report { generation, stream } => {
                 let reason = if stream {
@@ -62,14 +61,11 @@ impl Account {
     }
 
     /// Somebody waits for a token: a fresh account refreshes, no sooner than its gap allows.
-    fn demanded(&mut self, now: Now, out: &mut Vec<Command>) {
+    fn demanded(&mut self, kind: Kind, now: Now, out: &mut Vec<Command>) {
         let State::Fresh { due } = self.state else { return };
-        let earliest = self.held.as_ref().map_or(now.boot, |held| {
-            let issued = held.expires_boot.before(schedule::usable(held.lifetime));
-            issued + schedule::gap(held.lifetime)
-        });
+        let earliest = self.earliest_for(kind, now);
         if earliest <= now.boot {
-            self.launch(Reason::ExpiredCachedToken, Stake::Current, now, out);
+            self.launch(Reason::ExpiredCachedToken, self.stake_for(kind, now), now, out);
         } else if earliest < due {
             self.state = State::Fresh { due: earliest };
             out.push(Command::Publish);
@@ -102,7 +98,7 @@ impl Account {
             return;
         }
         self.forced.take(now.boot, 1);
-        self.launch(reason, Stake::Current, now, out);
+        self.launch(reason, self.next_stake(now), now, out);
         out.push(Command::Answer(Ok(Done::Joined(self.generation))));
     }
 
@@ -250,6 +246,7 @@ impl Account {
             | State::Exchanging(..)
             | State::Saving(..) => {}
         }
+        self.arm_sign_in();
         let bound = self.series.not_before.filter(|bound| *bound > now.boot);
         if let Some(bound) = bound {
             let refusal = Refusal { retry_at: Some(bound), ..self.snapshot().refusal() };
@@ -287,14 +284,29 @@ impl Account {
         self.doubt = None;
         self.staged_doubt = None;
         self.series = super::Series::default();
-        self.standing = Standing { paused: self.standing.paused, ..Standing::default() };
+        let paused = self.standing.paused;
+        self.standing = Standing { paused, forgotten: true, ..Standing::default() };
+        self.look_ahead(now);
         self.owe(What::Standing, now, out);
         self.settle(now, jitter, out);
     }
 
     /// One of its secrets changed: what failed for want of it is tried again.
     fn secret_changed(&mut self, now: Now, out: &mut Vec<Command>) {
-        if let State::Frozen { until: Some(_) } | State::Waiting { .. } = self.state {
+        self.arm_sign_in();
+        let waits = match self.state {
+            State::Frozen { until } => until.is_some(),
+            State::Waiting { .. } => true,
+            State::NeedsLogin => self.must_sign_in(),
+            State::Vacant
+            | State::Fresh { .. }
+            | State::Queued(_)
+            | State::Exchanging(..)
+            | State::Saving(..)
+            | State::InDoubt { .. }
+            | State::Suspect { .. } => false,
+        };
+        if waits {
             self.go_on(now, out);
         }
     }

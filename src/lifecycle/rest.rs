@@ -27,6 +27,7 @@ use crate::record::Standing;
 use crate::record::Write;
 use crate::schedule;
 use crate::snapshot::Held;
+use crate::snapshot::HeldAws;
 use crate::snapshot::Refusal;
 use crate::time::Jitter;
 use crate::time::Moment;
@@ -111,7 +112,13 @@ impl Account {
             self.record_failure(RefreshError::LoginRequired(error), now);
             self.rest(State::NeedsLogin, out);
             self.tell_failure(Reason::Scheduled, out);
-        } else if self.plan.has_refresh_token && !self.refreshable {
+        } else if self.must_sign_in() && self.held.is_none() {
+            self.go_on(now, out);
+        } else if self.plan.has_refresh_token
+            && !self.refreshable
+            && !self.must_sign_in()
+            && self.standing.condition != Condition::NeedsLogin
+        {
             self.rest(State::Vacant, out);
         } else {
             self.settle_by_condition(now, jitter, out);
@@ -143,6 +150,8 @@ impl Account {
         let soon = soon.max(self.budgeted(now.boot));
         match self.standing.condition {
             Condition::NeedsLogin => self.rest(State::NeedsLogin, out),
+            Condition::SigningIn if !self.must_sign_in() => self.rest(State::NeedsLogin, out),
+            Condition::SigningIn => self.rest(State::Waiting { until: soon }, out),
             Condition::Suspect { probes } => {
                 let pause = schedule::SUSPECT_PROBES.get(usize::from(probes)).copied();
                 let until = now.boot + pause.unwrap_or_default();
@@ -178,7 +187,7 @@ impl Account {
 
     /// Rests until `until`, as what it is at the moment.
     pub(super) fn postpone(&mut self, until: Moment) {
-        let in_doubt = self.doubt_about(self.next_stake()).is_some();
+        let in_doubt = self.doubt_about(self.stake_at_rest()).is_some();
         self.state = if in_doubt {
             State::InDoubt { next: until }
         } else if let Condition::Suspect { .. } = self.standing.condition {
@@ -204,6 +213,9 @@ impl Account {
                 }));
             }
         }
+        if self.ahead_at().is_some_and(|ahead| ahead <= now.boot) {
+            self.tell_ahead(now, out);
+        }
         self.do_duties(now, out);
         if self.planned().is_none_or(|planned| planned > now.boot) {
             return;
@@ -223,7 +235,7 @@ impl Account {
 
     /// Leaves a resting state for the next attempt.
     pub(super) fn go_on(&mut self, now: Now, out: &mut Vec<Command>) -> bool {
-        let stake = self.next_stake();
+        let stake = self.next_stake(now);
         let reason = match (self.doubt_about(stake), stake) {
             (Some(_), _) => Reason::Replay,
             (None, Stake::Staged) => Reason::Requested,
@@ -233,9 +245,14 @@ impl Account {
     }
 
     pub(super) fn clock_stepped(&mut self, now: Now, out: &mut Vec<Command>) {
+        self.look_ahead(now);
         let Some(held) = &mut self.held else { return };
         // The clock that sees less of the token is believed.
         held.expires_boot = held.expires_boot.min(now.boot + held.ttl(now));
+        held.aws = held.aws.take().map(|aws| {
+            let expires_boot = aws.expires_boot.min(now.boot + aws.ttl(now));
+            Arc::new(HeldAws { expires_boot, credentials: Arc::clone(&aws.credentials), ..*aws })
+        });
         if let State::Fresh { .. } = self.state {
             self.state = State::Fresh { due: self.due(now) };
         }
@@ -252,6 +269,8 @@ impl Account {
         out: &mut Vec<Command>,
     ) {
         self.plan = plan;
+        self.arm_sign_in();
+        self.look_ahead(now);
         if self.lineage != lineage {
             // What the other place asked for does not hold here.
             self.series = Series::default();
@@ -300,7 +319,9 @@ impl Account {
 
     /// Whether the configuration sends the credential to another place than it came from.
     pub(super) fn leads_elsewhere(&self) -> bool {
-        self.plan.has_refresh_token && self.refreshable && self.origin != self.lineage
+        self.plan.has_refresh_token
+            && (self.refreshable || self.held.is_some())
+            && self.origin != self.lineage
     }
 
     fn rest(&mut self, state: State, out: &mut Vec<Command>) {
@@ -313,7 +334,9 @@ impl Account {
     /// not be taken back by it.
     pub(super) fn note(&self, now: Now) -> Write {
         let standing = match &self.state {
-            State::Saving(attempt, catch) => self.standing_after(*attempt, &catch.what, now),
+            State::Saving(attempt, catch) => {
+                self.standing_after(*attempt, &catch.what, catch.sent, now)
+            }
             State::Vacant
             | State::Fresh { .. }
             | State::Queued(_)
@@ -337,20 +360,34 @@ fn moment(stamp: Stamp, now: Now) -> Moment {
 fn held(saved: &Saved, now: Now) -> Option<Held> {
     let tokens = Arc::clone(saved.tokens.as_ref()?);
     let usable = schedule::usable(saved.lifetime);
-    let expires_wall = saved.issued.wall + usable;
-    let set_back = now.wall + TRUSTED_SETBACK < saved.issued.wall;
-    let by_wall = now.boot + expires_wall.since(now.wall);
-    let expires_boot = match saved.issued.boot {
-        Some(boot) => (boot + usable).min(by_wall),
-        None if set_back => now.boot,
-        None => by_wall.min(now.boot + usable),
-    };
     Some(Held {
         tokens,
         generation: saved.generation,
         issued_at: saved.issued.wall,
         lifetime: saved.lifetime,
-        expires_boot,
-        expires_wall,
+        expires_boot: expiry(saved.issued, usable, now),
+        expires_wall: saved.issued.wall + usable,
+        aws: saved.aws.as_ref().map(|aws| {
+            let usable = schedule::usable(aws.lifetime);
+            Arc::new(HeldAws {
+                credentials: Arc::clone(&aws.credentials),
+                issued_at: aws.issued.wall,
+                lifetime: aws.lifetime,
+                expires_boot: expiry(aws.issued, usable, now),
+                expires_wall: aws.issued.wall + usable,
+            })
+        }),
     })
+}
+
+/// When something ends that was issued then and is usable for so long. If the wall clock
+/// was set back and the host booted since, nothing is known of it, and it counts as ended.
+fn expiry(issued: Stamp, usable: Duration, now: Now) -> Moment {
+    let by_wall = now.boot + (issued.wall + usable).since(now.wall);
+    let set_back = now.wall + TRUSTED_SETBACK < issued.wall;
+    match issued.boot {
+        Some(boot) => (boot + usable).min(by_wall),
+        None if set_back => now.boot,
+        None => by_wall.min(now.boot + usable),
+    }
 }

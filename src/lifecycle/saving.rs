@@ -22,8 +22,10 @@ use crate::record::StoreError;
 use crate::record::Write;
 use crate::schedule;
 use crate::snapshot::Held;
+use crate::snapshot::HeldAws;
 use crate::time::Jitter;
 use crate::time::Now;
+use crate::token::AwsGrant;
 use crate::token::Generation;
 use crate::token::Grant;
 
@@ -55,7 +57,7 @@ impl Account {
     fn saving(&self, attempt: Attempt, what: &Brought, sent: Sent, now: Now) -> Write {
         let account = self.id.clone();
         let stake = attempt.stake;
-        let standing = self.standing_after(attempt, what, now);
+        let standing = self.standing_after(attempt, what, sent, now);
         match what {
             Brought::Tokens(grant) => Write::Commit {
                 account,
@@ -78,7 +80,13 @@ impl Account {
     }
 
     /// How it stands once this is durable.
-    pub(super) fn standing_after(&self, attempt: Attempt, what: &Brought, now: Now) -> Standing {
+    pub(super) fn standing_after(
+        &self,
+        attempt: Attempt,
+        what: &Brought,
+        sent: Sent,
+        now: Now,
+    ) -> Standing {
         let failure = match what {
             Brought::Tokens(grant) if schedule::usable(grant.lifetime).is_zero() => {
                 Some(Box::new(self.failure(RefreshError::BornExpired, now)))
@@ -95,6 +103,12 @@ impl Account {
             paused: self.standing.paused,
             failure,
             taken_over: newest.clone(),
+            signed_in: attempt.stake == Stake::SignIn,
+            forgotten: false,
+            ends: match what {
+                Brought::Tokens(grant) => self.login_end(attempt.stake, grant, sent.0),
+                Brought::RefreshToken(..) => None,
+            },
         }
     }
 
@@ -109,9 +123,14 @@ impl Account {
     ) {
         let known = std::mem::take(&mut self.unsaved);
         let failed_before = self.standing.failure.is_some();
-        self.standing = self.standing_after(attempt, &catch.what, now);
+        self.standing = self.standing_after(attempt, &catch.what, catch.sent, now);
         self.generation = generation;
-        self.refreshable = self.plan.has_refresh_token;
+        self.refreshable = match (&catch.what, attempt.stake) {
+            (Brought::Tokens(grant), Stake::SignIn) => {
+                self.refreshable || grant.refresh_token.is_some()
+            }
+            (Brought::Tokens(_) | Brought::RefreshToken(..), _) => self.plan.has_refresh_token,
+        };
         self.doubt = None;
         if attempt.stake == Stake::Staged {
             self.origin = self.destination.clone();
@@ -119,6 +138,9 @@ impl Account {
             self.staged = None;
             self.candidate = None;
             self.staged_doubt = None;
+            if let Some(held) = &mut self.held {
+                held.aws = None;
+            }
             self.answer_importer(Ok(Done::Current(generation)), out);
         }
         match &catch.what {
@@ -154,6 +176,7 @@ impl Account {
                 out.push(Command::Tell(Event::Recovered { failed }));
             }
         }
+        self.look_ahead(now);
         self.settle_if_due_elsewhere(now, jitter, out);
     }
 
@@ -198,6 +221,10 @@ impl Account {
         if usable.is_zero() {
             return;
         }
+        let aws = match &grant.aws {
+            Some(aws) => Some(Arc::new(held_aws(aws, sent))),
+            None => self.held.take().and_then(|held| held.aws),
+        };
         self.held = Some(Held {
             tokens: Arc::clone(&grant.tokens),
             generation,
@@ -205,11 +232,23 @@ impl Account {
             lifetime: grant.lifetime,
             expires_boot: sent.0.boot + usable,
             expires_wall: sent.0.wall + usable,
+            aws,
         });
         // A token that cannot live until its refresh may be due expires by plan.
         self.told.expiry = usable <= schedule::gap(grant.lifetime);
         if self.standing.failure.is_none() {
             self.told.alarm = false;
         }
+    }
+}
+
+fn held_aws(aws: &AwsGrant, sent: Sent) -> HeldAws {
+    let usable = schedule::usable(aws.lifetime);
+    HeldAws {
+        credentials: Arc::clone(&aws.credentials),
+        issued_at: sent.0.wall,
+        lifetime: aws.lifetime,
+        expires_boot: sent.0.boot + usable,
+        expires_wall: sent.0.wall + usable,
     }
 }

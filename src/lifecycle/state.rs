@@ -89,6 +89,8 @@ pub(super) struct Series {
     pub(super) pause: Duration,
     /// Throttled answers in a row.
     pub(super) throttles: u32,
+    /// Whether the last attempt was a sign-in.
+    pub(super) sign_in_failed: bool,
     /// What the provider asked us to stay away until.
     pub(super) not_before: Option<Moment>,
 }

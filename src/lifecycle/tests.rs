@@ -1,5 +1,6 @@
 //! Lives told by their logs: reviewing a change of behaviour means reading a diff of these tables.
 
+mod ahead;
 mod chance;
 mod doubt;
 mod duties;
@@ -7,4 +8,5 @@ mod imports;
 mod moved;
 mod refreshing;
 mod saving;
+mod signing_in;
 mod sim;

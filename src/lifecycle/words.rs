@@ -17,6 +17,7 @@ use crate::record::Write;
 use crate::snapshot::Refusal;
 use crate::time::Moment;
 use crate::token::Generation;
+use crate::token::Kind;
 use crate::token::Secret;
 
 /// What an account begins with.
@@ -71,8 +72,9 @@ pub enum Input {
 /// What can be ordered of an account. Each is answered with [`Command::Answer`], at once or
 /// after [`Command::AnswerLater`], unless it changes nothing.
 pub enum Action {
-    /// Somebody waits for a token that is not there: begin a refresh, if that is sensible.
-    Demand,
+    /// Somebody waits for a token of that kind that is not there: begin a refresh, if that is
+    /// sensible.
+    Demand(Kind),
     /// Refresh now, if the budget allows.
     Refresh,
     /// The token of this generation was rejected by the provider's API.

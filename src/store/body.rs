@@ -8,12 +8,14 @@
 //! absent begins with a byte that is 0 or 1. The first byte is the version of the layout.
 //! Reading is total: what does not fit exactly is no body.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use zeroize::Zeroizing;
 
 use crate::time::Moment;
 use crate::time::Timestamp;
+use crate::token::AwsCredentials;
 use crate::token::Secret;
 use crate::token::TokenSet;
 
@@ -30,8 +32,15 @@ pub(super) struct Dates {
     pub(super) boot_id: Box<str>,
     /// How long the tokens are good, from then.
     pub(super) lifetime: Duration,
-    /// When the refresh token dies, where the provider said so.
-    pub(super) refresh_expires: Option<Timestamp>,
+}
+
+/// AWS credentials and when they were issued.
+#[derive(Clone)]
+pub(super) struct Aws {
+    /// Their dates.
+    pub(super) dates: Dates,
+    /// What may be handed out.
+    pub(super) credentials: Arc<AwsCredentials>,
 }
 
 /// One generation, opened.
@@ -40,35 +49,45 @@ pub(super) struct Body {
     pub(super) dates: Dates,
     /// What may be handed out.
     pub(super) tokens: Option<TokenSet>,
+    /// AWS credentials, which may be older than the tokens.
+    pub(super) aws: Option<Aws>,
     /// What the next refresh spends.
     pub(super) refresh_token: Option<Secret>,
 }
 
+/// One generation to be written.
+#[derive(Clone, Copy)]
+pub(super) struct Parts<'a> {
+    /// Its dates.
+    pub(super) dates: &'a Dates,
+    /// What may be handed out.
+    pub(super) tokens: Option<&'a TokenSet>,
+    /// AWS credentials.
+    pub(super) aws: Option<&'a Aws>,
+    /// What the next refresh spends.
+    pub(super) refresh_token: Option<&'a Secret>,
+}
+
 /// Writes a body.
-pub(super) fn encode(
-    dates: &Dates,
-    tokens: Option<&TokenSet>,
-    refresh_token: Option<&Secret>,
-) -> Zeroizing<Vec<u8>> {
-    let mut out = Writer(Zeroizing::new(Vec::with_capacity(size(dates, tokens, refresh_token))));
+pub(super) fn encode(parts: Parts<'_>) -> Zeroizing<Vec<u8>> {
+    let mut out = Writer(Zeroizing::new(Vec::with_capacity(size(parts))));
     out.bytes(&[LAYOUT]);
-    out.bytes(&dates.wall.as_millis().to_be_bytes());
-    out.bytes(&dates.boot.as_millis().to_be_bytes());
-    out.text(&dates.boot_id);
-    let lifetime_ms = u64::try_from(dates.lifetime.as_millis()).unwrap_or(u64::MAX);
-    out.bytes(&lifetime_ms.to_be_bytes());
-    out.presence(dates.refresh_expires.is_some());
-    if let Some(time) = dates.refresh_expires {
-        out.bytes(&time.as_millis().to_be_bytes());
-    }
-    out.presence(tokens.is_some());
-    if let Some(TokenSet { access, id, token_type, scope }) = tokens {
+    out.dates(parts.dates);
+    out.presence(parts.tokens.is_some());
+    if let Some(TokenSet { access, id, token_type, scope }) = parts.tokens {
         out.text(access.expose());
         out.optional(id.as_ref().map(Secret::expose));
         out.text(token_type);
         out.optional(scope.as_deref());
     }
-    out.optional(refresh_token.map(Secret::expose));
+    out.presence(parts.aws.is_some());
+    if let Some(Aws { dates, credentials }) = parts.aws {
+        out.dates(dates);
+        out.text(credentials.access_key_id.expose());
+        out.text(credentials.secret_access_key.expose());
+        out.text(credentials.session_token.expose());
+    }
+    out.optional(parts.refresh_token.map(Secret::expose));
     out.0
 }
 
@@ -78,16 +97,7 @@ pub(super) fn decode(plain: &[u8]) -> Option<Body> {
     if rest.byte()? != LAYOUT {
         return None;
     }
-    let dates = Dates {
-        wall: Timestamp::from_millis(i64::from_be_bytes(rest.array()?)),
-        boot: Moment::from_millis(u64::from_be_bytes(rest.array()?)),
-        boot_id: rest.text()?.into(),
-        lifetime: Duration::from_millis(u64::from_be_bytes(rest.array()?)),
-        refresh_expires: match rest.is_present()? {
-            true => Some(Timestamp::from_millis(i64::from_be_bytes(rest.array()?))),
-            false => None,
-        },
-    };
+    let dates = rest.dates()?;
     let tokens = match rest.is_present()? {
         true => Some(TokenSet {
             access: Secret::new(rest.text()?),
@@ -97,21 +107,38 @@ pub(super) fn decode(plain: &[u8]) -> Option<Body> {
         }),
         false => None,
     };
+    let aws = match rest.is_present()? {
+        true => Some(Aws {
+            dates: rest.dates()?,
+            credentials: Arc::new(AwsCredentials {
+                access_key_id: Secret::new(rest.text()?),
+                secret_access_key: Secret::new(rest.text()?),
+                session_token: Secret::new(rest.text()?),
+            }),
+        }),
+        false => None,
+    };
     let refresh_token = rest.optional()?.map(Secret::new);
-    rest.0.is_empty().then_some(Body { dates, tokens, refresh_token })
+    rest.0.is_empty().then_some(Body { dates, tokens, aws, refresh_token })
 }
 
-/// Room for a body, at least what it takes: 64 bytes cover every field of fixed length
+/// Room for a body, at least what it takes: 128 bytes cover every field of fixed length
 /// and the lengths of the texts.
-fn size(dates: &Dates, tokens: Option<&TokenSet>, refresh_token: Option<&Secret>) -> usize {
+fn size(parts: Parts<'_>) -> usize {
     let secret = |secret: &Secret| secret.expose().len();
-    let tokens = tokens.map_or(0, |set| {
+    let tokens = parts.tokens.map_or(0, |set| {
         secret(&set.access)
             + set.id.as_ref().map_or(0, secret)
             + set.token_type.len()
             + set.scope.as_deref().map_or(0, str::len)
     });
-    64 + dates.boot_id.len() + tokens + refresh_token.map_or(0, secret)
+    let aws = parts.aws.map_or(0, |aws| {
+        aws.dates.boot_id.len()
+            + secret(&aws.credentials.access_key_id)
+            + secret(&aws.credentials.secret_access_key)
+            + secret(&aws.credentials.session_token)
+    });
+    128 + parts.dates.boot_id.len() + tokens + aws + parts.refresh_token.map_or(0, secret)
 }
 
 struct Writer(Zeroizing<Vec<u8>>);
@@ -126,6 +153,14 @@ impl Writer {
         let length = u32::try_from(text.len()).unwrap_or(u32::MAX);
         self.bytes(&length.to_be_bytes());
         self.bytes(text.as_bytes());
+    }
+
+    fn dates(&mut self, dates: &Dates) {
+        self.bytes(&dates.wall.as_millis().to_be_bytes());
+        self.bytes(&dates.boot.as_millis().to_be_bytes());
+        self.text(&dates.boot_id);
+        let lifetime_ms = u64::try_from(dates.lifetime.as_millis()).unwrap_or(u64::MAX);
+        self.bytes(&lifetime_ms.to_be_bytes());
     }
 
     fn presence(&mut self, present: bool) {
@@ -151,6 +186,15 @@ impl<'a> Reader<'a> {
 
     fn array<const N: usize>(&mut self) -> Option<[u8; N]> {
         self.take(N)?.try_into().ok()
+    }
+
+    fn dates(&mut self) -> Option<Dates> {
+        Some(Dates {
+            wall: Timestamp::from_millis(i64::from_be_bytes(self.array()?)),
+            boot: Moment::from_millis(u64::from_be_bytes(self.array()?)),
+            boot_id: self.text()?.into(),
+            lifetime: Duration::from_millis(u64::from_be_bytes(self.array()?)),
+        })
     }
 
     fn byte(&mut self) -> Option<u8> {
@@ -183,8 +227,7 @@ mod tests {
     fn every_shape_of_a_body_reads_back_as_it_was_written() {
         for shape in 0..32 {
             let has = |bit: u32| shape & (1 << bit) != 0;
-            let dates =
-                Dates { refresh_expires: has(0).then_some(Timestamp::from_millis(-5)), ..dates() };
+            let aws = has(0).then(aws);
             let tokens = has(1).then(|| TokenSet {
                 access: Secret::new("access"),
                 id: has(2).then(|| Secret::new("id")),
@@ -193,15 +236,26 @@ mod tests {
             });
             let refresh = has(4).then(|| Secret::new("r\"\\ü"));
 
-            let plain = encode(&dates, tokens.as_ref(), refresh.as_ref());
+            let plain = encode(Parts {
+                dates: &dates(),
+                tokens: tokens.as_ref(),
+                aws: aws.as_ref(),
+                refresh_token: refresh.as_ref(),
+            });
             let read = decode(&plain).unwrap();
 
-            assert_eq!(read.dates, dates);
+            assert_eq!(read.dates, dates());
             assert_eq!(read.refresh_token.map(exposed), refresh.map(exposed));
             let parts = |set: TokenSet| {
                 (exposed(set.access), set.id.map(exposed), set.token_type, set.scope)
             };
             assert_eq!(read.tokens.map(parts), tokens.map(parts));
+            let parts = |Aws { dates, credentials }: Aws| {
+                let AwsCredentials { access_key_id, secret_access_key, session_token } =
+                    Arc::into_inner(credentials).unwrap();
+                (dates, [access_key_id, secret_access_key, session_token].map(exposed))
+            };
+            assert_eq!(read.aws.map(parts), aws.map(parts));
         }
     }
 
@@ -214,15 +268,24 @@ mod tests {
             scope: Some("s".repeat(100).into()),
         };
         let refresh = Secret::new("r".repeat(2000));
-        let dates = Dates { refresh_expires: Some(Timestamp::default()), ..dates() };
-        let room = size(&dates, Some(&tokens), Some(&refresh));
-        let plain = encode(&dates, Some(&tokens), Some(&refresh));
+        let (dates, aws) = (dates(), aws());
+        let parts = Parts {
+            dates: &dates,
+            tokens: Some(&tokens),
+            aws: Some(&aws),
+            refresh_token: Some(&refresh),
+        };
+        let room = size(parts);
+        let plain = encode(parts);
         assert!(plain.len() <= room && plain.capacity() == room);
     }
 
     #[test]
     fn what_was_cut_or_extended_is_no_body() {
-        let plain = encode(&dates(), None, Some(&Secret::new("refresh")));
+        let refresh = Secret::new("refresh");
+        let parts =
+            Parts { dates: &dates(), tokens: None, aws: None, refresh_token: Some(&refresh) };
+        let plain = encode(parts);
         for length in 0..plain.len() {
             assert!(decode(&plain[..length]).is_none(), "cut to {length}");
         }
@@ -244,7 +307,17 @@ mod tests {
             boot: Moment::from_millis(77),
             boot_id: "boot".into(),
             lifetime: Duration::from_secs(3600),
-            refresh_expires: None,
+        }
+    }
+
+    fn aws() -> Aws {
+        Aws {
+            dates: Dates { lifetime: Duration::from_secs(900), ..dates() },
+            credentials: Arc::new(AwsCredentials {
+                access_key_id: Secret::new("AKIA"),
+                secret_access_key: Secret::new("s".repeat(40)),
+                session_token: Secret::new("t".repeat(1000)),
+            }),
         }
     }
 

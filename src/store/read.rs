@@ -22,6 +22,7 @@ use crate::record::Lease;
 use crate::record::Lineage;
 use crate::record::Record;
 use crate::record::Saved;
+use crate::record::SavedAws;
 use crate::record::Stake;
 use crate::record::Stamp;
 use crate::record::Standing;
@@ -30,6 +31,7 @@ use crate::store::Loaded;
 use crate::store::Orphan;
 use crate::store::body;
 use crate::store::body::Body;
+use crate::store::body::Dates;
 use crate::store::seal::Broken;
 use crate::store::seal::Label;
 use crate::store::seal::Sealer;
@@ -266,13 +268,20 @@ impl Tables<'_> {
     }
 
     fn saved(&self, generation: Generation, body: Body) -> Saved {
-        let Body { dates, tokens, refresh_token } = body;
+        let Body { dates, tokens, aws, refresh_token } = body;
+        let stamp = |dates: &Dates| {
+            self.stamp(dates.wall.as_millis(), dates.boot.as_millis(), &dates.boot_id)
+        };
         Saved {
             generation,
             tokens: tokens.map(Arc::new),
-            issued: self.stamp(dates.wall.as_millis(), dates.boot.as_millis(), &dates.boot_id),
+            issued: stamp(&dates),
             lifetime: dates.lifetime,
-            refresh_expires: dates.refresh_expires,
+            aws: aws.map(|aws| SavedAws {
+                issued: stamp(&aws.dates),
+                lifetime: aws.dates.lifetime,
+                credentials: aws.credentials,
+            }),
             refreshable: refresh_token.is_some(),
         }
     }

@@ -9,6 +9,7 @@
 //! * The generation before the new one is kept, until the next but one.
 //! * A credential goes only by [`Write::Clear`], [`Write::Unstage`] or [`Change::Purge`].
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::name::AccountId;
@@ -20,7 +21,9 @@ use crate::record::Write;
 use crate::record::Written;
 use crate::store::Change;
 use crate::store::body;
+use crate::store::body::Aws;
 use crate::store::body::Dates;
+use crate::store::body::Parts;
 use crate::store::read::Attempts;
 use crate::store::read::Newest;
 use crate::store::read::Seat;
@@ -30,6 +33,7 @@ use crate::store::seal::Label;
 use crate::store::seal::Sort;
 use crate::time::Moment;
 use crate::time::Now;
+use crate::token::AwsGrant;
 use crate::token::Generation;
 use crate::token::Grant;
 use crate::token::Secret;
@@ -73,7 +77,7 @@ impl Tables<'_> {
             Write::Commit { account, grant, issued, now: _, lineage, stake, standing } => {
                 let seat = self.seat(account)?;
                 let base = self.base(&seat, account)?;
-                let dates = self.dates(grant, *issued);
+                let dates = self.dates(*issued, grant.lifetime);
                 let kept = match (&grant.refresh_token, stake) {
                     (Some(_), _) => None,
                     (None, Stake::Staged) => self.staged_if_readable(&seat, account)?,
@@ -82,7 +86,14 @@ impl Tables<'_> {
                     }
                 };
                 let refresh_token = grant.refresh_token.as_ref().or(kept.as_ref());
-                let body = body::encode(&dates, Some(&grant.tokens), refresh_token);
+                let fresh = grant.aws.as_ref().map(|aws| self.aws(aws, *issued));
+                let held = base.readable.as_ref().and_then(|(_, body)| body.aws.as_ref());
+                let body = body::encode(Parts {
+                    dates: &dates,
+                    tokens: Some(&grant.tokens),
+                    aws: fresh.as_ref().or(held.filter(|_| *stake != Stake::Staged)),
+                    refresh_token,
+                });
                 let origin = Some((lineage, grant.subject.as_deref()));
                 self.advance(
                     &seat,
@@ -94,11 +105,18 @@ impl Tables<'_> {
                 let seat = self.seat(account)?;
                 let base = self.base(&seat, account)?;
                 let body = match &base.readable {
-                    Some((_, held)) => {
-                        let dates = Dates { refresh_expires: None, ..held.dates.clone() };
-                        body::encode(&dates, held.tokens.as_ref(), Some(refresh_token))
-                    }
-                    None => body::encode(&self.no_dates(*now), None, Some(refresh_token)),
+                    Some((_, held)) => body::encode(Parts {
+                        dates: &held.dates,
+                        tokens: held.tokens.as_ref(),
+                        aws: held.aws.as_ref(),
+                        refresh_token: Some(refresh_token),
+                    }),
+                    None => body::encode(Parts {
+                        dates: &self.dates(*now, Duration::ZERO),
+                        tokens: None,
+                        aws: None,
+                        refresh_token: Some(refresh_token),
+                    }),
                 };
                 let origin = (*stake == Stake::Staged).then_some((lineage, None));
                 let next = Next { account, body: &body, origin, standing, stake: *stake };
@@ -241,8 +259,13 @@ impl Tables<'_> {
         grant: &Grant,
         now: Now,
     ) -> Result<Written, StoreError> {
-        let dates = self.dates(grant, now);
-        let body = body::encode(&dates, Some(&grant.tokens), grant.refresh_token.as_ref());
+        let aws = grant.aws.as_ref().map(|aws| self.aws(aws, now));
+        let body = body::encode(Parts {
+            dates: &self.dates(now, grant.lifetime),
+            tokens: Some(&grant.tokens),
+            aws: aws.as_ref(),
+            refresh_token: grant.refresh_token.as_ref(),
+        });
         let label = Label {
             sort: Sort::Orphan,
             owner: account.as_str(),
@@ -299,23 +322,13 @@ impl Tables<'_> {
         }
     }
 
-    fn dates(&self, grant: &Grant, issued: Now) -> Dates {
-        Dates {
-            lifetime: grant.lifetime,
-            // The provider counts from its reply; the request is the moment surely before.
-            refresh_expires: grant.refresh_lifetime.map(|span| issued.wall + span),
-            ..self.no_dates(issued)
-        }
+    fn dates(&self, issued: Now, lifetime: Duration) -> Dates {
+        Dates { wall: issued.wall, boot: issued.boot, boot_id: self.boot_id.into(), lifetime }
     }
 
-    fn no_dates(&self, issued: Now) -> Dates {
-        Dates {
-            wall: issued.wall,
-            boot: issued.boot,
-            boot_id: self.boot_id.into(),
-            lifetime: Duration::ZERO,
-            refresh_expires: None,
-        }
+    fn aws(&self, aws: &AwsGrant, issued: Now) -> Aws {
+        let credentials = Arc::clone(&aws.credentials);
+        Aws { dates: self.dates(issued, aws.lifetime), credentials }
     }
 
     fn run(&self, sql: &str, values: impl rusqlite::Params) -> Result<Written, StoreError> {

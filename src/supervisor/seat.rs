@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use tokio::sync::oneshot;
 use tokio::sync::watch;
+use tracing::debug;
 use tracing::error;
 use tracing::info;
 use tracing::warn;
@@ -35,6 +36,7 @@ use crate::record::Written;
 use crate::snapshot::Refusal;
 use crate::snapshot::Snapshot;
 use crate::time::Moment;
+use crate::time::spoken;
 
 /// The way back to whoever gave an order.
 pub(super) type Reply = oneshot::Sender<Result<Done, Refusal>>;
@@ -291,6 +293,10 @@ fn log(account: &AccountId, event: &Event, snapshot: &Snapshot) {
     let state = snapshot.state.as_str();
     let generation = snapshot.generation.0;
     match event {
+        Event::RefreshStarted { reason, attempt } => {
+            let reason = reason.as_str();
+            debug!(%account, state, generation, reason, attempt, "refresh started");
+        }
         Event::TokenChanged { reason, attempt } => {
             let reason = reason.as_str();
             info!(%account, state, generation, reason, attempt, "token refreshed");
@@ -308,6 +314,10 @@ fn log(account: &AccountId, event: &Event, snapshot: &Snapshot) {
         }
         Event::Recovered { failed } => {
             info!(%account, state, generation, failed, "account recovered");
+        }
+        Event::ExpiryAhead { at, within } => {
+            let within = spoken(*within);
+            warn!(%account, state, generation, "the login ends at {at}, in less than {within}");
         }
         Event::Expired => warn!(%account, state, generation, "token expired"),
         Event::StateChanged => info!(%account, state, generation, "state changed"),

@@ -27,9 +27,11 @@ use crate::lifecycle::Action;
 use crate::lifecycle::Done;
 use crate::name::AccountId;
 use crate::pacing::Route;
-use crate::plan::FailurePolicy;
+use crate::plan::EXPIRY_AHEAD;
+use crate::plan::FailureAction;
 use crate::plan::Plan;
 use crate::plan::Rotation;
+use crate::plan::SignIn;
 use crate::provider::Outcome;
 use crate::provider::Provider;
 use crate::provider::Spend;
@@ -330,7 +332,11 @@ fn settings() -> Arc<Settings> {
         has_refresh_token: true,
         requests: 1,
         alarm_before: Duration::from_secs(600),
-        on_refresh_failure: FailurePolicy::Raise,
+        on_refresh_failure: FailureAction::Raise,
+        sign_in: SignIn::Never,
+        refresh_token_lifetime: None,
+        refresh_token_idle: None,
+        expiry_ahead: EXPIRY_AHEAD.into(),
     };
     Arc::new(Settings {
         provider: silent::provider("here"),
@@ -352,7 +358,7 @@ fn record(name: &str) -> Record {
             tokens: Some(tokens()),
             issued,
             lifetime: Duration::from_secs(3600),
-            refresh_expires: None,
+            aws: None,
             refreshable: true,
         }),
         staged: None,

@@ -22,6 +22,7 @@ const MODULES: &[&str] = &[
     "record",
     "snapshot",
     "notice",
+    "policy",
     "access",
     "limits",
     "spelling",

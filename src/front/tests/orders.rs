@@ -184,7 +184,7 @@ fn each_verb_orders_its_action_and_says_that_it_is_done() {
                 Action::Resume => "resume",
                 Action::Retry => "retry",
                 Action::Clear => "clear",
-                Action::Demand
+                Action::Demand(_)
                 | Action::Refresh
                 | Action::Report { .. }
                 | Action::SecretChanged => "another",

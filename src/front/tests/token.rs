@@ -127,7 +127,7 @@ fn a_token_that_is_over_joins_the_flight_and_gets_the_new_one() {
             world.ask(READER, TOKEN),
             world.obey(joined, [exchanging, saving, fresh(8, 3_600)]),
         );
-        assert!(matches!(action, Action::Demand));
+        assert!(matches!(action, Action::Demand(crate::token::Kind::Access)));
         assert_eq!(reply.json()["token"], "token-8");
         assert!(world.is_quiet(), "one request orders once");
     });
@@ -189,7 +189,10 @@ fn a_peer_that_hangs_up_takes_nothing_with_it() {
         let impatient = tokio::time::timeout(Duration::from_secs(1), world.ask(READER, TOKEN));
         assert!(impatient.await.is_err());
         let order = world.next_order().await;
-        assert!(matches!(order.action, Action::Demand), "the order stands");
+        assert!(
+            matches!(order.action, Action::Demand(crate::token::Kind::Access)),
+            "the order stands"
+        );
         world.publish(fresh(8, 3_600));
         assert_eq!(world.ask(READER, TOKEN).await.json()["token"], "token-8");
     });

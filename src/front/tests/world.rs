@@ -311,6 +311,7 @@ pub(in crate::front) fn fresh(generation: u64, ttl: u64) -> Snapshot {
         lifetime,
         expires_boot: now.boot + left,
         expires_wall: now.wall + left,
+        aws: None,
     };
     Snapshot {
         state: StateName::Fresh,

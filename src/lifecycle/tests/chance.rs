@@ -16,6 +16,7 @@ use crate::lifecycle::Ticket;
 use crate::plan::Rotation;
 use crate::record::StoreError;
 use crate::record::Write;
+use crate::token::Kind;
 use crate::token::Secret;
 
 proptest::proptest! {
@@ -104,7 +105,7 @@ impl Walk {
         }
         let current = self.sim.account.generation;
         match choice % 8 {
-            0 => self.step(at, Input::Ordered(Action::Demand)),
+            0 => self.step(at, Input::Ordered(Action::Demand(Kind::Access))),
             1 => self.step(at, Input::Ordered(Action::Refresh)),
             2 => {
                 self.step(at, Input::Ordered(Action::Report { generation: current, stream: true }))

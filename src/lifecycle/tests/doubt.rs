@@ -25,17 +25,17 @@ fn a_lost_reply_is_replayed_inside_the_grace() {
     insta::assert_snapshot!(sim.log, @r"
     1000  fresh until 3548       Publish
     3549  queued                 Queue(1, Planned), Publish
-    3549  exchanging             Intend(1), Publish
+    3549  exchanging             refresh_started, Intend(1), Publish
     3549  exchanging             Exchange(1, 15 s)
     3564  exchanging             Note
     3564  in_doubt until 3564    Publish, refresh_failed
     3565  queued                 Queue(2, InDoubt), Publish
-    3565  exchanging             Intend(2), Publish
+    3565  exchanging             refresh_started, Intend(2), Publish
     3565  exchanging             Exchange(2, 15 s)
     3566  exchanging             Note
     3566  in_doubt until 3566    Publish, refresh_failed
     3566  queued                 Queue(3, InDoubt), Publish
-    3566  exchanging             Intend(3), Publish
+    3566  exchanging             refresh_started, Intend(3), Publish
     3566  exchanging             Exchange(3, 15 s)
     3567  saving                 Commit, Publish
     3567  fresh until 6171       Publish, token_changed, recovered
@@ -55,13 +55,13 @@ fn a_strict_provider_gets_no_replay_until_the_token_is_nearly_spent() {
     insta::assert_snapshot!(sim.log, @r"
     1000  fresh until 3548       Publish
     3549  queued                 Queue(1, Planned), Publish
-    3549  exchanging             Intend(1), Publish
+    3549  exchanging             refresh_started, Intend(1), Publish
     3549  exchanging             Exchange(1, 60 s)
     3609  exchanging             Note
     3609  in_doubt until 4535    Publish, refresh_failed
     3809  in_doubt until 4535    refused IN_DOUBT
     4535  queued                 alarm, Queue(2, Planned), Publish
-    4535  exchanging             Intend(2), Publish
+    4535  exchanging             refresh_started, Intend(2), Publish
     4535  exchanging             Exchange(2, 60 s)
     4536  exchanging             Note, intent over
     4536  suspect until 4596     Publish, refresh_failed
@@ -78,7 +78,7 @@ fn after_a_kill_in_an_exchange_the_replay_comes_before_anything_else() {
     insta::assert_snapshot!(sim.log, @r"
     1000  in_doubt until 1000    refresh_failed, Publish
     1000  queued                 Queue(1, InDoubt), Publish
-    1000  exchanging             Intend(1), Publish
+    1000  exchanging             refresh_started, Intend(1), Publish
     1000  exchanging             Exchange(1, 10 s)
     1001  saving                 Commit, Publish
     1001  fresh until 1035       Publish, token_changed, recovered
@@ -95,7 +95,7 @@ fn a_replay_that_is_too_late_waits_until_the_token_is_nearly_spent() {
     insta::assert_snapshot!(sim.log, @r"
     1000  fresh until 3548       Publish
     3549  queued                 Queue(1, Planned), Publish
-    3549  exchanging             Intend(1), Publish
+    3549  exchanging             refresh_started, Intend(1), Publish
     3549  exchanging             Exchange(1, 6 s)
     3555  exchanging             Note
     3555  in_doubt until 3555    Publish, refresh_failed

@@ -40,7 +40,7 @@ fn an_import_that_was_refused_is_forgotten_however_often_that_is_tried() {
     1500  fresh until 3548       answer 1 later, Stage
     1500  queued                 Queue(2, Wanted), Publish
     1500  queued                 -
-    1500  exchanging             Intend(2), Publish
+    1500  exchanging             refresh_started, Intend(2), Publish
     1500  exchanging             Exchange(2, 10 s)
     1501  fresh until 3548       Unstage, Publish, state_changed
     1501  fresh until 3548       answer 1: refused GRANT_REJECTED, refresh_failed
@@ -73,12 +73,12 @@ fn somebody_elses_grant_is_kept_until_the_store_has_it() {
     insta::assert_snapshot!(sim.log, @r"
     1000  fresh until 3548       Publish
     3549  queued                 Queue(1, Planned), Publish
-    3549  exchanging             Intend(1), Publish
+    3549  exchanging             refresh_started, Intend(1), Publish
     3549  exchanging             Exchange(1, 10 s)
     3550  saving                 Commit, Publish
     3550  fresh until 6171       Publish, token_changed
     6172  queued                 Queue(2, Planned), Publish
-    6172  exchanging             Intend(2), Publish
+    6172  exchanging             refresh_started, Intend(2), Publish
     6172  exchanging             Exchange(2, 10 s)
     6173  exchanging             Orphan, Note, intent over
     6173  exchanging             refresh_failed

@@ -30,7 +30,7 @@ fn an_import_that_fails_leaves_the_old_credential_untouched() {
     1500  fresh until 3548       refused REFRESH_PENDING
     1500  queued                 Queue(2, Wanted), Publish
     1500  queued                 -
-    1500  exchanging             Intend(2), Publish
+    1500  exchanging             refresh_started, Intend(2), Publish
     1500  exchanging             Exchange(2, 10 s)
     1501  fresh until 3548       Unstage, Publish, state_changed
     1501  fresh until 3548       answer 1: refused GRANT_REJECTED
@@ -52,7 +52,7 @@ fn a_failed_import_sends_the_old_refresh_token_nowhere_else() {
     1200  needs_login            answer 1 later, Stage
     1200  queued                 Queue(2, Wanted), Publish
     1200  queued                 alarm
-    1200  exchanging             Intend(2), Publish
+    1200  exchanging             refresh_started, Intend(2), Publish
     1200  exchanging             Exchange(2, 10 s)
     1201  needs_login            Unstage, Publish, state_changed, refresh_failed
     1202  needs_login            alarm
@@ -71,14 +71,14 @@ fn a_failed_import_leaves_the_doubt_about_the_current_credential() {
     insta::assert_snapshot!(sim.log, @r"
     1000  fresh until 3548       Publish
     3549  queued                 Queue(1, Planned), Publish
-    3549  exchanging             Intend(1), Publish
+    3549  exchanging             refresh_started, Intend(1), Publish
     3549  exchanging             Exchange(1, 60 s)
     3609  exchanging             Note
     3609  in_doubt until 4535    Publish, refresh_failed
     3700  in_doubt until 4535    answer 2 later, Stage
     3700  queued                 Queue(3, Wanted), Publish
     3700  queued                 -
-    3700  exchanging             Intend(3), Publish
+    3700  exchanging             refresh_started, Intend(3), Publish
     3700  exchanging             Exchange(3, 60 s)
     3701  in_doubt until 4535    Unstage, Publish, state_changed
     ");
@@ -97,7 +97,7 @@ fn a_refresh_token_that_was_taken_over_is_not_spent_again() {
     1100  fresh until 3548       answer 1 later, Stage
     1100  queued                 Queue(2, Wanted), Publish
     1100  queued                 -
-    1100  exchanging             Intend(2), Publish
+    1100  exchanging             refresh_started, Intend(2), Publish
     1100  exchanging             Exchange(2, 60 s)
     1101  saving                 Commit, Publish
     1101  fresh until 3722       answer 1: Current(Generation(2)), Publish, token_changed

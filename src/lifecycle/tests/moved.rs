@@ -29,7 +29,7 @@ fn pause_retry_and_a_configuration_that_leads_elsewhere() {
     1101  frozen                 refused NOT_SUPPORTED
     1200  fresh until 3548       answer 2 later, Note, Publish, state_changed
     3549  queued                 Queue(3, Planned), Publish
-    3549  exchanging             Intend(3), Publish
+    3549  exchanging             refresh_started, Intend(3), Publish
     3549  exchanging             Exchange(3, 10 s)
     3550  exchanging             Note, intent over
     3550  frozen until 7150      Publish, refresh_failed
@@ -52,7 +52,7 @@ fn a_configuration_that_changes_before_the_send_stops_the_attempt() {
     insta::assert_snapshot!(sim.log, @r"
     1000  fresh until 3548       Publish
     3549  queued                 Queue(1, Planned), Publish
-    3549  exchanging             Intend(1), Publish
+    3549  exchanging             refresh_started, Intend(1), Publish
     3549  exchanging             -
     3549  exchanging             Note, intent over
     3549  needs_login            Publish, refresh_failed, Publish, state_changed, refresh_failed

@@ -11,6 +11,7 @@ use crate::lifecycle::Input;
 use crate::lifecycle::Ticket;
 use crate::plan::Rotation;
 use crate::token::Generation;
+use crate::token::Kind;
 
 #[test]
 fn a_life_told_by_its_log() {
@@ -27,19 +28,19 @@ fn a_life_told_by_its_log() {
     sim.feed(3552, Input::Exchanged(Ticket(1), granted(3600)));
     sim.feed(3552, Input::Exchanged(Ticket(2), granted(3600)));
     sim.feed(3552, Input::Written(Ticket(2), Ok(Some(Generation(2)))));
-    sim.feed(3553, Input::Ordered(Action::Demand));
+    sim.feed(3553, Input::Ordered(Action::Demand(Kind::Access)));
     sim.feed(3554, Input::Ordered(Action::Report { generation: Generation(1), stream: false }));
     sim.feed(3555, Input::Ordered(Action::Report { generation: Generation(2), stream: false }));
 
     insta::assert_snapshot!(sim.log, @r"
     1000  fresh until 3548       Publish
     3549  queued                 Queue(1, Planned), Publish
-    3549  exchanging             Intend(1), Publish
+    3549  exchanging             refresh_started, Intend(1), Publish
     3549  exchanging             Exchange(1, 15 s)
     3550  exchanging             Note, intent over
     3550  waiting until 3551     Publish, refresh_failed
     3551  queued                 Queue(2, Planned), Publish
-    3551  exchanging             Intend(2), Publish
+    3551  exchanging             refresh_started, Intend(2), Publish
     3551  exchanging             Exchange(2, 15 s)
     3552  exchanging             -
     3552  saving                 Commit, Publish
@@ -65,29 +66,29 @@ fn a_refused_refresh_token_is_confirmed_three_times_before_anyone_must_log_in() 
     insta::assert_snapshot!(sim.log, @r"
     1000  fresh until 3548       Publish
     3549  queued                 Queue(1, Planned), Publish
-    3549  exchanging             Intend(1), Publish
+    3549  exchanging             refresh_started, Intend(1), Publish
     3549  exchanging             Exchange(1, 10 s)
     3550  exchanging             Note, intent over
     3550  suspect until 3610     Publish, refresh_failed
     3611  queued                 Queue(2, Planned), Publish
-    3611  exchanging             Intend(2), Publish
+    3611  exchanging             refresh_started, Intend(2), Publish
     3611  exchanging             Exchange(2, 10 s)
     3612  exchanging             Note, intent over
     3612  suspect until 4212     Publish, refresh_failed
     4212  queued                 alarm, Queue(3, Planned), Publish
-    4212  exchanging             Intend(3), Publish
+    4212  exchanging             refresh_started, Intend(3), Publish
     4212  exchanging             Exchange(3, 10 s)
     4213  exchanging             Note, intent over
     4213  suspect until 7813     Publish, refresh_failed
     7813  queued                 Publish, expired, Queue(4, Planned), Publish
-    7813  exchanging             Intend(4), Publish
+    7813  exchanging             refresh_started, Intend(4), Publish
     7813  exchanging             Exchange(4, 10 s)
     7814  exchanging             Note, intent over
     7814  needs_login            Publish, refresh_failed
     7815  needs_login            answer 5 later, Stage
     7815  queued                 Queue(6, Wanted), Publish
     7815  queued                 -
-    7815  exchanging             Intend(6), Publish
+    7815  exchanging             refresh_started, Intend(6), Publish
     7815  exchanging             Exchange(6, 10 s)
     7816  saving                 Commit, Publish
     7816  fresh until 10437      answer 5: Current(Generation(2)), Publish, token_changed, recovered

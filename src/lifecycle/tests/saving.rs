@@ -24,7 +24,7 @@ fn what_cannot_be_saved_is_served_and_saved_again() {
     insta::assert_snapshot!(sim.log, @r"
     1000  fresh until 3548       Publish
     3549  queued                 Queue(1, Planned), Publish
-    3549  exchanging             Intend(1), Publish
+    3549  exchanging             refresh_started, Intend(1), Publish
     3549  exchanging             Exchange(1, 10 s)
     3550  saving                 Commit, Publish
     3550  saving until 3551      Publish, token_changed, refresh_failed
@@ -47,7 +47,7 @@ fn tokens_that_are_dead_on_arrival_take_nothings_place() {
     insta::assert_snapshot!(sim.log, @r"
     1000  fresh until 3548       Publish
     3549  queued                 Queue(1, Planned), Publish
-    3549  exchanging             Intend(1), Publish
+    3549  exchanging             refresh_started, Intend(1), Publish
     3549  exchanging             Exchange(1, 10 s)
     3550  saving                 Commit, Publish
     3550  waiting until 3551     Publish, refresh_failed
@@ -65,7 +65,7 @@ fn a_full_disk_does_not_hold_up_an_account_with_nothing_to_lose() {
     insta::assert_snapshot!(sim.log, @r"
     1000  fresh until 3548       Publish
     3549  queued                 Queue(1, Planned), Publish
-    3549  exchanging             Intend(1), Publish
+    3549  exchanging             refresh_started, Intend(1), Publish
     3549  exchanging             Exchange(1, 30 s)
     3550  saving                 Commit, Publish
     3550  fresh until 6171       Publish, token_changed, refresh_failed

@@ -12,14 +12,18 @@ use crate::lifecycle::Command;
 use crate::lifecycle::Input;
 use crate::lifecycle::Ticket;
 use crate::name::AccountId;
-use crate::plan::FailurePolicy;
+use crate::plan::EXPIRY_AHEAD;
+use crate::plan::FailureAction;
 use crate::plan::Plan;
 use crate::plan::Rotation;
+use crate::plan::SignIn;
 use crate::provider::Outcome;
 use crate::record::Intent;
 use crate::record::Lineage;
 use crate::record::Record;
 use crate::record::Saved;
+use crate::record::SavedAws;
+use crate::record::Stake;
 use crate::record::Stamp;
 use crate::record::Standing;
 use crate::record::Write;
@@ -28,6 +32,8 @@ use crate::time::Jitter;
 use crate::time::Moment;
 use crate::time::Now;
 use crate::time::Timestamp;
+use crate::token::AwsCredentials;
+use crate::token::AwsGrant;
 use crate::token::Generation;
 use crate::token::Grant;
 use crate::token::LifetimeSource;
@@ -55,29 +61,48 @@ impl Sim {
         Self::begin(rotation, at, Some(intent))
     }
 
-    fn begin(rotation: Rotation, at: u64, intent: Option<Intent>) -> Self {
-        let issued = Stamp { wall: wall(at, 0), boot: Some(boot(at)) };
+    /// An account that the store knows nothing of.
+    pub(super) fn new(plan: Plan, at: u64) -> Self {
+        Self::of(Arc::new(plan), None, at)
+    }
+
+    /// As [`resumed`](Self::resumed), with another plan.
+    pub(super) fn planned(plan: Plan, at: u64) -> Self {
+        Self::of(Arc::new(plan), Some(record(at, None)), at)
+    }
+
+    /// The same account in another process.
+    pub(super) fn restarted(self, at: u64) -> Self {
+        let held = self.account.held.as_ref();
+        let aws = held.and_then(|held| held.aws.as_ref()).map(|aws| SavedAws {
+            credentials: Arc::clone(&aws.credentials),
+            issued: Stamp { wall: aws.issued_at, boot: None },
+            lifetime: aws.lifetime,
+        });
         let record = Record {
-            account: id(),
-            lineage: here(),
-            subject: None,
-            current: Some(Saved {
-                generation: Generation(1),
-                tokens: Some(tokens()),
-                issued,
-                lifetime: secs(3600),
-                refresh_expires: None,
-                refreshable: true,
+            current: held.map(|held| Saved {
+                generation: held.generation,
+                tokens: Some(Arc::clone(&held.tokens)),
+                issued: Stamp { wall: held.issued_at, boot: None },
+                lifetime: held.lifetime,
+                aws,
+                refreshable: self.account.refreshable,
             }),
-            staged: None,
-            intent,
-            staged_intent: None,
-            attempts: Vec::new(),
-            standing: Standing::default(),
+            standing: self.account.standing.clone(),
+            subject: self.account.subject.clone(),
+            ..record(at, None)
         };
+        let next = Self::of(Arc::clone(&self.account.plan), Some(record), at);
+        Self { log: self.log + &next.log, jitter: self.jitter, wall_ahead: self.wall_ahead, ..next }
+    }
+
+    fn begin(rotation: Rotation, at: u64, intent: Option<Intent>) -> Self {
+        Self::of(plan(rotation), Some(record(at, intent)), at)
+    }
+
+    fn of(plan: Arc<Plan>, record: Option<Record>, at: u64) -> Self {
         let now = Now { boot: boot(at), wall: wall(at, 0) };
-        let beginning =
-            Beginning { id: id(), plan: plan(rotation), lineage: here(), record: Some(record) };
+        let beginning = Beginning { id: id(), plan, lineage: here(), record };
         let (account, commands) = Account::begin(beginning, now, Jitter::new(0.0));
         let mut sim = Self { account, log: String::new(), jitter: 0.0, wall_ahead: 0 };
         sim.note(at, &commands);
@@ -138,6 +163,28 @@ impl Sim {
     }
 }
 
+/// What the store holds of an account whose token of an hour was issued at `at`.
+fn record(at: u64, intent: Option<Intent>) -> Record {
+    Record {
+        account: id(),
+        lineage: here(),
+        subject: None,
+        current: Some(Saved {
+            generation: Generation(1),
+            tokens: Some(tokens()),
+            issued: Stamp { wall: wall(at, 0), boot: Some(boot(at)) },
+            lifetime: secs(3600),
+            aws: None,
+            refreshable: true,
+        }),
+        staged: None,
+        intent,
+        staged_intent: None,
+        attempts: Vec::new(),
+        standing: Standing::default(),
+    }
+}
+
 fn word(command: &Command) -> String {
     match command {
         Command::Queue { ticket, urgency, .. } => {
@@ -145,7 +192,8 @@ fn word(command: &Command) -> String {
         }
         Command::Unqueue => "Unqueue".to_owned(),
         Command::Intend { ticket, .. } => format!("Intend({})", ticket.0),
-        Command::Exchange { ticket, timeout, .. } => {
+        Command::Exchange { ticket, stake: Stake::SignIn, .. } => format!("SignIn({})", ticket.0),
+        Command::Exchange { ticket, stake: Stake::Current | Stake::Staged, timeout } => {
             format!("Exchange({}, {} s)", ticket.0, timeout.as_secs())
         }
         Command::Write { write, .. } => match write {
@@ -172,14 +220,22 @@ fn word(command: &Command) -> String {
 }
 
 pub(super) fn plan(rotation: Rotation) -> Arc<Plan> {
-    Arc::new(Plan {
+    Arc::new(unshared(rotation))
+}
+
+pub(super) fn unshared(rotation: Rotation) -> Plan {
+    Plan {
         rotation,
         refresh_before: None,
         has_refresh_token: true,
         requests: 1,
         alarm_before: secs(600),
-        on_refresh_failure: FailurePolicy::Raise,
-    })
+        on_refresh_failure: FailureAction::Raise,
+        sign_in: SignIn::Never,
+        refresh_token_lifetime: None,
+        refresh_token_idle: None,
+        expiry_ahead: EXPIRY_AHEAD.into(),
+    }
 }
 
 pub(super) fn granted(lifetime: u64) -> Outcome {
@@ -191,7 +247,7 @@ pub(super) fn granted_to(subject: &str) -> Outcome {
     Outcome::Granted(Box::new(Grant { subject: Some(subject.into()), ..grant(3600) }))
 }
 
-fn grant(lifetime: u64) -> Grant {
+pub(super) fn grant(lifetime: u64) -> Grant {
     Grant {
         tokens: tokens(),
         refresh_token: Some(Secret::new("r2")),
@@ -201,6 +257,15 @@ fn grant(lifetime: u64) -> Grant {
         aws: None,
         subject: None,
     }
+}
+
+pub(super) fn aws(lifetime: u64) -> AwsGrant {
+    let credentials = AwsCredentials {
+        access_key_id: Secret::new("k"),
+        secret_access_key: Secret::new("s"),
+        session_token: Secret::new("t"),
+    };
+    AwsGrant { credentials: Arc::new(credentials), lifetime: secs(lifetime) }
 }
 
 pub(super) fn tokens() -> Arc<TokenSet> {

@@ -18,6 +18,8 @@ use crate::store::dir::tests::private_dir;
 use crate::time::Moment;
 use crate::time::Now;
 use crate::time::Timestamp;
+use crate::token::AwsCredentials;
+use crate::token::AwsGrant;
 use crate::token::Generation;
 use crate::token::Grant;
 use crate::token::LifetimeSource;
@@ -142,6 +144,17 @@ fn intent(name: &str) -> Write {
         spends: true,
         now: NOW,
         attempts: vec![NOW.boot],
+    }
+}
+
+fn aws(key: &str) -> AwsGrant {
+    AwsGrant {
+        credentials: Arc::new(AwsCredentials {
+            access_key_id: Secret::new(key),
+            secret_access_key: Secret::new("s"),
+            session_token: Secret::new("t"),
+        }),
+        lifetime: Duration::from_secs(900),
     }
 }
 

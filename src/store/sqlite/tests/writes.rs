@@ -4,6 +4,7 @@ use super::*;
 use crate::error::RefreshError;
 use crate::record::Condition;
 use crate::record::Failure;
+use crate::record::LoginEnd;
 use crate::record::Stamp;
 
 #[test]
@@ -12,7 +13,7 @@ fn a_commit_is_found_after_a_restart_with_its_dates() {
     let mut store = home.open();
     let mut full = Arc::into_inner(grant("a1", Some("r1"))).unwrap();
     full.subject = Some("pat".into());
-    full.refresh_lifetime = Some(Duration::from_secs(60));
+    full.aws = Some(aws("k1"));
     let tokens = Arc::get_mut(&mut full.tokens).unwrap();
     tokens.id = Some(Secret::new("i1"));
     tokens.scope = Some("s".into());
@@ -35,12 +36,46 @@ fn a_commit_is_found_after_a_restart_with_its_dates() {
     assert_eq!(saved.generation, Generation(1));
     assert_eq!(saved.issued, Stamp { wall: NOW.wall, boot: Some(NOW.boot) });
     assert_eq!(saved.lifetime, Duration::from_secs(3600));
-    assert_eq!(saved.refresh_expires, Some(NOW.wall + Duration::from_secs(60)));
+    let aws = saved.aws.unwrap();
+    assert_eq!((aws.issued, aws.lifetime), (saved.issued, Duration::from_secs(900)));
+    assert_eq!(aws.credentials.access_key_id.expose(), "k1");
     assert!(saved.refreshable);
     let tokens = saved.tokens.unwrap();
     assert_eq!(tokens.access.expose(), "a1");
     assert_eq!(tokens.id.as_ref().map(Secret::expose), Some("i1"));
     assert_eq!((&*tokens.token_type, tokens.scope.as_deref()), ("Bearer", Some("s")));
+}
+
+/// A refresh renews no AWS credentials, and must not cost them either.
+#[test]
+fn aws_credentials_outlive_the_generation_that_brought_them_and_no_login() {
+    let home = Home::new();
+    let mut store = home.open();
+    let commit = |stake, aws| {
+        let mut granted = Arc::into_inner(grant("a", Some("r"))).unwrap();
+        granted.aws = aws;
+        Write::Commit {
+            account: account("boiler"),
+            grant: Arc::new(granted),
+            issued: NOW,
+            now: NOW,
+            lineage: Lineage("issuer".into()),
+            stake,
+            standing: Standing::default(),
+        }
+    };
+    let key = |home: &Home, store: Sqlite| {
+        drop(store);
+        let saved = home.open().only().current.unwrap();
+        saved.aws.map(|aws| aws.credentials.access_key_id.expose().to_owned())
+    };
+    committed(store.one(Change::Account(commit(Stake::SignIn, Some(aws("k1"))))));
+    committed(store.one(Change::Account(commit(Stake::Current, None))));
+    assert_eq!(key(&home, store).as_deref(), Some("k1"));
+
+    let mut store = home.open();
+    committed(store.one(Change::Account(commit(Stake::Staged, None))));
+    assert_eq!(key(&home, store), None, "they are another login's");
 }
 
 #[test]
@@ -206,6 +241,9 @@ fn a_note_changes_the_standing_and_ends_the_intent_only_when_told() {
             not_before_ms: Some(9),
         })),
         taken_over: Some("0123".into()),
+        signed_in: true,
+        forgotten: true,
+        ends: Some(LoginEnd { at_ms: 7, whole_ms: 8, told_ms: Some(6) }),
     };
     for ends_intent in [false, true] {
         let standing = standing.clone();

@@ -1,0 +1,281 @@
+//! Accounts that sign in without a person.
+
+use super::sim::Sim;
+use super::sim::aws;
+use super::sim::grant;
+use super::sim::invalid_grant;
+use super::sim::secs;
+use super::sim::unreachable;
+use super::sim::unshared;
+use crate::error::OauthError;
+use crate::error::RefreshError;
+use crate::lifecycle::Action;
+use crate::lifecycle::Input;
+use crate::plan::FailureAction;
+use crate::plan::Plan;
+use crate::plan::Rotation;
+use crate::plan::SignIn;
+use crate::provider::Outcome;
+use crate::token::Generation;
+use crate::token::Kind;
+
+#[test]
+fn a_password_account_signs_in_once_by_itself_and_refreshes_from_then_on() {
+    let mut sim = Sim::new(with_password(FailureAction::Raise), 1000);
+    sim.fly(1000);
+    sim.renewed_at(1001, Generation(1));
+    sim.fly(3552);
+    sim.renewed_at(3553, Generation(2));
+
+    insta::assert_snapshot!(sim.log, @r"
+    1000  queued                 Queue(1, Planned), Publish
+    1000  queued                 -
+    1000  exchanging             refresh_started, Intend(1), Publish
+    1000  exchanging             SignIn(1)
+    1001  saving                 Commit, Publish
+    1001  fresh until 3548       Publish, token_changed
+    3552  queued                 Queue(2, Planned), Publish
+    3552  exchanging             refresh_started, Intend(2), Publish
+    3552  exchanging             Exchange(2, 30 s)
+    3553  saving                 Commit, Publish
+    3553  fresh until 6174       Publish, token_changed
+    ");
+}
+
+#[test]
+fn a_wrong_password_is_tried_once_and_again_when_somebody_did_something_about_it() {
+    let mut sim = Sim::new(with_password(FailureAction::Raise), 1000);
+    sim.fly(1000);
+    sim.fails_at(1001, wrong_password());
+    let mut sim = sim.restarted(1100);
+    sim.feed(1200, Input::Woken);
+    sim.feed(1300, Input::Ordered(Action::SecretChanged));
+    sim.fly(1300);
+    sim.fails_at(1301, wrong_password());
+    sim.feed(1400, Input::Ordered(Action::Retry));
+    sim.fly(1400);
+    sim.renewed_at(1401, Generation(1));
+
+    insta::assert_snapshot!(sim.log, @r"
+    1000  queued                 Queue(1, Planned), Publish
+    1000  queued                 -
+    1000  exchanging             refresh_started, Intend(1), Publish
+    1000  exchanging             SignIn(1)
+    1001  exchanging             Note, intent over
+    1001  needs_login            Publish, refresh_failed
+    1100  needs_login            Publish
+    1200  needs_login            alarm
+    1300  queued                 Queue(1, Planned), Publish
+    1300  queued                 -
+    1300  exchanging             refresh_started, Intend(1), Publish
+    1300  exchanging             SignIn(1)
+    1301  exchanging             Note, intent over
+    1301  needs_login            Publish, refresh_failed
+    1400  queued                 Queue(2, Planned), Publish, Joined(Generation(0))
+    1400  queued                 -
+    1400  exchanging             refresh_started, Intend(2), Publish
+    1400  exchanging             SignIn(2)
+    1401  saving                 Commit, Publish
+    1401  fresh until 3948       Publish, token_changed, recovered
+    ");
+}
+
+#[test]
+fn by_default_a_refused_refresh_token_is_raised_although_a_password_is_stored() {
+    let mut sim = Sim::planned(with_password(FailureAction::Raise), 1000);
+    sim.fly(3549);
+    sim.fails_at(3550, invalid_grant());
+
+    insta::assert_snapshot!(sim.log, @r"
+    1000  fresh until 3548       Publish
+    3549  queued                 Queue(1, Planned), Publish
+    3549  exchanging             refresh_started, Intend(1), Publish
+    3549  exchanging             Exchange(1, 30 s)
+    3550  exchanging             Note, intent over
+    3550  suspect until 3610     Publish, refresh_failed
+    ");
+}
+
+#[test]
+fn where_the_policy_says_so_a_refused_refresh_token_is_raised_and_one_sign_in_follows() {
+    let mut sim = Sim::planned(with_password(FailureAction::SignIn), 1000);
+    sim.fly(3549);
+    sim.fails_at(3550, invalid_grant());
+    sim.fly(3550);
+    sim.fails_at(3551, unreachable());
+    sim.fly(3553);
+    sim.renewed_at(3554, Generation(2));
+
+    insta::assert_snapshot!(sim.log, @r"
+    1000  fresh until 3548       Publish
+    3549  queued                 Queue(1, Planned), Publish
+    3549  exchanging             refresh_started, Intend(1), Publish
+    3549  exchanging             Exchange(1, 30 s)
+    3550  exchanging             Note, intent over
+    3550  queued                 Queue(2, Planned), Publish, refresh_failed
+    3550  queued                 -
+    3550  exchanging             refresh_started, Intend(2), Publish
+    3550  exchanging             SignIn(2)
+    3551  exchanging             Note, intent over
+    3551  waiting until 3552     Publish, refresh_failed
+    3553  queued                 Queue(3, Planned), Publish
+    3553  exchanging             refresh_started, Intend(3), Publish
+    3553  exchanging             SignIn(3)
+    3554  saving                 Commit, Publish
+    3554  fresh until 6175       Publish, token_changed, recovered
+    ");
+}
+
+/// A server that refuses what it issues must not be logged in to for ever.
+#[test]
+fn when_the_first_refresh_after_a_sign_in_is_refused_too_there_is_no_second_one() {
+    let mut sim = Sim::planned(with_password(FailureAction::SignIn), 1000);
+    sim.fly(3549);
+    sim.fails_at(3550, invalid_grant());
+    sim.fly(3550);
+    sim.renewed_at(3551, Generation(2));
+    let mut sim = sim.restarted(4000);
+    sim.fly(6200);
+    sim.fails_at(6201, invalid_grant());
+    sim.fly(6261);
+    sim.fails_at(6262, invalid_grant());
+
+    insta::assert_snapshot!(sim.log, @r"
+    1000  fresh until 3548       Publish
+    3549  queued                 Queue(1, Planned), Publish
+    3549  exchanging             refresh_started, Intend(1), Publish
+    3549  exchanging             Exchange(1, 30 s)
+    3550  exchanging             Note, intent over
+    3550  queued                 Queue(2, Planned), Publish, refresh_failed
+    3550  queued                 -
+    3550  exchanging             refresh_started, Intend(2), Publish
+    3550  exchanging             SignIn(2)
+    3551  saving                 Commit, Publish
+    3551  fresh until 6172       Publish, token_changed, recovered
+    4000  fresh until 6172       Publish
+    6200  queued                 Queue(1, Planned), Publish
+    6200  exchanging             refresh_started, Intend(1), Publish
+    6200  exchanging             Exchange(1, 30 s)
+    6201  exchanging             Note, intent over
+    6201  suspect until 6261     Publish, refresh_failed
+    6261  queued                 Queue(2, Planned), Publish
+    6261  exchanging             refresh_started, Intend(2), Publish
+    6261  exchanging             Exchange(2, 30 s)
+    6262  exchanging             Note, intent over
+    6262  suspect until 6862     Publish, refresh_failed
+    ");
+}
+
+#[test]
+fn aws_credentials_are_renewed_by_a_sign_in_before_they_expire_and_tokens_by_a_refresh() {
+    let mut sim = Sim::new(for_aws(), 1000);
+    sim.fly(1000);
+    brings(&mut sim, 1001, Generation(1), 1800, Some(3600));
+    sim.fly(2300);
+    brings(&mut sim, 2301, Generation(2), 1800, None);
+    sim.fly(3610);
+    brings(&mut sim, 3611, Generation(3), 1800, Some(3600));
+
+    insta::assert_snapshot!(sim.log, @r"
+    1000  queued                 Queue(1, Planned), Publish
+    1000  queued                 -
+    1000  exchanging             refresh_started, Intend(1), Publish
+    1000  exchanging             SignIn(1)
+    1001  saving                 Commit, Publish
+    1001  fresh until 2271       Publish, token_changed
+    2300  queued                 Queue(2, Planned), Publish
+    2300  exchanging             refresh_started, Intend(2), Publish
+    2300  exchanging             Exchange(2, 15 s)
+    2301  saving                 Commit, Publish
+    2301  fresh until 3608       Publish, token_changed
+    3610  queued                 Queue(3, Planned), Publish
+    3610  exchanging             refresh_started, Intend(3), Publish
+    3610  exchanging             SignIn(3)
+    3611  saving                 Commit, Publish
+    3611  fresh until 4817       Publish, token_changed
+    ");
+}
+
+#[test]
+fn who_waits_for_aws_credentials_that_are_over_gets_a_sign_in() {
+    let mut sim = Sim::new(for_aws(), 1000);
+    sim.fly(1000);
+    brings(&mut sim, 1001, Generation(1), 86_400, Some(900));
+    sim.feed(1300, Input::Ordered(Action::Demand(Kind::Aws)));
+    sim.fly(1300);
+
+    insta::assert_snapshot!(sim.log, @r"
+    1000  queued                 Queue(1, Planned), Publish
+    1000  queued                 -
+    1000  exchanging             refresh_started, Intend(1), Publish
+    1000  exchanging             SignIn(1)
+    1001  saving                 Commit, Publish
+    1001  fresh until 1633       Publish, token_changed
+    1300  queued                 Queue(2, Wanted), Publish
+    1300  queued                 -
+    1300  exchanging             refresh_started, Intend(2), Publish
+    1300  exchanging             SignIn(2)
+    ");
+}
+
+#[test]
+fn tokens_do_not_suffer_for_a_sign_in_that_fails() {
+    let mut sim = Sim::new(for_aws(), 1000);
+    sim.fly(1000);
+    brings(&mut sim, 1001, Generation(1), 1800, Some(1800));
+    sim.fly(2300);
+    sim.fails_at(2301, unreachable());
+    sim.fly(2303);
+    brings(&mut sim, 2304, Generation(2), 1800, None);
+
+    insta::assert_snapshot!(sim.log, @r"
+    1000  queued                 Queue(1, Planned), Publish
+    1000  queued                 -
+    1000  exchanging             refresh_started, Intend(1), Publish
+    1000  exchanging             SignIn(1)
+    1001  saving                 Commit, Publish
+    1001  fresh until 2271       Publish, token_changed
+    2300  queued                 Queue(2, Planned), Publish
+    2300  exchanging             refresh_started, Intend(2), Publish
+    2300  exchanging             SignIn(2)
+    2301  exchanging             Note, intent over
+    2301  waiting until 2302     Publish, refresh_failed
+    2303  queued                 Queue(3, Planned), Publish
+    2303  exchanging             refresh_started, Intend(3), Publish
+    2303  exchanging             Exchange(3, 15 s)
+    2304  saving                 Commit, Publish
+    2304  fresh until 2308       Publish, token_changed, recovered
+    ");
+}
+
+#[test]
+fn a_forgotten_login_is_not_begun_anew_by_itself() {
+    let mut sim = Sim::planned(with_password(FailureAction::SignIn), 1000);
+    sim.feed(1100, Input::Ordered(Action::Clear));
+    let sim = sim.restarted(1200);
+
+    insta::assert_snapshot!(sim.log, @r"
+    1000  fresh until 3548       Publish
+    1100  vacant                 answer 1 later, Clear, Note, Publish, state_changed
+    1200  vacant                 Publish
+    ");
+}
+
+/// The exchange under way brings tokens, and perhaps AWS credentials, of so many seconds.
+fn brings(sim: &mut Sim, at: u64, generation: Generation, tokens: u64, keys: Option<u64>) {
+    let granted = crate::token::Grant { aws: keys.map(aws), ..grant(tokens) };
+    sim.feed(at, Input::Exchanged(sim.ticket(), Outcome::Granted(Box::new(granted))));
+    sim.feed(at, Input::Written(sim.ticket(), Ok(Some(generation))));
+}
+
+fn with_password(on_refresh_failure: FailureAction) -> Plan {
+    Plan { on_refresh_failure, sign_in: SignIn::Possible, ..unshared(Rotation::Never) }
+}
+
+fn for_aws() -> Plan {
+    Plan { sign_in: SignIn::ForAws, ..unshared(Rotation::Grace(secs(60))) }
+}
+
+fn wrong_password() -> RefreshError {
+    RefreshError::LoginRejected(OauthError::new("401", None))
+}
