@@ -33,7 +33,7 @@ impl Account {
     pub(super) fn next_stake(&self, now: Now) -> Stake {
         match self.stake_at_rest() {
             Stake::Current if self.should_sign_in_for_aws(now) => Stake::SignIn,
-            stake => stake,
+            stake @ (Stake::Current | Stake::Staged | Stake::SignIn) => stake,
         }
     }
 

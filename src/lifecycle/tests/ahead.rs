@@ -29,7 +29,7 @@ fn each_rung_is_told_once_over_restarts_and_clock_steps() {
     while at < ends {
         at += 3600;
         told.extend(rungs(&sim.feed(at, Input::Woken)));
-        if at % (5 * 3600) == 3550 % (5 * 3600) {
+        if at % (5 * 3600) == 3550 {
             sim = sim.restarted(at);
         }
         for step in [7 * 3600, -7 * 3600] {
@@ -116,9 +116,9 @@ fn brings(
 }
 
 fn rungs(commands: &[Command]) -> Vec<Duration> {
-    let rung = |command: &Command| match command {
-        Command::Tell(Event::ExpiryAhead { within, .. }) => Some(*within),
-        _ => None,
+    let rung = |command: &Command| {
+        let Command::Tell(Event::ExpiryAhead { within, .. }) = command else { return None };
+        Some(*within)
     };
     commands.iter().filter_map(rung).collect()
 }
