@@ -155,6 +155,12 @@ impl Jitter {
     }
 }
 
+/// Whole seconds that are not less than `span`, and at least one: for "again in so many
+/// seconds", where zero would be a lie.
+pub fn secs_until_over(span: Duration) -> u64 {
+    (span.as_secs() + u64::from(span.subsec_nanos() > 0)).max(1)
+}
+
 /// Writes a span as people say it, in its two largest units: `47 s`, `3 min 20 s`, `2 h`, `7 d 3 h`.
 pub fn spoken(span: Duration) -> String {
     let secs = span.as_secs();
@@ -231,6 +237,14 @@ mod tests {
         ];
         for (secs, text) in cases {
             assert_eq!(spoken(Duration::from_secs(secs)), text);
+        }
+    }
+
+    #[test]
+    fn what_is_left_is_over_after_that_many_seconds() {
+        let cases = [(0, 1), (1, 1), (999, 1), (1_000, 1), (1_001, 2), (59_500, 60)];
+        for (millis, secs) in cases {
+            assert_eq!(secs_until_over(Duration::from_millis(millis)), secs, "{millis} ms");
         }
     }
 

@@ -9,6 +9,7 @@ use crate::protocol::ErrorBody;
 use crate::snapshot::Refusal;
 use crate::snapshot::Snapshot;
 use crate::time::Now;
+use crate::time::secs_until_over;
 
 /// A refusal as it goes over the wire.
 pub fn error_body(refusal: &Refusal, account: Option<&AccountId>, now: Now) -> ErrorBody {
@@ -60,8 +61,7 @@ pub fn retry_after(refusal: &Refusal, now: Now) -> Option<u64> {
         return None;
     }
     let Some(at) = refusal.retry_at else { return Some(UNKNOWN_SECS) };
-    let left = at.since(now.boot);
-    Some((left.as_secs() + u64::from(left.subsec_nanos() > 0)).max(1))
+    Some(secs_until_over(at.since(now.boot)))
 }
 
 /// What to type or to wait for. A command comes last and without a period, ready to be copied.

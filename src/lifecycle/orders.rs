@@ -8,6 +8,9 @@
 //! | import | proves it, then replaces | the same | the same | refused |
 //! | resume | nothing | nothing | nothing | finds its place again |
 
+use std::fmt;
+use std::time::Duration;
+
 use super::Account;
 use super::Action;
 use super::Command;
@@ -24,13 +27,38 @@ use crate::record::StoreError;
 use crate::record::Write;
 use crate::snapshot::Refusal;
 use crate::time::Jitter;
+use crate::time::Moment;
 use crate::time::Now;
+use crate::time::secs_until_over;
+use crate::time::spoken;
 use crate::token::Generation;
 use crate::token::Kind;
 use crate::token::Secret;
 
-/// Why an attempt that somebody wants waits.
-const BUDGET_IS_USED_UP: &str = "the request budget is used up; it is tried as soon as it allows";
+/// Why an attempt that somebody wants does not begin. Says when it may, since the message may be
+/// all that its reader has.
+#[derive(Debug, thiserror::Error)]
+enum TooSoon {
+    #[error(
+        "at most {FORCED_PER_FIVE_MINUTES} forced refreshes in five minutes; the next one is \
+         allowed in {0}, and the current token stays"
+    )]
+    Forced(Wait),
+    #[error("the request budget is used up; the next request is allowed in {0}")]
+    Budget(Wait),
+    #[error("the request budget is used up; it is tried again in {0}")]
+    Postponed(Wait),
+}
+
+/// How long it is until a moment, as people say it.
+#[derive(Debug)]
+struct Wait(Duration);
+
+impl fmt::Display for Wait {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&spoken(Duration::from_secs(secs_until_over(self.0))))
+    }
+}
 
 impl Account {
     pub(super) fn ordered(
@@ -85,16 +113,9 @@ impl Account {
         let forced = self.forced.earliest(now.boot, 1);
         let free = self.budgeted(now.boot).max(forced);
         if free > now.boot {
-            let message = if forced > now.boot {
-                format!(
-                    "at most {FORCED_PER_FIVE_MINUTES} forced refreshes in five minutes; the current token stays"
-                )
-            } else {
-                BUDGET_IS_USED_UP.to_owned()
-            };
-            let refusal =
-                Refusal { retry_at: Some(free), ..Refusal::new(Code::RateLimitExceeded, message) };
-            out.push(Command::Answer(Err(refusal)));
+            let wait = Wait(free.since(now.boot));
+            let why = if forced > now.boot { TooSoon::Forced(wait) } else { TooSoon::Budget(wait) };
+            out.push(Command::Answer(Err(too_soon(&why, free))));
             return;
         }
         self.forced.take(now.boot, 1);
@@ -256,11 +277,9 @@ impl Account {
         } else if let State::InDoubt { .. } = self.state {
             out.push(Command::Answer(Err(self.snapshot().refusal())));
         } else {
-            let refusal = Refusal {
-                retry_at: self.planned(),
-                ..Refusal::new(Code::RateLimitExceeded, BUDGET_IS_USED_UP)
-            };
-            out.push(Command::Answer(Err(refusal)));
+            let at = self.planned().unwrap_or(now.boot);
+            let why = TooSoon::Postponed(Wait(at.since(now.boot)));
+            out.push(Command::Answer(Err(too_soon(&why, at))));
         }
     }
 
@@ -310,6 +329,11 @@ impl Account {
             self.go_on(now, out);
         }
     }
+}
+
+fn too_soon(why: &TooSoon, retry_at: Moment) -> Refusal {
+    let refusal = Refusal::new(Code::RateLimitExceeded, why.to_string());
+    Refusal { retry_at: Some(retry_at), ..refusal }
 }
 
 /// What a refresh token is known by once it is spent.

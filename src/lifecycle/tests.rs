@@ -6,6 +6,7 @@ mod doubt;
 mod duties;
 mod imports;
 mod moved;
+mod orders;
 mod refreshing;
 mod saving;
 mod signing_in;

@@ -116,6 +116,11 @@ impl Sim {
     /// Wakes it, gives it its turn and sends its request, all at `at`.
     pub(super) fn fly(&mut self, at: u64) {
         self.feed(at, Input::Woken);
+        self.go(at);
+    }
+
+    /// Gives the queued attempt its turn and sends its request, all at `at`.
+    pub(super) fn go(&mut self, at: u64) {
         self.feed(at, Input::Admitted(self.ticket()));
         self.feed(at, Input::Intended(self.ticket(), Ok(true)));
     }
