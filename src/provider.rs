@@ -39,6 +39,7 @@ use crate::token::TokenSet;
 mod address;
 mod answer;
 mod deed;
+mod fault;
 mod jwt;
 mod login;
 mod member;

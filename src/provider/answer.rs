@@ -1,6 +1,7 @@
 //! What any answer shows of itself, whichever provider it should have come from.
 
 use super::Response;
+use super::fault::Stranger;
 use crate::token::Secret;
 
 /// Whether a body is written for a browser. Some servers call JSON `text/html`.
@@ -13,11 +14,12 @@ pub(super) fn is_page(response: &Response) -> bool {
     }
 }
 
-/// Where an answer of 300 to 399 points, in words. It is never followed.
-pub(super) fn redirect(response: &Response) -> String {
+/// What an answer of 300 to 399 is: somebody else's. It is never followed.
+pub(super) fn redirect(response: &Response) -> Stranger {
+    let status = response.status;
     match &response.location {
-        Some(host) => format!("HTTP {} to {host}, which is not followed", response.status),
-        None => format!("HTTP {}, which is not followed", response.status),
+        Some(host) => Stranger::Redirect { status, host: host.clone() },
+        None => Stranger::RedirectNowhere(status),
     }
 }
 

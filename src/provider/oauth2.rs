@@ -9,7 +9,7 @@
 //! 1. `request`: what is asked.
 //! 2. `reply`: what an answer is; `refusal` is the table of errors, `lifetime` how long
 //!    tokens are good, `members` and `jwt` how both are read, `salvage` what is done with
-//!    the remains of a reply.
+//!    the remains of a reply, `fault` what is said of answers that make no sense.
 //! 3. `discovery`: where the endpoint is.
 //!
 //! # Invariants
@@ -27,6 +27,8 @@ use url::Url;
 
 use self::discovery::Found;
 use self::discovery::Placement;
+use crate::provider::fault::Missing;
+use crate::provider::fault::place;
 use self::reply::Rules;
 use self::request::metadata_request;
 use self::request::token_request;
@@ -166,20 +168,23 @@ struct Conversation {
 }
 
 /// Which answer is waited for.
-#[derive(Clone, Copy)]
 enum Stage {
     Beginning,
     Discovering(Placement),
-    Asking,
+    /// That of the token endpoint, which is here.
+    Asking(Url),
+    Over,
 }
 
 impl Exchange for Conversation {
     fn next(&mut self, response: Option<Response>) -> Step {
-        let step = match (self.stage, response) {
+        let step = match (std::mem::replace(&mut self.stage, Stage::Over), response) {
             (Stage::Beginning, None) => self.begin(),
             (Stage::Discovering(placement), Some(metadata)) => self.found(placement, &metadata),
-            (Stage::Asking, Some(reply)) => Ok(self.answered(&reply)),
-            (Stage::Beginning, Some(_)) | (Stage::Discovering(_) | Stage::Asking, None) => {
+            (Stage::Asking(endpoint), Some(reply)) => Ok(self.answered(&endpoint, &reply)),
+            (Stage::Beginning, Some(_))
+            | (Stage::Discovering(_) | Stage::Asking(_), None)
+            | (Stage::Over, _) => {
                 Err(RefreshError::Internal("an exchange was driven out of order".into()))
             }
         };
@@ -214,24 +219,24 @@ impl Conversation {
                 self.ask(&url)
             }
             (Found::Nothing, Placement::OpenId) => Ok(self.look(Placement::Rfc8414, &issuer)),
-            (Found::Nothing, Placement::Rfc8414) => {
-                Err(RefreshError::NoEndpoint("the issuer has no metadata".into()))
-            }
+            (Found::Nothing, Placement::Rfc8414) => Err(Missing::Metadata.into()),
         }
     }
 
     fn ask(&mut self, url: &Url) -> Result<Step, RefreshError> {
-        self.stage = Stage::Asking;
+        self.stage = Stage::Asking(url.clone());
         token_request(&self.account, url, &self.spend).map(Step::Ask)
     }
 
     /// Reads the reply. A learned endpoint that is not there, or sends elsewhere, is
     /// forgotten, so that the next exchange asks the issuer again.
-    fn answered(&mut self, reply: &Response) -> Step {
+    fn answered(&mut self, endpoint: &Url, reply: &Response) -> Step {
         if matches!(reply.status, 300..=399 | 404 | 405 | 410) {
             self.learned = None;
         }
+        let endpoint = place(endpoint);
         let rules = Rules {
+            endpoint: &endpoint,
             default_lifetime: self.account.default_lifetime,
             spends: self.account.grant.spends(),
         };

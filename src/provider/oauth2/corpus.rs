@@ -298,7 +298,11 @@ enum Ends {
     Failed(Class),
 }
 
-const SPENDING: Rules = Rules { default_lifetime: Duration::from_secs(600), spends: true };
+const SPENDING: Rules<'_> = Rules {
+    endpoint: "https://idp.example/token",
+    default_lifetime: Duration::from_secs(600),
+    spends: true,
+};
 
 /// Everything of an outcome that may be seen.
 pub(super) fn spoken(outcome: &Outcome) -> String {

@@ -12,6 +12,8 @@ use crate::error::RefreshError;
 use crate::provider::Response;
 use crate::provider::Transport;
 use crate::provider::answer::is_page;
+use crate::provider::fault::Missing;
+use crate::provider::fault::Stranger;
 
 /// Where a metadata document is looked for.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -72,16 +74,16 @@ pub(super) fn read(
         status => return Err(refused(status, response)),
     }
     if is_page(response) {
-        return Err(RefreshError::NotTheProvider("a page, where its metadata should be".into()));
+        return Err(Stranger::MetadataPage.into());
     }
     let Ok(metadata) = serde_json::from_slice::<Metadata>(&response.body) else {
-        return Err(RefreshError::NotTheProvider("its metadata cannot be read".into()));
+        return Err(Stranger::MetadataUnreadable.into());
     };
     if !Url::parse(&metadata.issuer).is_ok_and(|named| same_issuer(&named, issuer)) {
-        return Err(RefreshError::NoEndpoint("the metadata are of another issuer".into()));
+        return Err(Missing::OtherIssuer.into());
     }
     let Some(endpoint) = metadata.token_endpoint else {
-        return Err(RefreshError::NoEndpoint("the metadata name no token endpoint".into()));
+        return Err(Missing::Unnamed.into());
     };
     Url::parse(&endpoint)
         .ok()
@@ -89,9 +91,7 @@ pub(super) fn read(
             transport.permits(url) && (url.scheme() == "https" || issuer.scheme() == "http")
         })
         .map(Found::Endpoint)
-        .ok_or_else(|| {
-            RefreshError::NoEndpoint("the metadata name a token endpoint that is not safe".into())
-        })
+        .ok_or_else(|| Missing::Unsafe.into())
 }
 
 /// The same URL but for a slash at the end, which issuers and those who copy them disagree about.
@@ -107,8 +107,8 @@ fn refused(status: u16, response: &Response) -> RefreshError {
         408 | 425 | 500..=510 | 512..=599 => {
             RefreshError::Unavailable { answer, retry_after, maybe_rotated: false }
         }
-        405 | 410 => RefreshError::NoEndpoint("the issuer has no metadata".into()),
-        _ => RefreshError::NotTheProvider(format!("HTTP {status}, where its metadata should be")),
+        405 | 410 => Missing::Metadata.into(),
+        _ => Stranger::MetadataStatus(status).into(),
     }
 }
 

@@ -20,15 +20,19 @@ use crate::provider::Response;
 use crate::provider::answer::is_page;
 use crate::provider::answer::is_printable;
 use crate::provider::answer::redirect;
+use crate::provider::fault::Missing;
+use crate::provider::fault::Stranger;
 use crate::provider::jwt::Claims;
 use crate::provider::member::Member;
 use crate::token::Grant;
 use crate::token::Secret;
 use crate::token::TokenSet;
 
-/// What an account's configuration has to say about reading.
+/// What the account and its request have to say about reading.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Rules {
+pub(super) struct Rules<'a> {
+    /// Where the request went, as it may be shown.
+    pub(super) endpoint: &'a str,
     /// Lifetime of tokens whose lifetime nothing in the reply says.
     pub(super) default_lifetime: Duration,
     /// Whether the request carried a refresh token, so that it may be rotated by now.
@@ -36,14 +40,14 @@ pub(super) struct Rules {
 }
 
 /// Reads the answer to a token request.
-pub(super) fn read(response: &Response, rules: Rules) -> Outcome {
+pub(super) fn read(response: &Response, rules: Rules<'_>) -> Outcome {
     match response.status {
         200..=299 => success(response, rules),
         _ => Outcome::Failed(failure(response, rules)),
     }
 }
 
-fn success(response: &Response, rules: Rules) -> Outcome {
+fn success(response: &Response, rules: Rules<'_>) -> Outcome {
     let Some(members) = members(response) else {
         return unreadable(response, rules);
     };
@@ -90,12 +94,9 @@ fn granted(members: Members, default_lifetime: Duration) -> Outcome {
 
 /// A success whose body says nothing. Whatever holds tokens has spent the old one, so the
 /// failure is one that may have rotated, unless this is plainly not the provider.
-fn unreadable(response: &Response, rules: Rules) -> Outcome {
+fn unreadable(response: &Response, rules: Rules<'_>) -> Outcome {
     if is_page(response) {
-        return Outcome::Failed(RefreshError::NotTheProvider(format!(
-            "a page, with HTTP {}",
-            response.status
-        )));
+        return Outcome::Failed(Stranger::Page(response.status).into());
     }
     let error = match (response.complete, rules.spends) {
         (true, _) => RefreshError::Malformed("neither JSON nor a form of tokens".into()),
@@ -108,7 +109,7 @@ fn unreadable(response: &Response, rules: Rules) -> Outcome {
     }
 }
 
-fn failure(response: &Response, rules: Rules) -> RefreshError {
+fn failure(response: &Response, rules: Rules<'_>) -> RefreshError {
     let (status, retry_after) = (response.status, response.retry_after);
     let (answer, meaning) = match members(response).as_ref().and_then(refusal) {
         Some((answer, meaning)) => (Some(answer), meaning),
@@ -122,18 +123,20 @@ fn failure(response: &Response, rules: Rules) -> RefreshError {
         (503, _) if retry_after.is_some() => RefreshError::Throttled { answer, retry_after },
         (408 | 425, _) => RefreshError::Unavailable { answer, retry_after, maybe_rotated: false },
         // RFC 6585 section 6: by its definition the request never arrived.
-        (511, _) => RefreshError::NotTheProvider("a network that wants a login".into()),
+        (511, _) => Stranger::CaptivePortal.into(),
         (500..=599, _) => {
             RefreshError::Unavailable { answer, retry_after, maybe_rotated: rules.spends }
         }
         (400..=499, Some(meaning)) => meaning.into_error(answer, retry_after),
-        (404 | 405 | 410, None) => RefreshError::NoEndpoint(format!("HTTP {status}")),
+        (404 | 405 | 410, None) => {
+            Missing::Endpoint { endpoint: rules.endpoint.into(), status }.into()
+        }
         (413 | 415, None) => RefreshError::ClientRejected(answer),
         (400..=499, None) if speaks_oauth => {
             RefreshError::Unavailable { answer, retry_after, maybe_rotated: false }
         }
-        (300..=399, _) => RefreshError::NotTheProvider(redirect(response)),
-        _ => RefreshError::NotTheProvider(format!("HTTP {status} without an OAuth error")),
+        (300..=399, _) => redirect(response).into(),
+        _ => Stranger::Wordless(status).into(),
     }
 }
 
