@@ -78,6 +78,11 @@ fn next_step(refusal: &Refusal, account: Option<&AccountId>) -> Option<String> {
             format!("It is being confirmed; if it stays so, type: tokenctl import {name}")
         }
         Code::GrantRejected => format!("To hand in another one, type: tokenctl import {name}"),
+        // Nobody looked at client or credential.
+        Code::ClientRejected if refusal.provider_error.is_none() => format!(
+            "Correct its issuer or token_endpoint, then type: tokenctl reload, or tokenctl retry \
+             {name}"
+        ),
         Code::ClientRejected => format!(
             "Correct its issuer or endpoint, client_id or secret, then type: tokenctl reload, or \
              tokenctl retry {name}"

@@ -39,6 +39,7 @@ use super::Provider;
 use super::Response;
 use super::Spend;
 use super::Step;
+use crate::error::OauthError;
 use crate::error::RefreshError;
 use crate::section::Section;
 
@@ -167,12 +168,21 @@ struct Conversation {
     learned: Option<Url>,
 }
 
+/// Who says where the token endpoint is.
+#[derive(Clone, Copy, Eq, PartialEq)]
+enum Source {
+    /// The configuration, or the issuer in this exchange.
+    Authority,
+    /// The issuer in an earlier exchange, which may have moved it since.
+    Memory,
+}
+
 /// Which answer is waited for.
 enum Stage {
     Beginning,
     Discovering(Placement),
     /// That of the token endpoint, which is here.
-    Asking(Url),
+    Asking(Url, Source),
     Over,
 }
 
@@ -181,9 +191,11 @@ impl Exchange for Conversation {
         let step = match (std::mem::replace(&mut self.stage, Stage::Over), response) {
             (Stage::Beginning, None) => self.begin(),
             (Stage::Discovering(placement), Some(metadata)) => self.found(placement, &metadata),
-            (Stage::Asking(endpoint), Some(reply)) => Ok(self.answered(&endpoint, &reply)),
+            (Stage::Asking(endpoint, source), Some(reply)) => {
+                Ok(self.answered(&endpoint, source, &reply))
+            }
             (Stage::Beginning, Some(_))
-            | (Stage::Discovering(_) | Stage::Asking(_), None)
+            | (Stage::Discovering(_) | Stage::Asking(..), None)
             | (Stage::Over, _) => {
                 Err(RefreshError::Internal("an exchange was driven out of order".into()))
             }
@@ -199,7 +211,8 @@ impl Exchange for Conversation {
 impl Conversation {
     fn begin(&mut self) -> Result<Step, RefreshError> {
         match (self.account.endpoint.clone(), self.learned.clone()) {
-            (Endpoint::Given(url), _) | (Endpoint::Discovered { .. }, Some(url)) => self.ask(&url),
+            (Endpoint::Given(url), _) => self.ask(url, Source::Authority),
+            (Endpoint::Discovered { .. }, Some(url)) => self.ask(url, Source::Memory),
             (Endpoint::Discovered { issuer }, None) => Ok(self.look(Placement::OpenId, &issuer)),
         }
     }
@@ -216,21 +229,23 @@ impl Conversation {
         match (discovery::read(metadata, &issuer, &self.account.profile.transport)?, placement) {
             (Found::Endpoint(url), _) => {
                 self.learned = Some(url.clone());
-                self.ask(&url)
+                self.ask(url, Source::Authority)
             }
             (Found::Nothing, Placement::OpenId) => Ok(self.look(Placement::Rfc8414, &issuer)),
             (Found::Nothing, Placement::Rfc8414) => Err(Missing::Metadata.into()),
         }
     }
 
-    fn ask(&mut self, url: &Url) -> Result<Step, RefreshError> {
-        self.stage = Stage::Asking(url.clone());
-        token_request(&self.account, url, &self.spend).map(Step::Ask)
+    fn ask(&mut self, url: Url, source: Source) -> Result<Step, RefreshError> {
+        let request = token_request(&self.account, &url, &self.spend)?;
+        self.stage = Stage::Asking(url, source);
+        Ok(Step::Ask(request))
     }
 
     /// Reads the reply. A learned endpoint that is not there, or sends elsewhere, is
-    /// forgotten, so that the next exchange asks the issuer again.
-    fn answered(&mut self, endpoint: &Url, reply: &Response) -> Step {
+    /// forgotten, so that the next exchange asks the issuer again. That one is due soon: it is
+    /// no fault of the configuration that an endpoint has moved.
+    fn answered(&mut self, endpoint: &Url, source: Source, reply: &Response) -> Step {
         if matches!(reply.status, 300..=399 | 404 | 405 | 410) {
             self.learned = None;
         }
@@ -240,7 +255,16 @@ impl Conversation {
             default_lifetime: self.account.default_lifetime,
             spends: self.account.grant.spends(),
         };
-        Step::Done(reply::read(reply, rules))
+        match (reply::read(reply, rules), source) {
+            (Outcome::Failed(RefreshError::NoEndpoint(_)), Source::Memory) => {
+                Step::Done(Outcome::Failed(RefreshError::Unavailable {
+                    answer: OauthError::status(reply.status),
+                    retry_after: reply.retry_after,
+                    maybe_rotated: false,
+                }))
+            }
+            (outcome, Source::Authority | Source::Memory) => Step::Done(outcome),
+        }
     }
 }
 

@@ -4,6 +4,7 @@ use super::sim::Sim;
 use super::sim::boot;
 use super::sim::invalid_client;
 use super::sim::secs;
+use crate::error::RefreshError;
 use crate::lifecycle::Action;
 use crate::lifecycle::Command;
 use crate::lifecycle::Input;
@@ -39,6 +40,30 @@ fn a_retry_beyond_the_budget_hears_when_it_is_tried() {
 
     assert_eq!(refusal.retry_at, Some(boot(3549) + secs(61)));
     insta::assert_snapshot!(refusal.message, @"the request budget is used up; it is tried again in 54 s");
+}
+
+#[test]
+fn an_endpoint_that_is_not_there_is_probed_each_hour_and_at_a_retry() {
+    let mut sim = Sim::resumed(Rotation::Unknown, 1000);
+    sim.fly(3549);
+    sim.fails_at(3550, RefreshError::NoEndpoint("HTTP 404".to_owned()));
+    sim.feed(3600, Input::Ordered(Action::Retry));
+    sim.go(3600);
+    sim.renewed_at(3601, Generation(2));
+
+    insta::assert_snapshot!(sim.log, @r"
+    1000  fresh until 3548       Publish
+    3549  queued                 Queue(1, Planned), Publish
+    3549  exchanging             Intend(1), Publish
+    3549  exchanging             Exchange(1, 10 s)
+    3550  exchanging             Note, intent over
+    3550  frozen until 7150      Publish, refresh_failed
+    3600  queued                 Queue(2, Planned), Publish, Joined(Generation(1))
+    3600  exchanging             Intend(2), Publish
+    3600  exchanging             Exchange(2, 10 s)
+    3601  saving                 Commit, Publish
+    3601  fresh until 6222       Publish, token_changed, recovered
+    ");
 }
 
 fn refused(commands: &[Command]) -> Refusal {

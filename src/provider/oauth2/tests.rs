@@ -52,9 +52,7 @@ fn an_issuer_without_metadata_ends_the_exchange_with_nothing_spent() {
     let mut exchange = discovered().exchange(spend());
     asked(exchange.next(None));
     asked(exchange.next(Some(response(404, "", ""))));
-    let Step::Done(Outcome::Failed(error)) = exchange.next(Some(response(404, "", ""))) else {
-        panic!("a failure")
-    };
+    let error = failed(exchange.next(Some(response(404, "", ""))));
     assert_eq!(error.class(), Class::Config);
     assert_eq!(exchange.learned(), None);
 }
@@ -70,6 +68,26 @@ fn a_learned_endpoint_is_used_until_it_is_not_there() {
         assert!(matches!(exchange.next(Some(response(status, "", ""))), Step::Done(_)));
         assert_eq!(exchange.learned(), kept.then(learned), "HTTP {status}");
     }
+}
+
+#[test]
+fn only_an_endpoint_that_is_named_now_can_be_wrong() {
+    let gone = || Some(response(404, "text/plain", "not found"));
+    let mut configured = account("https://idp.example/tokn").exchange(spend());
+    asked(configured.next(None));
+    let error = failed(configured.next(gone()));
+    assert_eq!(error.class(), Class::Config);
+    insta::assert_snapshot!(error.to_string(), @"no such endpoint: https://idp.example/tokn answers HTTP 404; check the path of that URL, the credential was not looked at");
+
+    let mut named = discovered().exchange(spend());
+    asked(named.next(None));
+    asked(named.next(Some(metadata())));
+    assert_eq!(failed(named.next(gone())).class(), Class::Config);
+
+    let spend = Spend { learned: Some(learned()), ..spend() };
+    let mut remembered = discovered().exchange(spend);
+    asked(remembered.next(None));
+    assert_eq!(failed(remembered.next(gone())).class(), Class::Transient, "the issuer is asked");
 }
 
 #[test]
@@ -93,6 +111,14 @@ fn asked(step: Step) -> Request {
     match step {
         Step::Ask(request) => request,
         Step::Done(outcome) => panic!("{}", corpus::spoken(&outcome)),
+    }
+}
+
+fn failed(step: Step) -> RefreshError {
+    match step {
+        Step::Done(Outcome::Failed(error)) => error,
+        Step::Done(outcome) => panic!("{}", corpus::spoken(&outcome)),
+        Step::Ask(_) => panic!("a further request"),
     }
 }
 
