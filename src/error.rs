@@ -159,38 +159,24 @@ impl RefreshError {
 
     /// How long the provider asks us to stay away.
     pub const fn retry_after(&self) -> Option<Duration> {
-        match self {
-            Self::Unavailable { retry_after, .. } | Self::Throttled { retry_after, .. } => {
-                *retry_after
-            }
-            Self::SecretUnavailable { .. }
-            | Self::StoreUnavailable(_)
-            | Self::Unreachable(_)
-            | Self::ReplyLost(_)
-            | Self::NotTheProvider(_)
-            | Self::Malformed(_)
-            | Self::BornExpired
-            | Self::SubjectChanged
-            | Self::GrantRejected(_)
-            | Self::LoginRequired(_)
-            | Self::LoginRejected(_)
-            | Self::SessionExpired(_)
-            | Self::HookFailed { .. }
-            | Self::ClientRejected(_)
-            | Self::NoEndpoint(_)
-            | Self::Internal(_) => None,
-        }
+        self.said().1
     }
 
     /// What the provider itself said, where it said something.
     pub const fn provider_error(&self) -> Option<&OauthError> {
+        self.said().0
+    }
+
+    /// What the provider said of the error and of patience.
+    const fn said(&self) -> (Option<&OauthError>, Option<Duration>) {
         match self {
-            Self::Unavailable { answer, .. } | Self::Throttled { answer, .. } => Some(answer),
+            Self::Unavailable { answer, retry_after, .. }
+            | Self::Throttled { answer, retry_after } => (Some(answer), *retry_after),
             Self::GrantRejected(answer)
             | Self::LoginRequired(answer)
             | Self::LoginRejected(answer)
             | Self::SessionExpired(answer)
-            | Self::ClientRejected(answer) => Some(answer),
+            | Self::ClientRejected(answer) => (Some(answer), None),
             Self::SecretUnavailable { .. }
             | Self::StoreUnavailable(_)
             | Self::Unreachable(_)
@@ -201,7 +187,7 @@ impl RefreshError {
             | Self::SubjectChanged
             | Self::NoEndpoint(_)
             | Self::HookFailed { .. }
-            | Self::Internal(_) => None,
+            | Self::Internal(_) => (None, None),
         }
     }
 }
