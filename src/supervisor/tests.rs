@@ -149,6 +149,50 @@ async fn who_gives_an_order_while_another_waits_for_its_write_takes_no_answer_aw
     let ((), ()) = tokio::join!(stage.run(), script);
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_learned_endpoint_outlives_a_reload_of_the_rules_and_no_other() {
+    let stage = Stage::with(&["discovers"]);
+    let script = async {
+        let account = id("discovers");
+        let refresh = async |generation| {
+            stage.keeper.order(&account, Action::Refresh).await.unwrap();
+            stage.until_generation("discovers", generation).await;
+            sleep(Duration::from_secs(600)).await;
+        };
+        stage.until("discovers", StateName::Fresh).await;
+        refresh(2).await;
+        refresh(3).await;
+        let rules = Settings { provider: stage.seat("discovers").provider.clone(), ..plain() };
+        stage.apply(BTreeMap::from([(id("discovers"), Change::Rules(Arc::new(rules)))])).await;
+        refresh(4).await;
+        stage.apply(BTreeMap::from([(id("discovers"), Change::Settings(settings()))])).await;
+        refresh(5).await;
+
+        // What is learned while another provider is put in force is not that one's.
+        stage.keeper.order(&account, Action::Refresh).await.unwrap();
+        stage.until("discovers", StateName::Exchanging).await;
+        sleep(Duration::from_secs(1)).await;
+        stage.apply(BTreeMap::from([(id("discovers"), Change::Settings(settings()))])).await;
+        stage.until_generation("discovers", 6).await;
+        sleep(Duration::from_secs(600)).await;
+        refresh(7).await;
+        stage.control.send(Control::Stop).await.unwrap();
+    };
+    let ((), ()) = tokio::join!(stage.run(), script);
+    let exchanges = stage.log.said().into_iter().filter(|line| line.contains("exchange"));
+    assert_eq!(
+        exchanges.collect::<Vec<_>>(),
+        [
+            "discovers exchange",
+            "discovers exchange where it learned to",
+            "discovers exchange where it learned to",
+            "discovers exchange",
+            "discovers exchange where it learned to",
+            "discovers exchange",
+        ]
+    );
+}
+
 /// A supervisor with its channels, in a world of values.
 struct Stage {
     cue: Mutex<Option<Cue>>,
@@ -220,7 +264,8 @@ impl Stage {
     }
 }
 
-/// A world of values. The account called `bomb` panics in its exchange.
+/// A world of values. The account called `bomb` panics in its exchange; the one called
+/// `discovers` learns an endpoint in each.
 struct Values {
     began: Instant,
     log: Log,
@@ -276,7 +321,8 @@ impl World for Values {
                 }
                 Write::Commit { account, .. } => {
                     log.say(format!("{account} commit"));
-                    Ok(Written::Committed(Generation(2)))
+                    let commits = log.count(&format!("{account} commit"));
+                    Ok(Written::Committed(Generation(1 + u64::try_from(commits).unwrap())))
                 }
                 Write::Note { .. }
                 | Write::Salvage { .. }
@@ -308,7 +354,8 @@ impl World for Values {
         let log = self.log.clone();
         async move {
             let account = spend.refresh_token.unwrap().expose().to_owned();
-            log.say(format!("{account} exchange"));
+            let place = if spend.learned.is_some() { " where it learned to" } else { "" };
+            log.say(format!("{account} exchange{place}"));
             sleep(Duration::from_secs(2)).await;
             assert_ne!(account, "bomb", "an exchange that goes wrong");
             let grant = Grant {
@@ -320,12 +367,18 @@ impl World for Values {
                 aws: None,
                 subject: None,
             };
-            Ended { outcome: Outcome::Granted(Box::new(grant)), learned: None }
+            let endpoint = "https://login.example/token".parse().unwrap();
+            let learned = (account == "discovers").then_some(endpoint);
+            Ended { outcome: Outcome::Granted(Box::new(grant)), learned }
         }
     }
 }
 
 fn settings() -> Arc<Settings> {
+    Arc::new(plain())
+}
+
+fn plain() -> Settings {
     let plan = Plan {
         rotation: Rotation::Unknown,
         refresh_before: None,
@@ -338,12 +391,12 @@ fn settings() -> Arc<Settings> {
         refresh_token_idle: None,
         expiry_ahead: EXPIRY_AHEAD.into(),
     };
-    Arc::new(Settings {
+    Settings {
         provider: silent::provider("here"),
         plan: Arc::new(plan),
         route: Route { host: "host".into(), client: "client".into() },
         rules: Vec::new().into(),
-    })
+    }
 }
 
 fn record(name: &str) -> Record {

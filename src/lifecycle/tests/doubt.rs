@@ -1,6 +1,7 @@
 //! A spend whose reply was lost, and its replays.
 
 use super::sim::Sim;
+use super::sim::boot;
 use super::sim::granted;
 use super::sim::invalid_grant;
 use super::sim::lost;
@@ -9,6 +10,8 @@ use super::sim::unreachable;
 use crate::lifecycle::Action;
 use crate::lifecycle::Input;
 use crate::plan::Rotation;
+use crate::schedule;
+use crate::time::Moment;
 use crate::token::Generation;
 
 #[test]
@@ -101,4 +104,37 @@ fn a_replay_that_is_too_late_waits_until_the_token_is_nearly_spent() {
     3555  in_doubt until 3555    Publish, refresh_failed
     3600  in_doubt until 4535    Publish
     ");
+}
+
+/// A provider may answer a replay with the very tokens whose reply was lost, and with their
+/// whole lifetime.
+#[test]
+fn what_a_replay_brings_is_good_from_the_first_send_on() {
+    let mut sim = Sim::resumed(Rotation::Grace(secs(60)), 1000);
+    sim.fly(3549);
+    sim.fails_at(3564, lost());
+    sim.fly(3565);
+    sim.fails_at(3566, unreachable());
+    sim.fly(3566);
+    sim.renewed_at(3567, Generation(2));
+    assert_eq!(expiry(&sim), boot(3549) + schedule::usable(secs(3600)));
+
+    let mut killed = Sim::killed(Rotation::Grace(secs(30)), 1000);
+    killed.fly(1000);
+    killed.renewed_at(1001, Generation(2));
+    assert_eq!(expiry(&killed), boot(995) + schedule::usable(secs(3600)));
+}
+
+#[test]
+fn what_a_first_send_brings_is_good_from_that_send_on() {
+    let mut sim = Sim::resumed(Rotation::Grace(secs(60)), 1000);
+    sim.fly(3549);
+    sim.fails_at(3550, unreachable());
+    sim.fly(3551);
+    sim.renewed_at(3553, Generation(2));
+    assert_eq!(expiry(&sim), boot(3551) + schedule::usable(secs(3600)));
+}
+
+fn expiry(sim: &Sim) -> Moment {
+    sim.account.snapshot().held.unwrap().expires_boot
 }

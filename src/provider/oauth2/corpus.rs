@@ -187,6 +187,14 @@ fn a_grant_has_everything_that_the_reply_says() {
 }
 
 #[test]
+fn a_grant_is_good_for_no_longer_than_its_id_token() {
+    // exp is 400, iat is 100.
+    let body =
+        r#"{"access_token":"a","expires_in":3600,"id_token":"e30.eyJleHAiOjQwMCwiaWF0IjoxMDB9.s"}"#;
+    assert_eq!(granted(&response(200, "application/json", body)).lifetime.as_secs(), 300);
+}
+
+#[test]
 fn the_subject_is_that_of_the_id_token_before_that_of_the_access_token() {
     let (pat, joe) = ("e30.eyJzdWIiOiJwYXQifQ.s", "e30.eyJzdWIiOiJqb2UifQ.s");
     #[rustfmt::skip]

@@ -101,6 +101,32 @@ mod tests {
         }
     }
 
+    /// One lifetime covers what is served, be it the access token or the ID token.
+    #[test]
+    fn of_access_token_and_id_token_the_one_that_ends_sooner_counts() {
+        #[rustfmt::skip]
+        let cases = [
+            // name                        expires_in  access token  ID token      seconds
+            ("the ID token",               3600.0,     Some(3600.0), Some(300.0),  300.0),
+            ("the ID token, of an opaque", 3600.0,     None,         Some(300.0),  300.0),
+            ("the access token",           3600.0,     Some(300.0),  Some(3600.0), 300.0),
+            ("what the reply says",        300.0,      Some(3600.0), Some(3600.0), 300.0),
+        ];
+        for (name, expires_in, access, id, secs) in cases {
+            let claims = |lifetime: Option<f64>| {
+                lifetime.map(|lifetime| Claims {
+                    iat: Member::Number(1e9),
+                    exp: Member::Number(1e9 + lifetime),
+                    ..Claims::default()
+                })
+            };
+            let (access, id) = (claims(access), claims(id));
+            let told = Member::Number(expires_in);
+            let got = lifetime(&told, [access.as_ref(), id.as_ref()], DEFAULT);
+            assert_eq!(got, Duration::from_secs_f64(secs), "{name}");
+        }
+    }
+
     #[test]
     fn a_refresh_token_of_zero_seconds_is_one_of_unknown_length() {
         assert_eq!(refresh_lifetime(&Member::Number(0.0)), None);
