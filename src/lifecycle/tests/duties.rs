@@ -111,9 +111,11 @@ fn a_pause_while_tokens_are_saved_takes_nothing_back_that_is_saved_with_them() {
     sim.feed(3612, Input::Exchanged(sim.ticket(), granted(3600)));
     let commands = sim.feed(3612, Input::Ordered(Action::Pause));
 
-    let noted = commands.iter().find_map(|command| match command {
-        Command::Write { write: Write::Note { standing, .. }, .. } => Some(standing),
-        _ => None,
+    let noted = commands.iter().find_map(|command| {
+        let Command::Write { write: Write::Note { standing, .. }, .. } = command else {
+            return None;
+        };
+        Some(standing)
     });
     let standing = noted.unwrap();
     assert!(standing.paused);
@@ -121,9 +123,9 @@ fn a_pause_while_tokens_are_saved_takes_nothing_back_that_is_saved_with_them() {
 }
 
 fn ticket_of(commands: &[Command], wanted: impl Fn(&Write) -> bool) -> Ticket {
-    let ticket = commands.iter().find_map(|command| match command {
-        Command::Write { ticket, write } if wanted(write) => Some(*ticket),
-        _ => None,
+    let ticket = commands.iter().find_map(|command| {
+        let Command::Write { ticket, write } = command else { return None };
+        wanted(write).then_some(*ticket)
     });
     ticket.unwrap()
 }

@@ -67,9 +67,9 @@ fn an_endpoint_that_is_not_there_is_probed_each_hour_and_at_a_retry() {
 }
 
 fn refused(commands: &[Command]) -> Refusal {
-    let refusal = commands.iter().find_map(|command| match command {
-        Command::Answer(Err(refusal)) => Some(refusal.clone()),
-        _ => None,
+    let refusal = commands.iter().find_map(|command| {
+        let Command::Answer(Err(refusal)) = command else { return None };
+        Some(refusal.clone())
     });
     refusal.unwrap()
 }
