@@ -8,13 +8,15 @@ use std::fs;
 use std::io;
 use std::io::Read;
 use std::os::unix::fs::MetadataExt;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::path::PathBuf;
 
+use rustix::fs::Mode;
 use rustix::fs::OFlags;
 
 use crate::config::File;
+use crate::regular;
+use crate::regular::Unopened;
 
 /// Largest file that is read, in bytes: 10,000 accounts fit several times.
 const LARGEST_FILE: u64 = 16 * 1024 * 1024;
@@ -171,10 +173,10 @@ impl Reading {
 
     fn read_file(&self, path: &Path) -> Result<File, Unreadable> {
         let io = |error| Unreadable::Io { path: path.into(), error };
-        let file = open(path, OFlags::NONBLOCK | OFlags::NOCTTY).map_err(io)?;
-        if !file.metadata().map_err(io)?.is_file() {
-            return Err(Unreadable::NotAFile { path: path.into() });
-        }
+        let file = regular::open(path).map_err(|unopened| match unopened {
+            Unopened::NotRegular => Unreadable::NotAFile { path: path.into() },
+            Unopened::Io(error) => io(error),
+        })?;
         self.check(path, &file)?;
         let mut bytes = Vec::new();
         file.take(LARGEST_FILE + 1).read_to_end(&mut bytes).map_err(io)?;
@@ -190,7 +192,7 @@ impl Reading {
 
     /// Whether a directory is there. One that others can change is an error.
     fn guarded(&self, path: &Path) -> Result<bool, Unreadable> {
-        match open(path, OFlags::DIRECTORY) {
+        match open_directory(path) {
             Ok(directory) => self.check(path, &directory).map(|()| true),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
             Err(error) => Err(Unreadable::Io { path: path.into(), error }),
@@ -221,10 +223,9 @@ const fn others_write(mode: u32) -> bool {
     mode & 0o022 != 0
 }
 
-/// Opens for reading, without waiting for a pipe's other end and without taking a terminal.
-fn open(path: &Path, flags: OFlags) -> io::Result<fs::File> {
-    let flags = i32::try_from(flags.bits()).map_err(io::Error::other)?;
-    fs::OpenOptions::new().read(true).custom_flags(flags).open(path)
+fn open_directory(path: &Path) -> io::Result<fs::File> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    Ok(rustix::fs::open(path, flags, Mode::empty())?.into())
 }
 
 fn is_drop_in(path: &Path) -> bool {
@@ -308,7 +309,7 @@ mod tests {
         home.directory("config.d", 0o700);
         home.directory("config.d/a.toml", 0o700);
         let pipe = home.0.join("config.d/b.toml");
-        rustix::fs::mkfifoat(rustix::fs::CWD, &pipe, rustix::fs::Mode::RUSR).unwrap();
+        rustix::fs::mkfifoat(rustix::fs::CWD, &pipe, Mode::RUSR).unwrap();
         symlink("nowhere", home.0.join("config.d/c.toml")).unwrap();
         let large = home.file("config.d/d.toml", b"", 0o600);
         large.set_len(LARGEST_FILE + 1).unwrap();

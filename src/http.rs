@@ -23,10 +23,9 @@
 //! next attempt sees what an administrator has put right; roots that cannot be read are not
 //! kept either.
 
-use std::fs::File;
 use std::io;
 use std::io::Read as _;
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::Path;
 use std::pin::pin;
 use std::sync::Mutex;
 use std::sync::PoisonError;
@@ -46,6 +45,8 @@ use crate::provider::Method;
 use crate::provider::Request;
 use crate::provider::Response;
 use crate::provider::Transport;
+use crate::regular;
+use crate::regular::Unopened;
 use crate::time::Timestamp;
 
 mod cause;
@@ -235,26 +236,14 @@ impl Roots {
 
 const LOOPBACK_V6: [u16; 8] = [0, 0, 0, 0, 0, 0, 0, 1];
 
-/// Opens a regular file; a pipe or a device in its place must not hold everybody up.
-fn open_file(path: &str) -> io::Result<File> {
-    let flags = rustix::fs::OFlags::NONBLOCK | rustix::fs::OFlags::NOCTTY;
-    let flags = i32::try_from(flags.bits()).unwrap_or_default();
-    let file = File::options().read(true).custom_flags(flags).open(path)?;
-    let found = file.metadata()?;
-    if found.is_file() {
-        Ok(file)
-    } else if found.is_dir() {
-        Err(io::ErrorKind::IsADirectory.into())
-    } else {
-        Err(io::ErrorKind::InvalidInput.into())
-    }
-}
-
 fn certificates(path: &str) -> Result<Vec<reqwest::Certificate>, TransportError> {
     let unreadable =
         |error: io::Error| not_sent(&format!("ca_file cannot be read: {}", error.kind()));
     let mut pem = Vec::new();
-    let file = open_file(path).map_err(unreadable)?;
+    let file = regular::open(Path::new(path)).map_err(|unopened| match unopened {
+        Unopened::NotRegular => not_sent("ca_file is no regular file"),
+        Unopened::Io(error) => unreadable(error),
+    })?;
     file.take(MAX_CA_FILE + 1).read_to_end(&mut pem).map_err(unreadable)?;
     if pem.len() as u64 > MAX_CA_FILE {
         return Err(not_sent("ca_file is larger than 1 MiB"));

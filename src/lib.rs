@@ -64,6 +64,7 @@ pub mod protocol;
 pub mod provider;
 pub mod random;
 pub mod record;
+pub mod regular;
 pub mod schedule;
 pub mod secret;
 pub mod section;

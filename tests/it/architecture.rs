@@ -40,6 +40,7 @@ const MODULES: &[&str] = &[
     // Adapters: one outside thing each.
     "clock",
     "random",
+    "regular",
     "files",
     "names",
     "http",
