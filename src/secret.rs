@@ -4,11 +4,11 @@
 //! exchange. What is missing is an error of that exchange, which names the slot and the
 //! place, never the content.
 
-use std::fs::File;
+use std::io;
 use std::io::Read as _;
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 use std::path::PathBuf;
+use std::process::ExitStatus;
 use std::process::Stdio;
 use std::thread;
 use std::time::Duration;
@@ -21,6 +21,8 @@ use zeroize::Zeroizing;
 use crate::error::RefreshError;
 use crate::name::AccountId;
 use crate::record::StoreError;
+use crate::regular;
+use crate::regular::Unopened;
 use crate::section::SecretRef;
 use crate::token::Secret;
 
@@ -51,114 +53,143 @@ pub async fn resolve(
     credentials: Option<&Path>,
     stored: impl Future<Output = Result<Option<Secret>, StoreError>>,
 ) -> Result<Secret, RefreshError> {
+    let slot = format!("{account}.{slot}");
     let found = async {
         match reference {
-            SecretRef::Slot => match stored.await {
-                Ok(Some(secret)) => Ok(secret),
-                Ok(None) => {
-                    Err(format!("nothing is stored; type: tokenctl secret set {account}.{slot}"))
-                }
-                Err(error) => Err(error.to_string()),
-            },
+            SecretRef::Slot => {
+                stored.await?.ok_or_else(|| Missing::NotStored { slot: slot.clone() })
+            }
             SecretRef::Credential(name) => match credentials {
                 Some(directory) => read(directory.join(format!("{CREDENTIAL_PREFIX}{name}"))).await,
-                None => Err(format!(
-                    "the service has no credentials; give it LoadCredentialEncrypted={CREDENTIAL_PREFIX}{name}"
-                )),
+                None => Err(Missing::NoCredentials { name: name.clone() }),
             },
             SecretRef::File(path) => read(PathBuf::from(&**path)).await,
             SecretRef::Command(argv) => run(argv).await,
         }
     };
     match tokio::time::timeout(LIMIT, found).await {
-        Ok(Ok(secret)) if secret.is_empty() => Err("it is empty".to_owned()),
+        Ok(Ok(secret)) if secret.is_empty() => Err(Missing::Empty),
         Ok(found) => found,
-        Err(_) => Err(format!("it did not come within {} s", LIMIT.as_secs())),
+        Err(_) => Err(Missing::Late),
     }
-    .map_err(|why| RefreshError::SecretUnavailable { slot: format!("{account}.{slot}"), why })
+    .map_err(|missing| RefreshError::SecretUnavailable { slot, why: missing.to_string() })
+}
+
+/// Why a secret is not to be had. No part of one is in it.
+#[derive(Debug, thiserror::Error)]
+enum Missing {
+    /// Nobody has handed it in.
+    #[error("nothing is stored; type: tokenctl secret set {slot}")]
+    NotStored { slot: String },
+    /// The store does not give it.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The service was started without credentials.
+    #[error(
+        "the service has no credentials; give it LoadCredentialEncrypted={CREDENTIAL_PREFIX}{name}"
+    )]
+    NoCredentials { name: Box<str> },
+    /// Something is wrong with the file, which a credential is as well.
+    #[error("{}: {flaw}", .path.display())]
+    File { path: PathBuf, flaw: Flaw },
+    /// Something is wrong with the command.
+    #[error("{program}: {flaw}")]
+    Command { program: Box<str>, flaw: Flaw },
+    /// There is no program to run.
+    #[error("the command is empty")]
+    NoCommand,
+    /// There is nothing in it.
+    #[error("it is empty")]
+    Empty,
+    /// It took too long.
+    #[error("it did not come within {} s", LIMIT.as_secs())]
+    Late,
+}
+
+/// What is wrong with the place that a secret comes from.
+#[derive(Debug, thiserror::Error)]
+enum Flaw {
+    #[error(transparent)]
+    Unopened(#[from] Unopened),
+    #[error(transparent)]
+    Io(#[from] io::Error),
+    #[error("larger than {} KiB", LARGEST / 1024)]
+    TooLarge,
+    #[error("expected UTF-8 text")]
+    NotText,
+    #[error("{0}")]
+    Failed(ExitStatus),
+    #[error("the thread that reads it has ended")]
+    Unread,
+}
+
+async fn read(path: PathBuf) -> Result<Secret, Missing> {
+    let read = read_apart(path.clone()).await;
+    read.map_err(|flaw| Missing::File { path, flaw })
 }
 
 /// Reads a file without its last newline, on a thread of its own: one that hangs on a dead
 /// mount must take nothing else with it, name resolution least of all.
-async fn read(path: PathBuf) -> Result<Secret, String> {
-    let named = path.display().to_string();
+async fn read_apart(path: PathBuf) -> Result<Secret, Flaw> {
     // The semaphore is never closed.
-    let permit = READS.acquire().await.map_err(|error| error.to_string())?;
+    let permit = READS.acquire().await.map_err(|_| Flaw::Unread)?;
     let (reply, answer) = oneshot::channel();
     let reading = move || {
         let _permit = permit;
         // Whoever asked may have lost patience.
         let _gone = reply.send(read_now(&path));
     };
-    thread::Builder::new()
-        .name("secret".to_owned())
-        .spawn(reading)
-        .map_err(|error| error.to_string())?;
-    answer
-        .await
-        .map_err(|_| "reading it panicked".to_owned())
-        .and_then(|read| read)
-        .map_err(|why| format!("{named}: {why}"))
+    thread::Builder::new().name("secret".to_owned()).spawn(reading)?;
+    answer.await.map_err(|_| Flaw::Unread)?
 }
 
-fn read_now(path: &Path) -> Result<Secret, String> {
-    let flags = rustix::fs::OFlags::NONBLOCK | rustix::fs::OFlags::NOCTTY;
-    let flags = i32::try_from(flags.bits()).unwrap_or_default();
-    let file = File::options()
-        .read(true)
-        .custom_flags(flags)
-        .open(path)
-        .map_err(|error| error.to_string())?;
-    if !file.metadata().is_ok_and(|metadata| metadata.is_file()) {
-        return Err("expected a regular file".to_owned());
-    }
+fn read_now(path: &Path) -> Result<Secret, Flaw> {
     let mut bytes = Zeroizing::new(Vec::with_capacity(4096));
-    file.take(LARGEST + 1).read_to_end(&mut bytes).map_err(|error| error.to_string())?;
+    regular::open(path)?.take(LARGEST + 1).read_to_end(&mut bytes)?;
     text(bytes)
 }
 
-/// Runs a command without a shell and takes what it prints, without its last newline.
-async fn run(argv: &[Box<str>]) -> Result<Secret, String> {
+async fn run(argv: &[Box<str>]) -> Result<Secret, Missing> {
     let Some((program, arguments)) = argv.split_first() else {
-        return Err("the command is empty".to_owned());
+        return Err(Missing::NoCommand);
     };
-    let mut child = tokio::process::Command::new(&**program)
+    let output = output_of(program, arguments).await;
+    output.map_err(|flaw| Missing::Command { program: program.clone(), flaw })
+}
+
+/// Runs a command without a shell and takes what it prints, without its last newline.
+async fn output_of(program: &str, arguments: &[Box<str>]) -> Result<Secret, Flaw> {
+    let mut child = tokio::process::Command::new(program)
         .args(arguments.iter().map(|argument| &**argument))
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
         .kill_on_drop(true)
-        .spawn()
-        .map_err(|error| format!("{program}: {error}"))?;
+        .spawn()?;
     let mut bytes = Zeroizing::new(Vec::with_capacity(4096));
-    let output = child.stdout.take();
-    let whole = async {
-        if let Some(output) = output {
-            output.take(LARGEST + 1).read_to_end(&mut bytes).await?;
-        }
-        child.wait().await
-    };
-    match whole.await {
-        Ok(status) if status.success() => text(bytes).map_err(|why| format!("{program}: {why}")),
-        Ok(status) => Err(format!("{program}: {status}")),
-        Err(error) => Err(format!("{program}: {error}")),
+    if let Some(output) = child.stdout.take() {
+        output.take(LARGEST + 1).read_to_end(&mut bytes).await?;
     }
+    let status = child.wait().await?;
+    if status.success() { text(bytes) } else { Err(Flaw::Failed(status)) }
 }
 
-fn text(mut bytes: Zeroizing<Vec<u8>>) -> Result<Secret, String> {
+fn text(mut bytes: Zeroizing<Vec<u8>>) -> Result<Secret, Flaw> {
     if bytes.len() as u64 > LARGEST {
-        return Err(format!("larger than {} KiB", LARGEST / 1024));
+        return Err(Flaw::TooLarge);
     }
     if bytes.last() == Some(&b'\n') {
         bytes.pop();
     }
-    std::str::from_utf8(&bytes).map(Secret::new).map_err(|_| "expected UTF-8 text".to_owned())
+    std::str::from_utf8(&bytes).map(Secret::new).map_err(|_| Flaw::NotText)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use std::fs::File;
     use std::io::Write as _;
+
+    use super::*;
 
     #[tokio::test]
     async fn each_reference_finds_its_secret_or_says_what_is_missing() {

@@ -92,11 +92,15 @@ pub(super) fn ok(content_type: HeaderValue, body: Body) -> Response<Body> {
 
 /// A view as JSON.
 pub(super) fn json(view: &impl Serialize) -> Result<Response<Body>, Box<Refused>> {
-    let bytes = serde_json::to_vec(view).map_err(|error| {
-        Refused::boxed(Refusal::new(Code::Internal, format!("no JSON of an answer: {error}")))
-    })?;
+    let bytes = serde_json::to_vec(view)
+        .map_err(|error| Refusal::new(Code::Internal, NoJson(error).to_string()))?;
     Ok(ok(JSON, Body::of(bytes.into())))
 }
+
+/// An answer that cannot be written.
+#[derive(Debug, thiserror::Error)]
+#[error("no JSON of an answer: {0}")]
+struct NoJson(serde_json::Error);
 
 /// What the peer has is what there is.
 pub(super) fn not_modified(etag: HeaderValue) -> Response<Body> {
