@@ -115,6 +115,20 @@ fn the_page_of_the_daemon_names_every_option_and_no_others() {
 }
 
 #[test]
+fn the_page_of_the_daemon_tells_every_exit_status_of_the_help() {
+    let help = output(env!("CARGO_BIN_EXE_tokenkeeperd"), &["--help"]);
+    let (_, line) = help.split_once("Exit status: ").unwrap();
+    let words = line.split_whitespace().collect::<Vec<_>>().join(" ");
+    let statuses = words.split("; ").map(|item| item.split(' ').next().unwrap());
+    let statuses = statuses.collect::<Vec<_>>();
+    assert!(statuses.contains(&"2") && statuses.contains(&"78"), "{statuses:?}");
+    let page = section(TOKENKEEPERD, ".Sh EXIT STATUS");
+    for status in statuses {
+        assert!(page.contains(&format!(".It {status}\n")), "{status}");
+    }
+}
+
+#[test]
 fn the_page_of_the_daemon_explains_every_state() {
     let states = section(TOKENKEEPERD, ".Sh STATES OF AN ACCOUNT");
     let list = states.split("\n.Ss ").next().unwrap();

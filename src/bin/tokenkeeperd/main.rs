@@ -1,0 +1,87 @@
+//! The daemon: arguments, then [`tokenkeeper::daemon`], then an exit status.
+
+mod usage;
+
+use std::io;
+use std::io::Write as _;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Parser;
+use clap::error::ErrorKind;
+use tokenkeeper::daemon;
+use tokenkeeper::daemon::Options;
+
+use self::usage::Mistake;
+
+/// Keeps the tokens of all configured accounts fresh, and hands them to local programs.
+///
+/// It reads /etc/tokenkeeper/config.toml and config.d/*.toml beside it, refreshes every
+/// account before its token expires, and answers on /run/tokenkeeper/api.sock; tokenctl is
+/// the program that asks there. SIGHUP reads the configuration again, SIGTERM ends it
+/// once nothing is under way that could be lost.
+#[derive(Parser)]
+#[command(
+    name = "tokenkeeperd",
+    version,
+    after_help = "Exit status: 0 after a signal, or the configuration is good (--check); 2 wrong command \
+                  line; 71 the system refused something; 74 the disk failed; 75 another daemon owns the \
+                  store or the socket; 78 the configuration, the state directory or the store key is wrong."
+)]
+struct Arguments {
+    /// Read FILE instead of the usual configuration, and *.toml in the directory that is called
+    /// like FILE with the ending .d (beside /srv/tk.toml that is /srv/tk.d; it need not exist)
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Check the configuration, say in words what it would do, and end
+    #[arg(long)]
+    check: bool,
+    /// Run for one user, with that user's directories
+    #[arg(long)]
+    user: bool,
+}
+
+#[expect(clippy::print_stderr, reason = "this is where the process talks to whoever called it")]
+fn main() -> ExitCode {
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(page) if is_page(&page) => {
+            return said(&page.render().to_string());
+        }
+        Err(error) => {
+            eprintln!("tokenkeeperd: {}", Mistake::from(&error));
+            return ExitCode::from(usage::EXIT_STATUS);
+        }
+    };
+    let options = Options { config: arguments.config, user: arguments.user };
+    let ended = if arguments.check {
+        daemon::check(&options).map(|words| said(&words))
+    } else {
+        daemon::run(&options).map(|()| ExitCode::SUCCESS)
+    };
+    match ended {
+        Ok(status) => status,
+        Err(failure) => {
+            eprintln!("tokenkeeperd: {failure}");
+            ExitCode::from(failure.exit_status())
+        }
+    }
+}
+
+/// Prints what was asked for. A reader that has seen enough is no reason to speak of.
+fn said(text: &str) -> ExitCode {
+    /// What the shell reports of a filter that SIGPIPE ended.
+    const BROKEN_PIPE: u8 = 141;
+    const CANNOT_WRITE: u8 = 74;
+
+    match io::stdout().write_all(text.as_bytes()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::from(BROKEN_PIPE),
+        Err(_) => ExitCode::from(CANNOT_WRITE),
+    }
+}
+
+/// A page that was asked for is no mistake.
+fn is_page(error: &clap::Error) -> bool {
+    matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion)
+}
