@@ -17,6 +17,7 @@
 //! * A `Config` that exists is valid as a whole; there is no partial one.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
 
 use toml::de::DeTable;
@@ -193,6 +194,10 @@ impl Draft {
         report: &Report,
         defaults: Defaults,
     ) -> (Daemon, BTreeMap<AccountId, Arc<Account>>, Vec<Listen>) {
+        let daemon = self.daemon.conclude(defaults);
+        if lies_beside(&daemon.socket, &daemon.state) {
+            report.warning(out_of_reach(None, "daemon.socket".into()));
+        }
         let mut places = BTreeMap::new();
         let mut listen = Vec::with_capacity(self.listen.len());
         for draft in self.listen {
@@ -200,13 +205,13 @@ impl Draft {
                 draft.check_accounts(report, &self.accounts);
             }
             draft.check_path(report, &mut places);
+            draft.check_reach(report, &daemon.state);
             listen.push(draft.conclude());
         }
         if self.accounts.is_empty() {
             let problem = Problem::Rule("no account is configured".into());
             report.warning(Complaint { place: None, key: "accounts".into(), problem });
         }
-        let daemon = self.daemon.conclude(defaults);
         let accounts = self
             .accounts
             .into_iter()
@@ -217,9 +222,19 @@ impl Draft {
     }
 }
 
+/// Whether a socket lies in the directory of the database, or below it.
+fn lies_beside(socket: &Path, state: &Path) -> bool {
+    state.parent().is_some_and(|directory| socket.starts_with(directory))
+}
+
+fn out_of_reach(place: Option<Place>, key: Box<str>) -> Complaint {
+    let rule = "it lies in the directory of `state`, which must have mode 0700, so that nobody \
+                but root and the user of the daemon can reach it; put one of them elsewhere";
+    Complaint { place, key, problem: Problem::Rule(rule.into()) }
+}
+
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
     use std::time::Duration;
 
     use super::*;
@@ -332,6 +347,18 @@ mod tests {
               does not see units; name a user"]
         );
         assert_eq!(warnings(&[""]), ["accounts: no account is configured"]);
+        let hidden = format!(
+            "{MAIL}[daemon]\nsocket = '/srv/tk/api.sock'\nstate = '/srv/tk/state.db'\n\
+             [[listen]]\npath = '/srv/tk/ci/ci.sock'\naccounts = ['mail']\n\
+             [[listen]]\npath = '/srv/tk-ci.sock'\naccounts = ['mail']\n"
+        );
+        let rule = "it lies in the directory of `state`, which must have mode 0700, so that \
+                    nobody but root and the user of the daemon can reach it; put one of them \
+                    elsewhere";
+        assert_eq!(
+            warnings(&[&hidden]),
+            [format!("daemon.socket: {rule}"), format!("0.toml:8:8: listen[0].path: {rule}")]
+        );
         assert_eq!(warnings(&[MAIL]), [""; 0]);
     }
 

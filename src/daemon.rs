@@ -14,9 +14,11 @@
 //! the start with everything that is wrong in it, and so does a store that is not ours;
 //! one broken account is that account's business.
 
+mod check;
 mod lineup;
 mod outside;
 mod places;
+mod state;
 mod steward;
 mod watchdog;
 
@@ -36,7 +38,6 @@ use crate::access::Narrowing;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::config::Invalid;
-use crate::config::plan_in_words;
 use crate::files::Unreadable;
 use crate::front;
 use crate::front::Listening;
@@ -60,6 +61,8 @@ use self::places::Places;
 use self::steward::Opened;
 use self::steward::Steward;
 
+pub use self::check::check;
+
 /// How the daemon was called.
 #[derive(Clone, Debug, Default)]
 pub struct Options {
@@ -81,6 +84,9 @@ pub enum Failure {
     /// The environment does not say where a user's files are.
     #[error("{0} is not set, so it is not known where this user's files are")]
     Homeless(&'static str),
+    /// The state directory is not to be used.
+    #[error("{0}")]
+    State(state::Flaw),
     /// The store is not to be had.
     #[error("{0}")]
     Store(#[from] OpenError),
@@ -100,7 +106,7 @@ impl Failure {
     /// new start makes sense, 75 for what passes, 74 for the disk, 71 for the system.
     pub const fn exit_status(&self) -> u8 {
         match self {
-            Self::Unreadable(_) | Self::Invalid(_) | Self::Homeless(_) => 78,
+            Self::Unreadable(_) | Self::Invalid(_) | Self::Homeless(_) | Self::State(_) => 78,
             Self::Store(refused) => refused.exit_status(),
             Self::Unloaded(_) => 74,
             Self::Socket(_) => 75,
@@ -111,29 +117,6 @@ impl Failure {
 
 fn lines(errors: &[Unreadable]) -> String {
     errors.iter().map(Unreadable::to_string).collect::<Vec<_>>().join("\n")
-}
-
-/// Reads and checks the configuration, and says in words what it would do.
-///
-/// # Errors
-///
-/// Everything that is wrong with it.
-pub fn check(options: &Options) -> Result<String, Failure> {
-    use std::fmt::Write as _;
-
-    let places = Places::find(options)?;
-    let config = places.read()?;
-    let mut text = String::new();
-    for complaint in &config.warnings {
-        // Writing into a String cannot fail.
-        let _written = writeln!(text, "warning: {complaint}");
-    }
-    for (account, settings) in &config.accounts {
-        let _written = writeln!(text, "{account}: {}", plan_in_words(settings));
-    }
-    let count = config.accounts.len();
-    let _written = writeln!(text, "{}: fine, {count} accounts", places.config.display());
-    Ok(text)
 }
 
 /// Runs until a signal ends it.
@@ -156,7 +139,10 @@ pub fn run(options: &Options) -> Result<(), Failure> {
     }
     let signals = signals::follow().map_err(|error| Failure::System("signals", error))?;
     let clock = Clock::start().map_err(|error| Failure::System("clock", error))?;
-    let database = Sqlite::open(&places.store(&config))?;
+    let database = Sqlite::open(&places.store(&config)).map_err(|refused| {
+        state::flaw_of(&refused, &config.daemon.state)
+            .map_or(Failure::Store(refused), Failure::State)
+    })?;
     let store = Store::start(database).map_err(|error| Failure::System("store thread", error))?;
 
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -201,6 +187,9 @@ async fn live(
     let (done, applied) = oneshot::channel();
     let _sent = control.send(Control::Apply { lineup: Box::new(lineup), done }).await;
 
+    for stranger in cast.unknown() {
+        warn!("{stranger}");
+    }
     let steward = Steward {
         places,
         cast,

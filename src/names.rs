@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use nix::unistd::Group;
+use nix::unistd::Uid;
 use nix::unistd::User;
 
 use crate::access::Principal;
@@ -45,6 +46,14 @@ impl Names {
     }
 }
 
+/// A user as a message says it: `user alice (1000)`, or the number alone.
+pub fn of_user(uid: u32) -> String {
+    match User::from_uid(Uid::from_raw(uid)) {
+        Ok(Some(user)) => format!("user {} ({uid})", user.name.escape_debug()),
+        Ok(None) | Err(_) => format!("user {uid}"),
+    }
+}
+
 /// A number is the user of that number, any other name the host's.
 fn user(name: &str) -> Option<u32> {
     let look_up = || User::from_name(name).ok().flatten().map(|user| user.uid.as_raw());
@@ -70,6 +79,12 @@ fn principal(name: &str, what: &str, id: Option<u32>, unknown: &mut Vec<String>)
 mod tests {
     use super::*;
     use crate::access::Rights;
+
+    #[test]
+    fn a_user_is_told_by_name_and_number_and_a_stranger_by_number() {
+        assert_eq!(of_user(0), "user root (0)");
+        assert_eq!(of_user(u32::MAX - 7), "user 4294967288");
+    }
 
     #[test]
     fn names_and_numbers_resolve_and_strangers_match_nobody() {

@@ -1,11 +1,14 @@
 //! `[[listen]]`: further sockets, which narrow what can be had through them.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::path::PathBuf;
 
 use super::Named;
 use super::allow;
 use super::daemon::socket_path;
+use super::lies_beside;
+use super::out_of_reach;
 use crate::access::Rights;
 use crate::limits;
 use crate::name::AccountId;
@@ -94,6 +97,14 @@ impl Draft {
                     nearest: near.map(Box::from),
                 },
             });
+        }
+    }
+
+    /// Warns of a socket that others cannot reach.
+    pub(super) fn check_reach(&self, report: &Report, state: &Path) {
+        if lies_beside(&self.listen.path, state) {
+            let (place, key) = &self.path;
+            report.warning(out_of_reach(Some(place.clone()), key.clone()));
         }
     }
 

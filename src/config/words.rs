@@ -1,28 +1,138 @@
-//! What a plan means, in words, for `tokenkeeperd --check`.
+//! What a configuration means, in words: for `tokenkeeperd --check`.
+//!
+//! A line is a sentence without its subject, below the name of what it is about. Values
+//! stand as they are written, but never a secret (a configuration has none) and never the
+//! query of a URL.
 
+use std::fmt;
+use std::fmt::Write as _;
 use std::time::Duration;
 
 use super::Account;
+use super::Allow;
+use super::Config;
+use super::Daemon;
+use super::Listen;
+use crate::access::Right;
+use crate::access::Rights;
+use crate::name::AccountId;
 use crate::plan::Plan;
 use crate::plan::Rotation;
+use crate::provider::Method;
+use crate::provider::Spend;
+use crate::provider::Step;
 use crate::schedule;
 use crate::schedule::Spread;
+use crate::section::SecretRef;
 use crate::time::Jitter;
 use crate::time::spoken;
+use crate::token::Secret;
 
 /// The lifetime that the words are about: the configuration does not know the provider's.
 const EXAMPLE: Duration = Duration::from_secs(3_600);
 
-/// An account's plan in one line, for tokens that live an hour.
-pub fn plan_in_words(account: &Account) -> String {
-    let plan = &account.plan;
-    format!(
-        "refreshes {} before the expiry of a token that lives {}; {}; {}",
-        margin(plan),
-        spoken(EXAMPLE),
-        rotation(plan),
-        alarm(plan),
-    )
+/// Everything that a configuration means, a paragraph for the daemon, each further socket
+/// and each account.
+pub fn plan_in_words(config: &Config) -> String {
+    let mut page = Page(String::new());
+    page.paragraph("the daemon", daemon(&config.daemon));
+    for listen in &config.listen {
+        page.paragraph(format_args!("the socket {}", listen.path.display()), socket(listen));
+    }
+    for (id, settings) in &config.accounts {
+        let name = settings.provider.profile().name;
+        page.paragraph(format_args!("account {id} ({name})"), account(id, settings));
+    }
+    page.0
+}
+
+/// Text in paragraphs.
+struct Page(String);
+
+impl Page {
+    fn paragraph(&mut self, title: impl fmt::Display, lines: Vec<String>) {
+        // Writing into a String cannot fail.
+        let _written = writeln!(self.0, "{title}");
+        for line in lines {
+            let _written = writeln!(self.0, "  {line}");
+        }
+    }
+}
+
+fn daemon(daemon: &Daemon) -> Vec<String> {
+    let mut lines = vec![
+        format!("listens on {}, where the rules of each account decide", daemon.socket.display()),
+        format!("keeps its state in {}", daemon.state.display()),
+    ];
+    let may = |rules: &[Allow], what: &str| {
+        rules.iter().map(|rule| format!("{} may {what}", who(rule))).collect::<Vec<_>>()
+    };
+    let administer = "reload it, log accounts in and change them, without having their tokens";
+    lines.extend(may(&daemon.admin, administer));
+    lines.extend(may(&daemon.metrics, "read its metrics"));
+    lines
+}
+
+fn socket(listen: &Listen) -> Vec<String> {
+    let accounts = listen.accounts.iter().map(AccountId::as_str).collect::<Vec<_>>();
+    vec![
+        format!("lets no account through but {}", listed(&accounts)),
+        format!("lets nobody do more than {}, root included", rights(listen.rights)),
+        format!("has mode {:04o}; the rules of each account decide besides", listen.mode),
+    ]
+}
+
+fn account(id: &AccountId, account: &Account) -> Vec<String> {
+    let profile = account.provider.profile();
+    let mut lines = vec![format!("{}, as client {}", place(account), profile.client)];
+    let secrets = profile.secrets.iter();
+    lines.extend(secrets.map(|(slot, reference)| format!("takes {}", source(id, slot, reference))));
+    lines.extend([margin(&account.plan), rotation(&account.plan), alarm(&account.plan)]);
+    for rule in &account.allow {
+        lines.push(format!("{} may {}", who(rule), rights(rule.rights)));
+    }
+    let nobody = if account.allow.is_empty() { "nobody" } else { "nobody else" };
+    lines.push(format!("{nobody} has a right to it but root and the user that the daemon runs as"));
+    lines
+}
+
+/// Where its exchanges begin. The codec itself is asked for its first request, with
+/// stand-ins for what it would spend; nothing is sent.
+fn place(account: &Account) -> String {
+    let profile = account.provider.profile();
+    let stand_in = || Secret::new("stand-in");
+    let spend = Spend {
+        refresh_token: profile.has_refresh_token.then(stand_in),
+        secrets: profile.secrets.iter().map(|(slot, _)| (*slot, stand_in())).collect(),
+        learned: None,
+    };
+    match account.provider.exchange(spend).next(None) {
+        Step::Ask(mut request) => {
+            request.url.set_query(None);
+            match request.method {
+                Method::Post => format!("asks {} for tokens", request.url),
+                Method::Get => {
+                    format!("asks {} where to ask for tokens, and asks there", request.url)
+                }
+            }
+        }
+        Step::Done(_) => format!("asks {} for tokens", profile.host),
+    }
+}
+
+fn source(id: &AccountId, slot: &str, reference: &SecretRef) -> String {
+    match reference {
+        SecretRef::Slot => {
+            format!("{slot} from the store, where tokenctl secret set {id}.{slot} puts it")
+        }
+        SecretRef::Credential(name) => {
+            format!("{slot} from the credential tokenkeeper.secret.{name}")
+        }
+        SecretRef::File(path) => format!("{slot} from the file {path}"),
+        SecretRef::Command(argv) => {
+            format!("{slot} from the command {}", argv.first().map_or("", |program| program))
+        }
+    }
 }
 
 /// `12 to 21 min`: between the latest and the earliest moment of a refresh.
@@ -33,73 +143,161 @@ fn margin(plan: &Plan) -> String {
     };
     let (shortest, longest) = (left(0.0), left(1.0));
     let minutes = |span: Duration| span.as_secs() / 60;
-    if minutes(shortest) < 2 {
+    let margin = if minutes(shortest) < 2 {
         format!("{} to {} s", shortest.as_secs(), longest.as_secs())
     } else if minutes(shortest) == minutes(longest) {
         format!("{} min", minutes(shortest))
     } else {
         format!("{} to {} min", minutes(shortest), minutes(longest))
-    }
+    };
+    format!("refreshes {margin} before the expiry of a token that lives {}", spoken(EXAMPLE))
 }
 
 fn rotation(plan: &Plan) -> String {
     if !plan.has_refresh_token {
-        return "there is no refresh token to lose".to_owned();
+        return "has no refresh token to lose, and begins by itself".to_owned();
     }
     match plan.rotation {
         Rotation::Unknown => format!(
-            "a lost reply is asked for again within {}, because the provider may rotate",
+            "asks again within {} for a reply that was lost, because the provider may rotate",
             spoken(Rotation::ASSUMED_GRACE)
         ),
-        Rotation::Never => "a lost reply costs nothing".to_owned(),
-        Rotation::Grace(span) => format!("a lost reply is asked for again within {}", spoken(span)),
-        Rotation::Strict => {
-            "after a lost reply the refresh token rests until the token is nearly spent".to_owned()
+        Rotation::Never => "loses nothing with a reply that was lost".to_owned(),
+        Rotation::Grace(span) => {
+            format!("asks again within {} for a reply that was lost", spoken(span))
         }
+        Rotation::Strict => "lets the refresh token rest after a lost reply, until the access \
+                             token is nearly spent"
+            .to_owned(),
     }
 }
 
 fn alarm(plan: &Plan) -> String {
-    format!("a failure that lasts into the last {} is an alarm", spoken(plan.alarm_before))
+    format!(
+        "raises an alarm for a failure that lasts into the last {} of a token",
+        spoken(plan.alarm_before)
+    )
+}
+
+/// Whom a rule speaks of: `user alice`, or all that must match.
+fn who(rule: &Allow) -> String {
+    let Allow { user, group, unit, rights: _ } = rule;
+    let parts = [("user", user), ("group", group), ("unit", unit)];
+    let named =
+        |(what, name): (&str, &Option<Box<str>>)| Some(format!("{what} {}", name.as_ref()?));
+    let parts = parts.into_iter().filter_map(named).collect::<Vec<_>>();
+    parts.join(" in ")
+}
+
+fn rights(rights: Rights) -> String {
+    let words = rights.iter().map(Right::as_str).collect::<Vec<_>>();
+    listed(&words)
+}
+
+/// `a, b and c`.
+fn listed(words: &[&str]) -> String {
+    match words {
+        [] => "nothing".to_owned(),
+        [one] => (*one).to_owned(),
+        [rest @ .., last] => format!("{} and {last}", rest.join(", ")),
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use crate::config::Config;
     use crate::config::Defaults;
     use crate::config::File;
     use crate::section::Mode;
 
-    use super::plan_in_words;
+    use super::*;
+
+    #[test]
+    fn a_whole_configuration_is_told_as_it_will_happen() {
+        let words = words(
+            "[daemon]\n\
+             admin = ['group:adm']\n\
+             metrics = ['prometheus']\n\
+             [accounts.mail]\n\
+             provider = 'google'\n\
+             client_id = 'x'\n\
+             client_secret = { file = '/etc/mail-secret' }\n\
+             allow = ['alice', 'group:mail']\n\
+             [accounts.ci]\n\
+             issuer = 'https://git.example'\n\
+             client_id = 'ci'\n\
+             grant = 'client_credentials'\n\
+             allow = [{ user = 'ci', group = 'deploy', rights = ['read', 'report', 'refresh'] }]\n\
+             [[listen]]\n\
+             path = '/srv/ci/tokens.sock'\n\
+             accounts = ['ci']\n\
+             mode = '0660'\n",
+        );
+        insta::assert_snapshot!(words, @r"
+        the daemon
+          listens on /run/tokenkeeper/api.sock, where the rules of each account decide
+          keeps its state in /var/lib/tokenkeeper/state.db
+          group adm may reload it, log accounts in and change them, without having their tokens
+          user prometheus may read its metrics
+        the socket /srv/ci/tokens.sock
+          lets no account through but ci
+          lets nobody do more than read and report, root included
+          has mode 0660; the rules of each account decide besides
+        account ci (oauth2)
+          asks https://git.example/.well-known/openid-configuration where to ask for tokens, and asks there, as client ci
+          takes client_secret from the store, where tokenctl secret set ci.client_secret puts it
+          refreshes 12 to 21 min before the expiry of a token that lives 1 h
+          has no refresh token to lose, and begins by itself
+          raises an alarm for a failure that lasts into the last 10 min of a token
+          user ci in group deploy may read, refresh and report
+          nobody else has a right to it but root and the user that the daemon runs as
+        account mail (google)
+          asks https://oauth2.googleapis.com/token for tokens, as client x
+          takes client_secret from the file /etc/mail-secret
+          refreshes 12 to 21 min before the expiry of a token that lives 1 h
+          loses nothing with a reply that was lost
+          raises an alarm for a failure that lasts into the last 10 min of a token
+          user alice may read and report
+          group mail may read and report
+          nobody else has a right to it but root and the user that the daemon runs as
+        ");
+    }
 
     #[test]
     fn a_plan_is_told_as_it_will_happen() {
         #[rustfmt::skip]
-        let cases = [
-            ("",
-             "refreshes 12 to 21 min before the expiry of a token that lives 1 h; a lost reply is \
-              asked for again within 10 s, because the provider may rotate; a failure that lasts \
-              into the last 10 min is an alarm"),
-            ("refresh_before = '5m'\nrotation = '30s'\nalarm_before = '2m'",
-             "refreshes 5 to 6 min before the expiry of a token that lives 1 h; a lost reply is \
-              asked for again within 30 s; a failure that lasts into the last 2 min is an alarm"),
-            ("refresh_before = '25%'\nrotation = 'none'",
-             "refreshes 15 to 18 min before the expiry of a token that lives 1 h; a lost reply \
-              costs nothing; a failure that lasts into the last 10 min is an alarm"),
-            ("refresh_before = '30s'\nrotation = 'strict'",
-             "refreshes 35 to 41 s before the expiry of a token that lives 1 h; after a lost reply \
-              the refresh token rests until the token is nearly spent; a failure that lasts into \
-              the last 10 min is an alarm"),
-            ("grant = 'client_credentials'",
-             "refreshes 12 to 21 min before the expiry of a token that lives 1 h; there is no \
-              refresh token to lose; a failure that lasts into the last 10 min is an alarm"),
+        let cases: &[(&str, &[&str])] = &[
+            ("", &["refreshes 12 to 21 min before", "asks again within 10 s for a reply that was lost, because", "the last 10 min of"]),
+            ("refresh_before = '5m'\nrotation = '30s'\nalarm_before = '2m'", &["refreshes 5 to 6 min before", "asks again within 30 s for", "the last 2 min of"]),
+            ("refresh_before = '25%'\nrotation = 'none'", &["refreshes 15 to 18 min before", "loses nothing"]),
+            ("refresh_before = '30s'\nrotation = 'strict'", &["refreshes 35 to 41 s before", "lets the refresh token rest"]),
         ];
-        for (keys, words) in cases {
+        for (keys, parts) in cases {
             let text =
                 format!("[accounts.a]\nissuer = 'https://idp.example'\nclient_id = 'x'\n{keys}");
-            let file = File { name: "config.toml".into(), text };
-            let config = Config::parse(&[file], Mode::System, Defaults::system()).ok().unwrap();
-            assert_eq!(plan_in_words(&config.accounts["a"]), words, "{keys}");
+            let words = words(&text);
+            for part in *parts {
+                assert!(words.contains(part), "{keys}: {part}\n{words}");
+            }
+        }
+    }
+
+    /// A query may hold what should not be shown.
+    #[test]
+    fn an_endpoint_is_told_without_its_query() {
+        let words = words(
+            "[accounts.a]\ntoken_endpoint = 'https://idp.example/token?key=hush'\nclient_id = 'x'",
+        );
+        assert!(
+            words.contains("asks https://idp.example/token for tokens, as client x\n"),
+            "{words}"
+        );
+    }
+
+    fn words(text: &str) -> String {
+        let file = File { name: "config.toml".into(), text: text.into() };
+        match Config::parse(&[file], Mode::System, Defaults::system()) {
+            Ok(config) => plan_in_words(&config),
+            Err(invalid) => panic!("{invalid}"),
         }
     }
 }

@@ -23,11 +23,19 @@ pub(super) struct Cast {
 }
 
 /// A name in a rule that means nobody on this host (yet).
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+#[error("{place}: there is no {name} on this host, so its rule lets nobody in")]
 pub(super) struct Stranger {
     /// The account, or the key of the daemon's table, that the rule stands at.
-    pub(super) place: String,
+    place: String,
     /// What it names: `user alice`, `group mail`.
-    pub(super) name: String,
+    name: String,
+}
+
+/// Every name in the rules of a configuration that means nobody on this host (yet).
+pub(super) fn strangers(config: &Config) -> Vec<Stranger> {
+    let (_, unknown) = lineup(config, |_, _| Change::Nothing);
+    unknown
 }
 
 impl Cast {
@@ -54,6 +62,8 @@ impl Cast {
             }
         });
         self.config = config;
+        let warnings = view.warnings.into_iter().chain(unknown.iter().map(ToString::to_string));
+        let view = ReloadView { warnings: warnings.collect(), ..view };
         self.unknown = unknown;
         (lineup, view)
     }

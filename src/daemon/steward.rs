@@ -11,7 +11,7 @@ use tracing::warn;
 use super::Cast;
 use super::Failure;
 use super::Places;
-use super::lineup::Stranger;
+use super::lineup::strangers;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::config::Listen;
@@ -144,6 +144,9 @@ impl Steward {
         self.threshold.set(config.daemon.log);
         let (lineup, view) = self.cast.change(config, records);
         self.apply(lineup).await;
+        for warning in &view.warnings {
+            warn!("{warning}");
+        }
         let view = ReloadView { restart, ..view };
         info!(
             added = view.added.len(),
@@ -159,7 +162,9 @@ impl Steward {
     fn check(&self) -> Result<ReloadView, Refusal> {
         let config = self.places.read().map_err(|failure| refused(&failure))?;
         let restart = self.needs_restart(&config);
-        Ok(ReloadView { restart, ..self.cast.compare(&config) })
+        let mut view = ReloadView { restart, ..self.cast.compare(&config) };
+        view.warnings.extend(strangers(&config).iter().map(ToString::to_string));
+        Ok(view)
     }
 
     /// What a reload cannot change.
@@ -224,13 +229,11 @@ impl Steward {
                 advice: "correct it, then type: tokenctl reload".into(),
             });
         }
-        for Stranger { place, name } in self.cast.unknown() {
+        for stranger in self.cast.unknown() {
             findings.push(Finding {
                 severity: Severity::Weakness,
                 account: None,
-                message: format!(
-                    "{place}: there is no {name} on this host, so its rule lets nobody in"
-                ),
+                message: stranger.to_string(),
                 advice: "create it, or correct the rule; it is looked up again every minute".into(),
             });
         }

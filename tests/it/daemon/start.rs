@@ -63,3 +63,64 @@ fn a_daemon_without_accounts_answers() {
     let daemon = Daemon::start(&Config::default());
     assert_eq!(daemon.tokenctl_does(&["list", "--json"], None).trim(), "{\"accounts\":[]}");
 }
+
+/// What would not end a start is a warning, and does not end a check either.
+#[test]
+fn a_check_warns_of_names_that_mean_nobody_and_touches_nothing() {
+    let keys = "client_id = \"m\"\nissuer = \"https://idp.example\"\n\
+                allow = [\"root\", \"no-such-user\", \"group:no-such-group\"]\n";
+    let daemon = Daemon::new(&Config::default().account("mail", keys));
+
+    let checked = run(daemon.command().arg("--check"), None);
+    let said = said(&checked);
+    assert_eq!(checked.status.code(), Some(0), "{said}");
+    let lines = said.lines().collect::<Vec<_>>();
+    let warnings = lines.iter().filter(|line| line.starts_with("warning: ")).collect::<Vec<_>>();
+    let nobody = "on this host, so its rule lets nobody in";
+    assert_eq!(
+        warnings,
+        [
+            &format!("warning: mail: there is no user no-such-user {nobody}"),
+            &format!("warning: mail: there is no group no-such-group {nobody}"),
+        ]
+    );
+    for line in ["  is made at the first start", "  user root may read and report"] {
+        assert!(lines.contains(&line), "{line} is missing:\n{said}");
+    }
+    assert!(lines.last().unwrap().ends_with(": good, 1 account, 2 warnings"), "{said}");
+    assert!(!daemon.path("state").exists(), "a check looks and touches nothing");
+}
+
+/// A reload says the same of names as a check before the start.
+#[test]
+fn a_check_by_the_daemon_warns_of_names_that_mean_nobody() {
+    let daemon = Daemon::start(&Config::default());
+    let keys = "client_id = \"m\"\nissuer = \"https://idp.example\"\nallow = [\"no-such-user\"]\n";
+    daemon.configure(&Config::default().account("mail", keys));
+    for arguments in [["config", "check"].as_slice(), &["reload"]] {
+        let told = daemon.tokenctl_does(arguments, None);
+        assert!(told.contains("mail: there is no user no-such-user"), "{arguments:?}: {told}");
+    }
+    assert!(daemon.log().contains("there is no user no-such-user"), "{}", daemon.log());
+}
+
+#[test]
+fn a_state_directory_that_others_may_enter_is_refused_by_the_name_of_its_key() {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    let daemon = Daemon::new(&Config::default());
+    let state = daemon.path("state");
+    fs::create_dir(&state).unwrap();
+    fs::set_permissions(&state, fs::Permissions::from_mode(0o711)).unwrap();
+    let flaw = format!(
+        "{0}, the directory of `state`, has mode 0711 and must have 0700: it is for the daemon \
+         alone, and sockets that others shall reach belong elsewhere; type: chmod 0700 '{0}'\n",
+        state.display()
+    );
+
+    let checked = run(daemon.command().arg("--check"), None);
+    assert!(said(&checked).contains(&format!("warning: {flaw}")), "{}", said(&checked));
+    let refused = run(&mut daemon.command(), None);
+    assert_eq!(refused.status.code(), Some(78), "{}", said(&refused));
+    assert!(said(&refused).ends_with(&format!("tokenkeeperd: {flaw}")), "{}", said(&refused));
+}

@@ -1,0 +1,60 @@
+//! `tokenkeeperd --check`: the configuration, and what it meets on this host, in words.
+//!
+//! What would end a start ends this with the same error; what would merely not work is a
+//! warning, marked as one, before the plan.
+
+use std::fmt::Write as _;
+
+use super::Failure;
+use super::Options;
+use super::Places;
+use super::lineup;
+use super::state;
+use super::state::Found;
+use crate::config::plan_in_words;
+use crate::names;
+
+/// Reads and checks the configuration, and says in words what it would do.
+///
+/// # Errors
+///
+/// Everything that is wrong with it.
+pub fn check(options: &Options) -> Result<String, Failure> {
+    let places = Places::find(options)?;
+    let config = places.read()?;
+    let mut warnings = config.warnings.iter().map(ToString::to_string).collect::<Vec<_>>();
+    warnings.extend(lineup::strangers(&config).iter().map(ToString::to_string));
+    let directory = match state::look(&config.daemon.state) {
+        Ok(Found::Nothing) => "is made at the first start".to_owned(),
+        Ok(Found::OwnedBy(owner)) => format!("is good for a daemon of {}", names::of_user(owner)),
+        Err(flaw) => {
+            warnings.push(flaw.to_string());
+            "keeps the daemon from starting: see the warning".to_owned()
+        }
+    };
+
+    let mut text = String::new();
+    // Writing into a String cannot fail.
+    for warning in &warnings {
+        let _written = writeln!(text, "warning: {warning}");
+    }
+    let path = state::directory(&config.daemon.state).display();
+    let _written = writeln!(text, "the state directory {path}\n  {directory}");
+    text.push_str(&plan_in_words(&config));
+    let _written = writeln!(
+        text,
+        "{}: good, {}, {}",
+        places.config.display(),
+        counted(config.accounts.len(), "account"),
+        counted(warnings.len(), "warning"),
+    );
+    Ok(text)
+}
+
+fn counted(count: usize, what: &str) -> String {
+    match count {
+        0 => format!("no {what}s"),
+        1 => format!("1 {what}"),
+        _ => format!("{count} {what}s"),
+    }
+}
