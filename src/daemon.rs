@@ -15,6 +15,7 @@
 //! one broken account is that account's business.
 
 mod check;
+mod findings;
 mod lineup;
 mod outside;
 mod places;
@@ -180,6 +181,7 @@ async fn live(
         state: config.daemon.state.clone(),
         listen: config.listen.clone(),
     };
+    let stored = findings::stored(&loaded.records);
     let (cast, lineup) = Cast::begin(config, loaded.records);
     let outside = Outside::new(store.clone(), clock.clone(), places.credentials.clone());
     let supervisor = Supervisor::new(outside, directory_in, notices);
@@ -202,6 +204,7 @@ async fn live(
         refused: None,
         damage: loaded.damage,
         orphans: loaded.orphans,
+        stored,
     };
     let accounts = steward.cast.config().accounts.len();
     let stop = steward.control.clone();

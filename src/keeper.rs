@@ -86,6 +86,13 @@ pub enum Errand {
         /// Where to answer.
         reply: oneshot::Sender<Result<(), Refusal>>,
     },
+    /// Forget all that the store holds of an account that is not configured.
+    Purge {
+        /// Which.
+        account: AccountId,
+        /// Where to answer.
+        reply: oneshot::Sender<Result<(), Refusal>>,
+    },
     /// What an administrator should know.
     Findings(oneshot::Sender<Vec<Finding>>),
 }

@@ -122,6 +122,14 @@ pub enum Control {
     },
     /// The wall clock was set, or the host slept.
     ClockStepped,
+    /// Say whether an account is still here: one that is configured no longer stays until
+    /// what it began is saved.
+    IsHere {
+        /// Which.
+        account: AccountId,
+        /// Where to answer.
+        reply: oneshot::Sender<bool>,
+    },
     /// Say that nothing is overdue: what the watchdog asks.
     Prove(oneshot::Sender<()>),
     /// End, once nothing is under way that could be lost.
@@ -201,6 +209,10 @@ impl<W: World> Supervisor<W> {
                         let _gone = done.send(());
                     }
                     Some(Control::ClockStepped) => self.everyone(|| Input::ClockStepped),
+                    Some(Control::IsHere { account, reply }) => {
+                        // Whoever asked may have gone.
+                        let _gone = reply.send(self.seats.contains_key(&account));
+                    }
                     Some(Control::Prove(reply)) => self.prove(reply),
                     Some(Control::Stop) | None => {
                         self.stopping = true;

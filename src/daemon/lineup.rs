@@ -105,9 +105,9 @@ impl Cast {
         view
     }
 
-    /// Whether the configuration has accounts that are not on yet.
-    pub(super) fn lacks_some(&self, config: &Config) -> bool {
-        config.accounts.keys().any(|id| !self.config.accounts.contains_key(id))
+    /// Whether the configuration names the same accounts as the one in force.
+    pub(super) fn names_the_same(&self, config: &Config) -> bool {
+        config.accounts.keys().eq(self.config.accounts.keys())
     }
 
     /// The configuration in force.

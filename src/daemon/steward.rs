@@ -1,5 +1,7 @@
-//! Runs the errands that concern the daemon as a whole: reloads, secrets, findings, signals.
+//! Runs the errands that concern the daemon as a whole: reloads, secrets, purges, signals.
+//! What it finds wrong is in `findings`.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -11,28 +13,23 @@ use tracing::warn;
 use super::Cast;
 use super::Failure;
 use super::Places;
+use super::findings;
 use super::lineup::strangers;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::config::Listen;
 use crate::error::Code;
-use crate::keeper::Directory;
 use crate::keeper::Errand;
 use crate::keeper::Keeper;
 use crate::log::Threshold;
 use crate::name::AccountId;
 use crate::notify;
-use crate::plan::Rotation;
-use crate::protocol::Finding;
 use crate::protocol::ReloadView;
-use crate::protocol::Severity;
 use crate::record::StoreError;
 use crate::signals::Signal;
 use crate::snapshot::Refusal;
-use crate::snapshot::StateName;
 use crate::store::Orphan;
 use crate::store::Store;
-use crate::store::key::KeySource;
 use crate::supervisor::Control;
 use crate::supervisor::Lineup;
 use crate::token::Secret;
@@ -64,6 +61,8 @@ pub(super) struct Steward {
     pub(super) damage: Vec<String>,
     /// What was kept aside, as of the start.
     pub(super) orphans: Vec<Orphan>,
+    /// Accounts whose credential the store held when it was last read, configured or not.
+    pub(super) stored: BTreeSet<AccountId>,
 }
 
 impl Steward {
@@ -109,6 +108,9 @@ impl Steward {
             Errand::PutSecret { account, slot, secret, reply } => {
                 let _gone = reply.send(self.put_secret(&account, &slot, secret).await);
             }
+            Errand::Purge { account, reply } => {
+                let _gone = reply.send(self.purge(&account).await);
+            }
             Errand::Findings(reply) => {
                 let _gone = reply.send(self.findings().await);
             }
@@ -135,10 +137,12 @@ impl Steward {
 
     async fn reload_now(&mut self) -> Result<ReloadView, Refusal> {
         let config = self.places.read().map_err(|failure| refused(&failure))?;
-        let records = if self.cast.lacks_some(&config) {
-            self.store.load().await.map_err(|error| ill(&error))?.records
-        } else {
+        let records = if self.cast.names_the_same(&config) {
             Vec::new()
+        } else {
+            let records = self.store.load().await.map_err(|error| ill(&error))?.records;
+            self.stored = findings::stored(&records);
+            records
         };
         let restart = self.needs_restart(&config);
         self.threshold.set(config.daemon.log);
@@ -215,82 +219,34 @@ impl Steward {
         Err(Refusal::new(Code::BadRequest, message))
     }
 
-    /// What an administrator should know, problems first.
-    async fn findings(&self) -> Vec<Finding> {
-        let mut findings = Vec::new();
-        self.store_findings(&mut findings).await;
-        if let Some(message) = &self.refused {
-            findings.push(Finding {
-                severity: Severity::Problem,
-                account: None,
-                message: format!(
-                    "the configuration on disk was refused, so an older one is in force: {message}"
-                ),
-                advice: "correct it, then type: tokenctl reload".into(),
-            });
+    /// Forgets all of an account that is not configured.
+    async fn purge(&mut self, account: &AccountId) -> Result<(), Refusal> {
+        if self.cast.config().accounts.contains_key(account) {
+            let message = "it is configured; take it out of the configuration and reload first";
+            return Err(Refusal::new(Code::NotSupported, message));
         }
-        for stranger in self.cast.unknown() {
-            findings.push(Finding {
-                severity: Severity::Weakness,
-                account: None,
-                message: stranger.to_string(),
-                advice: "create it, or correct the rule; it is looked up again every minute".into(),
-            });
+        if self.is_here(account).await {
+            let message = "what it began before it was removed is not saved yet";
+            return Err(Refusal::new(Code::RefreshPending, message));
         }
-        account_findings(self.cast.config(), &self.keeper.directory(), &mut findings);
-        findings.sort_by_key(|finding| finding.severity);
-        findings
+        let left = self.left_over().await.map_err(|error| ill(&error))?;
+        let kept_aside = self.orphans.iter().any(|orphan| orphan.account == account.as_str());
+        if !left.contains_key(account) && !kept_aside {
+            return Err(Refusal::new(Code::AccountUnknown, "the store holds nothing of it"));
+        }
+        self.store.purge(account.clone()).await.map_err(|error| ill(&error))?;
+        self.stored.remove(account);
+        self.orphans.retain(|orphan| orphan.account != account.as_str());
+        info!(%account, "all that the store held of it is forgotten");
+        Ok(())
     }
 
-    async fn store_findings(&self, findings: &mut Vec<Finding>) {
-        let problem = |message: String, advice: &str| Finding {
-            severity: Severity::Problem,
-            account: None,
-            message,
-            advice: advice.to_owned(),
-        };
-        for orphan in &self.orphans {
-            let message = format!(
-                "tokens of another subject were kept aside on {}: the provider answered account {} with them",
-                orphan.at, orphan.account
-            );
-            findings.push(problem(
-                message,
-                "check whose login the account has, and import the right one",
-            ));
-        }
-        for sentence in &self.damage {
-            findings.push(problem(
-                sentence.clone(),
-                "look at the disk, and restore a backup if tokens are missing",
-            ));
-        }
-        match self.store.probe().await {
-            Ok(health) => {
-                if !health.writable {
-                    findings.push(problem(
-                        "the store cannot be written: what could be lost is not refreshed".into(),
-                        "free space, or repair the disk of the state directory",
-                    ));
-                } else if !health.ballast {
-                    findings.push(problem(
-                        "the store has no room in reserve: the disk is all but full".into(),
-                        "free space on the disk of the state directory",
-                    ));
-                }
-                if matches!(health.key, KeySource::File) {
-                    findings.push(Finding {
-                        severity: Severity::Weakness,
-                        account: None,
-                        message: "the store key lies in a file beside the store: who has the disk has the tokens".into(),
-                        advice: "pass the key as the systemd credential tokenkeeper.store-key".into(),
-                    });
-                }
-            }
-            Err(error) => {
-                findings.push(problem(error.to_string(), "free space, or repair the disk"));
-            }
-        }
+    /// Whether the supervisor still has it, perhaps after its removal.
+    async fn is_here(&self, account: &AccountId) -> bool {
+        let (reply, answer) = oneshot::channel();
+        self.tell(Control::IsHere { account: account.clone(), reply }).await;
+        // A supervisor that has ended has no account.
+        answer.await.unwrap_or(false)
     }
 
     /// Puts a change into force. When this returns, everybody sees it.
@@ -304,45 +260,6 @@ impl Steward {
     async fn tell(&self, control: Control) {
         // A supervisor that has ended needs to be told nothing.
         let _ended = self.control.send(control).await;
-    }
-}
-
-fn account_findings(config: &Config, directory: &Directory, findings: &mut Vec<Finding>) {
-    for (id, seat) in &directory.seats {
-        let snapshot = seat.now();
-        if let Some(failure) = &snapshot.failure {
-            findings.push(Finding {
-                severity: Severity::Problem,
-                account: Some(id.to_string()),
-                message: failure.error.to_string(),
-                advice: format!("type: tokenctl why {id}"),
-            });
-        } else if snapshot.state == StateName::Vacant {
-            findings.push(Finding {
-                severity: Severity::Problem,
-                account: Some(id.to_string()),
-                message: "the account has no credential yet".into(),
-                advice: format!("type: tokenctl import {id}"),
-            });
-        }
-        if seat.profile().transport.plain_http {
-            findings.push(Finding {
-                severity: Severity::Weakness,
-                account: Some(id.to_string()),
-                message: "its tokens travel in plain http".into(),
-                advice: "give the provider a certificate and set its ca_file".into(),
-            });
-        }
-        if config.accounts.get(id).is_some_and(|it| it.plan.rotation == Rotation::Strict) {
-            findings.push(Finding {
-                severity: Severity::Weakness,
-                account: Some(id.to_string()),
-                message:
-                    "its provider forgives no lost reply: a crash at the wrong moment costs a login"
-                        .into(),
-                advice: "ask the provider for a grace period, and set rotation to it".into(),
-            });
-        }
     }
 }
 

@@ -1,5 +1,5 @@
 //! What concerns the daemon as a whole, and verdicts explained beforehand: reload,
-//! `config/check`, metrics, access.
+//! `config/check`, purges, metrics, access.
 
 use std::rc::Rc;
 
@@ -17,6 +17,7 @@ use crate::error::Code;
 use crate::front::accounts::words;
 use crate::front::body;
 use crate::front::caller::Caller;
+use crate::front::caller::account_named;
 use crate::front::follow;
 use crate::front::query::Param;
 use crate::front::query::Query;
@@ -28,6 +29,7 @@ use crate::keeper::Errand;
 use crate::limits;
 use crate::metrics;
 use crate::protocol::AccessView;
+use crate::protocol::DoneAnswer;
 use crate::protocol::ReloadView;
 use crate::protocol::RuleView;
 use crate::snapshot::Refusal;
@@ -60,6 +62,31 @@ pub(super) async fn configuration(
     let outcome = tokio::time::timeout(limits::ORDER, errand).await;
     let view = outcome.unwrap_or_else(|_| Err(follow::late())).and_then(|view| view)?;
     reply::json(&view)
+}
+
+/// `POST /v1/accounts/{account}/purge`: has the store forget an account that is not
+/// configured, so that no seat and no rule of its own is there.
+pub(super) async fn purge(
+    caller: Rc<Caller>,
+    name: String,
+    uri: Uri,
+    body: Incoming,
+) -> Result<Response<Body>, Box<Refused>> {
+    if !caller.is_daemon_admin(&caller.desk.keeper.directory()) {
+        return Err(caller.not_for_you("purge accounts", "admin"));
+    }
+    let account = account_named(&name)?;
+    let about = |refusal| Refused::about(&account, refusal);
+    Query::read(uri.query(), &[]).map_err(about)?;
+    body::none(body).await?;
+    let errand = |reply| Errand::Purge { account: account.clone(), reply };
+    let errand = caller.desk.keeper.errand(errand);
+    let outcome = tokio::time::timeout(limits::ORDER, errand).await;
+    outcome.unwrap_or_else(|_| Err(follow::late())).and_then(|purged| purged).map_err(about)?;
+    reply::json(&DoneAnswer {
+        account: Some(account.to_string()),
+        message: format!("account {account}: all that the store held of it is forgotten"),
+    })
 }
 
 /// `GET /metrics`.

@@ -141,10 +141,7 @@ impl Caller {
         {
             return Ok(seat.clone());
         }
-        let Ok(account) = AccountId::parse(name) else {
-            let message = format!("the path has no account name; one is {ACCOUNT_NAME_RULE}");
-            return Err(Refused::boxed(Refusal::new(Code::BadRequest, message)));
-        };
+        let account = account_named(name)?;
         if seat.is_none() && self.is_daemon_admin(&directory) {
             let refusal = Refusal::new(Code::AccountUnknown, "there is no such account");
             return Err(Refused::about(&account, refusal));
@@ -243,4 +240,16 @@ impl Caller {
             Refused::about(account, Refusal { retry_at: Some(at), ..refusal })
         })
     }
+}
+
+/// The name in a path.
+///
+/// # Errors
+///
+/// `BAD_REQUEST`, if it can be no account's.
+pub(super) fn account_named(name: &str) -> Result<AccountId, Box<Refused>> {
+    AccountId::parse(name).map_err(|_| {
+        let message = format!("the path has no account name; one is {ACCOUNT_NAME_RULE}");
+        Refused::boxed(Refusal::new(Code::BadRequest, message))
+    })
 }

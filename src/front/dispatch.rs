@@ -155,6 +155,10 @@ fn begin(caller: &Rc<Caller>, head: Parts, body: Incoming) -> Step {
             );
             return Step::later(work);
         }
+        Route::Purge => {
+            let name = account.to_owned();
+            return Step::later(admin::purge(caller.clone(), name, head.uri.clone(), body));
+        }
         Route::Refresh => return renew(caller, account, Renewal::Refresh, &head.uri, body),
         Route::Report => return renew(caller, account, Renewal::Report, &head.uri, body),
         Route::Import => Change::Import,

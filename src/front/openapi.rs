@@ -151,6 +151,9 @@ fn about(route: Route) -> About {
         Route::Pause => done("Spends nothing until it is resumed (right: admin)"),
         Route::Resume => done("Ends a pause (right: admin)"),
         Route::Retry => done("Leaves a resting state and tries now (right: admin)"),
+        Route::Purge => done(
+            "Forgets all that the store holds of an account that is not configured (daemon admin)",
+        ),
         Route::Credential => done("Forgets the credential (right: admin)"),
         Route::Access => About {
             params: admin::ACCESS,

@@ -262,6 +262,31 @@ fn a_reload_answers_with_what_changed_or_with_every_error() {
 }
 
 #[test]
+fn a_purge_is_the_stewards_errand_for_an_account_that_has_no_seat() {
+    alone(async {
+        let world = World::new(fresh(7, 600));
+        let purge = |outcome| async {
+            let Errand::Purge { account, reply } = world.next_errand().await else {
+                panic!("another errand");
+            };
+            assert_eq!(account, AccountId::parse("old").unwrap());
+            assert!(reply.send(outcome).is_ok());
+        };
+        let ask = || world.ask(OPERATOR, "POST /v1/accounts/old/purge");
+        let (reply, ()) = tokio::join!(ask(), purge(Ok(())));
+        assert_eq!((reply.status, &reply.json()["account"]), (200, &"old".into()));
+
+        let refusal = Refusal::new(Code::NotSupported, "it is configured");
+        let (reply, ()) = tokio::join!(ask(), purge(Err(refusal)));
+        assert_eq!((reply.status, reply.code().as_str()), (409, "NOT_SUPPORTED"));
+        assert_eq!(reply.json()["account"], "old");
+
+        let reply = world.ask(OPERATOR, "POST /v1/accounts/Old/purge").await;
+        assert_eq!((reply.status, reply.code().as_str()), (400, "BAD_REQUEST"));
+    });
+}
+
+#[test]
 fn an_account_is_paused_whatever_failed_before_and_not_while_it_looks_again() {
     alone(async {
         let world = World::new(fresh(7, 600));

@@ -1,0 +1,231 @@
+//! What an administrator should know: the findings of `tokenctl doctor`.
+
+use std::collections::BTreeMap;
+use std::collections::BTreeSet;
+
+use super::steward::Steward;
+use crate::config::Config;
+use crate::keeper::Directory;
+use crate::name::AccountId;
+use crate::plan::Rotation;
+use crate::protocol::Finding;
+use crate::protocol::Severity;
+use crate::record::Record;
+use crate::record::StoreError;
+use crate::snapshot::StateName;
+use crate::store::key::KeySource;
+
+/// What the store holds of an account that is not configured.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(super) struct LeftOver {
+    credential: bool,
+    secrets: usize,
+}
+
+/// The accounts of which a store has a credential, be it one that waits to be proven.
+pub(super) fn stored(records: &[Record]) -> BTreeSet<AccountId> {
+    let holds = |record: &&Record| record.current.is_some() || record.staged.is_some();
+    records.iter().filter(holds).map(|record| record.account.clone()).collect()
+}
+
+impl Steward {
+    /// What an administrator should know, problems first.
+    pub(super) async fn findings(&self) -> Vec<Finding> {
+        let mut findings = Vec::new();
+        self.store_findings(&mut findings).await;
+        if let Some(message) = &self.refused {
+            findings.push(Finding {
+                severity: Severity::Problem,
+                account: None,
+                message: format!(
+                    "the configuration on disk was refused, so an older one is in force: {message}"
+                ),
+                advice: "correct it, then type: tokenctl reload".into(),
+            });
+        }
+        for stranger in self.cast.unknown() {
+            findings.push(Finding {
+                severity: Severity::Weakness,
+                account: None,
+                message: stranger.to_string(),
+                advice: "create it, or correct the rule; it is looked up again every minute".into(),
+            });
+        }
+        self.leftover_findings(&mut findings).await;
+        account_findings(self.cast.config(), &self.keeper.directory(), &mut findings);
+        findings.sort_by_key(|finding| finding.severity);
+        findings
+    }
+
+    async fn store_findings(&self, findings: &mut Vec<Finding>) {
+        let problem = |message: String, advice: &str| Finding {
+            severity: Severity::Problem,
+            account: None,
+            message,
+            advice: advice.to_owned(),
+        };
+        for orphan in &self.orphans {
+            let message = format!(
+                "tokens of another subject were kept aside on {}: the provider answered account {} with them",
+                orphan.at, orphan.account
+            );
+            findings.push(problem(
+                message,
+                "check whose login the account has, and import the right one",
+            ));
+        }
+        for sentence in &self.damage {
+            findings.push(problem(
+                sentence.clone(),
+                "look at the disk, and restore a backup if tokens are missing",
+            ));
+        }
+        match self.store.probe().await {
+            Ok(health) => {
+                if !health.writable {
+                    findings.push(problem(
+                        "the store cannot be written: what could be lost is not refreshed".into(),
+                        "free space, or repair the disk of the state directory",
+                    ));
+                } else if !health.ballast {
+                    findings.push(problem(
+                        "the store has no room in reserve: the disk is all but full".into(),
+                        "free space on the disk of the state directory",
+                    ));
+                }
+                if matches!(health.key, KeySource::File) {
+                    findings.push(Finding {
+                        severity: Severity::Weakness,
+                        account: None,
+                        message: "the store key lies in a file beside the store: who has the disk has the tokens".into(),
+                        advice: "pass the key as the systemd credential tokenkeeper.store-key".into(),
+                    });
+                }
+            }
+            Err(error) => {
+                findings.push(problem(error.to_string(), "free space, or repair the disk"));
+            }
+        }
+    }
+
+    /// A credential of an account that is not configured is of no use, and still one to steal.
+    async fn leftover_findings(&self, findings: &mut Vec<Finding>) {
+        // A store that cannot be read is a finding already.
+        let Ok(left) = self.left_over().await else { return };
+        findings.extend(left.into_iter().map(|(account, left)| Finding {
+            severity: Severity::Weakness,
+            message: format!("it is not configured, and the store still has {}", in_words(left)),
+            advice: format!("configure it again, or forget it for good: tokenctl purge {account}"),
+            account: Some(account.to_string()),
+        }));
+    }
+
+    /// What the store holds of accounts that are not configured.
+    pub(super) async fn left_over(&self) -> Result<BTreeMap<AccountId, LeftOver>, StoreError> {
+        let slots = self.store.secrets().await?;
+        Ok(left_over(self.cast.config(), &self.stored, &slots))
+    }
+}
+
+fn left_over(
+    config: &Config,
+    stored: &BTreeSet<AccountId>,
+    slots: &[String],
+) -> BTreeMap<AccountId, LeftOver> {
+    let mut left = BTreeMap::<AccountId, LeftOver>::new();
+    for account in stored {
+        left.entry(account.clone()).or_default().credential = true;
+    }
+    for slot in slots {
+        // Every slot is ACCOUNT.NAME.
+        let owner = slot.split_once('.').and_then(|(owner, _)| AccountId::parse(owner).ok());
+        if let Some(owner) = owner {
+            left.entry(owner).or_default().secrets += 1;
+        }
+    }
+    left.retain(|account, _| !config.accounts.contains_key(account));
+    left
+}
+
+fn in_words(left: LeftOver) -> String {
+    let LeftOver { credential, secrets } = left;
+    let secrets = match secrets {
+        0 => None,
+        1 => Some("a secret of it".to_owned()),
+        _ => Some(format!("{secrets} secrets of it")),
+    };
+    match (credential, secrets) {
+        (true, Some(secrets)) => format!("its credential and {secrets}"),
+        (false, Some(secrets)) => secrets,
+        (_, None) => "its credential".to_owned(),
+    }
+}
+
+fn account_findings(config: &Config, directory: &Directory, findings: &mut Vec<Finding>) {
+    for (id, seat) in &directory.seats {
+        let snapshot = seat.now();
+        if let Some(failure) = &snapshot.failure {
+            findings.push(Finding {
+                severity: Severity::Problem,
+                account: Some(id.to_string()),
+                message: failure.error.to_string(),
+                advice: format!("type: tokenctl why {id}"),
+            });
+        } else if snapshot.state == StateName::Vacant {
+            findings.push(Finding {
+                severity: Severity::Problem,
+                account: Some(id.to_string()),
+                message: "the account has no credential yet".into(),
+                advice: format!("type: tokenctl import {id}"),
+            });
+        }
+        if seat.profile().transport.plain_http {
+            findings.push(Finding {
+                severity: Severity::Weakness,
+                account: Some(id.to_string()),
+                message: "its tokens travel in plain http".into(),
+                advice: "give the provider a certificate and set its ca_file".into(),
+            });
+        }
+        if config.accounts.get(id).is_some_and(|it| it.plan.rotation == Rotation::Strict) {
+            findings.push(Finding {
+                severity: Severity::Weakness,
+                account: Some(id.to_string()),
+                message:
+                    "its provider forgives no lost reply: a crash at the wrong moment costs a login"
+                        .into(),
+                advice: "ask the provider for a grace period, and set rotation to it".into(),
+            });
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Defaults;
+    use crate::config::File;
+    use crate::section::Mode;
+
+    #[test]
+    fn what_is_left_over_is_what_the_store_has_and_the_configuration_names_not() {
+        let text = "[accounts.mail]\nprovider = 'google'\nclient_id = 'x'\n";
+        let file = File { name: "config.toml".into(), text: text.into() };
+        let config = Config::parse(&[file], Mode::System, Defaults::system()).ok().unwrap();
+        let id = |name| AccountId::parse(name).unwrap();
+        let stored = ["mail", "old", "older"].map(id).into();
+        let slots = ["ci.client_secret", "mail.client_secret", "old.a", "old.b", "older.a"];
+
+        let left = left_over(&config, &stored, &slots.map(str::to_owned));
+
+        let told = left.into_iter().map(|(account, left)| format!("{account}: {}", in_words(left)));
+        assert_eq!(
+            told.collect::<Vec<_>>(),
+            [
+                "ci: a secret of it",
+                "old: its credential and 2 secrets of it",
+                "older: its credential and a secret of it",
+            ]
+        );
+    }
+}
