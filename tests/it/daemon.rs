@@ -4,6 +4,7 @@ mod access;
 mod grants;
 mod lives;
 mod orders;
+mod purge;
 mod reload;
 mod start;
 

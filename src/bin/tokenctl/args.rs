@@ -185,6 +185,9 @@ pub(crate) enum Verb {
     /// Try a failing account again now.
     #[command(after_help = help::RETRY)]
     Retry(OneAccount),
+    /// Forget an account that is not configured any more.
+    #[command(after_help = help::PURGE)]
+    Purge(OneAccount),
     /// Look for problems, here and in the daemon.
     #[command(after_help = help::DOCTOR)]
     Doctor,
@@ -218,7 +221,8 @@ impl Verb {
             | Self::Why(OneAccount { account })
             | Self::Pause(OneAccount { account })
             | Self::Resume(OneAccount { account })
-            | Self::Retry(OneAccount { account }) => Some(account),
+            | Self::Retry(OneAccount { account })
+            | Self::Purge(OneAccount { account }) => Some(account),
             Self::Status { account } => account.as_ref(),
             Self::Watch { accounts } => match accounts.as_slice() {
                 [one] => Some(one),
@@ -469,8 +473,8 @@ mod tests {
             "watch", "watch mail ci", "whoami", "access mail --user alice --group adm --group 7",
             "access mail --uid 0", "--user access mail --user alice", "import mail", "import mail --refresh-token-file -",
             "secret set mail.client_secret --file /f", "secret forget mail.password",
-            "pause mail", "resume mail", "retry mail", "doctor --color never", "config check",
-            "reload --quiet", "reload -q",
+            "pause mail", "resume mail", "retry mail", "purge mail", "doctor --color never",
+            "config check", "reload --quiet", "reload -q",
         ];
         for line in cases {
             let arguments = line.split(' ').map(OsString::from).collect::<Vec<_>>();

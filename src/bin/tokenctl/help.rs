@@ -28,6 +28,7 @@ Take over and change accounts
   pause     Spend nothing of an account until it is resumed
   resume    End a pause
   retry     Try a failing account again now
+  purge     Forget an account that is not configured any more
 
 The daemon
   doctor    Look for problems, here and in the daemon
@@ -210,6 +211,18 @@ Example:
 
 Exit status: 0 tried; 3 a person has to act first; 4 no such account; 69 no daemon; 75 not
 just now; 77 not allowed.";
+
+/// `purge`.
+pub(crate) const PURGE: &str = "\
+Example:
+  tokenctl purge old-mail
+
+The store keeps the credential and the secrets of an account that is taken out of the
+configuration, and doctor tells of them. This forgets them for good; the provider is not
+told, so that the refresh token stays good there until it expires or is revoked.
+
+Exit status: 0 forgotten; 3 it is configured; 4 the store holds nothing of it; 69 no daemon;
+75 not just now; 77 not allowed.";
 
 /// `doctor`.
 pub(crate) const DOCTOR: &str = "\

@@ -62,6 +62,7 @@ impl Session {
             Verb::Pause(args) => change::order(self, &args.account, "pause")?,
             Verb::Resume(args) => change::order(self, &args.account, "resume")?,
             Verb::Retry(args) => change::order(self, &args.account, "retry")?,
+            Verb::Purge(args) => change::order(self, &args.account, "purge")?,
             Verb::Doctor => return daemon::doctor(self),
             Verb::Config { verb: ConfigVerb::Check } => daemon::check(self)?,
             Verb::Reload => daemon::reload(self)?,

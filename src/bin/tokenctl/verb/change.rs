@@ -115,7 +115,7 @@ fn put_secret(session: &Session, slot: &Slot, value: Option<&str>) -> Result<(),
     done(session, &Request::post(of(&slot.account, "/secret")).json(body))
 }
 
-/// Gives an order that is one word: `pause`, `resume`, `retry`.
+/// Gives an order that is one word: `pause`, `resume`, `retry`, `purge`.
 pub(super) fn order(session: &Session, account: &AccountId, word: &str) -> Result<(), Fault> {
     done(session, &Request::post(of(account, &format!("/{word}"))))
 }
