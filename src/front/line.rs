@@ -7,6 +7,10 @@
 //!
 //! Whether a request is being answered is known by the [`Pulse`] that the connection
 //! shares with its service. While one is, nothing is expected of the peer.
+//!
+//! What is no request at all never comes to the service: hyper answers it by itself, with a
+//! status and no body. That answer is held back and ends the connection, so that its owner
+//! can answer as every other error is answered.
 
 use std::cell::Cell;
 use std::future::Future;
@@ -28,35 +32,81 @@ use crate::limits;
 /// Where a connection is between two requests; shared by a [`Line`] and its service.
 #[derive(Default)]
 pub(super) struct Pulse {
-    answering: Cell<bool>,
-    answered: Cell<bool>,
-    unclaimed: Cell<bool>,
+    phase: Cell<Phase>,
+    broken: Cell<Option<u16>>,
+}
+
+/// What has come of requests, and what was done with it.
+#[derive(Clone, Copy, Default)]
+enum Phase {
+    /// Nothing has come yet.
+    #[default]
+    Silent,
+    /// Bytes that are no whole head yet.
+    InHead,
+    /// A request, which is being answered.
+    Answering,
+    /// The same, and bytes of a next one.
+    AnsweringOneOfMore,
+    /// Every request that came is answered.
+    Idle,
 }
 
 impl Pulse {
     /// A whole head has come.
     pub(super) fn begin(&self) {
-        self.answering.set(true);
-        self.unclaimed.set(false);
+        self.phase.set(Phase::Answering);
     }
 
     /// Its answer is made.
     pub(super) fn end(&self) {
-        self.answering.set(false);
-        self.answered.set(true);
+        self.phase.set(match self.phase.get() {
+            Phase::AnsweringOneOfMore | Phase::InHead => Phase::InHead,
+            Phase::Answering | Phase::Silent | Phase::Idle => Phase::Idle,
+        });
+    }
+
+    /// Bytes have come.
+    fn heard(&self) {
+        self.phase.set(match self.phase.get() {
+            Phase::Answering | Phase::AnsweringOneOfMore => Phase::AnsweringOneOfMore,
+            Phase::Silent | Phase::InHead | Phase::Idle => Phase::InHead,
+        });
+    }
+
+    /// The status that hyper meant to answer with to what is no request.
+    pub(super) const fn broken(&self) -> Option<u16> {
+        self.broken.get()
+    }
+
+    /// Whether what is about to be written is hyper's own answer, which is held back.
+    fn holds_back(&self, written: &[u8]) -> bool {
+        let status = status_of_hypers_own(written);
+        if status.is_some() {
+            self.broken.set(status);
+        }
+        status.is_some()
     }
 
     fn awaited(&self) -> Option<Limit> {
-        if self.answering.get() {
-            None
-        } else if self.unclaimed.get() {
-            Some(Limit::WholeHead)
-        } else if self.answered.get() {
-            Some(Limit::Idle)
-        } else {
-            Some(Limit::FirstByte)
+        match self.phase.get() {
+            Phase::Silent => Some(Limit::FirstByte),
+            Phase::InHead => Some(Limit::WholeHead),
+            Phase::Answering | Phase::AnsweringOneOfMore => None,
+            Phase::Idle => Some(Limit::Idle),
         }
     }
+}
+
+/// The status of an answer that hyper made by itself: an error of the client without a body.
+/// Every one of ours has a body, and no body of ours begins like an answer.
+fn status_of_hypers_own(written: &[u8]) -> Option<u16> {
+    const EMPTY: &[u8] = b"\r\ncontent-length: 0\r\n";
+
+    let status = written.strip_prefix(b"HTTP/1.1 ").or(written.strip_prefix(b"HTTP/1.0 "))?;
+    let status = status.get(..3).filter(|status| status.starts_with(b"4"))?;
+    let is_empty = written.windows(EMPTY.len()).any(|part| part == EMPTY);
+    std::str::from_utf8(status).ok()?.parse().ok().filter(|_| is_empty)
 }
 
 /// What is waited for.
@@ -131,6 +181,11 @@ impl Line {
         self.active = false;
     }
 
+    /// The connection, when nobody speaks HTTP on it any more.
+    pub(super) fn into_inner(self) -> UnixStream {
+        self.stream
+    }
+
     fn wrote<T>(
         &mut self,
         outcome: Poll<io::Result<T>>,
@@ -158,7 +213,7 @@ impl AsyncRead for Line {
         let outcome = Pin::new(&mut line.stream).poll_read(cx, buffer);
         if outcome.is_ready() {
             if buffer.filled().len() > before {
-                line.pulse.unclaimed.set(true);
+                line.pulse.heard();
                 line.active = true;
             }
             return outcome;
@@ -181,6 +236,9 @@ impl AsyncWrite for Line {
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         let line = self.get_mut();
+        if line.pulse.holds_back(bytes) {
+            return Poll::Ready(Err(no_request()));
+        }
         let outcome = Pin::new(&mut line.stream).poll_write(cx, bytes);
         line.wrote(outcome, cx)
     }
@@ -191,6 +249,9 @@ impl AsyncWrite for Line {
         pieces: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let line = self.get_mut();
+        if pieces.first().is_some_and(|head| line.pulse.holds_back(head)) {
+            return Poll::Ready(Err(no_request()));
+        }
         let outcome = Pin::new(&mut line.stream).poll_write_vectored(cx, pieces);
         line.wrote(outcome, cx)
     }
@@ -206,6 +267,10 @@ impl AsyncWrite for Line {
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.get_mut().stream).poll_shutdown(cx)
     }
+}
+
+fn no_request() -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, "what came is no request")
 }
 
 #[cfg(test)]
@@ -267,6 +332,28 @@ mod tests {
         assert_eq!(error.to_string(), "the answer was not read");
         assert!(begin.elapsed() >= limits::BLOCKED_WRITE);
         assert!(begin.elapsed() < limits::BLOCKED_WRITE * 2);
+    }
+
+    #[tokio::test]
+    async fn an_error_of_the_client_without_a_body_is_held_back_and_nothing_else_is() {
+        #[rustfmt::skip]
+        let cases = [
+            ("HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\ndate: x\r\n\r\n",      Some(400)),
+            ("HTTP/1.0 431 Too Large\r\ncontent-length: 0\r\n\r\n",                   Some(431)),
+            ("HTTP/1.1 400 Bad Request\r\ncontent-length: 20\r\n\r\n",                None),
+            ("HTTP/1.1 304 Not Modified\r\ncontent-length: 0\r\n\r\n",                None),
+            ("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n",                          None),
+            ("{\"token\":\"HTTP/1.1 400\"}",                                          None),
+        ];
+        for (written, held_back) in cases {
+            let (mut line, mut peer, pulse) = line();
+            let failed = line.write_all(written.as_bytes()).await.is_err();
+            assert_eq!((failed, pulse.broken()), (held_back.is_some(), held_back), "{written}");
+            drop(line);
+            let mut arrived = String::new();
+            peer.read_to_string(&mut arrived).await.unwrap();
+            assert_eq!(arrived.is_empty(), failed, "{written}");
+        }
     }
 
     fn line() -> (Line, UnixStream, Rc<Pulse>) {

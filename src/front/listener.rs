@@ -8,6 +8,7 @@
 use std::fs::File;
 use std::io;
 use std::os::unix::net::UnixStream as StdUnixStream;
+use std::pin::Pin;
 use std::rc::Rc;
 
 use hyper::server::conn::http1;
@@ -30,6 +31,7 @@ use crate::front::peer;
 use crate::front::peer::Mapping;
 use crate::front::places::Place;
 use crate::front::places::Places;
+use crate::front::reply::Refused;
 use crate::limits;
 use crate::metrics::TurnedAway;
 use crate::snapshot::Refusal;
@@ -107,7 +109,8 @@ impl Listener {
                     credentials.uid(),
                     limits::CONNECTIONS_PER_UID
                 );
-                turn_away(&stream, &Refusal::new(Code::RateLimitExceeded, message));
+                let refusal = Refusal::new(Code::RateLimitExceeded, message);
+                turn_away(&stream, &Refused::boxed(refusal));
                 None
             }
         }
@@ -128,7 +131,8 @@ impl Listener {
                 Err(unknown) => {
                     desk.metrics.turned_away(TurnedAway::UnknownPeer);
                     let message = unknown.to_string();
-                    turn_away(&stream, &Refusal::new(Code::InsufficientPermissions, message));
+                    let refusal = Refusal::new(Code::InsufficientPermissions, message);
+                    turn_away(&stream, &Refused::boxed(refusal));
                     return;
                 }
             };
@@ -182,27 +186,50 @@ fn probed(probe: StdUnixStream) -> Option<(UnixStream, Option<Place>)> {
 
 /// Serves the requests of one connection.
 pub(super) async fn converse(stream: UnixStream, caller: Rc<Caller>) {
-    let mut stopping = caller.desk.stopping.clone();
+    let desk = caller.desk.clone();
+    let mut stopping = desk.stopping.clone();
     let pulse = Rc::<Pulse>::default();
     let line = TokioIo::new(Line::new(stream, pulse.clone()));
-    let connection = http1::Builder::new()
+    let mut connection = http1::Builder::new()
         .max_header_size(limits::HEAD)
         .max_buf_size(limits::HEAD)
         .header_read_timeout(None)
-        .serve_connection(line, Answering::new(caller, pulse));
-    let mut connection = std::pin::pin!(connection);
+        .serve_connection(line, Answering::new(caller, pulse.clone()));
     let ended = tokio::select! {
         biased;
-        ended = &mut connection => ended,
-        _ = stopping.wait_for(|stopping| *stopping) => {
-            connection.as_mut().graceful_shutdown();
-            connection.await
+        ended = &mut connection => Some(ended),
+        _ = stopping.wait_for(|stopping| *stopping) => None,
+    };
+    let ended = match ended {
+        Some(ended) => ended,
+        None => {
+            Pin::new(&mut connection).graceful_shutdown();
+            (&mut connection).await
         }
     };
-    if let Err(error) = ended {
+    if let Some(status) = pulse.broken() {
+        let stream = connection.into_parts().io.into_inner().into_inner();
+        turn_away(&stream, &no_request(status));
+        desk.metrics.answered(status);
+    } else if let Err(error) = ended {
         // A peer that hangs up or breaks a limit is its own business.
         tracing::debug!(%error, "a connection ended early");
     }
+}
+
+/// What is told of bytes that are no request. hyper's status says what is wrong with them.
+fn no_request(status: u16) -> Refused {
+    /// hyper's own limit.
+    const MOST_HEADERS: usize = 100;
+
+    let message = match status {
+        414 | 431 => format!(
+            "the head of the request is larger than {} KiB, or has more than {MOST_HEADERS} headers",
+            limits::HEAD / 1024
+        ),
+        _ => "what came is no request of HTTP/1.1".to_owned(),
+    };
+    Refused::with_status(status, Refusal::new(Code::BadRequest, message))
 }
 
 /// A file that is open for the sake of its descriptor.
@@ -211,12 +238,13 @@ fn reserve() -> Option<File> {
 }
 
 /// Tells a peer why it is not heard, if its buffer takes it, and hangs up.
-fn turn_away(stream: &UnixStream, refusal: &Refusal) {
+fn turn_away(stream: &UnixStream, refused: &Refused) {
     let now = clock::now();
+    let body = wording::error_body(&refused.refusal, None, now);
     // A body of strings and numbers always has a JSON text.
-    let body = serde_json::to_string(&wording::error_body(refusal, None, now)).unwrap_or_default();
-    let status = refusal.code.http_status();
-    let retry = match wording::retry_after(refusal, now) {
+    let body = serde_json::to_string(&body).unwrap_or_default();
+    let status = refused.status();
+    let retry = match wording::retry_after(&refused.refusal, now) {
         Some(secs) => format!("retry-after: {secs}\r\n"),
         None => String::new(),
     };

@@ -10,6 +10,8 @@ use std::net::Shutdown;
 use std::path::Path;
 use std::process::Command;
 
+use tokenkeeper::protocol::ErrorBody;
+
 use crate::support::config::Config;
 use crate::support::daemon::Daemon;
 use crate::support::http;
@@ -122,7 +124,13 @@ fn bytes_that_are_no_request_are_refused_and_harm_nobody() {
     let body =
         format!("POST /v1/accounts/mail/import HTTP/1.0\r\ncontent-length: 70000\r\n\r\n{body}");
     let mut wrong = Vec::new();
-    let too_long = [(head.as_str(), 431), (target.as_str(), 431), (body.as_str(), 413)];
+    let headers = format!("GET /v1/status HTTP/1.0\r\n{}\r\n", "x: y\r\n".repeat(101));
+    let too_long = [
+        (head.as_str(), 431),
+        (target.as_str(), 431),
+        (headers.as_str(), 431),
+        (body.as_str(), 413),
+    ];
     for (bytes, expected) in BYTES.iter().copied().chain(too_long) {
         let mut stream = http::connect(&daemon.path("api.sock")).unwrap();
         // The daemon may close before it has read all of it.
@@ -131,10 +139,12 @@ fn bytes_that_are_no_request_are_refused_and_harm_nobody() {
         // A connection that is closed with bytes unread ends in an error, after the answer.
         let mut answer = Vec::new();
         drop(stream.read_to_end(&mut answer));
-        let status = http::receive(answer.as_slice()).map_or(0, |reply| reply.status);
-        if status != expected {
+        let reply = http::receive(answer.as_slice()).ok();
+        let status = reply.as_ref().map_or(0, |reply| reply.status);
+        let told = reply.is_none_or(|it| !it.json::<ErrorBody>().message.is_empty());
+        if status != expected || !told {
             let begin = bytes.chars().take(60).collect::<String>();
-            wrong.push(format!("{begin:?}: expected {expected}, got {status}"));
+            wrong.push(format!("{begin:?}: expected {expected}, got {status}, told: {told}"));
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));

@@ -118,19 +118,42 @@ fn a_head_that_is_too_long_or_no_http_is_refused_and_the_connection_closed() {
     alone(async {
         let world = World::new(fresh(7, 600));
         let long = format!("GET /v1/status HTTP/1.1\r\nX: {}\r\n\r\n", "x".repeat(9_000));
+        let many = format!("GET /v1/status HTTP/1.1\r\n{}\r\n", "X: y\r\n".repeat(101));
+        let large = "the head of the request is larger than 8 KiB, or has more than 100 headers.";
+        let no_request = "what came is no request of HTTP/1.1.";
         #[rustfmt::skip]
         let cases = [
-            (long.as_str(),                                  431),
-            ("\u{0}\u{1}\u{2}\r\n\r\n",                      400),
-            ("GET /v1/status HTTP/9.9\r\n\r\n",              400),
-            ("GET /v1/status\r\n\r\n",                       400),
-            ("GET /v1/status HTTP/1.1\r\nBad Name: x\r\n\r\n", 400),
+            (long.as_str(),                                    431, large),
+            (many.as_str(),                                    431, large),
+            ("\u{0}\u{1}\u{2}\r\n\r\n",                        400, no_request),
+            ("GET /v1/status HTTP/9.9\r\n\r\n",                400, no_request),
+            ("GET /v1/status\r\n\r\n",                         400, no_request),
+            ("GET /v1/status HTTP/1.1\r\nBad Name: x\r\n\r\n", 400, no_request),
         ];
-        for (text, status) in cases {
+        for (text, status, message) in cases {
             let mut stream = world.connect(READER);
             stream.write_all(text.as_bytes()).await.unwrap();
-            assert_eq!(read(stream).await.status, status, "{:?}", &text[..text.len().min(40)]);
+            let reply = read(stream).await;
+            let sent = &text[..text.len().min(40)];
+            assert_eq!((reply.status, reply.code().as_str()), (status, "BAD_REQUEST"), "{sent:?}");
+            assert_eq!(reply.json()["message"], message, "{sent:?}");
+            assert_eq!(reply.header("connection"), Some("close"), "{sent:?}");
         }
+    });
+}
+
+#[test]
+fn what_is_no_request_behind_one_that_is_gets_its_own_error() {
+    alone(async {
+        let world = World::new(fresh(7, 600));
+        let mut stream = world.connect(READER);
+        let good = "GET /v1/accounts/mail/token?format=raw HTTP/1.1\r\n\r\n";
+        stream.write_all(format!("{good}hello\r\n\r\n").as_bytes()).await.unwrap();
+        let text = read(stream).await.body;
+        let (token, error) = text.split_at("token-7".len());
+        assert_eq!(token, "token-7");
+        assert!(error.starts_with("HTTP/1.1 400 "), "{error}");
+        assert!(error.contains("\"error_code\":\"BAD_REQUEST\""), "{error}");
     });
 }
 
