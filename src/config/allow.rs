@@ -114,7 +114,7 @@ fn principal(value: &Value<'_>, name: &str, expected: &'static str) -> Option<Bo
         && name.len() <= LONGEST_NAME
         && !name.starts_with(['-', ' '])
         && !name.contains([':', '/', ',']);
-    checked(value, fits, name, expected)
+    checked(value, fits.then_some(name), expected)
 }
 
 /// The name of a unit: the characters that systemd takes, and one of its suffixes.
@@ -127,14 +127,15 @@ fn unit_name(value: &Value<'_>, name: &str) -> Option<Box<str>> {
         && name
             .rsplit_once('.')
             .is_some_and(|(stem, suffix)| !stem.is_empty() && SUFFIXES.contains(&suffix));
-    checked(value, fits, name, UNIT)
+    checked(value, fits.then_some(name), UNIT)
 }
 
-fn checked(value: &Value<'_>, fits: bool, name: &str, expected: &'static str) -> Option<Box<str>> {
-    if !fits {
+/// A name that fits, or a complaint that there is none.
+fn checked(value: &Value<'_>, name: Option<&str>, expected: &'static str) -> Option<Box<str>> {
+    if name.is_none() {
         value.complain(Problem::Value { expected: expected.into(), nearest: None });
     }
-    fits.then(|| name.into())
+    name.map(Box::from)
 }
 
 #[cfg(test)]

@@ -146,7 +146,7 @@ impl Caller {
             let refusal = Refusal::new(Code::AccountUnknown, "there is no such account");
             return Err(Refused::about(&account, refusal));
         }
-        self.log_refusal(&account, seat.is_some(), needed);
+        self.log_refusal(&account, seat.map(|seat| &**seat), needed);
         Err(Refused::about(&account, self.not_allowed(needed)))
     }
 
@@ -173,11 +173,12 @@ impl Caller {
         Refusal::new(Code::InsufficientPermissions, message)
     }
 
-    fn log_refusal(&self, account: &AccountId, exists: bool, needed: Right) {
+    fn log_refusal(&self, account: &AccountId, seat: Option<&Seat>, needed: Right) {
         let code = Code::InsufficientPermissions.as_str();
         let (peer_uid, right) = (self.peer.uid, needed.as_str());
-        let Some(others) = self.record(exists.then(|| account.clone()), right) else { return };
-        if !exists {
+        let known = seat.map(|seat| seat.account.clone());
+        let Some(others) = self.record(known, right) else { return };
+        if seat.is_none() {
             tracing::info!(
                 %account, peer_uid, code,
                 "refused `{right}`: there is no such account{others}",

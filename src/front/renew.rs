@@ -81,17 +81,21 @@ pub(super) async fn renew(
     let before = follower.newest();
     let action = match renewal {
         Renewal::Refresh => Action::Refresh,
-        Renewal::Report => match report(&fields, &before).map_err(about)? {
-            Reported::Current { generation, stream } => Action::Report { generation, stream },
-            Reported::Older => return renewed(&seat, &before, true),
-        },
+        Renewal::Report => {
+            let stream = is_of_a_stream(&fields).map_err(about)?;
+            match report(&fields, &before).map_err(about)? {
+                Reported::Current(generation) => Action::Report { generation, stream },
+                Reported::Older => return renewed(&seat, &before, Found::Newer),
+            }
+        }
     };
     let order = caller.desk.keeper.order(&seat.account, action);
     let from = match follower.within(order).await {
         Some(Ok(Done::Joined(generation))) => generation,
         Some(Ok(Done::Current(generation))) => {
             let newer = generation > before.generation;
-            return renewed(&seat, &follower.newest(), newer);
+            let found = if newer { Found::Newer } else { Found::TheSame };
+            return renewed(&seat, &follower.newest(), found);
         }
         Some(Err(refusal)) => return Err(about(refusal)),
         None => return Err(about(follow::pending())),
@@ -101,7 +105,7 @@ pub(super) async fn renew(
         // A generation without new tokens, out of a broken reply, is no refresh.
         let held = snapshot.held.as_ref().map(|held| held.generation);
         if held.is_some_and(|held| held > from) {
-            return renewed(&seat, &snapshot, true);
+            return renewed(&seat, &snapshot, Found::Newer);
         }
         if snapshot.failure.is_some() && snapshot.failure != before.failure {
             return Err(about(snapshot.refusal()));
@@ -117,15 +121,18 @@ pub(super) async fn renew(
     }
 }
 
-fn renewed(
-    seat: &Seat,
-    snapshot: &Snapshot,
-    refreshed: bool,
-) -> Result<Response<Body>, Box<Refused>> {
+/// What there is, compared with what there was.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Found {
+    Newer,
+    TheSame,
+}
+
+fn renewed(seat: &Seat, snapshot: &Snapshot, found: Found) -> Result<Response<Body>, Box<Refused>> {
     let now = clock::now();
     reply::json(&RefreshAnswer {
         account: seat.account.to_string(),
-        refreshed,
+        refreshed: found == Found::Newer,
         generation: snapshot.generation.0,
         expires_at: snapshot.held.as_ref().map(|held| held.expires_wall.to_string()),
         ttl: snapshot.held.as_ref().map_or(0, |held| held.ttl(now).as_secs()),
@@ -135,18 +142,17 @@ fn renewed(
 /// Which token was reported.
 enum Reported {
     /// The current one.
-    Current { generation: Generation, stream: bool },
+    Current(Generation),
     /// One that a newer token has replaced: nothing has to be refreshed.
     Older,
 }
 
 fn report(fields: &Fields, snapshot: &Snapshot) -> Result<Reported, Refusal> {
-    let stream = stream(fields)?;
     let generation = fields.optional_number("generation")?;
     let digest = fields.optional_text("token_sha256")?;
     match (generation, digest) {
-        (Some(generation), None) => by_generation(Generation(generation), stream, snapshot),
-        (None, Some(digest)) => by_digest(digest, stream, snapshot),
+        (Some(generation), None) => by_generation(Generation(generation), snapshot),
+        (None, Some(digest)) => by_digest(digest, snapshot),
         (Some(_), Some(_)) => {
             Err(bad("body fields `generation` and `token_sha256` cannot be there both".into()))
         }
@@ -154,7 +160,8 @@ fn report(fields: &Fields, snapshot: &Snapshot) -> Result<Reported, Refusal> {
     }
 }
 
-fn stream(fields: &Fields) -> Result<bool, Refusal> {
+/// Whether a stream of the provider's API rejected the token, and not a request.
+fn is_of_a_stream(fields: &Fields) -> Result<bool, Refusal> {
     const REASONS: [&str; 2] = ["transport_unauthenticated", "stream_unauthenticated"];
 
     let Some(reason) = fields.optional_text("reason")? else { return Ok(false) };
@@ -166,22 +173,18 @@ fn stream(fields: &Fields) -> Result<bool, Refusal> {
     Err(bad(format!("body field `reason` must be one of {}{hint}", REASONS.join(", "))))
 }
 
-fn by_generation(
-    generation: Generation,
-    stream: bool,
-    snapshot: &Snapshot,
-) -> Result<Reported, Refusal> {
+fn by_generation(generation: Generation, snapshot: &Snapshot) -> Result<Reported, Refusal> {
     let current = snapshot.generation;
     match generation.cmp(&current) {
         Ordering::Less => Ok(Reported::Older),
-        Ordering::Equal => Ok(Reported::Current { generation, stream }),
+        Ordering::Equal => Ok(Reported::Current(generation)),
         Ordering::Greater => Err(bad(format!(
             "body field `generation` is {generation}, and the newest token is {current}"
         ))),
     }
 }
 
-fn by_digest(digest: &Secret, stream: bool, snapshot: &Snapshot) -> Result<Reported, Refusal> {
+fn by_digest(digest: &Secret, snapshot: &Snapshot) -> Result<Reported, Refusal> {
     let Some(reported) = sha256(digest.expose()) else {
         return Err(bad("body field `token_sha256` must be 64 hex digits".into()));
     };
@@ -190,11 +193,7 @@ fn by_digest(digest: &Secret, stream: bool, snapshot: &Snapshot) -> Result<Repor
     let current = tokens.fold(subtle::Choice::from(0), |found, token| {
         found | token.sha256().as_slice().ct_eq(&reported)
     });
-    if bool::from(current) {
-        Ok(Reported::Current { generation: held.generation, stream })
-    } else {
-        Ok(Reported::Older)
-    }
+    if bool::from(current) { Ok(Reported::Current(held.generation)) } else { Ok(Reported::Older) }
 }
 
 /// A digest in hex of either case.
