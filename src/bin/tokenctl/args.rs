@@ -1,32 +1,36 @@
 //! The command line, as types.
 //!
 //! What can be wrong is wrong here: names, spans and slots are parsed, so that no verb
-//! sees a bad one (`value`). The pages that a person reads are in `help`, the messages of a wrong
-//! command line in `usage`.
+//! sees a bad one (`value`). The arguments of the verbs stand beside each other by what they are
+//! about: `global`, `token`, `admin`. The pages that a person reads are in `help`, the messages
+//! of a wrong command line in `usage`.
 //!
 //! [`parse`] has a short cut for `tokenctl get NAME`, the one form that scripts run by the
 //! thousand: building the tree of all verbs costs more than the request. A test holds
 //! that the short cut and the tree agree.
 
+pub(crate) mod admin;
+pub(crate) mod global;
+pub(crate) mod token;
 pub(crate) mod value;
 
 use std::ffi::OsString;
-use std::path::PathBuf;
-use std::time::Duration;
 
 use clap::Args;
 use clap::Parser;
 use clap::Subcommand;
-use clap::ValueEnum;
 use tokenkeeper::name::AccountId;
 
+use self::admin::AccessArgs;
+use self::admin::ConfigVerb;
+use self::admin::ImportArgs;
+use self::admin::SecretVerb;
+use self::global::Global;
+use self::token::GetArgs;
+use self::token::ReportArgs;
+use self::token::WaitArgs;
 use self::value::Slot;
 use self::value::account;
-use self::value::number;
-use self::value::slot;
-use self::value::span;
-use self::value::wait;
-use crate::find::Wish;
 use crate::help;
 
 /// Reads the arguments after the program's name.
@@ -69,60 +73,6 @@ pub(crate) struct Cli {
     /// What to do.
     #[command(subcommand)]
     pub(crate) verb: Verb,
-}
-
-/// What every verb takes.
-#[derive(Args, Debug, Default, PartialEq)]
-#[command(next_help_heading = "Options of every verb")]
-pub(crate) struct Global {
-    /// Print JSON, errors too.
-    #[arg(long, global = true)]
-    pub(crate) json: bool,
-    /// Ask the daemon of this user's session.
-    #[arg(long, global = true, conflicts_with_all = ["system", "socket"])]
-    user: bool,
-    /// Ask the daemon of the host.
-    #[arg(long, global = true, conflicts_with = "socket")]
-    system: bool,
-    /// Ask the daemon on this socket.
-    #[arg(long, global = true, value_name = "PATH")]
-    socket: Option<PathBuf>,
-    /// When to colour: auto, always or never.
-    #[arg(
-        long,
-        global = true,
-        value_name = "WHEN",
-        default_value = "auto",
-        hide_possible_values = true
-    )]
-    pub(crate) color: When,
-    /// Print no confirmations.
-    #[arg(long, short, global = true)]
-    pub(crate) quiet: bool,
-}
-
-impl Global {
-    /// Which daemon is wished for.
-    pub(crate) fn wish(&self) -> Wish {
-        match &self.socket {
-            Some(path) => Wish::Socket(path.clone()),
-            None if self.user => Wish::User,
-            None if self.system => Wish::System,
-            None => Wish::Any,
-        }
-    }
-}
-
-/// When to colour.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, ValueEnum)]
-pub(crate) enum When {
-    /// On a terminal, unless `NO_COLOR` is set.
-    #[default]
-    Auto,
-    /// In any case.
-    Always,
-    /// In no case.
-    Never,
 }
 
 /// What to do. Each verb is one request to the daemon, or follows it.
@@ -239,177 +189,6 @@ pub(crate) struct OneAccount {
     /// The account.
     #[arg(value_parser = account)]
     pub(crate) account: AccountId,
-}
-
-/// `get`.
-#[derive(Args, Debug, PartialEq)]
-pub(crate) struct GetArgs {
-    /// The account.
-    #[arg(value_parser = account)]
-    pub(crate) account: AccountId,
-    /// Which token, access or id; without it, the one that the provider's API takes.
-    #[arg(long, hide_possible_values = true)]
-    pub(crate) kind: Option<TokenKind>,
-    /// Have it refreshed first if it is good for less than this.
-    #[arg(long, value_name = "SPAN", value_parser = span)]
-    pub(crate) min_ttl: Option<Duration>,
-    /// Wait at most this long for a refresh, up to 60s [default: 20s].
-    #[arg(long, value_name = "SPAN", value_parser = wait)]
-    pub(crate) wait: Option<Duration>,
-    /// The bare token (raw), all about it (json), or a header as "curl -H" takes it (header).
-    #[arg(long, default_value = "raw", conflicts_with = "header", hide_possible_values = true)]
-    pub(crate) format: TokenFormat,
-    /// The same as --format header.
-    #[arg(long)]
-    pub(crate) header: bool,
-}
-
-impl GetArgs {
-    /// Without any option.
-    const fn plain(account: AccountId) -> Self {
-        Self {
-            account,
-            kind: None,
-            min_ttl: None,
-            wait: None,
-            format: TokenFormat::Raw,
-            header: false,
-        }
-    }
-}
-
-/// Which token.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
-pub(crate) enum TokenKind {
-    /// The access token.
-    Access,
-    /// The ID token.
-    Id,
-}
-
-impl TokenKind {
-    /// The word on the wire.
-    pub(crate) const fn as_str(self) -> &'static str {
-        match self {
-            Self::Access => "access",
-            Self::Id => "id",
-        }
-    }
-}
-
-/// How to print a token.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
-pub(crate) enum TokenFormat {
-    /// The token alone.
-    Raw,
-    /// Everything that belongs to it.
-    Json,
-    /// A header.
-    Header,
-}
-
-/// `wait`.
-#[derive(Args, Debug, PartialEq)]
-pub(crate) struct WaitArgs {
-    /// The account.
-    #[arg(value_parser = account)]
-    pub(crate) account: AccountId,
-    /// A token counts if it is good for at least this.
-    #[arg(long, value_name = "SPAN", value_parser = span)]
-    pub(crate) min_ttl: Option<Duration>,
-    /// Give up after this.
-    #[arg(long, value_name = "SPAN", value_parser = span, default_value = "60s")]
-    pub(crate) timeout: Duration,
-}
-
-/// `report`.
-#[derive(Args, Debug, PartialEq)]
-pub(crate) struct ReportArgs {
-    /// The account.
-    #[arg(value_parser = account)]
-    pub(crate) account: AccountId,
-    /// The rejected token's generation, as "get --json" shows it.
-    #[arg(long, value_name = "N", value_parser = number::<u64>, conflicts_with = "token_stdin")]
-    pub(crate) generation: Option<u64>,
-    /// Read the rejected token from the standard input; only its hash is sent.
-    #[arg(long)]
-    pub(crate) token_stdin: bool,
-    /// It was rejected on a long-lived stream, not on a request.
-    #[arg(long)]
-    pub(crate) stream: bool,
-    /// A token, which is refused in words.
-    #[arg(hide = true)]
-    pub(crate) literal: Option<OsString>,
-}
-
-/// `access`.
-#[derive(Args, Debug, PartialEq)]
-pub(crate) struct AccessArgs {
-    /// The account.
-    #[arg(value_parser = account)]
-    pub(crate) account: AccountId,
-    /// This user, with all groups that the host gives it.
-    #[arg(long = "user", value_name = "NAME", conflicts_with = "uid")]
-    pub(crate) of_user: Option<String>,
-    /// This user id.
-    #[arg(long, value_name = "N", value_parser = number::<u32>)]
-    pub(crate) uid: Option<u32>,
-    /// And this group, by name or number.
-    #[arg(long = "group", value_name = "GROUP")]
-    pub(crate) groups: Vec<String>,
-    /// Stands in for the `--user` of every verb, whose name means a user here: the daemon of
-    /// the session is asked by `tokenctl --user access …`.
-    #[arg(id = "user", long = "of-session", hide = true)]
-    pub(crate) of_session: bool,
-}
-
-/// `import`.
-#[derive(Args, Debug, PartialEq)]
-pub(crate) struct ImportArgs {
-    /// The account.
-    #[arg(value_parser = account)]
-    pub(crate) account: AccountId,
-    /// Read the refresh token from this file, "-" being the standard input; without it, a
-    /// terminal is asked and anything else is read.
-    #[arg(long, value_name = "FILE")]
-    pub(crate) refresh_token_file: Option<PathBuf>,
-    /// A token, which is refused in words.
-    #[arg(hide = true)]
-    pub(crate) literal: Option<OsString>,
-}
-
-/// `secret …`.
-#[derive(Debug, PartialEq, Subcommand)]
-pub(crate) enum SecretVerb {
-    /// Store a secret in a slot of an account.
-    #[command(after_help = help::SECRET_SET)]
-    Set {
-        /// Where it belongs, such as mail.client_secret.
-        #[arg(value_parser = slot, value_name = "ACCOUNT.SLOT")]
-        slot: Slot,
-        /// Read it from this file, "-" being the standard input; without it, a terminal is
-        /// asked and anything else is read.
-        #[arg(long, value_name = "FILE")]
-        file: Option<PathBuf>,
-        /// A secret, which is refused in words.
-        #[arg(hide = true)]
-        literal: Option<OsString>,
-    },
-    /// Forget what a slot holds.
-    #[command(after_help = help::SECRET_FORGET)]
-    Forget {
-        /// Which.
-        #[arg(value_parser = slot, value_name = "ACCOUNT.SLOT")]
-        slot: Slot,
-    },
-}
-
-/// `config …`.
-#[derive(Debug, PartialEq, Subcommand)]
-pub(crate) enum ConfigVerb {
-    /// Have the daemon read the configuration and say what a reload would do.
-    #[command(after_help = help::CONFIG_CHECK)]
-    Check,
 }
 
 #[cfg(test)]

@@ -36,7 +36,7 @@ use clap::error::ErrorKind;
 use tokenkeeper::clock;
 
 use self::args::Cli;
-use self::args::Global;
+use self::args::global::Global;
 use self::client::Daemon;
 use self::fault::Fault;
 use self::find::Surroundings;

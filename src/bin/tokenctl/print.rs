@@ -22,7 +22,7 @@ use std::io::Write as _;
 use serde::Serialize;
 use tokenkeeper::error::is_unsafe_to_show;
 
-use crate::args::When;
+use crate::args::global::When;
 use crate::client::Reply;
 use crate::fault::Fault;
 

@@ -14,9 +14,9 @@ use tokenkeeper::name::AccountId;
 use tokenkeeper::protocol::AccountList;
 use tokenkeeper::spelling::nearest;
 
-use crate::args::ConfigVerb;
-use crate::args::SecretVerb;
 use crate::args::Verb;
+use crate::args::admin::ConfigVerb;
+use crate::args::admin::SecretVerb;
 use crate::client::Daemon;
 use crate::client::Request;
 use crate::fault::Fault;

@@ -20,8 +20,8 @@ use zeroize::Zeroizing;
 
 use super::Session;
 use super::of;
-use crate::args::ImportArgs;
-use crate::args::ReportArgs;
+use crate::args::admin::ImportArgs;
+use crate::args::token::ReportArgs;
 use crate::args::value::Slot;
 use crate::client::Request;
 use crate::fault::Fault;

@@ -11,7 +11,7 @@ use tokenkeeper::protocol::WhoAmI;
 
 use super::Session;
 use super::of;
-use crate::args::AccessArgs;
+use crate::args::admin::AccessArgs;
 use crate::client::Request;
 use crate::fault::Fault;
 use crate::people::Person;

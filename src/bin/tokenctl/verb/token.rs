@@ -15,9 +15,9 @@ use zeroize::Zeroizing;
 use super::Session;
 use super::breathe;
 use super::of;
-use crate::args::GetArgs;
-use crate::args::TokenFormat;
-use crate::args::WaitArgs;
+use crate::args::token::GetArgs;
+use crate::args::token::TokenFormat;
+use crate::args::token::WaitArgs;
 use crate::client::Next;
 use crate::client::Request;
 use crate::fault::Fault;
@@ -176,7 +176,7 @@ mod tests {
     use tokenkeeper::name::AccountId;
 
     use super::*;
-    use crate::args::TokenKind;
+    use crate::args::token::TokenKind;
     use crate::client::scripted::Scripted;
     use crate::print::Notes;
     use crate::print::Output;
