@@ -46,6 +46,14 @@ impl Secret {
     }
 }
 
+/// The bytes of a hash as people and programs write it: two lower-case hex digits each.
+///
+/// It leaves copies of its digits behind: what must stay secret is not written by it.
+pub fn hex(bytes: &[u8]) -> String {
+    let digit = |nibble: u8| char::from_digit(u32::from(nibble), 16);
+    bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).flatten().collect()
+}
+
 /// Counts the saved token sets of an account. It never restarts and never goes back.
 #[derive(
     Clone, Copy, Debug, Default, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize,
@@ -176,6 +184,19 @@ mod tests {
         assert!(Secret::new("a").same_as(&Secret::new("a")));
         assert!(!Secret::new("a").same_as(&Secret::new("b")));
         assert!(!Secret::new("a").same_as(&Secret::new("aa")));
+    }
+
+    #[test]
+    fn the_hash_is_the_one_that_everybody_computes() {
+        // FIPS 180-2, B.1.
+        let expected = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+        assert_eq!(hex(&Secret::new("abc").sha256()), expected);
+    }
+
+    #[test]
+    fn every_byte_is_two_digits() {
+        assert_eq!(hex(&[]), "");
+        assert_eq!(hex(&[0x00, 0x0f, 0xf0, 0xff]), "000ff0ff");
     }
 
     #[test]

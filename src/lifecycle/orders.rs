@@ -34,6 +34,7 @@ use crate::time::spoken;
 use crate::token::Generation;
 use crate::token::Kind;
 use crate::token::Secret;
+use crate::token::hex;
 
 /// Why an attempt that somebody wants does not begin. Says when it may, since the message may be
 /// all that its reader has.
@@ -338,12 +339,10 @@ fn too_soon(why: &TooSoon, retry_at: Moment) -> Refusal {
 
 /// What a refresh token is known by once it is spent.
 fn mark(refresh_token: &Secret) -> Box<str> {
-    use std::fmt::Write as _;
+    /// 128 bits of the hash: no two tokens of an account share them.
+    const DIGITS: usize = 32;
 
-    let mut mark = String::with_capacity(32);
-    for byte in refresh_token.sha256().iter().take(16) {
-        // Writing into a String cannot fail.
-        let _written = write!(mark, "{byte:02x}");
-    }
+    let mut mark = hex(&refresh_token.sha256());
+    mark.truncate(DIGITS);
     mark.into()
 }

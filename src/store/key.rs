@@ -21,6 +21,7 @@ use crate::random;
 use crate::store::dir::StateDir;
 use crate::store::dir::read_capped;
 use crate::store::refusal::OpenError;
+use crate::token::hex;
 
 /// Name of the systemd credential.
 pub const CREDENTIAL: &str = "tokenkeeper.store-key";
@@ -87,7 +88,8 @@ impl StoreKey {
         hash.update(b"tokenkeeper store key id\0");
         hash.update(self.bytes.as_slice());
         let hash: [u8; 32] = hash.finalize().into();
-        hash.iter().take(4).map(|byte| format!("{byte:02x}")).collect()
+        let [a, b, c, d, ..] = hash;
+        hex(&[a, b, c, d])
     }
 
     /// Where it comes from.

@@ -29,6 +29,7 @@ use crate::snapshot::Snapshot;
 use crate::snapshot::StateName;
 use crate::token::Generation;
 use crate::token::Secret;
+use crate::token::hex;
 
 const REFRESH: &str = "POST /v1/accounts/mail/refresh";
 const REPORT: &str = "POST /v1/accounts/mail/report";
@@ -364,8 +365,4 @@ fn weakness() -> Finding {
         message: "the store key is a file".into(),
         advice: "tokenctl rekey".into(),
     }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

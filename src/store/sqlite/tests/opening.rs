@@ -7,6 +7,7 @@ use std::path::Path;
 use super::*;
 use crate::store::key::CREDENTIAL;
 use crate::store::key::KEY_FILE;
+use crate::token::hex;
 
 #[test]
 fn every_file_is_for_the_owner_alone() {
@@ -328,7 +329,7 @@ fn assert_hidden(at: &Path, canaries: &[&str]) {
             // Base64 of a text depends on where it begins: the middle of each shift is enough.
             let shifted =
                 (0..3).map(|skip| STANDARD_NO_PAD.encode(&canary[skip..canary.len() - 3]));
-            let hex = canary.bytes().map(|byte| format!("{byte:02x}")).collect::<String>();
+            let hex = hex(canary.as_bytes());
             let upper = hex.to_uppercase();
             for form in shifted.chain([(*canary).to_owned(), hex, upper]) {
                 let needle = &form.as_bytes()[..form.len() - 2];
