@@ -75,7 +75,8 @@ pub enum Errand {
     Reload(oneshot::Sender<Result<ReloadView, Refusal>>),
     /// Read the configuration and say what a reload would do.
     CheckConfig(oneshot::Sender<Result<ReloadView, Refusal>>),
-    /// Seal a secret into an account's slot; `None` forgets it.
+    /// Seal a secret into an account's slot; `None` forgets it. Answered with whether there was
+    /// anything to do: an empty slot has nothing to forget.
     PutSecret {
         /// Whose.
         account: AccountId,
@@ -84,7 +85,7 @@ pub enum Errand {
         /// What.
         secret: Option<Secret>,
         /// Where to answer.
-        reply: oneshot::Sender<Result<(), Refusal>>,
+        reply: oneshot::Sender<Result<bool, Refusal>>,
     },
     /// Forget all that the store holds of an account that is not configured.
     Purge {

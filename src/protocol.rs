@@ -138,6 +138,10 @@ pub struct RefreshAnswer {
     pub account: String,
     /// Whether there is a newer token than the peer had.
     pub refreshed: bool,
+    /// Whether a refresh took place: false if nothing had to be done, since the newer token
+    /// was there already or the current one is good.
+    #[serde(default = "assumed")]
+    pub changed: bool,
     /// The current generation.
     pub generation: u64,
     /// When the current token expires.
@@ -185,8 +189,16 @@ pub struct DoneAnswer {
     /// The account, where it is about one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub account: Option<String>,
+    /// Whether anything had to be done: false if it was so already.
+    #[serde(default = "assumed")]
+    pub changed: bool,
     /// What was done, for people.
     pub message: String,
+}
+
+/// A daemon that does not say whether it had anything to do did what it was asked.
+const fn assumed() -> bool {
+    true
 }
 
 /// `GET /v1/status`.

@@ -25,6 +25,7 @@ use crate::schedule;
 use crate::schedule::Spread;
 use crate::section::SecretRef;
 use crate::time::Jitter;
+use crate::time::Timestamp;
 use crate::time::spoken;
 use crate::token::Secret;
 
@@ -105,6 +106,8 @@ fn place(account: &Account) -> String {
         refresh_token: profile.has_refresh_token.then(stand_in),
         secrets: profile.secrets.iter().map(|(slot, _)| (*slot, stand_in())).collect(),
         learned: None,
+        held: None,
+        now: Timestamp::default(),
     };
     match account.provider.exchange(spend).next(None) {
         Step::Ask(mut request) => {

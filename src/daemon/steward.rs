@@ -191,14 +191,18 @@ impl Steward {
         account: &AccountId,
         slot: &str,
         secret: Option<Secret>,
-    ) -> Result<(), Refusal> {
+    ) -> Result<bool, Refusal> {
         self.knows_slot(account, slot)?;
         let name = format!("{account}.{slot}");
         let written = match secret {
             Some(secret) => self.store.put_secret(name, secret).await,
-            None => self.store.forget_secret(name).await,
+            // Nobody else writes secrets, so none comes in between.
+            None if self.store.secrets().await.map_err(|error| ill(&error))?.contains(&name) => {
+                self.store.forget_secret(name).await
+            }
+            None => return Ok(false),
         };
-        written.map_err(|error| ill(&error))
+        written.map(|()| true).map_err(|error| ill(&error))
     }
 
     /// A secret that no exchange would ever read is a spelling mistake.

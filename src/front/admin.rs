@@ -84,6 +84,7 @@ pub(super) async fn purge(
     let outcome = tokio::time::timeout(limits::ORDER, errand).await;
     outcome.unwrap_or_else(|_| Err(follow::late())).and_then(|purged| purged).map_err(about)?;
     reply::json(&DoneAnswer {
+        changed: true,
         account: Some(account.to_string()),
         message: format!("account {account}: all that the store held of it is forgotten"),
     })

@@ -19,6 +19,7 @@ use crate::front::reply::Refused;
 use crate::keeper::Errand;
 use crate::keeper::Seat;
 use crate::lifecycle::Action;
+use crate::lifecycle::Done;
 use crate::limits;
 use crate::protocol::DoneAnswer;
 use crate::snapshot::Refusal;
@@ -63,32 +64,56 @@ pub(super) async fn carry_out(
         Change::Pause | Change::Resume | Change::Retry | Change::Clear => &[],
     };
     let fields = body::fields(&seat.account, body, known).await?;
-    let (action, done) = match change {
+    let (changed, [done, idle]) = match change {
         Change::Import => {
-            let token = fields.text("refresh_token").map_err(about)?;
-            (Action::Import(token.clone()), "its credential was proven and taken over")
+            let token = fields.text("refresh_token").map_err(about)?.clone();
+            let changed = order(&caller, &seat, Action::Import(token)).await?;
+            (changed, ["its credential was proven and taken over", "it has this credential"])
         }
-        Change::Secret => {
-            let forgotten = put_secret(&caller, &seat, &fields).await?;
-            let done = if forgotten { "the secret is forgotten" } else { "the secret is sealed" };
-            (Action::SecretChanged, done)
+        Change::Secret => secret(&caller, &seat, &fields).await?,
+        Change::Pause => {
+            let changed = order(&caller, &seat, Action::Pause).await?;
+            let paused = "it is paused: nothing is spent until it is resumed";
+            (changed, [paused, "it was paused already"])
         }
-        Change::Pause => (Action::Pause, "it is paused: nothing is spent until it is resumed"),
-        Change::Resume => (Action::Resume, "it is resumed"),
-        Change::Retry => (Action::Retry, "it is tried again now"),
-        Change::Clear => (Action::Clear, "its credential is forgotten"),
+        Change::Resume => {
+            let changed = order(&caller, &seat, Action::Resume).await?;
+            (changed, ["it is resumed", "it was not paused"])
+        }
+        Change::Retry => {
+            let changed = order(&caller, &seat, Action::Retry).await?;
+            let good = "it was not tried: its last refresh did not fail";
+            (changed, ["it is tried again now", good])
+        }
+        Change::Clear => {
+            let changed = order(&caller, &seat, Action::Clear).await?;
+            (changed, ["its credential is forgotten", "it has no credential"])
+        }
     };
-    let order = caller.desk.keeper.order(&seat.account, action);
-    let outcome = tokio::time::timeout(limits::ORDER, order).await;
-    outcome.unwrap_or_else(|_| Err(follow::pending())).map_err(about)?;
     reply::json(&DoneAnswer {
         account: Some(seat.account.to_string()),
-        message: format!("account {}: {done}", seat.account),
+        changed,
+        message: format!("account {}: {}", seat.account, if changed { done } else { idle }),
     })
 }
 
-/// Seals or forgets a secret. Says whether it is forgotten.
-async fn put_secret(caller: &Caller, seat: &Seat, fields: &Fields) -> Result<bool, Box<Refused>> {
+/// Has the supervisor do it. Says whether there was anything to do.
+async fn order(caller: &Caller, seat: &Seat, action: Action) -> Result<bool, Box<Refused>> {
+    let order = caller.desk.keeper.order(&seat.account, action);
+    let outcome = tokio::time::timeout(limits::ORDER, order).await;
+    let outcome = outcome.unwrap_or_else(|_| Err(follow::pending()));
+    match outcome.map_err(|refusal| Refused::about(&seat.account, refusal))? {
+        Done::Joined(_) | Done::Changed(_) => Ok(true),
+        Done::Current(_) => Ok(false),
+    }
+}
+
+/// Seals or forgets a secret. Says whether there was anything to do, and how to say so.
+async fn secret(
+    caller: &Caller,
+    seat: &Seat,
+    fields: &Fields,
+) -> Result<(bool, [&'static str; 2]), Box<Refused>> {
     let about = |refusal| Refused::about(&seat.account, refusal);
     let slot = fields.text("slot").map_err(about)?.expose().to_owned();
     let plain = |byte: u8| byte.is_ascii_lowercase() || byte == b'_';
@@ -104,13 +129,21 @@ async fn put_secret(caller: &Caller, seat: &Seat, fields: &Fields) -> Result<boo
     if secret.as_ref().is_some_and(Secret::is_empty) {
         return Err(about(bad("body field `value` must not be empty".into())));
     }
-    let forgotten = secret.is_none();
+    let words = match &secret {
+        Some(_) => ["the secret is sealed", "the secret is there"],
+        None => ["the secret is forgotten", "the slot was empty, so there was nothing to forget"],
+    };
     let account = seat.account.clone();
     let errand = |reply| Errand::PutSecret { account, slot, secret, reply };
     let errand = caller.desk.keeper.errand(errand);
     let outcome = tokio::time::timeout(limits::ORDER, errand).await;
-    outcome.unwrap_or_else(|_| Err(follow::late())).and_then(|sealed| sealed).map_err(about)?;
-    Ok(forgotten)
+    let changed =
+        outcome.unwrap_or_else(|_| Err(follow::late())).and_then(|put| put).map_err(about)?;
+    if changed {
+        // What failed for want of it is tried again; an account that did not is left alone.
+        order(caller, seat, Action::SecretChanged).await?;
+    }
+    Ok((changed, words))
 }
 
 fn bad(message: String) -> Refusal {

@@ -85,17 +85,17 @@ pub(super) async fn renew(
             let stream = is_of_a_stream(&fields).map_err(about)?;
             match report(&fields, &before).map_err(about)? {
                 Reported::Current(generation) => Action::Report { generation, stream },
-                Reported::Older => return renewed(&seat, &before, Found::Newer),
+                Reported::Older => return renewed(&seat, &before, Renewed::AlreadyNewer),
             }
         }
     };
     let order = caller.desk.keeper.order(&seat.account, action);
     let from = match follower.within(order).await {
         Some(Ok(Done::Joined(generation))) => generation,
-        Some(Ok(Done::Current(generation))) => {
+        Some(Ok(Done::Current(generation) | Done::Changed(generation))) => {
             let newer = generation > before.generation;
-            let found = if newer { Found::Newer } else { Found::TheSame };
-            return renewed(&seat, &follower.newest(), found);
+            let how = if newer { Renewed::AlreadyNewer } else { Renewed::Not };
+            return renewed(&seat, &follower.newest(), how);
         }
         Some(Err(refusal)) => return Err(about(refusal)),
         None => return Err(about(follow::pending())),
@@ -105,7 +105,7 @@ pub(super) async fn renew(
         // A generation without new tokens, out of a broken reply, is no refresh.
         let held = snapshot.held.as_ref().map(|held| held.generation);
         if held.is_some_and(|held| held > from) {
-            return renewed(&seat, &snapshot, Found::Newer);
+            return renewed(&seat, &snapshot, Renewed::Now);
         }
         if snapshot.failure.is_some() && snapshot.failure != before.failure {
             return Err(about(snapshot.refusal()));
@@ -121,18 +121,23 @@ pub(super) async fn renew(
     }
 }
 
-/// What there is, compared with what there was.
+/// Whether the peer has a newer token to fetch, and since when.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum Found {
-    Newer,
-    TheSame,
+enum Renewed {
+    /// The refresh that it waited for brought one.
+    Now,
+    /// It was there already, and nothing was refreshed.
+    AlreadyNewer,
+    /// There is none.
+    Not,
 }
 
-fn renewed(seat: &Seat, snapshot: &Snapshot, found: Found) -> Result<Response<Body>, Box<Refused>> {
+fn renewed(seat: &Seat, snapshot: &Snapshot, how: Renewed) -> Result<Response<Body>, Box<Refused>> {
     let now = clock::now();
     reply::json(&RefreshAnswer {
         account: seat.account.to_string(),
-        refreshed: found == Found::Newer,
+        refreshed: how != Renewed::Not,
+        changed: how == Renewed::Now,
         generation: snapshot.generation.0,
         expires_at: snapshot.held.as_ref().map(|held| held.expires_wall.to_string()),
         ttl: snapshot.held.as_ref().map_or(0, |held| held.ttl(now).as_secs()),

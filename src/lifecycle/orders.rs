@@ -224,7 +224,7 @@ impl Account {
     /// The order that is being carried out is answered when a write has ended.
     fn answered_by_write(&mut self, out: &mut Vec<Command>) -> Ticket {
         let ticket = self.next_ticket();
-        self.ordered.push((ticket, Done::Current(self.generation)));
+        self.ordered.push((ticket, Done::Changed(self.generation)));
         out.push(Command::AnswerLater(ticket));
         ticket
     }

@@ -141,7 +141,7 @@ impl Account {
             if let Some(held) = &mut self.held {
                 held.aws = None;
             }
-            self.answer_importer(Ok(Done::Current(generation)), out);
+            self.answer_importer(Ok(Done::Changed(generation)), out);
         }
         match &catch.what {
             Brought::Tokens(grant) => {

@@ -162,6 +162,8 @@ pub enum Discovery {
 pub enum Done {
     /// A refresh is under way; the account is at this generation until it ends.
     Joined(Generation),
+    /// It is done; the account is at this generation.
+    Changed(Generation),
     /// Nothing had to be done: the account is at this generation.
     Current(Generation),
 }

@@ -27,8 +27,6 @@ use url::Url;
 
 use self::discovery::Found;
 use self::discovery::Placement;
-use crate::provider::fault::Missing;
-use crate::provider::fault::place;
 use self::reply::Rules;
 use self::request::metadata_request;
 use self::request::token_request;
@@ -41,6 +39,8 @@ use super::Spend;
 use super::Step;
 use crate::error::OauthError;
 use crate::error::RefreshError;
+use crate::provider::fault::Missing;
+use crate::provider::fault::place;
 use crate::section::Section;
 
 mod discovery;

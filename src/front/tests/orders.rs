@@ -47,6 +47,7 @@ fn a_refresh_answers_with_the_new_generation() {
         assert!(matches!(action, Action::Refresh));
         let body = reply.json();
         assert_eq!((&body["refreshed"], &body["generation"]), (&true.into(), &8.into()));
+        assert_eq!(body["changed"], true);
         assert!(!reply.body.contains("token-8"), "who may refresh may not read");
     });
 }
@@ -77,7 +78,9 @@ fn a_refresh_that_is_not_needed_or_not_possible_is_answered_at_once() {
         let world = World::new(fresh(7, 600));
         let current = Ok(Done::Current(Generation(7)));
         let (reply, _) = tokio::join!(world.ask(REFRESHER, REFRESH), world.obey(current, []));
-        assert_eq!((reply.status, &reply.json()["refreshed"]), (200, &false.into()));
+        let answer = reply.json();
+        assert_eq!((reply.status, &answer["refreshed"]), (200, &false.into()));
+        assert_eq!(answer["changed"], false);
 
         let refusal = Refusal::new(Code::NeedsLogin, "the account must be logged in again");
         let (reply, _) = tokio::join!(world.ask(REFRESHER, REFRESH), world.obey(Err(refusal), []));
@@ -134,6 +137,7 @@ fn a_report_of_an_older_token_is_answered_with_the_newer_one() {
             let reply = world.ask_with(READER, REPORT, &body).await;
             let answer = reply.json();
             assert_eq!((&answer["refreshed"], &answer["generation"]), (&true.into(), &7.into()));
+            assert_eq!(answer["changed"], false, "nothing was refreshed for it");
         }
         assert!(world.is_quiet(), "an old token costs no refresh");
     });
@@ -210,15 +214,65 @@ fn a_secret_is_sealed_first_and_the_account_told_after() {
                 assert_eq!((account.as_str(), slot.as_str()), ("mail", "client_secret"));
                 assert_eq!(secret.as_ref().map(Secret::expose), given);
                 assert!(world.is_quiet(), "the account is told before the secret is sealed");
-                reply.send(Ok(())).unwrap();
+                reply.send(Ok(true)).unwrap();
                 world.obey(Ok(Done::Current(Generation(7))), []).await
             };
             let body = format!(r#"{{"slot":"client_secret","value":{value}}}"#);
             let head = "POST /v1/accounts/mail/secret";
             let (reply, action) = tokio::join!(world.ask_with(KEEPER, head, &body), sealing);
             assert!(matches!(action, Action::SecretChanged));
-            assert_eq!(reply.status, 200);
+            assert_eq!((reply.status, &reply.json()["changed"]), (200, &true.into()));
             assert!(!reply.body.contains("canary"));
+        });
+    }
+}
+
+#[test]
+fn an_empty_slot_has_nothing_to_forget_and_the_account_hears_nothing_of_it() {
+    alone(async {
+        let world = World::new(fresh(7, 600));
+        let looking = async {
+            let Errand::PutSecret { secret: None, reply, .. } = world.next_errand().await else {
+                panic!("another errand");
+            };
+            reply.send(Ok(false)).unwrap();
+        };
+        let head = "POST /v1/accounts/mail/secret";
+        let body = r#"{"slot":"client_secret","value":null}"#;
+        let (reply, ()) = tokio::join!(world.ask_with(KEEPER, head, body), looking);
+        let answer = reply.json();
+        assert_eq!((reply.status, &answer["changed"]), (200, &false.into()));
+        assert_eq!(
+            answer["message"],
+            "account mail: the slot was empty, so there was nothing to forget"
+        );
+        assert!(world.is_quiet());
+    });
+}
+
+#[test]
+fn an_order_that_finds_nothing_to_do_says_so() {
+    #[rustfmt::skip]
+    let cases = [
+        ("pause",  Done::Changed, true,  "account mail: it is paused: nothing is spent until it is resumed"),
+        ("pause",  Done::Current, false, "account mail: it was paused already"),
+        ("resume", Done::Changed, true,  "account mail: it is resumed"),
+        ("resume", Done::Current, false, "account mail: it was not paused"),
+        ("retry",  Done::Joined,  true,  "account mail: it is tried again now"),
+        ("retry",  Done::Current, false, "account mail: it was not tried: its last refresh did not fail"),
+    ] as [(&str, fn(Generation) -> Done, bool, &str); 6];
+    for (verb, done, changed, message) in cases {
+        alone(async {
+            let world = World::new(fresh(7, 600));
+            let head = format!("POST /v1/accounts/mail/{verb}");
+            let (reply, _) =
+                tokio::join!(world.ask(KEEPER, &head), world.obey(Ok(done(Generation(7))), []));
+            let answer = reply.json();
+            assert_eq!(
+                (&answer["changed"], &answer["message"]),
+                (&changed.into(), &message.into()),
+                "{verb}"
+            );
         });
     }
 }

@@ -58,3 +58,18 @@ fn a_configuration_that_changes_before_the_send_stops_the_attempt() {
     3549  needs_login            Publish, refresh_failed, Publish, state_changed, refresh_failed
     ");
 }
+
+#[test]
+fn an_order_that_finds_nothing_to_do_is_answered_otherwise() {
+    let mut sim = Sim::resumed(Rotation::Unknown, 1000);
+
+    sim.feed(1100, Input::Ordered(Action::Resume));
+    sim.feed(1101, Input::Ordered(Action::Retry));
+    sim.feed(1102, Input::Ordered(Action::Pause));
+    sim.feed(1103, Input::Written(sim.ticket(), Ok(None)));
+    sim.feed(1104, Input::Ordered(Action::Pause));
+    sim.feed(1105, Input::Ordered(Action::Resume));
+    sim.feed(1106, Input::Written(sim.ticket(), Ok(None)));
+
+    insta::assert_snapshot!(sim.log, @"");
+}

@@ -50,6 +50,20 @@ fn every_client_authentication_is_spoken_with_a_secret_from_its_slot() {
 }
 
 #[test]
+fn an_empty_slot_is_not_said_to_be_forgotten() {
+    let idp = Idp::start();
+    let keys = format!("{}client_auth = \"basic\"\n", idp.keys("mail"));
+    let daemon = Daemon::start(&Config::default().account("mail", &keys));
+    let forget = || daemon.tokenctl_does(&["secret", "forget", "mail.client_secret"], None);
+    let nothing = "account mail: the slot was empty, so there was nothing to forget\n";
+    assert_eq!(forget(), nothing);
+    let set = ["secret", "set", "mail.client_secret", "--file", "-"];
+    daemon.tokenctl_does(&set, Some("secret-of-mail"));
+    assert_eq!(forget(), "account mail: the secret is forgotten\n");
+    assert_eq!(forget(), nothing);
+}
+
+#[test]
 fn a_missing_secret_freezes_its_account_until_it_is_set() {
     let idp = Idp::start();
     idp.put("ci", &json!({ "client_auth": "post" }));

@@ -31,6 +31,27 @@ fn a_paused_account_serves_its_token_and_spends_nothing_until_it_is_resumed() {
 }
 
 #[test]
+fn an_order_that_finds_nothing_to_do_is_not_said_to_be_done() {
+    let (idp, daemon) = with_mail(&forgiving());
+    #[rustfmt::skip]
+    let cases: [(&[&str], &str); 7] = [
+        (&["resume", "mail"], "account mail: it was not paused\n"),
+        (&["retry", "mail"],  "account mail: it was not tried: its last refresh did not fail\n"),
+        (&["pause", "mail"],  "account mail: it is paused: nothing is spent until it is resumed\n"),
+        (&["pause", "mail"],  "account mail: it was paused already\n"),
+        (&["resume", "mail"], "account mail: it is resumed\n"),
+        (&["resume", "mail"], "account mail: it was not paused\n"),
+        (&["report", "mail", "--generation", "0"],
+         "mail: not refreshed, since there is a newer token already, generation 1, good for "),
+    ];
+    for (arguments, expected) in cases {
+        let said = daemon.tokenctl_does(arguments, None);
+        assert!(said.starts_with(expected), "{arguments:?}: {said}");
+    }
+    assert_eq!(idp.totals("mail").requests, 1);
+}
+
+#[test]
 fn a_pause_outlives_the_process() {
     let (_idp, mut daemon) = with_mail(&forgiving());
     daemon.tokenctl_does(&["pause", "mail"], None);

@@ -60,9 +60,17 @@ fn refreshed(session: &Session, request: &Request) -> Result<(), Fault> {
 
 fn outcome(answer: &RefreshAnswer) -> String {
     let RefreshAnswer { account, generation, ttl, .. } = answer;
-    let what = if answer.refreshed { "refreshed" } else { "already current" };
     let left = spoken(Duration::from_secs(*ttl));
-    format!("{account}: {what}, generation {generation}, good for {left}")
+    match (answer.changed, answer.refreshed) {
+        (true, _) => format!("{account}: refreshed, generation {generation}, good for {left}"),
+        (false, true) => format!(
+            "{account}: not refreshed, since there is a newer token already, generation \
+             {generation}, good for {left}"
+        ),
+        (false, false) => format!(
+            "{account}: not refreshed, generation {generation} is the current one, good for {left}"
+        ),
+    }
 }
 
 /// Hands a refresh token over.
@@ -152,16 +160,25 @@ mod tests {
     }
 
     #[test]
-    fn the_outcome_says_whether_there_is_a_newer_token() {
+    fn the_outcome_says_whether_there_was_a_refresh_and_is_a_newer_token() {
         let answer = RefreshAnswer {
             account: "mail".into(),
             refreshed: true,
+            changed: true,
             generation: 8,
             expires_at: None,
             ttl: 3_600,
         };
         assert_eq!(outcome(&answer), "mail: refreshed, generation 8, good for 1 h");
+        let answer = RefreshAnswer { changed: false, ..answer };
+        assert_eq!(
+            outcome(&answer),
+            "mail: not refreshed, since there is a newer token already, generation 8, good for 1 h"
+        );
         let answer = RefreshAnswer { refreshed: false, ..answer };
-        assert_eq!(outcome(&answer), "mail: already current, generation 8, good for 1 h");
+        assert_eq!(
+            outcome(&answer),
+            "mail: not refreshed, generation 8 is the current one, good for 1 h"
+        );
     }
 }
