@@ -113,7 +113,7 @@ fn place(account: &Account) -> String {
         Step::Ask(mut request) => {
             request.url.set_query(None);
             match request.method {
-                Method::Post => format!("asks {} for tokens", request.url),
+                Method::Post | Method::Delete => format!("asks {} for tokens", request.url),
                 Method::Get => {
                     format!("asks {} where to ask for tokens, and asks there", request.url)
                 }

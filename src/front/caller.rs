@@ -147,7 +147,8 @@ impl Caller {
             return Err(Refused::about(&account, refusal));
         }
         self.log_refusal(&account, seat.map(|seat| &**seat), needed);
-        Err(Refused::about(&account, self.not_allowed(needed)))
+        let known = seat.is_some_and(|seat| !self.rights(&directory, seat).is_empty());
+        Err(Refused::about(&account, self.not_allowed(needed, known)))
     }
 
     /// That the caller may not do this to the daemon itself.
@@ -164,12 +165,12 @@ impl Caller {
         Refused::boxed(Refusal::new(Code::InsufficientPermissions, message))
     }
 
-    fn not_allowed(&self, needed: Right) -> Refusal {
-        let message = format!(
-            "no right `{}` on it, or there is no such account; you are {}",
-            needed.as_str(),
-            self.self_as_seen()
-        );
+    /// Who has no right at all to an account does not learn whether it is there; to anyone else
+    /// it is `known`.
+    fn not_allowed(&self, needed: Right, known: bool) -> Refusal {
+        let perhaps = if known { "" } else { ", or there is no such account" };
+        let (right, seen) = (needed.as_str(), self.self_as_seen());
+        let message = format!("no right `{right}` on it{perhaps}; you are {seen}");
         Refusal::new(Code::InsufficientPermissions, message)
     }
 

@@ -15,7 +15,7 @@ pub(super) fn of_masters(masters: Masters, peer: &Peer) -> RuleView {
     let (own, uid) = (masters.own_uid, peer.uid);
     let matches = masters.include(peer);
     RuleView {
-        rule: format!("root, and the daemon's own user {own}"),
+        rule: format!("root or the daemon's own user, {own}"),
         rights: words(Rights::ALL),
         matches,
         because: if matches {

@@ -168,6 +168,23 @@ fn a_refusal_tells_the_peer_itself_as_seen() {
     });
 }
 
+/// Whoever has some right learns from `whoami` that the account is there.
+#[test]
+fn who_has_another_right_is_not_told_that_there_is_perhaps_no_account() {
+    alone(async {
+        let world = World::new(fresh(7, 600));
+        for (uid, head) in [
+            (READER, "POST /v1/accounts/mail/refresh"),
+            (REFRESHER, "GET /v1/accounts/mail"),
+            (KEEPER, "GET /v1/accounts/mail/token"),
+        ] {
+            let message = world.ask(uid, head).await.json()["message"].to_string();
+            assert!(message.contains("on it; you are uid"), "{message}");
+            assert!(!message.contains("no such account"), "{message}");
+        }
+    });
+}
+
 #[test]
 fn lists_hold_what_the_peer_may_see_and_nothing_else() {
     alone(async {
@@ -287,7 +304,7 @@ fn a_verdict_is_explained_rule_by_rule() {
             format!("{} {words}: {why}", rule["matches"])
         });
         insta::assert_snapshot!(rules.collect::<Vec<_>>().join("\n"), @r"
-        false root, and the daemon's own user 900: user 1000 is neither
+        false root or the daemon's own user, 900: user 1000 is neither
         true user 1000: all that it says is true of the peer
         false user 1001: the peer's user is 1000
         false user 1002: the peer's user is 1000
