@@ -209,8 +209,8 @@ impl Account {
     pub fn wake_at(&self) -> Option<Moment> {
         let planned = self.planned();
         let expiry = self.expiry_to_tell();
-        let alarm = self.alarm_at();
-        [planned, expiry, alarm, self.duty_at()].into_iter().flatten().min()
+        let alarm = self.alarm_to_tell();
+        [planned, expiry, alarm, self.ahead_at(), self.duty_at()].into_iter().flatten().min()
     }
 
     /// How the account is seen from outside.
@@ -221,6 +221,7 @@ impl Account {
             held: self.held.clone(),
             next: self.planned(),
             failure: self.standing.failure.as_deref().cloned().map(Arc::new),
+            alarm: self.alarm(),
             unsaved: self.unsaved,
         }
     }

@@ -364,6 +364,7 @@ mod tests {
             held: None,
             next: None,
             failure: Some(Arc::new(failure())),
+            alarm: None,
             unsaved: false,
         }
     }

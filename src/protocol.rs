@@ -116,6 +116,10 @@ pub struct AccountView {
     pub unsaved: bool,
     /// The failure that is raised.
     pub refresh_error: Option<ErrorBody>,
+    /// Whether that failure is an alarm: it needs a person, expires the token or lasts close to
+    /// its expiry.
+    #[serde(default)]
+    pub alarm: bool,
     /// Attempts in this series of failures; 0 without one.
     pub attempt: u32,
     /// When the first of them failed.
@@ -213,7 +217,8 @@ pub struct StatusView {
     pub live: bool,
     /// Whether it goes on serving: false once it is stopping.
     pub ready: bool,
-    /// Whether something is wrong that an administrator should see.
+    /// Whether something is wrong that an administrator should see: an account in alarm or
+    /// without a credential, a problem of the daemon's own.
     pub degraded: bool,
     /// How long the daemon runs, in whole seconds.
     pub uptime: u64,
@@ -221,6 +226,9 @@ pub struct StatusView {
     pub accounts: u64,
     /// Accounts by state, states without any left out.
     pub states: std::collections::BTreeMap<String, u64>,
+    /// Accounts that an operator paused; they are `frozen` in `states`.
+    #[serde(default)]
+    pub paused: u64,
     /// Accounts with a raised failure.
     pub failing: u64,
     /// What happens next by itself: the account (for those who may see it) and when.
@@ -331,6 +339,9 @@ pub struct EventView {
     pub timestamp: String,
     /// Its state after the event.
     pub state: String,
+    /// Whether an operator paused it.
+    #[serde(default)]
+    pub paused: bool,
     /// Its generation after the event.
     pub generation: u64,
     /// When its token expires.

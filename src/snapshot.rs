@@ -33,6 +33,9 @@ pub struct Snapshot {
     pub next: Option<Moment>,
     /// The failure that is raised.
     pub failure: Option<Arc<Failure>>,
+    /// From when on that failure is an alarm. Every failure is seen; what asks for attention is
+    /// one that needs a person, expires the token or lasts close to its expiry.
+    pub alarm: Option<Moment>,
     /// Whether the held tokens are not on disk yet.
     pub unsaved: bool,
 }
@@ -199,6 +202,22 @@ impl Refusal {
 }
 
 impl Snapshot {
+    /// Whether an operator paused the account. A misconfigured one is frozen too, and looked
+    /// at again by itself.
+    pub fn is_paused(&self) -> bool {
+        self.state == StateName::Frozen && self.next.is_none()
+    }
+
+    /// Whether the raised failure is an alarm at `now`.
+    pub fn is_alarming(&self, now: Now) -> bool {
+        self.alarm.is_some_and(|alarm| alarm <= now.boot)
+    }
+
+    /// Whether somebody should look after the account: what nobody has to see to is left out.
+    pub fn needs_attention(&self, now: Now) -> bool {
+        self.state == StateName::Vacant || self.is_alarming(now)
+    }
+
     /// What `demand` gets from this account at `now`.
     pub fn answer(&self, demand: Demand, now: Now) -> Answer<'_> {
         if let Some(held) = &self.held {
@@ -236,7 +255,7 @@ impl Snapshot {
 
     /// The raised failure as an answer.
     pub fn refusal(&self) -> Refusal {
-        if self.state == StateName::Frozen && self.next.is_none() {
+        if self.is_paused() {
             return Refusal::new(Code::NotSupported, "the account is paused; resume it first");
         }
         let Some(failure) = &self.failure else {
@@ -401,6 +420,7 @@ mod tests {
                 attempt: 1,
                 not_before_ms: None,
             })),
+            alarm: None,
             unsaved: false,
         }
     }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 
 use super::steward::Steward;
+use crate::clock;
 use crate::config::Config;
 use crate::keeper::Directory;
 use crate::name::AccountId;
@@ -12,8 +13,8 @@ use crate::protocol::Finding;
 use crate::protocol::Severity;
 use crate::record::Record;
 use crate::record::StoreError;
-use crate::snapshot::StateName;
 use crate::store::key::KeySource;
+use crate::time::Now;
 
 /// What the store holds of an account that is not configured.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -52,7 +53,8 @@ impl Steward {
             });
         }
         self.leftover_findings(&mut findings).await;
-        account_findings(self.cast.config(), &self.keeper.directory(), &mut findings);
+        let directory = self.keeper.directory();
+        account_findings(self.cast.config(), &directory, clock::now(), &mut findings);
         findings.sort_by_key(|finding| finding.severity);
         findings
     }
@@ -161,22 +163,19 @@ fn in_words(left: LeftOver) -> String {
     }
 }
 
-fn account_findings(config: &Config, directory: &Directory, findings: &mut Vec<Finding>) {
+fn account_findings(config: &Config, directory: &Directory, now: Now, findings: &mut Vec<Finding>) {
     for (id, seat) in &directory.seats {
         let snapshot = seat.now();
-        if let Some(failure) = &snapshot.failure {
+        if snapshot.needs_attention(now) {
+            let (message, verb) = match &snapshot.failure {
+                Some(failure) => (failure.error.to_string(), "why"),
+                None => ("the account has no credential yet".to_owned(), "import"),
+            };
             findings.push(Finding {
                 severity: Severity::Problem,
                 account: Some(id.to_string()),
-                message: failure.error.to_string(),
-                advice: format!("type: tokenctl why {id}"),
-            });
-        } else if snapshot.state == StateName::Vacant {
-            findings.push(Finding {
-                severity: Severity::Problem,
-                account: Some(id.to_string()),
-                message: "the account has no credential yet".into(),
-                advice: format!("type: tokenctl import {id}"),
+                message,
+                advice: format!("type: tokenctl {verb} {id}"),
             });
         }
         if seat.profile().transport.plain_http {

@@ -15,7 +15,6 @@ use crate::protocol::AccountList;
 use crate::protocol::AccountView;
 use crate::snapshot::Answer;
 use crate::snapshot::Demand;
-use crate::snapshot::StateName;
 use crate::time::Now;
 use crate::time::Timestamp;
 use crate::wording;
@@ -58,8 +57,7 @@ fn view(seat: &Seat, rights: Rights, now: Now) -> AccountView {
         provider: seat.profile().name.to_owned(),
         state: snapshot.state.as_str().to_owned(),
         ready: matches!(snapshot.answer(demand, now), Answer::Token { .. }),
-        // A pause keeps the failure of before it, and a misconfiguration is looked at again.
-        paused: snapshot.state == StateName::Frozen && snapshot.next.is_none(),
+        paused: snapshot.is_paused(),
         generation: snapshot.generation.0,
         issued_at: held.map(|held| held.issued_at.to_string()),
         expires_at: held.map(|held| held.expires_wall.to_string()),
@@ -68,6 +66,7 @@ fn view(seat: &Seat, rights: Rights, now: Now) -> AccountView {
         next_at: snapshot.next.map(|next| now.wall_at(next).to_string()),
         unsaved: snapshot.unsaved,
         refresh_error: wording::raised(&snapshot, &seat.account, now),
+        alarm: snapshot.is_alarming(now),
         attempt: failure.map_or(0, |failure| failure.attempt),
         failing_since: failure.map(|failure| Timestamp::from_millis(failure.since_ms).to_string()),
         rights: words(rights),

@@ -22,6 +22,8 @@ use crate::protocol::Finding;
 use crate::protocol::Severity;
 use crate::protocol::StatusView;
 use crate::protocol::WhoAmI;
+use crate::snapshot::Snapshot;
+use crate::time::Now;
 
 /// Who the caller is, and what it may do with which account.
 pub(super) fn whoami(caller: &Caller, query: Option<&str>) -> Result<Response<Body>, Box<Refused>> {
@@ -64,7 +66,10 @@ pub(super) async fn status(caller: Rc<Caller>, uri: Uri) -> Result<Response<Body
     for seat in &seats {
         *states.entry(seat.now().state.as_str().to_owned()).or_default() += 1;
     }
-    let failing = seats.iter().filter(|seat| seat.now().failure.is_some()).count();
+    let of = |is_so: fn(&Snapshot, Now) -> bool| {
+        seats.iter().filter(|seat| is_so(&seat.now(), now)).count()
+    };
+    let failing = of(|snapshot, _| snapshot.failure.is_some());
     let visible = seats.iter().filter(|seat| Caller::may_see(caller.rights(&directory, seat)));
     let next = visible.filter_map(|seat| Some((seat.now().next?, seat))).min_by_key(|(at, _)| *at);
     let problem = findings.iter().any(|finding| finding.severity == Severity::Problem);
@@ -74,10 +79,11 @@ pub(super) async fn status(caller: Rc<Caller>, uri: Uri) -> Result<Response<Body
         pid: std::process::id(),
         live,
         ready: !*caller.desk.stopping.borrow(),
-        degraded: !live || failing > 0 || problem,
+        degraded: !live || problem || of(Snapshot::needs_attention) > 0,
         uptime: now.boot.since(caller.desk.started.boot).as_secs(),
         accounts: count(seats.len()),
         states,
+        paused: count(of(|snapshot, _| snapshot.is_paused())),
         failing: count(failing),
         next_account: next.map(|(_, seat)| seat.account.to_string()),
         next_at: next.map(|(at, _)| now.wall_at(at).to_string()),

@@ -205,7 +205,7 @@ impl Account {
             out.push(Command::Publish);
             out.push(Command::Tell(Event::Expired));
         }
-        if self.alarm_at().is_some_and(|alarm| alarm <= now.boot) {
+        if self.alarm_to_tell().is_some_and(|alarm| alarm <= now.boot) {
             self.told.alarm = true;
             if let Some(failure) = &self.standing.failure {
                 out.push(Command::Tell(Event::Alarm {
@@ -294,12 +294,19 @@ impl Account {
         self.held.as_ref().filter(|_| !self.told.expiry).map(|held| held.expires_boot)
     }
 
-    /// When the raised failure becomes an alarm.
-    pub(super) fn alarm_at(&self) -> Option<Moment> {
-        if self.told.alarm || self.standing.failure.is_none() {
-            return None;
-        }
+    /// When an alarm is to be told.
+    pub(super) fn alarm_to_tell(&self) -> Option<Moment> {
+        self.alarm().filter(|_| !self.told.alarm)
+    }
+
+    /// From when on the raised failure is an alarm. One that was told stays one while the next
+    /// attempt is under way.
+    pub(super) fn alarm(&self) -> Option<Moment> {
+        self.standing.failure.as_ref()?;
         let since = self.series.since.unwrap_or_default();
+        if self.told.alarm {
+            return Some(since);
+        }
         let needs_a_person =
             matches!(self.state, State::NeedsLogin | State::Frozen { until: Some(_) });
         if needs_a_person || self.unsaved {

@@ -6,6 +6,7 @@
 
 pub(crate) mod bar;
 pub(crate) mod daemon;
+pub(crate) mod doctor;
 pub(crate) mod event;
 #[cfg(test)]
 pub(crate) mod sample;

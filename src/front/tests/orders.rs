@@ -13,6 +13,7 @@ use super::world::expired;
 use super::world::fresh;
 use super::world::say;
 use super::world::unreachable;
+use super::world::vacant;
 use crate::access::Narrowing;
 use crate::access::Rights;
 use crate::clock;
@@ -27,6 +28,7 @@ use crate::protocol::Severity;
 use crate::snapshot::Refusal;
 use crate::snapshot::Snapshot;
 use crate::snapshot::StateName;
+use crate::time::Moment;
 use crate::token::Generation;
 use crate::token::Secret;
 use crate::token::hex;
@@ -355,7 +357,11 @@ fn an_account_is_paused_whatever_failed_before_and_not_while_it_looks_again() {
         for (name, next, failure, paused) in cases {
             world.publish(Snapshot { next, failure, ..expired(7, StateName::Frozen) });
             let view = world.ask(READER, "GET /v1/accounts/mail").await.json();
-            assert_eq!(view["paused"], paused, "{name}");
+            assert_eq!(
+                (&view["paused"], &view["alarm"]),
+                (&paused.into(), &false.into()),
+                "{name}"
+            );
         }
     });
 }
@@ -363,7 +369,8 @@ fn an_account_is_paused_whatever_failed_before_and_not_while_it_looks_again() {
 #[test]
 fn status_examines_the_daemon_for_administrators_only() {
     alone(async {
-        let failing = Snapshot { failure: unreachable(1), ..expired(7, StateName::Waiting) };
+        let alarm = Some(Moment::default());
+        let failing = Snapshot { failure: unreachable(1), alarm, ..expired(7, StateName::Waiting) };
         let world = World::new(failing);
         let found = async {
             let Errand::Findings(reply) = world.next_errand().await else {
@@ -386,6 +393,31 @@ fn status_examines_the_daemon_for_administrators_only() {
 }
 
 #[test]
+fn status_is_degraded_by_what_asks_for_attention_and_by_nothing_less() {
+    alone(async {
+        let world = World::new(fresh(7, 600));
+        let (now, later) = (clock::now().boot, clock::now().boot + Duration::from_secs(60));
+        let frozen = expired(7, StateName::Frozen);
+        #[rustfmt::skip]
+        let cases = [
+            // name             snapshot                                                                     degraded  failing  paused
+            ("fresh",           fresh(7, 600),                                                                  false,    0,       0),
+            ("one failure",     Snapshot { failure: unreachable(1), alarm: Some(later), ..fresh(7, 600) },       false,    1,       0),
+            ("an alarm",        Snapshot { failure: unreachable(1), alarm: Some(now), ..fresh(7, 600) },         true,     1,       0),
+            ("no credential",   vacant(),                                                                       true,     0,       0),
+            ("paused",          Snapshot { next: None, ..frozen },                                              false,    0,       1),
+        ];
+        for (name, snapshot, degraded, failing, paused) in cases {
+            world.publish(snapshot);
+            let status = world.ask(READER, "GET /v1/status").await.json();
+            assert_eq!(status["degraded"], degraded, "{name}");
+            assert_eq!(status["failing"], failing, "{name}");
+            assert_eq!(status["paused"], paused, "{name}");
+        }
+    });
+}
+
+#[test]
 fn status_answers_an_administrator_when_the_examination_does_not() {
     alone(async {
         let world = World::new(fresh(7, 600));
@@ -399,7 +431,8 @@ fn status_answers_an_administrator_when_the_examination_does_not() {
 #[test]
 fn status_tells_nothing_of_accounts_that_do_not_exist_on_the_socket() {
     alone(async {
-        let failing = Snapshot { failure: unreachable(1), ..expired(7, StateName::Waiting) };
+        let alarm = Some(Moment::default());
+        let failing = Snapshot { failure: unreachable(1), alarm, ..expired(7, StateName::Waiting) };
         let world = World::new(failing);
         let accounts = vec![AccountId::parse("ci").unwrap()];
         let narrowing = Narrowing { accounts, rights: Rights::ALL };

@@ -319,6 +319,7 @@ pub(in crate::front) fn fresh(generation: u64, ttl: u64) -> Snapshot {
         held: Some(held),
         next: None,
         failure: None,
+        alarm: None,
         unsaved: false,
     }
 }
@@ -336,6 +337,7 @@ pub(in crate::front) fn vacant() -> Snapshot {
         held: None,
         next: None,
         failure: None,
+        alarm: None,
         unsaved: false,
     }
 }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::sim::Sim;
+use super::sim::boot;
 use super::sim::grant;
 use super::sim::invalid_grant;
 use super::sim::secs;
@@ -45,7 +46,9 @@ fn what_was_missed_is_told_by_the_last_rung_alone() {
     let mut sim = Sim::planned(unshared(Rotation::Never), 1000);
     sim.fly(3549);
     brings(&mut sim, 3550, Some(30 * DAY), None);
+    assert!(sim.account.ahead_at().is_some_and(|at| at == boot(3549 + 16 * DAY)));
     let mut sim = sim.restarted(3549 + 28 * DAY);
+    assert!(sim.account.wake_at().is_some_and(|at| at <= boot(3550 + 28 * DAY)));
     assert_eq!(rungs(&sim.feed(3550 + 28 * DAY, Input::Woken)), [secs(3 * DAY)]);
     assert_eq!(rungs(&sim.feed(3551 + 28 * DAY, Input::Woken)), []);
 }

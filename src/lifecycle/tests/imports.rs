@@ -101,7 +101,7 @@ fn a_refresh_token_that_was_taken_over_is_not_spent_again() {
     1100  exchanging             refresh_started, Intend(2), Publish
     1100  exchanging             Exchange(2, 60 s)
     1101  saving                 Commit, Publish
-    1101  fresh until 3722       answer 1: Current(Generation(2)), Publish, token_changed
+    1101  fresh until 3722       answer 1: Changed(Generation(2)), Publish, token_changed
     1200  fresh until 3722       refused NOT_SUPPORTED
     ");
 }
@@ -124,19 +124,19 @@ fn an_import_after_a_change_of_issuer_is_not_refused_for_its_subject() {
     insta::assert_snapshot!(sim.log, @r"
     1000  fresh until 3548       Publish
     3549  queued                 Queue(1, Planned), Publish
-    3549  exchanging             Intend(1), Publish
+    3549  exchanging             refresh_started, Intend(1), Publish
     3549  exchanging             Exchange(1, 10 s)
     3550  saving                 Commit, Publish
     3550  fresh until 6171       Publish, token_changed
     3600  needs_login            Publish, state_changed, refresh_failed
     3700  needs_login            answer 2 later, Stage
     3700  queued                 Queue(3, Wanted), Publish
-    3700  exchanging             Intend(3), Publish
+    3700  exchanging             refresh_started, Intend(3), Publish
     3700  exchanging             Exchange(3, 10 s)
     3701  saving                 Commit, Publish
-    3701  fresh until 6119       answer 2: Current(Generation(3)), Publish, token_changed, recovered
+    3701  fresh until 6119       answer 2: Changed(Generation(3)), Publish, token_changed, recovered
     6400  queued                 Queue(4, Planned), Publish
-    6400  exchanging             Intend(4), Publish
+    6400  exchanging             refresh_started, Intend(4), Publish
     6400  exchanging             Exchange(4, 10 s)
     6401  exchanging             Orphan, Note, intent over
     ");
@@ -156,13 +156,13 @@ fn an_import_of_somebody_else_at_the_same_issuer_is_refused_and_set_aside() {
     insta::assert_snapshot!(sim.log, @r"
     1000  fresh until 3548       Publish
     3549  queued                 Queue(1, Planned), Publish
-    3549  exchanging             Intend(1), Publish
+    3549  exchanging             refresh_started, Intend(1), Publish
     3549  exchanging             Exchange(1, 10 s)
     3550  saving                 Commit, Publish
     3550  fresh until 6171       Publish, token_changed
     3700  fresh until 6171       answer 2 later, Stage
     3700  queued                 Queue(3, Wanted), Publish
-    3700  exchanging             Intend(3), Publish
+    3700  exchanging             refresh_started, Intend(3), Publish
     3700  exchanging             Exchange(3, 10 s)
     3701  fresh until 6171       Orphan, Unstage, Publish, state_changed
     3701  fresh until 6171       answer 2: refused NEEDS_LOGIN

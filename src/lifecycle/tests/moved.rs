@@ -71,5 +71,14 @@ fn an_order_that_finds_nothing_to_do_is_answered_otherwise() {
     sim.feed(1105, Input::Ordered(Action::Resume));
     sim.feed(1106, Input::Written(sim.ticket(), Ok(None)));
 
-    insta::assert_snapshot!(sim.log, @"");
+    insta::assert_snapshot!(sim.log, @r"
+    1000  fresh until 3548       Publish
+    1100  fresh until 3548       Current(Generation(1))
+    1101  fresh until 3548       Current(Generation(1))
+    1102  frozen                 answer 1 later, Note, Publish, state_changed
+    1103  frozen                 answer 1: Changed(Generation(1))
+    1104  frozen                 Current(Generation(1))
+    1105  fresh until 3548       answer 2 later, Note, Publish, state_changed
+    1106  fresh until 3548       answer 2: Changed(Generation(1))
+    ");
 }

@@ -1,15 +1,18 @@
 //! A refresh that comes in its time, fails, and comes again.
 
 use super::sim::Sim;
+use super::sim::boot;
 use super::sim::failed;
 use super::sim::granted;
 use super::sim::invalid_grant;
 use super::sim::secs;
 use super::sim::unreachable;
+use super::sim::wall;
 use crate::lifecycle::Action;
 use crate::lifecycle::Input;
 use crate::lifecycle::Ticket;
 use crate::plan::Rotation;
+use crate::time::Now;
 use crate::token::Generation;
 use crate::token::Kind;
 
@@ -91,7 +94,7 @@ fn a_refused_refresh_token_is_confirmed_three_times_before_anyone_must_log_in() 
     7815  exchanging             refresh_started, Intend(6), Publish
     7815  exchanging             Exchange(6, 10 s)
     7816  saving                 Commit, Publish
-    7816  fresh until 10437      answer 5: Current(Generation(2)), Publish, token_changed, recovered
+    7816  fresh until 10437      answer 5: Changed(Generation(2)), Publish, token_changed, recovered
     ");
 }
 
@@ -105,4 +108,20 @@ fn a_clock_that_jumps_ahead_withholds_the_token_and_refreshes() {
     1000  fresh until 3548       Publish
     1100  queued                 Publish, Publish, expired, Queue(1, Planned), Publish
     ");
+}
+
+#[test]
+fn a_failure_is_an_alarm_close_to_the_expiry_and_until_an_attempt_is_good() {
+    let mut sim = Sim::resumed(Rotation::Unknown, 1000);
+    let alarming = |sim: &Sim, at| {
+        sim.account.snapshot().is_alarming(Now { boot: boot(at), wall: wall(at, 0) })
+    };
+
+    sim.fly(3549);
+    sim.fails_at(3550, unreachable());
+    assert_eq!((alarming(&sim, 3550), alarming(&sim, 4100)), (false, true));
+    sim.fly(4100);
+    assert!(alarming(&sim, 4100), "while the next attempt is under way");
+    sim.renewed_at(4101, Generation(2));
+    assert!(!alarming(&sim, 4101), "{}", sim.log);
 }

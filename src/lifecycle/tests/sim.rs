@@ -12,6 +12,7 @@ use crate::lifecycle::Command;
 use crate::lifecycle::Input;
 use crate::lifecycle::Ticket;
 use crate::name::AccountId;
+use crate::notice::Event;
 use crate::plan::EXPIRY_AHEAD;
 use crate::plan::FailureAction;
 use crate::plan::Plan;
@@ -149,6 +150,8 @@ impl Sim {
         let commands = self.account.handle(input, now, Jitter::new(self.jitter));
         let snapshot = self.account.snapshot();
         assert!(snapshot.generation >= before, "a generation never goes back");
+        let told = |it: &Command| matches!(it, Command::Tell(Event::Alarm { .. }));
+        assert!(!commands.iter().any(told) || snapshot.is_alarming(now), "told and not shown");
         self.note(at, &commands);
         commands
     }

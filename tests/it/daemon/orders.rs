@@ -19,6 +19,8 @@ fn a_paused_account_serves_its_token_and_spends_nothing_until_it_is_resumed() {
     let (idp, daemon) = with_mail(&forgiving());
     daemon.tokenctl_does(&["pause", "mail"], None);
     assert_eq!(daemon.account("mail").state, "frozen");
+    let status = daemon.tokenctl_does(&["status"], None);
+    assert!(status.contains("1 account: 1 paused\n") && !status.contains("frozen"), "{status}");
     assert_eq!(daemon.token("mail", "").unwrap().generation, 1);
     assert_eq!(receive(daemon.begin_refresh("mail")).unwrap().status, 409);
     assert_eq!(daemon.tokenctl(&["retry", "mail"]).status.code(), Some(3));
@@ -76,6 +78,21 @@ fn an_operators_retry_goes_before_a_backoff() {
     daemon.tokenctl_does(&["retry", "mail"], None);
     let view = daemon.until("mail", "fresh", |view| view.state == "fresh");
     assert_eq!((view.generation, view.refresh_error), (2, None));
+}
+
+#[test]
+fn one_failure_of_an_account_with_a_good_token_asks_nobody_for_attention() {
+    let (idp, daemon) = with_mail(&forgiving());
+    idp.patch("mail", &json!({ "fault": { "fault": "status", "status": 503 } }));
+    assert_eq!(receive(daemon.begin_refresh("mail")).unwrap().status, 503);
+    let view = daemon.account("mail");
+    assert!(view.refresh_error.is_some() && !view.alarm, "{view:?}");
+
+    let status = daemon.tokenctl_does(&["status"], None);
+    assert!(status.contains("1 failing") && !status.contains("attention"), "{status}");
+    let doctor = daemon.tokenctl_does(&["doctor"], None);
+    assert!(doctor.contains("mail fails and is no problem yet: "), "{doctor}");
+    assert!(daemon.tokenctl_does(&["why", "mail"], None).contains("Nobody has to do anything"));
 }
 
 #[test]

@@ -1,15 +1,11 @@
-//! The pages about the daemon and its rules: `whoami`, `access`, `doctor`, `reload`.
+//! The pages about the daemon and its rules: `whoami`, `access`, `reload`.
 
 use std::borrow::Cow;
 
 use tokenkeeper::protocol::AccessView;
-use tokenkeeper::protocol::Finding;
 use tokenkeeper::protocol::ReloadView;
-use tokenkeeper::protocol::Severity;
 use tokenkeeper::protocol::WhoAmI;
 
-use crate::print::Hue;
-use crate::print::Style;
 use crate::print::shown;
 use crate::print::status::counted;
 
@@ -39,7 +35,7 @@ pub(crate) fn whoami(me: &WhoAmI) -> String {
     page
 }
 
-/// Why somebody may do what with an account.
+/// Why somebody may do what with an account: each rule, whether it speaks of them, and why.
 pub(crate) fn access(who: &str, view: &AccessView) -> String {
     let (account, rights) = (shown(&view.account), or_none(&view.rights));
     let mut page = format!("{} on {account}: {}\n", shown(who), shown(&rights));
@@ -49,44 +45,13 @@ pub(crate) fn access(who: &str, view: &AccessView) -> String {
         );
     }
     for rule in &view.rules {
-        let verdict = if rule.matches { "applies" } else { "does not apply" };
+        let verdict = if rule.matches { "yes" } else { "no" };
         page.push_str(&format!(
-            "  {} ({}) {verdict}: {}\n",
+            "  {verdict:3}  {} ({}): {}\n",
             shown(&rule.rule),
             shown(&or_none(&rule.rights)),
             shown(&rule.because),
         ));
-    }
-    page
-}
-
-/// What was found, problems first.
-pub(crate) fn doctor(findings: &[Finding], style: Style) -> String {
-    let mut sorted = findings.iter().collect::<Vec<_>>();
-    sorted.sort_by(|a, b| (a.severity, &a.account).cmp(&(b.severity, &b.account)));
-    let mut page = String::new();
-    for finding in sorted {
-        let (word, hue) = match finding.severity {
-            Severity::Problem => ("problem", Hue::Bad),
-            Severity::Weakness => ("weakness", Hue::Middling),
-        };
-        page.push_str(&style.in_hue(hue, word));
-        if let Some(account) = &finding.account {
-            page.push_str(&format!(" of {}", shown(account)));
-        }
-        page.push_str(&format!(": {}\n  {}\n", shown(&finding.message), shown(&finding.advice)));
-    }
-    let problems = findings.iter().filter(|it| it.severity == Severity::Problem).count();
-    let (problems, all) = (problems as u64, findings.len() as u64);
-    match (problems, all - problems) {
-        (0, 0) => page.push_str("Nothing is wrong.\n"),
-        (problems, weaknesses) => {
-            let weaknesses = match weaknesses {
-                1 => "1 weakness".to_owned(),
-                many => format!("{many} weaknesses"),
-            };
-            page.push_str(&format!("{}, {weaknesses}.\n", counted(problems, "problem")));
-        }
     }
     page
 }
@@ -123,7 +88,6 @@ mod tests {
     use tokenkeeper::protocol::RuleView;
 
     use super::*;
-    use crate::print::sample::PLAIN;
 
     #[test]
     fn whoami_shows_the_caller_and_its_rights() {
@@ -171,36 +135,14 @@ mod tests {
         };
         insta::assert_snapshot!(access("alice", &view), @"
         alice on mail: read
-          user alice (read) applies: its uid is 1000
-          group mail (read) does not apply: it is not in the group
+          yes  user alice (read): its uid is 1000
+          no   group mail (read): it is not in the group
         ");
         let bare = AccessView { rights: vec![], rules: vec![], ..view };
         insta::assert_snapshot!(access("uid 7", &bare), @"
         uid 7 on mail: none
         The account has no rules: only root and the daemon's own user may use it.
         ");
-    }
-
-    #[test]
-    fn doctor_tells_problems_first() {
-        let finding = |severity, account: Option<&str>, message: &str| Finding {
-            severity,
-            account: account.map(Into::into),
-            message: message.into(),
-            advice: "do something".into(),
-        };
-        let findings = [
-            finding(Severity::Weakness, None, "the store key is a file"),
-            finding(Severity::Problem, Some("mail"), "it needs a login"),
-        ];
-        insta::assert_snapshot!(doctor(&findings, PLAIN), @"
-        problem of mail: it needs a login
-          do something
-        weakness: the store key is a file
-          do something
-        1 problem, 1 weakness.
-        ");
-        insta::assert_snapshot!(doctor(&[], PLAIN), @"Nothing is wrong.");
     }
 
     #[test]

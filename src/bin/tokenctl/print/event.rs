@@ -33,7 +33,8 @@ pub(crate) fn line(event: &EventView, style: Style) -> String {
         "lost" => line.push_str(": some events were missed; tokenctl status shows what is"),
         "refresh_failed" | "alarm" => {}
         _ => {
-            line.push_str(&format!(": {}, generation {}", words(&event.state), event.generation));
+            let state = if event.paused { "paused".into() } else { words(&event.state) };
+            line.push_str(&format!(": {state}, generation {}", event.generation));
             if let Some(left) = from_event(event, event.expires_at.as_deref()) {
                 line.push_str(&format!(", good for {left}"));
             }
@@ -95,6 +96,12 @@ mod tests {
                 ..event("expired", "needs_login")
             },
             EventView { reason: None, ..event("state_changed", "queued") },
+            EventView {
+                paused: true,
+                reason: None,
+                next_at: None,
+                ..event("state_changed", "frozen")
+            },
             EventView { account: String::new(), reason: None, next_at: None, ..event("lost", "") },
         ];
         let lines = lines.iter().map(|event| line(event, PLAIN)).collect::<Vec<_>>();
@@ -105,6 +112,7 @@ mod tests {
         2023-11-14T22:13:20Z mail recovered: fresh, generation 8, good for 1 h, next in 44 min 40 s
         2023-11-14T22:13:20Z mail expired: needs login, generation 8
         2023-11-14T22:13:20Z mail state changed: queued, generation 8, good for 1 h, next in 44 min 40 s
+        2023-11-14T22:13:20Z mail state changed: paused, generation 8, good for 1 h
         2023-11-14T22:13:20Z lost: some events were missed; tokenctl status shows what is
         ");
     }
@@ -122,6 +130,7 @@ mod tests {
             account: "mail".into(),
             timestamp: "2023-11-14T22:13:20Z".into(),
             state: state.into(),
+            paused: false,
             generation: 8,
             expires_at: Some("2023-11-14T23:13:20Z".into()),
             next_at: Some("2023-11-14T22:58:00Z".into()),

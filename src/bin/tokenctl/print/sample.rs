@@ -33,13 +33,14 @@ pub(crate) fn view(account: &str, state: &str) -> AccountView {
         next_at: Some("2023-11-14T22:36:00Z".into()),
         unsaved: false,
         refresh_error: None,
+        alarm: false,
         attempt: 0,
         failing_since: None,
         rights: vec!["read".into(), "report".into()],
     }
 }
 
-/// An account without a token, with an error raised.
+/// An account without a token, with an error raised that is an alarm.
 pub(crate) fn failing(account: &str, state: &str, code: Code, message: &str) -> AccountView {
     AccountView {
         ready: false,
@@ -48,6 +49,7 @@ pub(crate) fn failing(account: &str, state: &str, code: Code, message: &str) -> 
         ttl: 0,
         next_at: None,
         refresh_error: Some(error(account, code, message)),
+        alarm: true,
         attempt: 3,
         failing_since: Some("2023-11-14T22:01:20Z".into()),
         ..view(account, state)
@@ -77,9 +79,10 @@ pub(crate) fn every_kind() -> Vec<AccountView> {
         Code::ProviderUnavailable,
         "account ci: provider unavailable: HTTP 503. It is tried again without your doing.",
     );
-    (waiting.ready, waiting.ttl, waiting.next_at) = (true, 300, retry_soon.clone());
-    waiting.issued_at = Some("2023-11-14T21:18:20Z".into());
-    waiting.expires_at = Some("2023-11-14T22:18:20Z".into());
+    (waiting.ready, waiting.ttl, waiting.next_at) = (true, 900, retry_soon.clone());
+    waiting.issued_at = Some("2023-11-14T21:28:20Z".into());
+    waiting.expires_at = Some("2023-11-14T22:28:20Z".into());
+    waiting.alarm = false;
     if let Some(error) = &mut waiting.refresh_error {
         error.provider_error = Some(OauthError::new("server_error", Some("Back at noon.")));
     }
@@ -97,12 +100,13 @@ pub(crate) fn every_kind() -> Vec<AccountView> {
         "account heatpump-of-the-house: refresh token refused: invalid_grant (Token has been \
          revoked.). Type: tokenctl import heatpump-of-the-house",
     );
-    let broken = failing(
+    let mut broken = failing(
         "git",
         "frozen",
         Code::ClientRejected,
         "the provider refuses this client: invalid_client",
     );
+    broken.next_at = Some("2023-11-14T23:01:20Z".into());
     let mut paused = view("plugs", "frozen");
     (paused.paused, paused.next_at) = (true, None);
     let mut vacant = view("new", "vacant");
@@ -137,6 +141,7 @@ pub(crate) fn status() -> StatusView {
         uptime: 11_520,
         accounts: 3,
         states: states.into_iter().map(|(state, count)| (state.into(), count)).collect(),
+        paused: 0,
         failing: 2,
         next_account: Some("ci".into()),
         next_at: Some("2023-11-14T22:14:00Z".into()),

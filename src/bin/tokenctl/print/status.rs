@@ -29,16 +29,13 @@ pub(crate) fn daemon(place: &Place, status: &StatusView, now: Timestamp, style: 
         shown(&place.path.to_string_lossy()),
         place.origin.as_str(),
     );
-    let states = status
-        .states
-        .iter()
-        .map(|(state, count)| format!("{count} {}", words(state)))
-        .collect::<Vec<_>>();
+    let states = states(status);
     let of = if states.is_empty() { String::new() } else { format!(": {}", states.join(", ")) };
     page.push_str(&format!("{}{of}", counted(status.accounts, "account")));
     if status.failing > 0 {
         page.push_str("; ");
-        page.push_str(&style.in_hue(Hue::Bad, &format!("{} failing", status.failing)));
+        let hue = if status.degraded { Hue::Bad } else { Hue::Middling };
+        page.push_str(&style.in_hue(hue, &format!("{} failing", status.failing)));
     }
     if let Some(next) = until(status.next_at.as_deref(), now) {
         let whose = status.next_account.as_deref().map(shown).unwrap_or("an account".into());
@@ -59,6 +56,17 @@ pub(crate) fn daemon(place: &Place, status: &StatusView, now: Timestamp, style: 
         page.push('\n');
     }
     page
+}
+
+/// How many accounts are in which state. A pause is a state of its own for people.
+fn states(status: &StatusView) -> Vec<String> {
+    let mut counts = status.states.clone();
+    if let Some(frozen) = counts.get_mut("frozen") {
+        *frozen = frozen.saturating_sub(status.paused);
+    }
+    counts.insert("paused".into(), status.paused);
+    let some = counts.iter().filter(|(_, count)| **count > 0);
+    some.map(|(state, count)| format!("{count} {}", words(state))).collect()
 }
 
 /// A row per account under a heading, and below each what is wrong with it.
@@ -113,8 +121,7 @@ impl Row {
             Some(when) => format!("{} {when}", what_comes(view)),
             None => match view.state.as_str() {
                 "vacant" | "needs_login" => "a person has to act".into(),
-                "frozen" if view.paused => "resume ends the pause".into(),
-                "frozen" => "waits for a change".into(),
+                _ if view.paused => "resume ends the pause".into(),
                 _ => String::new(),
             },
         };
@@ -131,7 +138,7 @@ pub(crate) fn what_comes(view: &AccountView) -> &'static str {
     match view.state.as_str() {
         "waiting" => "retry",
         "in_doubt" => "replay",
-        "suspect" | "needs_login" | "vacant" => "probe",
+        "suspect" | "needs_login" | "vacant" | "frozen" => "probe",
         _ => "refresh",
     }
 }
@@ -227,6 +234,23 @@ mod tests {
     }
 
     #[test]
+    fn a_pause_is_counted_as_a_pause_and_not_as_frozen() {
+        #[rustfmt::skip]
+        let cases = [
+            (3, 1, "3 accounts: 2 frozen, 1 paused"),
+            (3, 3, "3 accounts: 3 paused"),
+            (3, 0, "3 accounts: 3 frozen"),
+        ];
+        for (frozen, paused, expected) in cases {
+            let states = [("frozen".to_owned(), frozen)].into();
+            let status = StatusView { states, paused, ..status() };
+            let place = Place { path: "/s".into(), origin: Origin::Option };
+            let page = daemon(&place, &status, NOW, PLAIN);
+            assert!(page.contains(&format!("{expected};")), "{page}");
+        }
+    }
+
+    #[test]
     fn a_daemon_that_stops_or_is_busy_is_told_as_that() {
         let place = Place { path: "/s".into(), origin: Origin::Option };
         #[rustfmt::skip]
@@ -248,10 +272,10 @@ mod tests {
         ACCOUNT                STATE        LIFETIME    LEFT         NEXT
         boiler                 in doubt     ..........  none         replay in 40 s
           IN_DOUBT (3 attempts, the first 12 min ago): the provider's reply was lost. It is tried again without your doing.
-        ci                     waiting      #.........  5 min        retry in 40 s
+        ci                     waiting      ##........  15 min       retry in 40 s
           PROVIDER_UNAVAILABLE (3 attempts, the first 12 min ago): provider unavailable: HTTP 503. It is tried again without your doing.
         films                  exchanging   ######....  38 min 20 s
-        git                    frozen       ..........  none         waits for a change
+        git                    frozen       ..........  none         probe in 48 min
           CLIENT_REJECTED (3 attempts, the first 12 min ago): the provider refuses this client: invalid_client
           try: tokenctl doctor, and tokenctl retry git after the repair
         heatpump-of-the-house  needs login  ..........  none         a person has to act

@@ -58,7 +58,10 @@ fn standing(view: &AccountView) -> String {
         "needs_login" => {
             format!("{account} needs a login: its refresh token is of no use any more.")
         }
-        "frozen" => format!("{account} is frozen: nothing is spent until something changes."),
+        "frozen" => format!(
+            "{account} is frozen: something has to be repaired first, and until then it is only \
+             probed now and then."
+        ),
         other => format!("{account} is {}.", words(other)),
     }
 }
@@ -147,12 +150,18 @@ fn remedy(view: &AccountView) -> Option<String> {
             "It is being confirmed; if the login has ended, hand in a new one: tokenctl import {account}"
         ));
     }
+    let mut text = String::from(match (view.alarm, view.ready) {
+        (false, _) => "Nobody has to do anything",
+        (true, true) => "It needs attention: the token expires soon",
+        (true, false) => "It needs attention: there is no token until an attempt is good",
+    });
     // To replay early can cost the whole login where a provider punishes reuse.
-    Some(if view.state == "in_doubt" {
-        "Nobody has to do anything yet.".into()
+    if view.state == "in_doubt" {
+        text.push('.');
     } else {
-        format!("Nobody has to do anything; to try at once: tokenctl retry {account}")
-    })
+        text.push_str(&format!("; to try at once: tokenctl retry {account}"));
+    }
+    Some(text)
 }
 
 #[cfg(test)]
@@ -172,10 +181,10 @@ mod tests {
         Its last token, generation 7, was granted 1 h 13 min ago and expired at 2023-11-14T22:00:00Z; it is not served any more.
         3 attempts failed, the first 12 min ago. The error is IN_DOUBT: the provider's reply was lost. It is tried again without your doing.
         Next, by itself: a replay in 40 s, at 2023-11-14T22:14:00Z.
-        Nobody has to do anything yet.
+        It needs attention: there is no token until an attempt is good.
 
         ci is waiting: the last refresh failed and is tried again.
-        It holds a token, generation 7, granted 55 min ago for 1 h and good for another 5 min, until 2023-11-14T22:18:20Z. It is served all the same.
+        It holds a token, generation 7, granted 45 min ago for 1 h and good for another 15 min, until 2023-11-14T22:28:20Z. It is served all the same.
         3 attempts failed, the first 12 min ago. The provider said: server_error (Back at noon.). The error is PROVIDER_UNAVAILABLE: provider unavailable: HTTP 503. It is tried again without your doing.
         Next, by itself: a retry in 40 s, at 2023-11-14T22:14:00Z.
         Nobody has to do anything; to try at once: tokenctl retry ci
@@ -184,10 +193,10 @@ mod tests {
         It holds a token, generation 7, granted 21 min 40 s ago for 1 h and good for another 38 min 20 s, until 2023-11-14T22:51:40Z.
         The outcome comes by itself.
 
-        git is frozen: nothing is spent until something changes.
+        git is frozen: something has to be repaired first, and until then it is only probed now and then.
         Its last token, generation 7, was granted 1 h 13 min ago and expired at 2023-11-14T22:00:00Z; it is not served any more.
         3 attempts failed, the first 12 min ago. The error is CLIENT_REJECTED: the provider refuses this client: invalid_client
-        Nothing happens by itself.
+        Next, by itself: a probe in 48 min, at 2023-11-14T23:01:20Z.
         To repair it: tokenctl doctor, and tokenctl retry git after the repair
 
         heatpump-of-the-house needs a login: its refresh token is of no use any more.
@@ -213,6 +222,21 @@ mod tests {
         Nothing happens by itself.
         To go on: tokenctl resume plugs
         ");
+    }
+
+    #[test]
+    fn who_has_to_act_follows_from_whether_it_is_an_alarm() {
+        let [expired, waiting, ..] = <[AccountView; 9]>::try_from(every_kind()).unwrap();
+        #[rustfmt::skip]
+        let cases = [
+            (AccountView { alarm: false, ..waiting.clone() }, "Nobody has to do anything; to try at once: tokenctl retry ci\n"),
+            (AccountView { alarm: true, ..waiting },          "It needs attention: the token expires soon; to try at once: tokenctl retry ci\n"),
+            (expired,                                         "It needs attention: there is no token until an attempt is good.\n"),
+        ];
+        for (view, expected) in cases {
+            let story = story(&view, NOW);
+            assert!(story.ends_with(expected), "{story}");
+        }
     }
 
     #[test]

@@ -2,19 +2,21 @@
 
 use std::process::ExitCode;
 
-use serde::Serialize;
 use tokenkeeper::protocol::AccountList;
 use tokenkeeper::protocol::AccountView;
 use tokenkeeper::protocol::Finding;
 use tokenkeeper::protocol::ReloadView;
 use tokenkeeper::protocol::Severity;
 use tokenkeeper::protocol::StatusView;
+use tokenkeeper::protocol::WhoAmI;
 
 use super::Session;
 use crate::client::Request;
 use crate::fault::Fault;
 use crate::print;
 use crate::print::Form;
+use crate::print::doctor::Examination;
+use crate::print::status::counted;
 use crate::print::status::own_words;
 
 /// The version that the daemon should have too.
@@ -22,31 +24,57 @@ const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 /// Looks for problems; a daemon that does not answer is the first of them.
 pub(super) fn doctor(session: &Session) -> Result<ExitCode, Fault> {
-    /// With `--json`.
-    #[derive(Serialize)]
-    struct Examination<'a> {
-        findings: &'a [Finding],
-    }
-
-    let findings = examine(session).unwrap_or_else(|fault| vec![no_answer(&fault)]);
+    let seen = examine(session).unwrap_or_else(|fault| no_answer(&fault));
     match session.output.form {
-        Form::Json => session.output.json(&Examination { findings: &findings })?,
-        Form::Text => {
-            session.output.page(&print::daemon::doctor(&findings, session.output.style))?
-        }
+        Form::Json => session.output.json(&seen)?,
+        Form::Text => session.output.page(&print::doctor::page(&seen, session.output.style))?,
     }
-    let sick = findings.iter().any(|finding| finding.severity == Severity::Problem);
+    let sick = seen.findings.iter().any(is_problem);
     Ok(ExitCode::from(u8::from(sick)))
 }
 
-fn examine(session: &Session) -> Result<Vec<Finding>, Fault> {
+fn examine(session: &Session) -> Result<Examination, Fault> {
     let (status, _) = session.daemon.fetch::<StatusView>(&Request::get("/v1/status"))?;
     let (list, _) = session.daemon.fetch::<AccountList>(&Request::get("/v1/accounts"))?;
-    Ok(findings(status, &list.accounts))
+    let (me, _) = session.daemon.fetch::<WhoAmI>(&Request::get("/v1/whoami"))?;
+    let unseen = unseen(&me, status.accounts, list.accounts.len());
+    let notes = list.accounts.iter().filter(|view| !needs_attention(view)).filter_map(passing);
+    let notes = notes.collect();
+    Ok(Examination { findings: findings(status, &list.accounts), notes, unseen })
 }
 
-fn no_answer(fault: &Fault) -> Finding {
-    problem(None, fault.to_string(), "repair that first, then run tokenctl doctor again")
+fn no_answer(fault: &Fault) -> Examination {
+    let advice = "repair that first, then run tokenctl doctor again";
+    let finding = problem(None, fault.to_string(), advice);
+    Examination { findings: vec![finding], notes: Vec::new(), unseen: None }
+}
+
+/// What only an administrator of the daemon is shown, and who that can be.
+fn unseen(me: &WhoAmI, accounts: u64, visible: usize) -> Option<String> {
+    if me.daemon_admin {
+        return None;
+    }
+    let hidden = accounts.saturating_sub(u64::try_from(visible).unwrap_or(u64::MAX));
+    let others = match hidden {
+        0 => String::new(),
+        hidden => format!(", and {}", counted(hidden, "other account")),
+    };
+    Some(format!(
+        "Not looked at: the daemon's store, keys, rules and configuration{others}. An \
+         administrator of the daemon sees all of it: sudo tokenctl doctor"
+    ))
+}
+
+/// Whether somebody should look after an account: the rule of the daemon's own findings.
+fn needs_attention(view: &AccountView) -> bool {
+    view.alarm || view.state == "vacant"
+}
+
+/// A failure that nobody has to see to, since the token is good and it is tried again.
+fn passing(view: &AccountView) -> Option<String> {
+    let error = view.refresh_error.as_ref()?;
+    let (account, code) = (&view.account, error.error_code.as_str());
+    Some(format!("{account} fails and is no problem yet: {code}: {}", own_words(error)))
 }
 
 /// What the daemon found, and what shows from here.
@@ -64,20 +92,29 @@ fn findings(status: StatusView, accounts: &[AccountView]) -> Vec<Finding> {
         let message = "the daemon is stopping".into();
         findings.push(problem(None, message, "see why: journalctl -u tokenkeeper -e"));
     }
-    for view in accounts {
-        let told = status.findings.iter().any(|it| it.account.as_ref() == Some(&view.account));
-        if let Some(error) = view.refresh_error.as_ref().filter(|_| !told) {
-            let message = format!("{}: {}", error.error_code.as_str(), own_words(error));
-            let advice = format!("tokenctl why {}", view.account);
-            findings.push(problem(Some(&view.account), message, &advice));
+    for view in accounts.iter().filter(|view| needs_attention(view)) {
+        let mut told = status.findings.iter().filter(|it| is_problem(it));
+        if told.any(|it| it.account.as_ref() == Some(&view.account)) {
+            continue;
         }
+        let (message, verb) = match &view.refresh_error {
+            Some(error) => (format!("{}: {}", error.error_code.as_str(), own_words(error)), "why"),
+            None => ("it has no credential yet".to_owned(), "import"),
+        };
+        let advice = format!("tokenctl {verb} {}", view.account);
+        findings.push(problem(Some(&view.account), message, &advice));
     }
-    if status.degraded && status.findings.is_empty() && findings.is_empty() {
+    let explained = findings.iter().chain(&status.findings).any(is_problem);
+    if status.degraded && !explained {
         let message = "something is wrong that only administrators are shown".into();
         findings.push(problem(None, message, "sudo tokenctl doctor"));
     }
     findings.extend(status.findings);
     findings
+}
+
+fn is_problem(finding: &Finding) -> bool {
+    finding.severity == Severity::Problem
 }
 
 fn problem(account: Option<&str>, message: String, advice: &str) -> Finding {
@@ -112,6 +149,8 @@ fn plan(session: &Session, target: &str, heading: &str) -> Result<(), Fault> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use tokenkeeper::error::Code;
 
     use super::*;
@@ -143,9 +182,48 @@ mod tests {
     }
 
     #[test]
+    fn a_failure_that_is_no_alarm_is_noted_and_is_no_problem() {
+        let alarm = failing("mail", "waiting", Code::ProviderUnreachable, "no route");
+        let passes = AccountView { alarm: false, ready: true, ttl: 900, ..alarm.clone() };
+        assert_eq!(findings(healthy(), std::slice::from_ref(&passes)), []);
+        assert_eq!(
+            passing(&passes).unwrap(),
+            "mail fails and is no problem yet: PROVIDER_UNREACHABLE: no route"
+        );
+        assert_eq!(findings(healthy(), &[alarm]).len(), 1);
+        assert_eq!(passing(&view("mail", "fresh")), None);
+    }
+
+    #[test]
+    fn an_account_without_a_credential_is_a_problem_for_everyone_who_sees_it() {
+        let found = findings(healthy(), &[view("new", "vacant")]);
+        assert_eq!((found.len(), found[0].advice.as_str()), (1, "tokenctl import new"));
+    }
+
+    #[test]
+    fn who_is_no_administrator_is_told_what_was_not_looked_at() {
+        let me = |daemon_admin| WhoAmI {
+            uid: 1000,
+            gid: 1000,
+            groups: vec![],
+            pid: None,
+            unit: None,
+            transport: "unix".into(),
+            daemon_admin,
+            rights: BTreeMap::new(),
+        };
+        assert_eq!(unseen(&me(true), 3, 3), None);
+        insta::assert_snapshot!(unseen(&me(false), 3, 3).unwrap(), @"Not looked at: the daemon's store, keys, rules and configuration. An administrator of the daemon sees all of it: sudo tokenctl doctor");
+        insta::assert_snapshot!(unseen(&me(false), 3, 1).unwrap(), @"Not looked at: the daemon's store, keys, rules and configuration, and 2 other accounts. An administrator of the daemon sees all of it: sudo tokenctl doctor");
+    }
+
+    #[test]
     fn what_only_administrators_see_is_mentioned_to_the_others() {
-        let found = findings(StatusView { degraded: true, ..healthy() }, &[]);
-        assert_eq!(found[0].advice, "sudo tokenctl doctor");
+        let newer = StatusView { version: "9.9.9".into(), degraded: true, ..healthy() };
+        for status in [StatusView { degraded: true, ..healthy() }, newer] {
+            let found = findings(status, &[]);
+            assert_eq!(found.last().unwrap().advice, "sudo tokenctl doctor");
+        }
     }
 
     fn healthy() -> StatusView {
