@@ -39,12 +39,17 @@ use crate::help;
 ///
 /// What clap has to say: a mistake, or a page of help that was asked for.
 pub(crate) fn parse(arguments: &[OsString]) -> Result<Cli, clap::Error> {
-    match plain_get(arguments) {
-        Some(cli) => Ok(cli),
-        None => {
-            let program = OsString::from("tokenctl");
-            Cli::try_parse_from([program].iter().chain(arguments))
+    if let Some(cli) = plain_get(arguments) {
+        return Ok(cli);
+    }
+    let program = OsString::from("tokenctl");
+    match arguments {
+        // clap's own verb for it would have to stand among the others.
+        [help, verbs @ ..] if help == "help" => {
+            let page = OsString::from("--help");
+            Cli::try_parse_from([program].iter().chain(verbs).chain([&page]))
         }
+        _ => Cli::try_parse_from([program].iter().chain(arguments)),
     }
 }
 
@@ -194,6 +199,7 @@ pub(crate) struct OneAccount {
 #[cfg(test)]
 mod tests {
     use clap::CommandFactory as _;
+    use clap::error::ErrorKind;
     use tokenkeeper::limits;
     use tokenkeeper::snapshot::LONGEST_WAIT;
 
@@ -217,6 +223,20 @@ mod tests {
                 .to_string()
                 .ends_with(&format!("up to {longest}s [default: {default}s]"))
         );
+    }
+
+    #[test]
+    fn help_is_the_page_that_help_as_an_option_is() {
+        for verbs in ["", "get", "secret", "secret set", "config check", "get mail"] {
+            let page = |before: &str, after: &str| {
+                let line = format!("{before} {verbs} {after}");
+                let arguments = line.split_whitespace().map(OsString::from).collect::<Vec<_>>();
+                let shown = parse(&arguments).unwrap_err();
+                assert_eq!(shown.kind(), ErrorKind::DisplayHelp, "{line}");
+                shown.to_string()
+            };
+            assert_eq!(page("help", ""), page("", "--help"), "{verbs}");
+        }
     }
 
     #[test]
@@ -245,7 +265,7 @@ mod tests {
     fn good_command_lines_are_understood() {
         #[rustfmt::skip]
         let cases = [
-            "get mail --kind id --min-ttl 5m --wait 60s --format json", "get mail --header --json",
+            "get mail --kind id --min-ttl 5m --wait 60s --format json", "get mail --header",
             "--json get mail", "get mail --socket /s", "--user status", "status mail --system",
             "list", "status", "wait mail --min-ttl 1h --timeout 7d", "refresh mail",
             "report mail --generation 7", "report mail --token-stdin --stream", "why mail",

@@ -41,8 +41,8 @@ Options
       --system        Ask the daemon of the host
       --socket PATH   Ask the daemon on this socket (also: TOKENKEEPER_SOCKET)
       --color WHEN    auto, always or never (NO_COLOR is honoured)
-  -q, --quiet         Print no confirmations
-  -h, --help          Print this page, or the one of a verb
+  -q, --quiet         Print no confirmations, not even as JSON
+  -h, --help          Print this page, or the one of a verb, as \"help VERB\" does
   -V, --version       Print the version
 
 Examples
@@ -53,7 +53,7 @@ Examples
 
 Exit status: 0 done; 1 doctor found problems; 2 wrong command line; 3 a person has to act;
 4 no such account; 69 no daemon; 70 internal fault; 75 try again later; 77 not allowed;
-78 the configuration is wrong. \"tokenctl VERB --help\" says more.
+78 the configuration is wrong. \"tokenctl help VERB\" says more.
 ";
 
 /// `get`.
@@ -64,9 +64,25 @@ Examples:
   tokenctl get mail --min-ttl 10m --json
 
 The token is printed with a newline and nothing else. It is never one that has expired.
+Without a good token, a refresh that is under way or due is waited for. After a failed one
+there is no waiting: its error comes at once, and \"tokenctl wait\" outlasts the retries.
 
-Exit status: 0 printed; 2 wrong command line; 3 a person has to act (\"tokenctl why mail\");
-4 no such account; 69 no daemon; 75 none just now, try again; 77 not allowed.";
+Exit status:
+  0   printed
+  2   the command line is wrong: BAD_REQUEST
+  3   not before somebody acts (\"tokenctl why mail\"): NEEDS_LOGIN, TOKEN_MISSING,
+      SESSION_EXPIRED, GRANT_REJECTED, LOGIN_REJECTED, CLIENT_REJECTED, FOREIGN_WRITER;
+      or not in this way: LIFETIME_TOO_SHORT, NOT_SUPPORTED (no such token, or a pause)
+  4   no such account: ACCOUNT_UNKNOWN
+  69  no daemon
+  70  a fault of the daemon, or an answer that is not its own: INTERNAL
+  74  the output cannot be written
+  75  not just now, ask again: PROVIDER_UNREACHABLE, PROVIDER_UNAVAILABLE,
+      PROVIDER_MALFORMED, IN_DOUBT, TOKEN_EXPIRED, REFRESH_PENDING, RATE_LIMIT_EXCEEDED,
+      STORE_UNAVAILABLE, HOOK_FAILED, STOPPING
+  77  not allowed: INSUFFICIENT_PERMISSIONS
+  78  the configuration is wrong, or a secret cannot be read: CONFIG_INVALID,
+      SECRET_UNAVAILABLE";
 
 /// `wait`.
 pub(crate) const WAIT: &str = "\
@@ -87,8 +103,8 @@ Example:
 The daemon refreshes by itself in time; this is for those who know better. Requests that
 come together share one refresh.
 
-Exit status: 0 refreshed; 3 a person has to act; 4 no such account; 69 no daemon; 75 not
-just now; 77 not allowed.";
+Exit status: 0 refreshed; 3 a person has to act, or the account is paused; 4 no such
+account; 69 no daemon; 75 not just now; 77 not allowed; 78 a secret cannot be read.";
 
 /// `report`.
 pub(crate) const REPORT: &str = "\
@@ -99,8 +115,9 @@ Examples:
 The account is refreshed only if that token is still the current one. The token itself is
 never sent and never an argument, where every process of the host could read it.
 
-Exit status: 0 there is a newer token; 3 a person has to act; 4 no such account; 69 no
-daemon; 75 not just now; 77 not allowed.";
+Exit status: 0 the account has another token by now; 3 a person has to act, or the account
+is paused; 4 no such account; 69 no daemon; 75 not just now; 77 not allowed; 78 a secret
+cannot be read.";
 
 /// `list`.
 pub(crate) const LIST: &str = "\
@@ -165,8 +182,9 @@ The daemon proves the token by one refresh before it replaces anything. From the
 daemon alone may use it: remove it from wherever it came from. A token is never an
 argument, where every process of the host could read it.
 
-Exit status: 0 taken over; 2 nothing usable was given; 3 the provider refuses it; 4 no such
-account; 69 no daemon; 75 not just now; 77 not allowed.";
+Exit status: 0 taken over; 2 nothing usable was given; 3 the provider refuses it, or the
+account is paused or takes none; 4 no such account; 69 no daemon; 75 not just now; 77 not
+allowed; 78 a secret cannot be read.";
 
 /// `secret set`.
 pub(crate) const SECRET_SET: &str = "\
@@ -185,8 +203,8 @@ pub(crate) const SECRET_FORGET: &str = "\
 Example:
   tokenctl secret forget mail.client_secret
 
-Exit status: 0 forgotten; 2 the account has no such slot; 4 no such account; 69 no daemon;
-75 the store cannot be written just now; 77 not allowed.";
+Exit status: 0 forgotten, or the slot was empty; 2 the account has no such slot; 4 no such
+account; 69 no daemon; 75 the store cannot be written just now; 77 not allowed.";
 
 /// `pause`.
 pub(crate) const PAUSE: &str = "\
@@ -195,22 +213,24 @@ Example:
 
 The token that is there is served until it expires.
 
-Exit status: 0 paused; 4 no such account; 69 no daemon; 77 not allowed.";
+Exit status: 0 paused, perhaps by somebody before; 4 no such account; 69 no daemon; 75 the
+store cannot be written just now; 77 not allowed.";
 
 /// `resume`.
 pub(crate) const RESUME: &str = "\
 Example:
   tokenctl resume mail
 
-Exit status: 0 resumed; 4 no such account; 69 no daemon; 77 not allowed.";
+Exit status: 0 resumed, or it was not paused; 4 no such account; 69 no daemon; 75 the store
+cannot be written just now; 77 not allowed.";
 
 /// `retry`.
 pub(crate) const RETRY: &str = "\
 Example:
   tokenctl retry mail
 
-Exit status: 0 tried; 3 a person has to act first; 4 no such account; 69 no daemon; 75 not
-just now; 77 not allowed.";
+Exit status: 0 tried, or there was nothing to try again; 3 a person has to act first; 4 no
+such account; 69 no daemon; 75 not just now; 77 not allowed; 78 a secret cannot be read.";
 
 /// `purge`.
 pub(crate) const PURGE: &str = "\
@@ -229,7 +249,9 @@ pub(crate) const DOCTOR: &str = "\
 Example:
   tokenctl doctor
 
-A problem is something that does not work; a weakness works and could be safer.
+A problem is something that does not work; a weakness works and could be safer. A failure
+beside a token that is still good is noted, and is a problem only once it is an alarm.
+The store, the keys and the configuration are shown to administrators of the daemon only.
 
 Exit status: 0 no problem; 1 problems.";
 
@@ -254,6 +276,7 @@ Exit status: 0 applied; 69 no daemon; 77 not allowed; 78 it has errors, each of 
 #[cfg(test)]
 mod tests {
     use clap::CommandFactory as _;
+    use tokenkeeper::error::Code;
 
     use super::*;
     use crate::args::Cli;
@@ -283,8 +306,26 @@ mod tests {
         for verb in leaves(Cli::command()) {
             let page = verb.get_after_help().map(ToString::to_string).unwrap_or_default();
             assert!(page.contains("Example"), "{}", verb.get_name());
-            assert!(page.contains("Exit status: "), "{}", verb.get_name());
+            assert!(page.contains("Exit status:"), "{}", verb.get_name());
         }
+    }
+
+    #[test]
+    fn the_page_of_get_tells_every_code_with_its_exit_status() {
+        let (_, list) = GET.split_once("Exit status:\n").unwrap();
+        let mut status = 0;
+        let mut told = Vec::new();
+        for line in list.lines() {
+            let (number, text) = line.split_at(6);
+            status = number.trim().parse().unwrap_or(status);
+            let words = text.split(|it: char| !it.is_ascii_uppercase() && it != '_');
+            told.extend(words.filter(|it| it.contains(|it| it != '_')).map(|it| (it, status)));
+        }
+        let mut expected =
+            Code::ALL.iter().map(|code| (code.as_str(), code.exit_status())).collect::<Vec<_>>();
+        told.sort_unstable();
+        expected.sort_unstable();
+        assert_eq!(told, expected);
     }
 
     #[test]

@@ -141,16 +141,16 @@ impl Output {
         stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()).map_err(Fault::Output)
     }
 
-    /// Prints `sentence` unless confirmations are hidden, or as JSON what `reply` says.
+    /// Prints `sentence`, or as JSON what `reply` says, unless confirmations are hidden.
     ///
     /// # Errors
     ///
     /// [`Fault::Output`].
     pub(crate) fn note(&self, sentence: &str, reply: &Reply) -> Result<(), Fault> {
         match (self.form, self.notes) {
-            (Form::Json, _) => self.reply(reply),
+            (_, Notes::Hidden) => Ok(()),
+            (Form::Json, Notes::Shown) => self.reply(reply),
             (Form::Text, Notes::Shown) => self.page(&format!("{}\n", shown(sentence))),
-            (Form::Text, Notes::Hidden) => Ok(()),
         }
     }
 

@@ -38,6 +38,12 @@ impl Mistake {
         Self { sentence: format!("\"{page}\" needs {options}"), page }
     }
 
+    /// Two options of `verb` that ask for different things.
+    pub(crate) fn contradiction(verb: &str, one: &str, other: &str) -> Self {
+        let sentence = format!("{one} and {other} exclude each other");
+        Self { sentence, page: format!("tokenctl {verb}") }
+    }
+
     /// A secret where everyone can read it. The secret is not repeated.
     pub(crate) fn literal_secret(verb: &str, instead: &str) -> Self {
         Self {
@@ -201,6 +207,8 @@ mod tests {
             "status --socket /s --system",
             "status --color sometimes",
             "status --socket",
+            "help gte",
+            "help secret get",
             "get 4f9aKq0ZtYxLm3Pq7Rw2Hs.4f9aKq0ZtYxLm3Pq7Rw2Hs",
         ]), @r#"
         $ tokenctl --quiet
@@ -293,6 +301,10 @@ mod tests {
         --color is auto or always or never, not "sometimes"; see "tokenctl status --help"
         $ tokenctl status --socket
         --socket needs a value; see "tokenctl status --help"
+        $ tokenctl help gte
+        "tokenctl" has no verb "gte", perhaps "get"; see "tokenctl --help"
+        $ tokenctl help secret get
+        "tokenctl secret" has no verb "get", perhaps "set"; see "tokenctl secret --help"
         $ tokenctl get 4f9aKq0ZtYxLm3Pq7Rw2Hs.4f9aKq0ZtYxLm3Pq7Rw2Hs
         ACCOUNT: "[masked]" is no account name, which is 1 to 40 of a-z, 0-9, '_' and '-', beginning with a letter or a digit; see "tokenctl get --help"
         "#);

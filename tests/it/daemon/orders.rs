@@ -51,6 +51,9 @@ fn an_order_that_finds_nothing_to_do_is_not_said_to_be_done() {
         assert!(said.starts_with(expected), "{arguments:?}: {said}");
     }
     assert_eq!(idp.totals("mail").requests, 1);
+    for arguments in [["pause", "mail", "-q"].as_slice(), &["resume", "mail", "-q", "--json"]] {
+        assert_eq!(daemon.tokenctl_does(arguments, None), "", "{arguments:?}");
+    }
 }
 
 #[test]

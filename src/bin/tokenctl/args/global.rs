@@ -32,7 +32,7 @@ pub(crate) struct Global {
         hide_possible_values = true
     )]
     pub(crate) color: When,
-    /// Print no confirmations.
+    /// Print no confirmations, not even as JSON.
     #[arg(long, short, global = true)]
     pub(crate) quiet: bool,
 }

@@ -24,12 +24,14 @@ pub(crate) struct GetArgs {
     /// Have it refreshed first if it is good for less than this.
     #[arg(long, value_name = "SPAN", value_parser = span)]
     pub(crate) min_ttl: Option<Duration>,
-    /// Wait at most this long for a refresh, up to 60s [default: 20s].
+    /// Wait at most this long for a refresh, but not for the retry of a failed one, whose error
+    /// comes at once; up to 60s [default: 20s].
     #[arg(long, value_name = "SPAN", value_parser = wait)]
     pub(crate) wait: Option<Duration>,
-    /// The bare token (raw), all about it (json), or a header as "curl -H" takes it (header).
-    #[arg(long, default_value = "raw", conflicts_with = "header", hide_possible_values = true)]
-    pub(crate) format: TokenFormat,
+    /// The bare token (raw), all about it (json), or a header as "curl -H" takes it (header)
+    /// [default: raw, with --json: json].
+    #[arg(long, conflicts_with = "header", hide_possible_values = true)]
+    pub(crate) format: Option<TokenFormat>,
     /// The same as --format header.
     #[arg(long)]
     pub(crate) header: bool,
@@ -38,14 +40,7 @@ pub(crate) struct GetArgs {
 impl GetArgs {
     /// Without any option.
     pub(super) const fn plain(account: AccountId) -> Self {
-        Self {
-            account,
-            kind: None,
-            min_ttl: None,
-            wait: None,
-            format: TokenFormat::Raw,
-            header: false,
-        }
+        Self { account, kind: None, min_ttl: None, wait: None, format: None, header: false }
     }
 }
 

@@ -139,8 +139,8 @@ pub(super) fn reload(session: &Session) -> Result<(), Fault> {
 fn plan(session: &Session, target: &str, heading: &str) -> Result<(), Fault> {
     let (view, reply) = session.daemon.fetch::<ReloadView>(&Request::post(target))?;
     match (session.output.form, session.output.notes) {
-        (Form::Json, _) => session.output.reply(&reply),
-        (Form::Text, print::Notes::Hidden) => Ok(()),
+        (_, print::Notes::Hidden) => Ok(()),
+        (Form::Json, print::Notes::Shown) => session.output.reply(&reply),
         (Form::Text, print::Notes::Shown) => {
             session.output.page(&format!("{heading}{}", print::daemon::reload(&view)))
         }

@@ -22,15 +22,11 @@ use crate::client::Next;
 use crate::client::Request;
 use crate::fault::Fault;
 use crate::print::Form;
+use crate::usage::Mistake;
 
 /// Prints a token and a newline, or everything that belongs to it.
 pub(super) fn get(session: &Session, args: &GetArgs) -> Result<(), Fault> {
-    let format = if args.header { TokenFormat::Header } else { args.format };
-    // Who wants JSON wants all of it, unless a form was asked for by name.
-    let format = match (format, session.output.form) {
-        (TokenFormat::Raw, Form::Json) => TokenFormat::Json,
-        (format, _) => format,
-    };
+    let format = format(args, session.output.form)?;
     let request =
         Request::get(target(args, format)).waiting(args.wait.unwrap_or(limits::DEFAULT_WAIT));
     let reply = session.daemon.ask(&request)?;
@@ -42,6 +38,23 @@ pub(super) fn get(session: &Session, args: &GetArgs) -> Result<(), Fault> {
     page.push_str(text);
     page.push('\n');
     session.output.page(&page)
+}
+
+/// The form that was asked for, by one of three options.
+fn format(args: &GetArgs, form: Form) -> Result<TokenFormat, Mistake> {
+    let (asked, option) = match (args.format, args.header) {
+        (_, true) => (Some(TokenFormat::Header), "--header"),
+        (Some(TokenFormat::Header), false) => (args.format, "--format header"),
+        (Some(TokenFormat::Raw), false) => (args.format, "--format raw"),
+        (Some(TokenFormat::Json) | None, false) => (args.format, "--format json"),
+    };
+    match (form, asked) {
+        (Form::Text, asked) => Ok(asked.unwrap_or(TokenFormat::Raw)),
+        (Form::Json, None | Some(TokenFormat::Json)) => Ok(TokenFormat::Json),
+        (Form::Json, Some(TokenFormat::Raw | TokenFormat::Header)) => {
+            Err(Mistake::contradiction("get", "--json", option))
+        }
+    }
 }
 
 /// The one line that `body` is, perhaps with its newline. A token is of visible characters
@@ -201,22 +214,37 @@ mod tests {
     }
 
     #[test]
+    fn one_form_is_printed_and_a_second_one_is_refused() {
+        #[rustfmt::skip]
+        let cases = [
+            // --json      --format                    --header  outcome
+            (Form::Text,  None,                       false,    Ok(TokenFormat::Raw)),
+            (Form::Text,  Some(TokenFormat::Raw),     false,    Ok(TokenFormat::Raw)),
+            (Form::Text,  Some(TokenFormat::Json),    false,    Ok(TokenFormat::Json)),
+            (Form::Text,  Some(TokenFormat::Header),  false,    Ok(TokenFormat::Header)),
+            (Form::Text,  None,                       true,     Ok(TokenFormat::Header)),
+            (Form::Json,  None,                       false,    Ok(TokenFormat::Json)),
+            (Form::Json,  Some(TokenFormat::Json),    false,    Ok(TokenFormat::Json)),
+            (Form::Json,  Some(TokenFormat::Raw),     false,    Err("--json and --format raw")),
+            (Form::Json,  Some(TokenFormat::Header),  false,    Err("--json and --format header")),
+            (Form::Json,  None,                       true,     Err("--json and --header")),
+        ];
+        for (form, format, header, expected) in cases {
+            let args = GetArgs { format, header, ..plain() };
+            let got = super::format(&args, form).map_err(|mistake| mistake.to_string());
+            let end = " exclude each other; see \"tokenctl get --help\"";
+            assert_eq!(got, expected.map_err(|pair| format!("{pair}{end}")), "{args:?}");
+        }
+    }
+
+    #[test]
     fn the_daemon_is_asked_for_what_was_asked_for() {
-        let account = AccountId::parse("mail").unwrap();
-        let plain = GetArgs {
-            account,
-            kind: None,
-            min_ttl: None,
-            wait: None,
-            format: TokenFormat::Raw,
-            header: false,
-        };
-        assert_eq!(target(&plain, TokenFormat::Raw), "/v1/accounts/mail/token?format=raw");
+        assert_eq!(target(&plain(), TokenFormat::Raw), "/v1/accounts/mail/token?format=raw");
         let full = GetArgs {
             kind: Some(TokenKind::Id),
             min_ttl: Some(Duration::from_secs(300)),
             wait: Some(Duration::ZERO),
-            ..plain
+            ..plain()
         };
         assert_eq!(
             target(&full, TokenFormat::Header),
@@ -289,6 +317,17 @@ mod tests {
     fn session(daemon: &Scripted) -> Session {
         let output = Output { form: Form::Text, style: PLAIN, notes: Notes::Hidden };
         Session { daemon: daemon.client(), output }
+    }
+
+    fn plain() -> GetArgs {
+        GetArgs {
+            account: AccountId::parse("mail").unwrap(),
+            kind: None,
+            min_ttl: None,
+            wait: None,
+            format: None,
+            header: false,
+        }
     }
 
     fn waiting(timeout_secs: u64) -> WaitArgs {
