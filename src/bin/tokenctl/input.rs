@@ -5,12 +5,15 @@
 //! single characters, so that Ctrl-C is read here as one more character and nothing can end
 //! the program with the echo still off.
 
+use std::fmt;
 use std::fs::File;
+use std::fs::Metadata;
 use std::io;
 use std::io::IsTerminal as _;
 use std::io::Read;
 use std::io::Write as _;
 use std::os::fd::AsFd as _;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 use std::path::PathBuf;
 
@@ -23,6 +26,29 @@ use zeroize::Zeroizing;
 
 /// Longest secret: it goes into a body of at most 64 KiB, perhaps escaped.
 const MAX_SECRET: usize = 16 * 1024;
+
+/// A secret that was given.
+pub(crate) struct Given {
+    /// It.
+    pub(crate) secret: Zeroizing<String>,
+    /// What is wrong with where it comes from, if anything is.
+    pub(crate) warning: Option<Exposed>,
+}
+
+/// A file of a secret that lies open to others. It is read all the same: whoever could read it
+/// has, and the secret is of use until it is replaced.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) struct Exposed {
+    path: PathBuf,
+    mode: u32,
+}
+
+impl fmt::Display for Exposed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (path, mode) = (self.path.display(), self.mode);
+        write!(f, "{path} can be read by others (mode {mode:04o}); remove it, or: chmod 600 {path}")
+    }
+}
 
 /// Why there is no secret.
 #[derive(Debug, thiserror::Error)]
@@ -55,17 +81,33 @@ pub(crate) enum InputError {
 /// # Errors
 ///
 /// Any [`InputError`].
-pub(crate) fn secret(file: Option<&Path>, prompt: &str) -> Result<Zeroizing<String>, InputError> {
+pub(crate) fn secret(file: Option<&Path>, prompt: &str) -> Result<Given, InputError> {
     let stdin = io::stdin();
-    match file {
-        Some(path) if path.as_os_str() != "-" => {
-            let unreadable = |error| InputError::Unreadable { from: path.into(), error };
-            let opened = File::open(path).map_err(unreadable)?;
-            bounded(opened, &path.display().to_string()).map_err(unreadable)?
-        }
-        _ if stdin.is_terminal() => ask(prompt),
-        _ => bounded(stdin.lock(), STDIN).map_err(unreadable_stdin)?,
-    }
+    let secret = match file {
+        Some(path) if path.as_os_str() != "-" => return from_file(path),
+        _ if stdin.is_terminal() => ask(prompt)?,
+        _ => bounded(stdin.lock(), STDIN).map_err(unreadable_stdin)??,
+    };
+    Ok(Given { secret, warning: None })
+}
+
+fn from_file(path: &Path) -> Result<Given, InputError> {
+    let unreadable = |error| InputError::Unreadable { from: path.into(), error };
+    let opened = File::open(path).map_err(unreadable)?;
+    let warning = exposed(path, &opened.metadata().map_err(unreadable)?);
+    let secret = bounded(opened, &path.display().to_string()).map_err(unreadable)??;
+    Ok(Given { secret, warning })
+}
+
+/// Whether others can read the file. A pipe of the shell's process substitution is none.
+fn exposed(path: &Path, metadata: &Metadata) -> Option<Exposed> {
+    /// Reading by the group and by everyone.
+    const OTHERS: u32 = 0o044;
+    const PERMISSIONS: u32 = 0o7777;
+
+    let mode = metadata.mode() & PERMISSIONS;
+    let open = metadata.is_file() && mode & OTHERS != 0;
+    open.then(|| Exposed { path: path.into(), mode })
 }
 
 const STDIN: &str = "the standard input";
@@ -162,6 +204,10 @@ impl Drop for QuietTerminal {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+    use std::fs::Permissions;
+    use std::os::unix::fs::PermissionsExt as _;
+
     use super::*;
 
     #[test]
@@ -184,6 +230,24 @@ mod tests {
             let got = got.as_deref().map(String::as_str).map_err(ToString::to_string);
             assert_eq!(got, expected.map_err(str::to_owned), "{name}");
         }
+    }
+
+    #[test]
+    fn a_file_that_others_can_read_is_taken_with_a_warning() {
+        let path = std::env::temp_dir().join(format!("tokenctl-input-{}", std::process::id()));
+        let shown = path.display();
+        for (mode, readable) in [(0o600, false), (0o700, false), (0o640, true), (0o644, true)] {
+            File::create(&path).unwrap().write_all(b"s3cret\n").unwrap();
+            fs::set_permissions(&path, Permissions::from_mode(mode)).unwrap();
+            let given = secret(Some(&path), "never asked").unwrap();
+            let warning = given.warning.map(|exposed| exposed.to_string());
+            let expected = format!(
+                "{shown} can be read by others (mode {mode:04o}); remove it, or: chmod 600 {shown}"
+            );
+            assert_eq!(warning, readable.then_some(expected));
+            assert_eq!(given.secret.as_str(), "s3cret");
+        }
+        fs::remove_file(&path).unwrap();
     }
 
     #[test]

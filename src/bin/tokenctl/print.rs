@@ -154,6 +154,12 @@ impl Output {
         }
     }
 
+    /// Warns on the standard error, `--quiet` or not: one line, with `--json` of JSON.
+    pub(crate) fn warn(&self, sentence: &str) {
+        // Nobody is left to be warned if standard error is closed.
+        let _warned = io::stderr().write_all(warning(self.form, sentence).as_bytes());
+    }
+
     /// Prints the daemon's JSON as it is, on one line of its own.
     ///
     /// # Errors
@@ -173,6 +179,16 @@ impl Output {
         let text =
             serde_json::to_string(value).map_err(|error| Fault::Output(io::Error::from(error)))?;
         self.page(&format!("{}\n", json_shown(&text)))
+    }
+}
+
+fn warning(form: Form, sentence: &str) -> String {
+    match form {
+        Form::Text => format!("tokenctl: warning: {}\n", shown(sentence)),
+        Form::Json => {
+            let text = serde_json::json!({ "warning": sentence }).to_string();
+            format!("{}\n", json_shown(&text))
+        }
     }
 }
 
@@ -247,6 +263,13 @@ mod tests {
             let screen = Screen { terminal, no_color: None, locale: locale.map(OsStr::new) };
             assert_eq!(Style::new(When::Auto, &screen).glyphs, glyphs, "{terminal} {locale:?}");
         }
+    }
+
+    #[test]
+    fn a_warning_is_one_line_in_the_form_of_everything_else() {
+        let hostile = "a\n\u{9b}\"b\"";
+        assert_eq!(warning(Form::Text, hostile), "tokenctl: warning: a\\u{a}\\u{9b}\"b\"\n");
+        assert_eq!(warning(Form::Json, hostile), "{\"warning\":\"a\\n\\u009b\\\"b\\\"\"}\n");
     }
 
     #[test]

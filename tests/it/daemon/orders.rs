@@ -1,5 +1,9 @@
 //! What programs and operators ask for, and what they get.
 
+use std::fs;
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt;
+
 use serde_json::Value;
 use serde_json::json;
 use sha2::Digest as _;
@@ -13,6 +17,7 @@ use crate::support::daemon::Daemon;
 use crate::support::http::Request;
 use crate::support::http::receive;
 use crate::support::idp::Idp;
+use crate::support::process::said;
 
 #[test]
 fn a_paused_account_serves_its_token_and_spends_nothing_until_it_is_resumed() {
@@ -180,6 +185,21 @@ fn a_forgotten_refresh_token_can_be_replaced_by_an_import() {
     daemon.import("mail", &idp.mint("mail"));
     let view = daemon.account("mail");
     assert_eq!((view.state.as_str(), view.refresh_error), ("fresh", None));
+}
+
+#[test]
+fn a_refresh_token_out_of_an_open_file_is_imported_with_a_warning() {
+    let (idp, daemon) = with_mail(&forgiving());
+    let file = daemon.path("old-token");
+    let import = ["import", "mail", "--refresh-token-file", file.to_str().unwrap()];
+    for (mode, warns) in [(0o600, false), (0o644, true)] {
+        fs::write(&file, idp.mint("mail")).unwrap();
+        fs::set_permissions(&file, Permissions::from_mode(mode)).unwrap();
+        let output = daemon.tokenctl(&import);
+        assert!(output.status.success(), "{}", said(&output));
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(stderr.contains("(mode 0644); remove it, or: chmod 600 "), warns, "{stderr}");
+    }
 }
 
 #[test]

@@ -25,6 +25,7 @@ use crate::args::value::Slot;
 use crate::client::Request;
 use crate::fault::Fault;
 use crate::input;
+use crate::input::Given;
 use crate::usage::Mistake;
 
 /// Has `account` refreshed.
@@ -41,7 +42,7 @@ pub(super) fn report(session: &Session, args: &ReportArgs) -> Result<(), Fault> 
     let token_sha256 = match (args.generation, args.token_stdin) {
         (Some(_), _) => None,
         (None, true) => {
-            let token = Secret::new(input::secret(None, "Rejected token")?.as_str());
+            let token = Secret::new(input::secret(None, "Rejected token")?.secret.as_str());
             Some(hex(&token.sha256()))
         }
         (None, false) => {
@@ -87,7 +88,7 @@ pub(super) fn import(session: &Session, args: &ImportArgs) -> Result<(), Fault> 
         return Err(Mistake::literal_secret("import", instead).into());
     }
     let prompt = format!("Refresh token of {}", args.account);
-    let token = input::secret(args.refresh_token_file.as_deref(), &prompt)?;
+    let token = given(session, args.refresh_token_file.as_deref(), &prompt)?;
     let body = json(&Import { refresh_token: &token }, token.len());
     done(session, &Request::post(of(&args.account, "/import")).json(body))
 }
@@ -104,8 +105,17 @@ pub(super) fn set_secret(
         return Err(Mistake::literal_secret("secret set", instead).into());
     }
     let prompt = format!("{} of {}", slot.name, slot.account);
-    let secret = input::secret(file, &prompt)?;
+    let secret = given(session, file, &prompt)?;
     put_secret(session, slot, Some(&secret))
+}
+
+/// Reads a secret, and warns of where it lies.
+fn given(session: &Session, file: Option<&Path>, prompt: &str) -> Result<Zeroizing<String>, Fault> {
+    let Given { secret, warning } = input::secret(file, prompt)?;
+    if let Some(exposed) = warning {
+        session.output.warn(&exposed.to_string());
+    }
+    Ok(secret)
 }
 
 /// Forgets a secret.
