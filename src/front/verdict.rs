@@ -14,14 +14,18 @@ use crate::protocol::RuleView;
 pub(super) fn of_masters(masters: Masters, peer: &Peer) -> RuleView {
     let (own, uid) = (masters.own_uid, peer.uid);
     let matches = masters.include(peer);
+    let (rule, neither) = match own {
+        0 => ("root, who is the daemon's own user too".to_owned(), "is not"),
+        own => (format!("root or the daemon's own user, {own}"), "is neither"),
+    };
     RuleView {
-        rule: format!("root or the daemon's own user, {own}"),
+        rule,
         rights: words(Rights::ALL),
         matches,
         because: if matches {
             format!("it is user {uid}")
         } else {
-            format!("user {uid} is neither")
+            format!("user {uid} {neither}")
         },
     }
 }
@@ -132,6 +136,22 @@ mod tests {
                     }
                 }
             }
+        }
+    }
+
+    #[test]
+    fn the_masters_are_two_users_or_one() {
+        #[rustfmt::skip]
+        let cases = [
+            (900, 1000, "root or the daemon's own user, 900: user 1000 is neither"),
+            (900, 900,  "root or the daemon's own user, 900: it is user 900"),
+            (0,   1000, "root, who is the daemon's own user too: user 1000 is not"),
+            (0,   0,    "root, who is the daemon's own user too: it is user 0"),
+        ];
+        for (own_uid, uid, expected) in cases {
+            let peer = Peer { uid, gid: uid, groups: vec![], pid: None, unit: None };
+            let view = of_masters(Masters { own_uid }, &peer);
+            assert_eq!(format!("{}: {}", view.rule, view.because), expected);
         }
     }
 

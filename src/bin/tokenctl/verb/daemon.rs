@@ -70,7 +70,7 @@ fn needs_attention(view: &AccountView) -> bool {
     view.alarm || view.state == "vacant"
 }
 
-/// A failure that nobody has to see to, since the token is good and it is tried again.
+/// A failure that nobody has to see to: it is tried again, and that is in good time.
 fn passing(view: &AccountView) -> Option<String> {
     let error = view.refresh_error.as_ref()?;
     let (account, code) = (&view.account, error.error_code.as_str());
