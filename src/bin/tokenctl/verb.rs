@@ -2,8 +2,9 @@
 
 mod change;
 mod daemon;
+mod get;
 mod show;
-mod token;
+mod wait;
 mod watch;
 
 use std::process::ExitCode;
@@ -42,8 +43,8 @@ impl Session {
 
     fn dispatch(&self, verb: &Verb) -> Result<ExitCode, Fault> {
         match verb {
-            Verb::Get(args) => token::get(self, args)?,
-            Verb::Wait(args) => token::wait(self, args)?,
+            Verb::Get(args) => get::get(self, args)?,
+            Verb::Wait(args) => wait::wait(self, args)?,
             Verb::Refresh(args) => change::refresh(self, &args.account)?,
             Verb::Report(args) => change::report(self, args)?,
             Verb::List => show::list(self)?,
