@@ -90,11 +90,12 @@ impl Event {
 pub enum Reason {
     /// Its time had come.
     Scheduled,
-    /// Somebody asked for it.
+    /// Somebody asked for it: for a refresh, for a retry, for a token that is good for longer
+    /// than the held one; or a refresh token or a secret was handed in.
     Requested,
     /// The reply of an earlier attempt was lost.
     Replay,
-    /// Somebody needs a token and the held one is not good enough.
+    /// Somebody needs a token and the held one has expired.
     ExpiredCachedToken,
     /// The provider's API rejected the token.
     TransportUnauthenticated,

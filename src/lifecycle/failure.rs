@@ -140,7 +140,7 @@ impl Account {
         self.state = then;
         if self.standing.condition == Condition::SigningIn && attempt.stake == Stake::Current {
             // Before anybody sees where it rests: who waits for the token goes on waiting.
-            self.go_on(now, out);
+            self.go_on(Reason::Scheduled, now, out);
         } else {
             out.push(Command::Publish);
         }

@@ -94,7 +94,10 @@ impl Account {
         let State::Fresh { due } = self.state else { return };
         let earliest = self.earliest_for(kind, now);
         if earliest <= now.boot {
-            self.launch(Reason::ExpiredCachedToken, self.stake_for(kind, now), now, out);
+            // A token that is still good was not enough for somebody.
+            let good = self.held.as_ref().is_some_and(|held| !held.ttl(now).is_zero());
+            let reason = if good { Reason::Requested } else { Reason::ExpiredCachedToken };
+            self.launch(reason, self.stake_for(kind, now), now, out);
         } else if earliest < due {
             self.state = State::Fresh { due: earliest };
             out.push(Command::Publish);
@@ -273,7 +276,7 @@ impl Account {
         if let Some(bound) = bound {
             let refusal = Refusal { retry_at: Some(bound), ..self.snapshot().refusal() };
             out.push(Command::Answer(Err(refusal)));
-        } else if self.go_on(now, out) {
+        } else if self.go_on(Reason::Requested, now, out) {
             out.push(Command::Answer(Ok(Done::Joined(self.generation))));
         } else if let State::InDoubt { .. } = self.state {
             out.push(Command::Answer(Err(self.snapshot().refusal())));
@@ -327,7 +330,7 @@ impl Account {
             | State::Suspect { .. } => false,
         };
         if waits {
-            self.go_on(now, out);
+            self.go_on(Reason::Requested, now, out);
         }
     }
 }

@@ -99,7 +99,7 @@ impl Account {
         } else if self.staged.as_ref().is_some_and(|lineage| *lineage != self.lineage) {
             self.unstage_stray(now, jitter, out);
         } else if self.staged.is_some() {
-            self.go_on(now, out);
+            self.go_on(Reason::Scheduled, now, out);
         } else if !self.plan.has_refresh_token && self.origin != self.lineage {
             self.begin_anew(now, out);
         } else if self.leads_elsewhere() {
@@ -113,7 +113,7 @@ impl Account {
             self.rest(State::NeedsLogin, out);
             self.tell_failure(Reason::Scheduled, out);
         } else if self.must_sign_in() && self.held.is_none() {
-            self.go_on(now, out);
+            self.go_on(Reason::Scheduled, now, out);
         } else if self.plan.has_refresh_token
             && !self.refreshable
             && !self.must_sign_in()
@@ -227,19 +227,20 @@ impl Account {
             | State::Waiting { .. }
             | State::Suspect { .. }
             | State::Frozen { .. } => {
-                self.go_on(now, out);
+                self.go_on(Reason::Scheduled, now, out);
             }
             State::Vacant | State::Queued(_) | State::Exchanging(..) | State::NeedsLogin => {}
         }
     }
 
-    /// Leaves a resting state for the next attempt.
-    pub(super) fn go_on(&mut self, now: Now, out: &mut Vec<Command>) -> bool {
+    /// Leaves a resting state for the next attempt: because its time came, or because
+    /// somebody wants it. A replay is one in either case.
+    pub(super) fn go_on(&mut self, because: Reason, now: Now, out: &mut Vec<Command>) -> bool {
         let stake = self.next_stake(now);
         let reason = match (self.doubt_about(stake), stake) {
             (Some(_), _) => Reason::Replay,
             (None, Stake::Staged) => Reason::Requested,
-            (None, Stake::Current | Stake::SignIn) => Reason::Scheduled,
+            (None, Stake::Current | Stake::SignIn) => because,
         };
         self.launch(reason, stake, now, out)
     }

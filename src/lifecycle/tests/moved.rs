@@ -33,7 +33,7 @@ fn pause_retry_and_a_configuration_that_leads_elsewhere() {
     3549  exchanging             Exchange(3, 10 s)
     3550  exchanging             Note, intent over
     3550  frozen until 7150      Publish, refresh_failed
-    3559  queued                 Queue(4, Planned), Publish, Joined(Generation(1))
+    3559  queued                 Queue(4, Wanted), Publish, Joined(Generation(1))
     3560  needs_login            Unqueue, Publish, state_changed, refresh_failed
     3561  needs_login            refused NEEDS_LOGIN
     3562  queued                 Queue(5, Planned), Publish

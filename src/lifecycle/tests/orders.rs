@@ -58,7 +58,7 @@ fn an_endpoint_that_is_not_there_is_probed_each_hour_and_at_a_retry() {
     3549  exchanging             Exchange(1, 10 s)
     3550  exchanging             Note, intent over
     3550  frozen until 7150      Publish, refresh_failed
-    3600  queued                 Queue(2, Planned), Publish, Joined(Generation(1))
+    3600  queued                 Queue(2, Wanted), Publish, Joined(Generation(1))
     3600  exchanging             refresh_started, Intend(2), Publish
     3600  exchanging             Exchange(2, 10 s)
     3601  saving                 Commit, Publish

@@ -65,13 +65,13 @@ fn a_wrong_password_is_tried_once_and_again_when_somebody_did_something_about_it
     1001  needs_login            Publish, refresh_failed
     1100  needs_login            Publish
     1200  needs_login            alarm
-    1300  queued                 Queue(1, Planned), Publish
+    1300  queued                 Queue(1, Wanted), Publish
     1300  queued                 -
     1300  exchanging             refresh_started, Intend(1), Publish
     1300  exchanging             SignIn(1)
     1301  exchanging             Note, intent over
     1301  needs_login            Publish, refresh_failed
-    1400  queued                 Queue(2, Planned), Publish, Joined(Generation(0))
+    1400  queued                 Queue(2, Wanted), Publish, Joined(Generation(0))
     1400  queued                 -
     1400  exchanging             refresh_started, Intend(2), Publish
     1400  exchanging             SignIn(2)
