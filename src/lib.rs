@@ -60,6 +60,7 @@ pub mod notify;
 pub mod pacing;
 pub mod plan;
 pub mod policy;
+pub mod programs;
 pub mod protocol;
 pub mod provider;
 pub mod random;

@@ -8,18 +8,19 @@ use std::io;
 use std::io::Read as _;
 use std::path::Path;
 use std::path::PathBuf;
-use std::process::ExitStatus;
-use std::process::Stdio;
 use std::thread;
 use std::time::Duration;
 
-use tokio::io::AsyncReadExt as _;
 use tokio::sync::Semaphore;
 use tokio::sync::oneshot;
 use zeroize::Zeroizing;
 
 use crate::error::RefreshError;
 use crate::name::AccountId;
+use crate::programs;
+use crate::programs::Cut;
+use crate::programs::NotStarted;
+use crate::programs::Program;
 use crate::record::StoreError;
 use crate::regular;
 use crate::regular::Unopened;
@@ -27,7 +28,7 @@ use crate::section::SecretRef;
 use crate::token::Secret;
 
 /// Largest secret, in bytes: more is a mistaken path.
-const LARGEST: u64 = 64 * 1024;
+const LARGEST: usize = 64 * 1024;
 
 /// Longest time that any of them may take: a file may lie on a network that is gone.
 const LIMIT: Duration = Duration::from_secs(10);
@@ -54,25 +55,27 @@ pub async fn resolve(
     stored: impl Future<Output = Result<Option<Secret>, StoreError>>,
 ) -> Result<Secret, RefreshError> {
     let slot = format!("{account}.{slot}");
-    let found = async {
-        match reference {
-            SecretRef::Slot => {
-                stored.await?.ok_or_else(|| Missing::NotStored { slot: slot.clone() })
-            }
-            SecretRef::Credential(name) => match credentials {
-                Some(directory) => read(directory.join(format!("{CREDENTIAL_PREFIX}{name}"))).await,
-                None => Err(Missing::NoCredentials { name: name.clone() }),
-            },
-            SecretRef::File(path) => read(PathBuf::from(&**path)).await,
-            SecretRef::Command(argv) => run(argv).await,
-        }
+    let found = match reference {
+        SecretRef::Slot => in_time(stored)
+            .await
+            .and_then(|stored| stored?.ok_or_else(|| Missing::NotStored { slot: slot.clone() })),
+        SecretRef::Credential(name) => match credentials {
+            Some(directory) => read(directory.join(format!("{CREDENTIAL_PREFIX}{name}"))).await,
+            None => Err(Missing::NoCredentials { name: name.clone() }),
+        },
+        SecretRef::File(path) => read(PathBuf::from(&**path)).await,
+        SecretRef::Command(argv) => run(argv).await,
     };
-    match tokio::time::timeout(LIMIT, found).await {
-        Ok(Ok(secret)) if secret.is_empty() => Err(Missing::Empty),
-        Ok(found) => found,
-        Err(_) => Err(Missing::Late),
+    match found {
+        Ok(secret) if secret.is_empty() => Err(Missing::Empty),
+        found => found,
     }
     .map_err(|missing| RefreshError::SecretUnavailable { slot, why: missing.to_string() })
+}
+
+/// What comes within [`LIMIT`].
+async fn in_time<T>(coming: impl Future<Output = T>) -> Result<T, Missing> {
+    tokio::time::timeout(LIMIT, coming).await.map_err(|_| Missing::Late)
 }
 
 /// Why a secret is not to be had. No part of one is in it.
@@ -95,9 +98,9 @@ enum Missing {
     /// Something is wrong with the command.
     #[error("{program}: {flaw}")]
     Command { program: Box<str>, flaw: Flaw },
-    /// There is no program to run.
-    #[error("the command is empty")]
-    NoCommand,
+    /// The command could not be run.
+    #[error(transparent)]
+    NotStarted(#[from] NotStarted),
     /// There is nothing in it.
     #[error("it is empty")]
     Empty,
@@ -117,14 +120,14 @@ enum Flaw {
     TooLarge,
     #[error("expected UTF-8 text")]
     NotText,
-    #[error("{0}")]
-    Failed(ExitStatus),
+    #[error("{cut}{}{report}", if .report.is_empty() { "" } else { ": " })]
+    Cut { cut: Cut, report: String },
     #[error("the thread that reads it has ended")]
     Unread,
 }
 
 async fn read(path: PathBuf) -> Result<Secret, Missing> {
-    let read = read_apart(path.clone()).await;
+    let read = in_time(read_apart(path.clone())).await?;
     read.map_err(|flaw| Missing::File { path, flaw })
 }
 
@@ -145,37 +148,32 @@ async fn read_apart(path: PathBuf) -> Result<Secret, Flaw> {
 
 fn read_now(path: &Path) -> Result<Secret, Flaw> {
     let mut bytes = Zeroizing::new(Vec::with_capacity(4096));
-    regular::open(path)?.take(LARGEST + 1).read_to_end(&mut bytes)?;
+    regular::open(path)?.take(LARGEST as u64 + 1).read_to_end(&mut bytes)?;
     text(bytes)
 }
 
+/// Runs a command and takes what it prints, without its last newline.
 async fn run(argv: &[Box<str>]) -> Result<Secret, Missing> {
-    let Some((program, arguments)) = argv.split_first() else {
-        return Err(Missing::NoCommand);
+    let program = Program {
+        argv,
+        environment: programs::whose(),
+        input: None,
+        descriptor: None,
+        hidden: Vec::new(),
+        longest: LARGEST,
+        limit: LIMIT,
     };
-    let output = output_of(program, arguments).await;
-    output.map_err(|flaw| Missing::Command { program: program.clone(), flaw })
-}
-
-/// Runs a command without a shell and takes what it prints, without its last newline.
-async fn output_of(program: &str, arguments: &[Box<str>]) -> Result<Secret, Flaw> {
-    let mut child = tokio::process::Command::new(program)
-        .args(arguments.iter().map(|argument| &**argument))
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .kill_on_drop(true)
-        .spawn()?;
-    let mut bytes = Zeroizing::new(Vec::with_capacity(4096));
-    if let Some(output) = child.stdout.take() {
-        output.take(LARGEST + 1).read_to_end(&mut bytes).await?;
-    }
-    let status = child.wait().await?;
-    if status.success() { text(bytes) } else { Err(Flaw::Failed(status)) }
+    let answer = programs::run(program).await?;
+    let read = match answer.end {
+        Ok(()) => text(answer.output),
+        Err(cut) => Err(Flaw::Cut { cut, report: answer.report }),
+    };
+    let program = argv.first().cloned().unwrap_or_default();
+    read.map_err(|flaw| Missing::Command { program, flaw })
 }
 
 fn text(mut bytes: Zeroizing<Vec<u8>>) -> Result<Secret, Flaw> {
-    if bytes.len() as u64 > LARGEST {
+    if bytes.len() > LARGEST {
         return Err(Flaw::TooLarge);
     }
     if bytes.last() == Some(&b'\n') {

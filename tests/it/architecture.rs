@@ -44,6 +44,7 @@ const MODULES: &[&str] = &[
     "files",
     "names",
     "http",
+    "programs",
     "secret",
     "store",
     "front",
@@ -98,7 +99,7 @@ const OWNED: &[(&str, &[&str])] = &[
     ("tokio::net::TcpStream", &[]),
     ("tokio::net::TcpListener", &[]),
     ("std::process::Command", &[]),
-    ("tokio::process::", &["secret"]),
+    ("tokio::process::", &["programs"]),
 ];
 
 #[test]
