@@ -12,6 +12,8 @@
 //!    it asks for, until it says [`Step::Done`].
 //! 3. A transport failure ends the exchange from outside. What it means follows from
 //!    whether the request that failed [`spends`](Request::spends).
+//! 4. A [`Call`] to a program of the operator's is asked for by [`Step::Call`], and what came
+//!    of it goes to [`Exchange::called`], a failure like an answer.
 //!
 //! A [`Login`] is a conversation of the same kind in which a person has a part, and never
 //! happens by itself. A [`Deed`] is one about an account's standing at its provider:
@@ -38,6 +40,7 @@ use crate::token::TokenSet;
 
 mod address;
 mod answer;
+mod call;
 mod deed;
 mod fault;
 mod jwt;
@@ -48,6 +51,10 @@ mod place;
 #[cfg(test)]
 pub(crate) mod silent;
 
+pub use call::Call;
+pub use call::Called;
+pub use call::Callee;
+pub use call::MAX_ANSWER;
 pub use deed::Deed;
 pub use deed::Session;
 pub use deed::SessionOrder;
@@ -220,6 +227,12 @@ pub trait Exchange: Send {
     /// Takes the response to the last request (`None` at first) and says what comes next.
     fn next(&mut self, response: Option<Response>) -> Step;
 
+    /// Takes what came of a call that it asked for and says what comes next.
+    fn called(&mut self, called: Called) -> Step {
+        let _unasked = called;
+        Step::Done(Outcome::Failed(RefreshError::Internal("nobody asked for a call".into())))
+    }
+
     /// An endpoint that this conversation discovered, to be used by the following ones.
     fn learned(&self) -> Option<Url>;
 }
@@ -228,6 +241,8 @@ pub trait Exchange: Send {
 pub enum Step<T = Outcome> {
     /// Send this.
     Ask(Request),
+    /// Ask a program this. Exchanges only.
+    Call(Call),
     /// It is over.
     Done(T),
 }

@@ -18,6 +18,7 @@ use crate::access::Rights;
 use crate::name::AccountId;
 use crate::plan::Plan;
 use crate::plan::Rotation;
+use crate::provider::Callee;
 use crate::provider::Method;
 use crate::provider::Spend;
 use crate::provider::Step;
@@ -119,6 +120,10 @@ fn place(account: &Account) -> String {
                 }
             }
         }
+        Step::Call(call) => match &call.callee {
+            Callee::Program(_) => format!("runs {} for tokens", call.callee.path()),
+            Callee::Socket(_) => format!("asks {} for tokens", call.callee.path()),
+        },
         Step::Done(_) => format!("asks {} for tokens", profile.host),
     }
 }

@@ -27,6 +27,8 @@ use crate::time::Moment;
 use crate::time::Now;
 use crate::token::Secret;
 
+use super::call;
+
 /// The real world.
 pub(super) struct Outside {
     http: Arc<http::Client>,
@@ -123,22 +125,27 @@ async fn converse(
         let error = RefreshError::Internal("this account cannot sign in by itself".into());
         return Ended { outcome: Outcome::Failed(error), learned: None };
     };
-    let mut response = None;
-    for _ in 0..=profile.requests {
-        let request = match exchange.next(response.take()) {
-            Step::Ask(request) => request,
-            Step::Done(outcome) => return Ended { outcome, learned: exchange.learned() },
-        };
-        let spends = request.spends;
-        let now = clock::now();
-        let left = deadline.since(now.boot);
-        match http.send(request, &profile.transport, left, now.wall).await {
-            Ok(answer) => response = Some(answer),
-            Err(error) => {
-                let outcome = Outcome::Failed(error.into_error(spends));
-                return Ended { outcome, learned: exchange.learned() };
+    let mut step = exchange.next(None);
+    for _ in 0..profile.requests {
+        let left = || deadline.since(clock::now().boot);
+        step = match step {
+            Step::Ask(request) => {
+                let spends = request.spends;
+                let wall = clock::now().wall;
+                match http.send(request, &profile.transport, left(), wall).await {
+                    Ok(answer) => exchange.next(Some(answer)),
+                    Err(error) => {
+                        let outcome = Outcome::Failed(error.into_error(spends));
+                        return Ended { outcome, learned: exchange.learned() };
+                    }
+                }
             }
-        }
+            Step::Call(call) => exchange.called(call::carry(call, left()).await),
+            Step::Done(_) => break,
+        };
+    }
+    if let Step::Done(outcome) = step {
+        return Ended { outcome, learned: exchange.learned() };
     }
     let error = RefreshError::Internal("an exchange asked for more requests than it may".into());
     Ended { outcome: Outcome::Failed(error), learned: None }

@@ -159,8 +159,9 @@ fn every_module_has_its_place() {
 #[test]
 fn every_provider_is_registered() {
     /// What lies beside the providers without being one.
-    const SHARED: &[&str] =
-        &["address", "answer", "deed", "fault", "jwt", "login", "member", "place", "silent"];
+    const SHARED: &[&str] = &[
+        "address", "answer", "call", "deed", "fault", "jwt", "login", "member", "place", "silent",
+    ];
 
     let files = fs::read_dir(root().join("src/provider")).unwrap();
     let files = files.filter_map(|entry| {

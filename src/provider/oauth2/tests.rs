@@ -111,6 +111,7 @@ fn asked(step: Step) -> Request {
     match step {
         Step::Ask(request) => request,
         Step::Done(outcome) => panic!("{}", corpus::spoken(&outcome)),
+        Step::Call(_) => panic!("no program has a part in it"),
     }
 }
 
@@ -118,7 +119,7 @@ fn failed(step: Step) -> RefreshError {
     match step {
         Step::Done(Outcome::Failed(error)) => error,
         Step::Done(outcome) => panic!("{}", corpus::spoken(&outcome)),
-        Step::Ask(_) => panic!("a further request"),
+        Step::Ask(_) | Step::Call(_) => panic!("a further request"),
     }
 }
 
