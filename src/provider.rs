@@ -42,6 +42,7 @@ mod address;
 mod answer;
 mod call;
 mod deed;
+pub mod exec;
 mod fault;
 mod jwt;
 mod login;
@@ -68,6 +69,7 @@ pub use login::Turn;
 /// Every provider by the name used in `provider = "…"`, sorted.
 #[rustfmt::skip]
 pub const PROVIDERS: &[(&str, Configure)] = &[
+    ("exec",      exec::configure),
     ("github",    oauth2::configure),
     ("gitlab",    oauth2::configure),
     ("google",    oauth2::configure),

@@ -98,6 +98,11 @@ impl<'a> Section<'a> {
         Self { scope, path, span, table, asked: Vec::new() }
     }
 
+    /// The last part of its path: of an account's table, the account's name.
+    pub fn name(&self) -> &str {
+        self.path.rsplit('.').next().unwrap_or_default()
+    }
+
     /// Notes a key that is read elsewhere, so that it is not unknown.
     pub fn knows(&mut self, key: &'static str) {
         if !self.asked.contains(&key) {

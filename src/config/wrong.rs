@@ -98,13 +98,13 @@ const IN_AN_ACCOUNT: &[(&str, &[&str])] = &[
         r#"config.toml:4:1: accounts.mail."a\nb": unknown key; known here are "alarm_before", "allow", "ca_file", "client_auth", "client_id", "client_secret", "default_lifetime", "expiry_ahead", "grant", "header", "issuer", "on_refresh_failure", "plain_http", "provider", "refresh_before", "refresh_token_idle", "refresh_token_lifetime", "request_format", "rotation", "scope", "token", "token_endpoint", "token_params" and "username""#,
     ]),
     (r#"provider = "gogle""#, &[
-        r#"config.toml:4:12: accounts.mail.provider: expected "github", "gitlab", "google", "microsoft" or "oauth2"; did you mean "google"?"#,
+        r#"config.toml:4:12: accounts.mail.provider: expected "exec", "github", "gitlab", "google", "microsoft" or "oauth2"; did you mean "google"?"#,
     ]),
     ("provider = \"acme\"\nanything = 1", &[
-        r#"config.toml:4:12: accounts.mail.provider: expected "github", "gitlab", "google", "microsoft" or "oauth2""#,
+        r#"config.toml:4:12: accounts.mail.provider: expected "exec", "github", "gitlab", "google", "microsoft" or "oauth2""#,
     ]),
     ("provider = 1", &[
-        r#"config.toml:4:12: accounts.mail.provider: expected "github", "gitlab", "google", "microsoft" or "oauth2", found a number"#,
+        r#"config.toml:4:12: accounts.mail.provider: expected "exec", "github", "gitlab", "google", "microsoft" or "oauth2", found a number"#,
     ]),
     (r#"refresh_before = "60%""#, &[
         r#"config.toml:4:18: accounts.mail.refresh_before: expected a duration such as "5m" or a share of the lifetime, "1%" to "50%""#,

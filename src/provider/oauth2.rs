@@ -47,10 +47,10 @@ mod discovery;
 mod lifetime;
 mod members;
 mod refusal;
-mod reply;
+pub(super) mod reply;
 mod request;
-mod salvage;
-mod settings;
+pub(super) mod salvage;
+pub(super) mod settings;
 
 /// Slot of the client secret, in [`Spend::secrets`] and in `tokenctl secret set`.
 pub const CLIENT_SECRET: &str = "client_secret";

@@ -30,9 +30,10 @@ pub(super) fn read(value: &Value<'_>) -> Option<SecretRef> {
     found.pop().flatten()
 }
 
-/// The slot that a key means when it is left out: its path below `accounts`.
-fn slot(path: &str) -> &str {
-    path.strip_prefix("accounts.").unwrap_or(path)
+/// The slot that a key means when it is left out: its path below `accounts`, without the
+/// table that only gathers secrets.
+fn slot(path: &str) -> String {
+    path.strip_prefix("accounts.").unwrap_or(path).replacen(".secrets.", ".", 1)
 }
 
 /// A name that `tokenkeeper.secret.` can be put before to make a systemd credential.
@@ -55,8 +56,6 @@ fn file(value: &Value<'_>) -> Option<SecretRef> {
 }
 
 fn command(value: &Value<'_>) -> Option<SecretRef> {
-    const EXPECTED: &str = "a list of strings, the first an absolute path";
-
     match value.scope.mode {
         Mode::User => {}
         Mode::System => {
@@ -66,19 +65,19 @@ fn command(value: &Value<'_>) -> Option<SecretRef> {
             return None;
         }
     }
-    let words = value.list(EXPECTED)?;
-    let Some(program) = words.first() else {
-        value.complain(Problem::Kind { expected: EXPECTED.into(), found: "an empty list" });
-        return None;
-    };
-    program.path(limits::PATH)?;
-    let words = words.iter().map(|word| word.text("a string").map(Box::from));
-    Some(SecretRef::Command(words.collect::<Option<_>>()?))
+    Some(SecretRef::Command(value.argv()?))
 }
 
 impl Section<'_> {
     /// A reference to a secret; `None` if there is none, which means the slot of that name.
     pub fn secret(&mut self, key: &'static str) -> Option<SecretRef> {
         read(&self.value(key)?)
+    }
+}
+
+impl Value<'_> {
+    /// A reference to a secret.
+    pub fn secret(&self) -> Option<SecretRef> {
+        read(self)
     }
 }

@@ -19,6 +19,7 @@ use super::Scope;
 use super::Section;
 use super::address;
 use super::spelling;
+use crate::limits;
 use crate::spelling::nearest;
 use crate::time::parse_span;
 
@@ -99,6 +100,19 @@ impl<'a> Value<'a> {
             return None;
         }
         Some(path)
+    }
+
+    /// A program and its arguments: strings, the first an absolute path.
+    pub fn argv(&self) -> Option<Vec<Box<str>>> {
+        const EXPECTED: &str = "a list of strings, the first an absolute path";
+
+        let words = self.list(EXPECTED)?;
+        let Some(program) = words.first() else {
+            self.complain(Problem::Kind { expected: EXPECTED.into(), found: "an empty list" });
+            return None;
+        };
+        program.path(limits::PATH)?;
+        words.iter().map(|word| word.text("a string").map(Box::from)).collect()
     }
 
     /// A URL with the scheme `https` or `http`, without user and fragment.

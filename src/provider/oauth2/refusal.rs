@@ -87,6 +87,7 @@ const LIST: &[(&str, Meaning)] = &[
     ("slow_down",                    Meaning::Throttled),   // RFC 8628 section 3.5
     ("too_many_requests",            Meaning::Throttled),
     ("rate_limit_exceeded",          Meaning::Throttled),
+    ("rate_limited",                 Meaning::Throttled),
     ("ratelimited",                  Meaning::Throttled),   // Slack
     ("access denied",                Meaning::Throttled),   // Zoho
 ];

@@ -30,17 +30,17 @@ use crate::token::TokenSet;
 
 /// What the account and its request have to say about reading.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Rules<'a> {
+pub(in crate::provider) struct Rules<'a> {
     /// Where the request went, as it may be shown.
-    pub(super) endpoint: &'a str,
+    pub(in crate::provider) endpoint: &'a str,
     /// Lifetime of tokens whose lifetime nothing in the reply says.
-    pub(super) default_lifetime: Duration,
+    pub(in crate::provider) default_lifetime: Duration,
     /// Whether the request carried a refresh token, so that it may be rotated by now.
-    pub(super) spends: bool,
+    pub(in crate::provider) spends: bool,
 }
 
 /// Reads the answer to a token request.
-pub(super) fn read(response: &Response, rules: Rules<'_>) -> Outcome {
+pub(in crate::provider) fn read(response: &Response, rules: Rules<'_>) -> Outcome {
     match response.status {
         200..=299 => success(response, rules),
         _ => Outcome::Failed(failure(response, rules)),

@@ -6,7 +6,7 @@
 use crate::token::Secret;
 
 /// Finds `"refresh_token": "…"`, whole up to its closing quote, in what is no JSON as it stands.
-pub(super) fn refresh_token_in(body: &[u8]) -> Option<Secret> {
+pub(in crate::provider) fn refresh_token_in(body: &[u8]) -> Option<Secret> {
     const NAME: &[u8] = b"\"refresh_token\"";
 
     let at = body.windows(NAME.len()).position(|window| window == NAME)?;

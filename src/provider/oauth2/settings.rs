@@ -36,11 +36,11 @@ use crate::section::SecretRef;
 use crate::section::Section;
 use crate::token::Kind;
 
-mod parameter;
+pub(in crate::provider) mod parameter;
 mod preset;
 
 /// Lifetime of tokens of which nothing else says it.
-const DEFAULT_LIFETIME: Duration = Duration::from_secs(600);
+pub(in crate::provider) const DEFAULT_LIFETIME: Duration = Duration::from_secs(600);
 
 /// Reads the keys.
 pub(super) fn configure(section: &mut Section<'_>) -> Option<Arc<dyn Provider>> {
@@ -92,7 +92,8 @@ fn read(section: &mut Section<'_>) -> Option<OAuth2> {
     })
 }
 
-const GRANTS: &[(&str, GrantType)] = &[
+/// The words of `grant`.
+pub(in crate::provider) const GRANTS: &[(&str, GrantType)] = &[
     ("refresh_token", GrantType::RefreshToken),
     ("client_credentials", GrantType::ClientCredentials),
 ];
@@ -102,7 +103,8 @@ const AUTHS: &[(&str, ClientAuth)] =
 
 const FORMATS: &[(&str, Format)] = &[("form", Format::Form), ("json", Format::Json)];
 
-const KINDS: &[(&str, Kind)] =
+/// The words of `token`.
+pub(in crate::provider) const KINDS: &[(&str, Kind)] =
     &[(Kind::Access.as_str(), Kind::Access), (Kind::Id.as_str(), Kind::Id)];
 
 fn read_endpoint(

@@ -65,7 +65,8 @@ pub(super) fn read_params(value: &Value<'_>) -> Vec<(Box<str>, Box<str>)> {
     params
 }
 
-pub(super) fn read_lifetime(value: &Value<'_>) -> Option<Duration> {
+/// A duration above zero.
+pub(in crate::provider) fn read_lifetime(value: &Value<'_>) -> Option<Duration> {
     let span = value.span()?;
     if span.is_zero() {
         let rule = "expected a duration above zero";
@@ -76,7 +77,7 @@ pub(super) fn read_lifetime(value: &Value<'_>) -> Option<Duration> {
 }
 
 /// `{ name = "authorization", scheme = "Bearer" }`; without a scheme the token stands alone.
-pub(super) fn read_header(value: &Value<'_>) -> Option<Header> {
+pub(in crate::provider) fn read_header(value: &Value<'_>) -> Option<Header> {
     const NAME: &str = "the name of a header, such as \"authorization\"";
     const SCHEME: &str = "a word such as \"Bearer\"";
 

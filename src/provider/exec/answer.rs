@@ -1,0 +1,113 @@
+//! What a program's answer is: tokens, a refusal, or nothing to rely on.
+//!
+//! Members and words are those of a token endpoint (RFC 6749 sections 5.1 and 5.2), so it is
+//! read like the answer of one.
+
+use std::time::Duration;
+
+use serde::Deserialize;
+use zeroize::Zeroizing;
+
+use super::question::Action;
+use crate::error::RefreshError;
+use crate::provider::Called;
+use crate::provider::Outcome;
+use crate::provider::Response;
+use crate::provider::member::Member;
+use crate::provider::oauth2::reply;
+use crate::provider::oauth2::salvage::refresh_token_in;
+use crate::token::Secret;
+
+/// Longest `retry_after` that is believed: a year, beyond which a person has looked.
+const LONGEST_RETRY_AFTER_SECS: f64 = 366.0 * 86_400.0;
+
+/// Longest `subject`, in bytes (OpenID Connect Core section 2).
+const LONGEST_SUBJECT: usize = 255;
+
+/// What the reading goes by.
+pub(super) struct Rules {
+    /// What was asked for.
+    pub(super) action: Action,
+    /// Lifetime of tokens whose lifetime nothing in the answer says.
+    pub(super) default_lifetime: Duration,
+    /// The refresh token that the question carried.
+    pub(super) spent: Option<Secret>,
+}
+
+/// Reads what came of a call.
+pub(super) fn read(called: Called, rules: &Rules) -> Outcome {
+    match called {
+        Called::NotStarted(why) => Outcome::Failed(RefreshError::Unreachable(why)),
+        Called::Broken { output, why } if rules.spent.is_some() => {
+            salvaged(&output, rules, RefreshError::ReplyLost(why))
+        }
+        Called::Broken { why, .. } => Outcome::Failed(RefreshError::Unreachable(why)),
+        Called::Answered(output) => answered(output, rules),
+    }
+}
+
+/// The members that a token endpoint does not have.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Own {
+    /// As a `Retry-After` in seconds.
+    retry_after: Member,
+    /// Whose tokens these are, where neither token says it.
+    subject: Member,
+}
+
+fn answered(output: Zeroizing<Vec<u8>>, rules: &Rules) -> Outcome {
+    let is_object = output.trim_ascii_start().starts_with(b"{");
+    let Some(own) = serde_json::from_slice::<Own>(&output).ok().filter(|_| is_object) else {
+        let error = RefreshError::Malformed("it is not one JSON object".into());
+        return salvaged(&output, rules, error);
+    };
+    let response = Response {
+        status: 200,
+        content_type: "application/json".into(),
+        retry_after: retry_after(&own.retry_after),
+        date: None,
+        location: None,
+        body: output,
+        complete: true,
+    };
+    let reading = reply::Rules {
+        endpoint: "the program",
+        default_lifetime: rules.default_lifetime,
+        spends: rules.spent.is_some(),
+    };
+    match (reply::read(&response, reading), rules.action) {
+        (Outcome::Granted(mut grant), _) => {
+            let subject = own.subject.text().map(Secret::expose);
+            let subject = subject.filter(|subject| subject.len() <= LONGEST_SUBJECT);
+            grant.subject = grant.subject.or_else(|| subject.map(Box::from));
+            Outcome::Granted(grant)
+        }
+        // Without a refresh token in the question it is the secrets that are refused.
+        (
+            Outcome::Failed(
+                RefreshError::GrantRejected(answer) | RefreshError::LoginRequired(answer),
+            ),
+            Action::Login,
+        ) => Outcome::Failed(RefreshError::LoginRejected(answer)),
+        (outcome, Action::Refresh | Action::Login) => outcome,
+    }
+}
+
+/// The failure, and the new refresh token that the remains may hold. A program that repeats
+/// the question has none.
+fn salvaged(output: &[u8], rules: &Rules, error: RefreshError) -> Outcome {
+    match (refresh_token_in(output), &rules.spent) {
+        (Some(token), Some(spent)) if !token.same_as(spent) => Outcome::Salvaged(token, error),
+        (Some(_) | None, _) => Outcome::Failed(error),
+    }
+}
+
+fn retry_after(member: &Member) -> Option<Duration> {
+    let secs = match member {
+        Member::Number(secs) => *secs,
+        Member::Text(text) => text.expose().trim().parse().ok()?,
+        Member::Absent | Member::List(_) | Member::Fault(_) | Member::Other => return None,
+    };
+    Duration::try_from_secs_f64(secs.min(LONGEST_RETRY_AFTER_SECS)).ok()
+}
