@@ -5,6 +5,7 @@
 //!
 //! 1. [`support`]: the daemon, the scripted provider and the relay as values.
 //! 2. `daemon`: what an operator and a program see of an ordinary day.
+//!    `exec`: the same with programs of an operator's in the place of a provider.
 //! 3. `corpus`, `waiters`, `crash`: one kind of trouble each, at many accounts at once.
 //! 4. `providers`: against other people's servers. `badinput`: the command line.
 //! 5. `architecture`, `units`: rules about the source text, the manual and the unit.
@@ -31,6 +32,7 @@ mod badinput;
 mod corpus;
 mod crash;
 mod daemon;
+mod exec;
 mod providers;
 mod support;
 mod units;

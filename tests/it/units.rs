@@ -24,6 +24,8 @@ use tokenkeeper::error::Code;
 use tokenkeeper::limits;
 use tokenkeeper::pacing;
 use tokenkeeper::plan::Rotation;
+use tokenkeeper::programs;
+use tokenkeeper::provider;
 use tokenkeeper::schedule;
 use tokenkeeper::snapshot::StateName;
 
@@ -31,6 +33,7 @@ const UNIT: &str = include_str!("../../systemd/tokenkeeper.service");
 const EXAMPLE: &str = include_str!("../../config.example.toml");
 const TOKENCTL: &str = include_str!("../../packaging/man/tokenctl.1");
 const TOKENKEEPER_TOML: &str = include_str!("../../packaging/man/tokenkeeper.toml.5");
+const TOKENKEEPER_EXEC: &str = include_str!("../../packaging/man/tokenkeeper-exec.7");
 const TOKENKEEPERD: &str = include_str!("../../packaging/man/tokenkeeperd.8");
 
 /// Keys of a unit of which each further line adds to the ones before.
@@ -160,8 +163,22 @@ fn the_numbers_in_the_page_of_the_daemon_are_those_of_the_code() {
 }
 
 #[test]
+fn the_numbers_in_the_page_of_programs_are_those_of_the_code() {
+    let page = TOKENKEEPER_EXEC.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert_eq!(programs::GRACE.as_secs(), 2);
+    #[rustfmt::skip]
+    let sentences = [
+        format!("more than {} KiB of it", provider::MAX_ANSWER / 1024),
+        "gets SIGTERM and two seconds later SIGKILL".to_owned(),
+    ];
+    for sentence in sentences {
+        assert!(page.contains(&sentence), "{sentence}");
+    }
+}
+
+#[test]
 fn the_pages_are_mdoc_without_a_warning() {
-    for page in ["tokenctl.1", "tokenkeeper.toml.5", "tokenkeeperd.8"] {
+    for page in ["tokenctl.1", "tokenkeeper-exec.7", "tokenkeeper.toml.5", "tokenkeeperd.8"] {
         let path = format!("{}/packaging/man/{page}", env!("CARGO_MANIFEST_DIR"));
         if let Some(said) = output_if_there("mandoc", &["-Tlint", "-W", "warning", &path]) {
             assert_eq!(said, "");
