@@ -296,6 +296,8 @@ pub struct Response {
     pub date: Option<Timestamp>,
     /// Host that the `Location` header names. A redirect is never followed, only told.
     pub location: Option<Box<str>>,
+    /// `x-amzn-errortype`, in which AWS services name an error whose body does not.
+    pub error_type: Option<Box<str>>,
     /// Body, at most [`MAX_BODY`] bytes.
     pub body: Zeroizing<Vec<u8>>,
     /// Whether that is all of it. If not, the connection or the time ended before the

@@ -42,6 +42,7 @@ pub(super) fn read(
         retry_after: header("retry-after").and_then(|value| retry_after(value, date, wall)),
         date,
         location: header("location").and_then(|value| host_of_location(value, asked)),
+        error_type: header("x-amzn-errortype").map(Box::from),
         body: Zeroizing::new(Vec::new()),
         complete: false,
     })

@@ -26,12 +26,14 @@ use crate::token::Secret;
 async fn a_request_arrives_as_it_is_written_and_its_answer_is_read() {
     let head = "Content-Type: Application/JSON; charset=UTF-8\r\n\
                 Date: Sun, 06 Nov 1994 08:49:37 GMT\r\n\
-                Retry-After: Sun, 06 Nov 1994 08:50:07 GMT";
+                Retry-After: Sun, 06 Nov 1994 08:50:07 GMT\r\n\
+                X-Amzn-ErrorType: NotAuthorizedException:";
     let (answer, request) = talk(Request::post, &whole("200 OK", head, "{}")).await;
     let answer = answer.unwrap();
     assert_eq!((answer.status, &*answer.content_type), (200, "application/json"));
     assert_eq!(answer.retry_after, Some(Duration::from_secs(30)));
     assert_eq!(answer.date, Some(Timestamp::from_millis(784_111_777_000)));
+    assert_eq!(answer.error_type.as_deref(), Some("NotAuthorizedException:"));
     assert_eq!((answer.body.as_slice(), answer.complete), (b"{}".as_slice(), true));
     assert!(request.starts_with("POST /token HTTP/1.1\r\n"), "{request}");
     assert!(request.contains("\r\nauthorization: Basic eDp5\r\n"), "{request}");

@@ -148,6 +148,7 @@ pub(super) fn response(status: u16, content_type: &str, body: &str) -> Response 
         retry_after: None,
         date: None,
         location: None,
+        error_type: None,
         body: Zeroizing::new(body.as_bytes().to_vec()),
         complete: true,
     }
