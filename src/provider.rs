@@ -45,10 +45,12 @@ mod deed;
 pub mod exec;
 mod fault;
 mod jwt;
+mod lifetime;
 mod login;
 mod member;
 pub mod oauth2;
 mod place;
+mod salvage;
 #[cfg(test)]
 pub(crate) mod silent;
 

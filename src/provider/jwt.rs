@@ -6,6 +6,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD_INDIFFERENT;
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use zeroize::Zeroizing;
 
 use super::member::Member;
@@ -23,13 +24,7 @@ pub(super) struct Claims {
 impl Claims {
     /// Claims of a token; `None` if it is not a JWT.
     pub(super) fn of(token: &Secret) -> Option<Self> {
-        let mut parts = token.expose().split('.');
-        let (_header, payload, _signature) = (parts.next()?, parts.next()?, parts.next()?);
-        if parts.next().is_some() {
-            return None;
-        }
-        let payload = Zeroizing::new(URL_SAFE_NO_PAD_INDIFFERENT.decode(payload).ok()?);
-        serde_json::from_slice(&payload).ok()
+        payload(token)
     }
 
     /// `exp - iat`, in seconds.
@@ -50,6 +45,17 @@ impl Claims {
         };
         (1..=255).contains(&subject.len()).then(|| subject.into())
     }
+}
+
+/// The payload of a token, for claims that one provider alone has; `None` if it is not a JWT.
+pub(super) fn payload<T: DeserializeOwned>(token: &Secret) -> Option<T> {
+    let mut parts = token.expose().split('.');
+    let (_header, payload, _signature) = (parts.next()?, parts.next()?, parts.next()?);
+    if parts.next().is_some() {
+        return None;
+    }
+    let payload = Zeroizing::new(URL_SAFE_NO_PAD_INDIFFERENT.decode(payload).ok()?);
+    serde_json::from_slice(&payload).ok()
 }
 
 #[cfg(test)]

@@ -7,9 +7,8 @@
 //! # Reading order
 //!
 //! 1. `request`: what is asked.
-//! 2. `reply`: what an answer is; `refusal` is the table of errors, `lifetime` how long
-//!    tokens are good, `members` and `jwt` how both are read, `salvage` what is done with
-//!    the remains of a reply, `fault` what is said of answers that make no sense.
+//! 2. `reply`: what an answer is; `refusal` is the table of errors, `members` how both are
+//!    read, `fault` above what is said of answers that make no sense.
 //! 3. `discovery`: where the endpoint is.
 //!
 //! # Invariants
@@ -44,12 +43,10 @@ use crate::provider::fault::place;
 use crate::section::Section;
 
 mod discovery;
-mod lifetime;
 mod members;
 mod refusal;
 pub(super) mod reply;
 mod request;
-pub(super) mod salvage;
 pub(super) mod settings;
 
 /// Slot of the client secret, in [`Spend::secrets`] and in `tokenctl secret set`.

@@ -15,7 +15,7 @@ use crate::provider::Outcome;
 use crate::provider::Response;
 use crate::provider::member::Member;
 use crate::provider::oauth2::reply;
-use crate::provider::oauth2::salvage::refresh_token_in;
+use crate::provider::salvage::token_in;
 use crate::token::Secret;
 
 /// Longest `retry_after` that is believed: a year, beyond which a person has looked.
@@ -65,6 +65,7 @@ fn answered(output: Zeroizing<Vec<u8>>, rules: &Rules) -> Outcome {
     let response = Response {
         status: 200,
         content_type: "application/json".into(),
+        error_type: None,
         retry_after: retry_after(&own.retry_after),
         date: None,
         location: None,
@@ -97,7 +98,7 @@ fn answered(output: Zeroizing<Vec<u8>>, rules: &Rules) -> Outcome {
 /// The failure, and the new refresh token that the remains may hold. A program that repeats
 /// the question has none.
 fn salvaged(output: &[u8], rules: &Rules, error: RefreshError) -> Outcome {
-    match (refresh_token_in(output), &rules.spent) {
+    match (token_in(output, "refresh_token"), &rules.spent) {
         (Some(token), Some(spent)) if !token.same_as(spent) => Outcome::Salvaged(token, error),
         (Some(_) | None, _) => Outcome::Failed(error),
     }

@@ -8,11 +8,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::lifetime::lifetime;
-use super::lifetime::refresh_lifetime;
 use super::members::Members;
 use super::refusal::Meaning;
-use super::salvage::refresh_token_in;
 use crate::error::OauthError;
 use crate::error::RefreshError;
 use crate::provider::Outcome;
@@ -23,7 +20,10 @@ use crate::provider::answer::redirect;
 use crate::provider::fault::Missing;
 use crate::provider::fault::Stranger;
 use crate::provider::jwt::Claims;
+use crate::provider::lifetime::lifetime;
+use crate::provider::lifetime::refresh_lifetime;
 use crate::provider::member::Member;
+use crate::provider::salvage::token_in;
 use crate::token::Grant;
 use crate::token::Secret;
 use crate::token::TokenSet;
@@ -103,7 +103,7 @@ fn unreadable(response: &Response, rules: Rules<'_>) -> Outcome {
         (false, true) => RefreshError::ReplyLost("the answer breaks off".into()),
         (false, false) => RefreshError::Unreachable("the answer breaks off".into()),
     };
-    match refresh_token_in(&response.body) {
+    match token_in(&response.body, "refresh_token") {
         Some(token) if rules.spends => Outcome::Salvaged(token, error),
         Some(_) | None => Outcome::Failed(error),
     }

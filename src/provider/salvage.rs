@@ -5,12 +5,11 @@
 
 use crate::token::Secret;
 
-/// Finds `"refresh_token": "…"`, whole up to its closing quote, in what is no JSON as it stands.
-pub(in crate::provider) fn refresh_token_in(body: &[u8]) -> Option<Secret> {
-    const NAME: &[u8] = b"\"refresh_token\"";
-
-    let at = body.windows(NAME.len()).position(|window| window == NAME)?;
-    let (_, after) = body.split_at_checked(at + NAME.len())?;
+/// Finds `"NAME": "…"`, whole up to its closing quote, in what is no JSON as it stands.
+pub(super) fn token_in(body: &[u8], name: &str) -> Option<Secret> {
+    let name = format!("\"{name}\"");
+    let at = body.windows(name.len()).position(|window| window == name.as_bytes())?;
+    let (_, after) = body.split_at_checked(at + name.len())?;
     let value = after.trim_ascii_start().strip_prefix(b":")?.trim_ascii_start();
     let (text, _) = value.split_at_checked(string_length(value)?)?;
     let token = serde_json::from_slice::<String>(text).ok()?;
@@ -53,7 +52,7 @@ mod tests {
             ("a broken escape",           r#"{"refresh_token":"\x","#,               None),
         ];
         for (name, body, token) in cases {
-            let got = refresh_token_in(body.as_bytes());
+            let got = token_in(body.as_bytes(), "refresh_token");
             assert_eq!(got.as_ref().map(Secret::expose), token, "{name}");
         }
     }
