@@ -41,6 +41,7 @@ use crate::token::TokenSet;
 mod address;
 mod answer;
 mod call;
+mod cognito;
 mod deed;
 pub mod exec;
 mod fault;
@@ -71,12 +72,14 @@ pub use login::Turn;
 /// Every provider by the name used in `provider = "…"`, sorted.
 #[rustfmt::skip]
 pub const PROVIDERS: &[(&str, Configure)] = &[
+    ("cognito",   cognito::configure),
     ("exec",      exec::configure),
     ("github",    oauth2::configure),
     ("gitlab",    oauth2::configure),
     ("google",    oauth2::configure),
     ("microsoft", oauth2::configure),
     ("oauth2",    oauth2::configure),
+    ("quilt",     cognito::configure),
 ];
 
 /// Reads a provider's own keys from an account's section. `None` after errors, which the

@@ -9,6 +9,8 @@ use super::Defaults;
 use super::File;
 use crate::section::Mode;
 
+mod cognito;
+
 /// Lines that are wrong in an account, and all that is said of each.
 #[rustfmt::skip]
 const IN_AN_ACCOUNT: &[(&str, &[&str])] = &[
@@ -98,13 +100,13 @@ const IN_AN_ACCOUNT: &[(&str, &[&str])] = &[
         r#"config.toml:4:1: accounts.mail."a\nb": unknown key; known here are "alarm_before", "allow", "ca_file", "client_auth", "client_id", "client_secret", "default_lifetime", "expiry_ahead", "grant", "header", "issuer", "on_refresh_failure", "plain_http", "provider", "refresh_before", "refresh_token_idle", "refresh_token_lifetime", "request_format", "rotation", "scope", "token", "token_endpoint", "token_params" and "username""#,
     ]),
     (r#"provider = "gogle""#, &[
-        r#"config.toml:4:12: accounts.mail.provider: expected "exec", "github", "gitlab", "google", "microsoft" or "oauth2"; did you mean "google"?"#,
+        r#"config.toml:4:12: accounts.mail.provider: expected "cognito", "exec", "github", "gitlab", "google", "microsoft", "oauth2" or "quilt"; did you mean "google"?"#,
     ]),
     ("provider = \"acme\"\nanything = 1", &[
-        r#"config.toml:4:12: accounts.mail.provider: expected "exec", "github", "gitlab", "google", "microsoft" or "oauth2""#,
+        r#"config.toml:4:12: accounts.mail.provider: expected "cognito", "exec", "github", "gitlab", "google", "microsoft", "oauth2" or "quilt""#,
     ]),
     ("provider = 1", &[
-        r#"config.toml:4:12: accounts.mail.provider: expected "exec", "github", "gitlab", "google", "microsoft" or "oauth2", found a number"#,
+        r#"config.toml:4:12: accounts.mail.provider: expected "cognito", "exec", "github", "gitlab", "google", "microsoft", "oauth2" or "quilt", found a number"#,
     ]),
     (r#"refresh_before = "60%""#, &[
         r#"config.toml:4:18: accounts.mail.refresh_before: expected a duration such as "5m" or a share of the lifetime, "1%" to "50%""#,
@@ -299,7 +301,7 @@ fn every_mistake_in_an_account_is_told_in_these_words() {
 
 #[test]
 fn every_mistake_in_a_file_is_told_in_these_words() {
-    for (text, words) in IN_A_FILE {
+    for (text, words) in IN_A_FILE.iter().chain(cognito::IN_A_FILE) {
         assert_eq!(told(&[("config.toml", text)]), *words, "{text}");
     }
 }

@@ -150,6 +150,11 @@ impl<'a> Value<'a> {
         Some(Section::of_value(self, table))
     }
 
+    /// Whether it is that text. Says nothing of any other: that is its reader's to do.
+    pub fn is_text(&self, text: &str) -> bool {
+        self.inner.get_ref().as_str() == Some(text)
+    }
+
     /// Whether it is a table.
     pub fn is_table(&self) -> bool {
         self.inner.get_ref().is_table()
