@@ -50,11 +50,13 @@ fn the_example_has_every_key_that_the_code_asks_for() {
         asked.entry(table).or_default().extend(keys);
     }
     // A reference has one of its keys at a time; the others stand in the sentence above it.
-    let reference = asked.remove("accounts.*.client_secret").unwrap();
-    for key in reference {
-        assert!(EXAMPLE.contains(&format!("{{ {key} = ")), "{key}");
+    for secret in ["accounts.*.client_secret", "accounts.*.password"] {
+        let reference = asked.remove(secret).unwrap();
+        for key in reference {
+            assert!(EXAMPLE.contains(&format!("{{ {key} = ")), "{key}");
+        }
+        written.remove(secret);
     }
-    written.remove("accounts.*.client_secret");
     let reference = asked.remove("accounts.*.secrets.private_key").unwrap();
     assert!(reference.contains("file"), "{reference:?}");
     written.remove("accounts.*.secrets.private_key");
@@ -76,7 +78,7 @@ fn the_defaults_that_the_example_names_are_the_defaults() {
     assert_eq!(stated.daemon.log, silent.daemon.log);
     assert_eq!(stated.daemon.alarm_before, silent.daemon.alarm_before);
     assert_eq!(stated.daemon.expiry_ahead, silent.daemon.expiry_ahead);
-    for name in ["mail", "ci", "nas"] {
+    for name in ["mail", "ci", "nas", "heatpump", "pool"] {
         let (stated, silent) = (&stated.accounts[name], &silent.accounts[name]);
         assert_eq!(stated.plan.rotation, silent.plan.rotation, "{name}");
         assert_eq!(stated.plan.alarm_before, silent.plan.alarm_before, "{name}");
@@ -84,6 +86,8 @@ fn the_defaults_that_the_example_names_are_the_defaults() {
         let (stated, silent) = (stated.provider.profile(), silent.provider.profile());
         assert_eq!(stated.default_kind, silent.default_kind, "{name}");
         assert_eq!(stated.header, silent.header, "{name}");
+        assert_eq!(stated.host, silent.host, "{name}");
+        assert_eq!(stated.secrets, silent.secrets, "{name}");
     }
 
     let short = switched_on().replace("rights = [\"read\", \"report\"]\n", "");
