@@ -4,6 +4,7 @@
 //! these tests are skipped, which CI forbids.
 
 mod django;
+mod moto;
 mod oidc;
 
 use std::collections::BTreeMap;

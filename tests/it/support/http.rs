@@ -57,7 +57,7 @@ pub(crate) struct Request<'a> {
     pub(crate) path: &'a str,
     /// Further headers.
     pub(crate) headers: &'a [(&'a str, &'a str)],
-    /// JSON content.
+    /// JSON content, called so unless a header calls it otherwise.
     pub(crate) body: Option<&'a str>,
 }
 
@@ -95,10 +95,10 @@ impl<'a> Request<'a> {
             text.push_str(&format!("{name}: {value}\r\n"));
         }
         if let Some(body) = body {
-            let length = body.len();
-            text.push_str(&format!(
-                "content-type: application/json\r\ncontent-length: {length}\r\n"
-            ));
+            text.push_str(&format!("content-length: {}\r\n", body.len()));
+            if !headers.iter().any(|(name, _)| *name == "content-type") {
+                text.push_str("content-type: application/json\r\n");
+            }
         }
         text.push_str("\r\n");
         text.push_str(body.unwrap_or_default());

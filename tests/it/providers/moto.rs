@@ -1,0 +1,142 @@
+//! moto, which imitates Amazon Cognito.
+
+use serde_json::Value;
+use serde_json::json;
+
+use super::Provider;
+use crate::support::config::Config;
+use crate::support::daemon::Daemon;
+use crate::support::http::Request;
+use crate::support::http::receive;
+use crate::support::skipped;
+
+const PASSWORD: &str = "Corr3ct-horse!";
+
+/// What an administrator's requests are signed with. Only the region in it is looked at.
+const SIGNED: &str = "AWS4-HMAC-SHA256 Credential=a/20260101/eu-central-1/cognito-idp/aws4_request, \
+                      SignedHeaders=host, Signature=s";
+
+#[test]
+fn a_pool_refreshes_app_clients_with_and_without_a_secret() {
+    let Some(pool) = Pool::start() else { return };
+    let daemon = Daemon::start(&pool.config());
+    let slot = "confidential.client_secret";
+    daemon.tokenctl_does(&["secret", "set", slot, "--file", "-"], Some(&pool.secret));
+    for (account, client) in [("public", &pool.public), ("confidential", &pool.confidential)] {
+        daemon.import(account, &pool.login(client).refresh_token);
+        assert_eq!(receive(daemon.begin_refresh(account)).unwrap().status, 200, "{account}");
+        let token = daemon.token(account, "").unwrap();
+        assert_eq!((token.generation, token.kind.as_str()), (2, "id"), "{account}");
+        assert!(daemon.token(account, "?kind=access").is_ok(), "{account}");
+    }
+}
+
+#[test]
+fn a_login_that_the_pool_ended_is_noticed_at_once_in_the_pools_own_words() {
+    let Some(pool) = Pool::start() else { return };
+    let daemon = Daemon::start(&pool.config());
+    let login = pool.login(&pool.public);
+    daemon.import("public", &login.refresh_token);
+    pool.does("GlobalSignOut", &json!({ "AccessToken": login.access_token }));
+
+    assert_eq!(receive(daemon.begin_refresh("public")).unwrap().status, 409);
+
+    let view = daemon.account("public");
+    assert_eq!(view.state, "needs_login");
+    let message = view.refresh_error.unwrap().message;
+    assert!(message.contains("Refresh Token has been revoked"), "{message}");
+    assert!(daemon.token("public", "").is_ok(), "the token that is still good is served");
+}
+
+/// A user pool with two app clients and one user.
+struct Pool {
+    provider: Provider,
+    public: String,
+    confidential: String,
+    /// The app client's that has one.
+    secret: String,
+}
+
+/// What a sign-in past the daemon brought.
+struct Login {
+    refresh_token: String,
+    access_token: String,
+}
+
+impl Pool {
+    fn start() -> Option<Self> {
+        let server = ["$TOKENKEEPER_TEST_PYTHON", "tests/providers/moto/server.py"];
+        let Some(provider) = Provider::start(&server, &[]) else {
+            skipped("TOKENKEEPER_TEST_PYTHON is not set");
+            return None;
+        };
+        let (public, confidential, secret) = (String::new(), String::new(), String::new());
+        let mut pool = Self { provider, public, confidential, secret };
+        let made = pool.does("CreateUserPool", &json!({ "PoolName": "pool" }));
+        let id = text(&made, "/UserPool/Id");
+        let user = json!({ "UserPoolId": id, "Username": "pat" });
+        pool.does("AdminCreateUser", &user);
+        let password =
+            json!({ "UserPoolId": id, "Username": "pat", "Password": PASSWORD, "Permanent": true });
+        pool.does("AdminSetUserPassword", &password);
+        let client = |with_secret: bool| {
+            let flows = ["ALLOW_USER_PASSWORD_AUTH", "ALLOW_REFRESH_TOKEN_AUTH"];
+            let client = json!({
+                "UserPoolId": id, "ClientName": "client", "GenerateSecret": with_secret,
+                "ExplicitAuthFlows": flows,
+            });
+            pool.does("CreateUserPoolClient", &client)
+        };
+        let (public, confidential) = (client(false), client(true));
+        pool.public = text(&public, "/UserPoolClient/ClientId");
+        pool.confidential = text(&confidential, "/UserPoolClient/ClientId");
+        pool.secret = text(&confidential, "/UserPoolClient/ClientSecret");
+        Some(pool)
+    }
+
+    /// A daemon's, with an account of each app client.
+    fn config(&self) -> Config {
+        let keys = |client: &str| {
+            format!(
+                "provider = \"cognito\"\nendpoint = \"http://{}/\"\nclient_id = \"{client}\"\n\
+                 username = \"pat\"\n",
+                self.provider.address
+            )
+        };
+        let secret = "client_auth = \"secret-hash\"\n";
+        Config::default()
+            .account("public", &keys(&self.public))
+            .account("confidential", &format!("{}{secret}", keys(&self.confidential)))
+    }
+
+    fn login(&self, client: &str) -> Login {
+        let granted = self.does(
+            "InitiateAuth",
+            &json!({
+                "AuthFlow": "USER_PASSWORD_AUTH", "ClientId": client,
+                "AuthParameters": { "USERNAME": "pat", "PASSWORD": PASSWORD },
+            }),
+        );
+        Login {
+            refresh_token: text(&granted, "/AuthenticationResult/RefreshToken"),
+            access_token: text(&granted, "/AuthenticationResult/AccessToken"),
+        }
+    }
+
+    /// Has the pool do something.
+    fn does(&self, operation: &str, body: &Value) -> Value {
+        let target = format!("AWSCognitoIdentityProviderService.{operation}");
+        let headers = [
+            ("content-type", "application/x-amz-json-1.1"),
+            ("x-amz-target", &target),
+            ("authorization", SIGNED),
+        ];
+        let body = body.to_string();
+        let request = Request { headers: &headers, ..Request::with("POST", "/", &body) };
+        request.on_tcp(&self.provider.address).unwrap().success()
+    }
+}
+
+fn text(value: &Value, pointer: &str) -> String {
+    value.pointer(pointer).and_then(Value::as_str).unwrap_or_else(|| panic!("{value}")).to_owned()
+}
