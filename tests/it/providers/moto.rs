@@ -48,6 +48,30 @@ fn a_login_that_the_pool_ended_is_noticed_at_once_in_the_pools_own_words() {
     assert!(daemon.token("public", "").is_ok(), "the token that is still good is served");
 }
 
+/// moto does not know the operation of pools that rotate, and breaks down over it with a page
+/// for a browser, as servers do.
+#[test]
+fn a_server_that_breaks_down_costs_no_login() {
+    let Some(pool) = Pool::start() else { return };
+    let daemon = Daemon::start(&pool.config());
+    daemon.import("public", &pool.login(&pool.public).refresh_token);
+    let keys = "refresh_operation = \"get-tokens\"\nrotation = \"none\"\n";
+    let keys = pool.keys(&pool.public) + keys;
+    daemon.configure(&Config::default().account("public", &keys));
+    daemon.reload_by_signal();
+
+    assert_eq!(receive(daemon.begin_refresh("public")).unwrap().status, 503);
+    let error = daemon.account("public").refresh_error.unwrap();
+    assert_eq!(error.error_code.as_str(), "PROVIDER_UNAVAILABLE", "{}", error.message);
+    assert_eq!(daemon.token("public", "").unwrap().generation, 1);
+
+    daemon.configure(&pool.config());
+    daemon.reload_by_signal();
+    assert_eq!(receive(daemon.begin_refresh("public")).unwrap().status, 200);
+    let view = daemon.account("public");
+    assert_eq!((view.state.as_str(), view.generation, view.refresh_error), ("fresh", 2, None));
+}
+
 /// A user pool with two app clients and one user.
 struct Pool {
     provider: Provider,
@@ -96,17 +120,18 @@ impl Pool {
 
     /// A daemon's, with an account of each app client.
     fn config(&self) -> Config {
-        let keys = |client: &str| {
-            format!(
-                "provider = \"cognito\"\nendpoint = \"http://{}/\"\nclient_id = \"{client}\"\n\
-                 username = \"pat\"\n",
-                self.provider.address
-            )
-        };
-        let secret = "client_auth = \"secret-hash\"\n";
+        let confidential = self.keys(&self.confidential) + "client_auth = \"secret-hash\"\n";
         Config::default()
-            .account("public", &keys(&self.public))
-            .account("confidential", &format!("{}{secret}", keys(&self.confidential)))
+            .account("public", &self.keys(&self.public))
+            .account("confidential", &confidential)
+    }
+
+    fn keys(&self, client: &str) -> String {
+        format!(
+            "provider = \"cognito\"\nendpoint = \"http://{}/\"\nclient_id = \"{client}\"\n\
+             username = \"pat\"\n",
+            self.provider.address
+        )
     }
 
     fn login(&self, client: &str) -> Login {
