@@ -40,6 +40,7 @@ use crate::token::TokenSet;
 
 mod address;
 mod answer;
+mod ask;
 mod call;
 mod cognito;
 mod deed;

@@ -7,8 +7,10 @@
 //! # Reading order
 //!
 //! 1. `request`: what is asked.
-//! 2. `reply`: what an answer is; `refusal` is the table of errors, `members` how both are
-//!    read, `fault` above what is said of answers that make no sense.
+//! 2. `reply`: what an answer is; `refusal` is the table of errors, `members` how an answer
+//!    is read. What other providers read alike stands beside this module: `lifetime` how
+//!    long tokens are good, `jwt`, `salvage` for the remains of a reply, `fault` for answers
+//!    that make no sense.
 //! 3. `discovery`: where the endpoint is.
 //!
 //! # Invariants

@@ -160,7 +160,7 @@ fn every_module_has_its_place() {
 fn every_provider_is_registered() {
     /// What lies beside the providers without being one.
     const SHARED: &[&str] = &[
-        "address", "answer", "call", "deed", "fault", "jwt", "lifetime", "login", "member",
+        "address", "answer", "ask", "call", "deed", "fault", "jwt", "lifetime", "login", "member",
         "place", "salvage", "silent",
     ];
 

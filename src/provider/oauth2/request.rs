@@ -2,8 +2,6 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use serde::Serialize;
-use serde::Serializer;
 use url::Url;
 use url::form_urlencoded;
 
@@ -16,6 +14,7 @@ use crate::error::RefreshError;
 use crate::provider::Method;
 use crate::provider::Request;
 use crate::provider::Spend;
+use crate::provider::ask;
 use crate::token::Secret;
 
 /// Writes the token request of `account` to `url`.
@@ -27,7 +26,7 @@ pub(super) fn token_request(
     url: &Url,
     spend: &Spend,
 ) -> Result<Request, RefreshError> {
-    let mut headers = common_headers();
+    let mut headers = ask::headers();
     headers.push(("content-type", Secret::new(account.format.content_type())));
     if account.client_auth == ClientAuth::Basic {
         headers.push(("authorization", basic(&account.client_id, client_secret(spend)?)));
@@ -35,7 +34,7 @@ pub(super) fn token_request(
     let params = params(account, spend)?;
     let body = match account.format {
         Format::Form => form(&params),
-        Format::Json => json(&params)?,
+        Format::Json => ask::json(&params)?,
     };
     Ok(Request {
         method: Method::Post,
@@ -51,20 +50,10 @@ pub(super) fn metadata_request(url: Url) -> Request {
     Request {
         method: Method::Get,
         url,
-        headers: common_headers(),
+        headers: ask::headers(),
         body: Secret::new(""),
         spends: false,
     }
-}
-
-/// Headers of every request. Some providers answer with a form unless JSON is asked for,
-/// and a compressed answer would have no size before it is unpacked.
-fn common_headers() -> Vec<(&'static str, Secret)> {
-    vec![
-        ("accept", Secret::new("application/json")),
-        ("accept-encoding", Secret::new("identity")),
-        ("user-agent", Secret::new(concat!("tokenkeeper/", env!("CARGO_PKG_VERSION")))),
-    ]
 }
 
 /// RFC 6749 section 2.3.1: both halves are form-encoded before they are joined.
@@ -117,21 +106,6 @@ fn client_secret(spend: &Spend) -> Result<&Secret, RefreshError> {
 
 fn form(params: &[(&str, &str)]) -> Secret {
     Secret::new(form_urlencoded::Serializer::new(String::new()).extend_pairs(params).finish())
-}
-
-fn json(params: &[(&str, &str)]) -> Result<Secret, RefreshError> {
-    /// Pairs as the members of one object, in their order.
-    struct Members<'a>(&'a [(&'a str, &'a str)]);
-
-    impl Serialize for Members<'_> {
-        fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-            serializer.collect_map(self.0.iter().copied())
-        }
-    }
-
-    serde_json::to_string(&Members(params))
-        .map(Secret::new)
-        .map_err(|_| RefreshError::Internal("the request cannot be written as JSON".into()))
 }
 
 impl Format {
