@@ -50,6 +50,7 @@ mod jwt;
 mod lifetime;
 mod login;
 mod member;
+pub mod navien;
 pub mod oauth2;
 mod place;
 mod salvage;
@@ -79,6 +80,7 @@ pub const PROVIDERS: &[(&str, Configure)] = &[
     ("gitlab",    oauth2::configure),
     ("google",    oauth2::configure),
     ("microsoft", oauth2::configure),
+    ("navien",    navien::configure),
     ("oauth2",    oauth2::configure),
     ("quilt",     cognito::configure),
 ];

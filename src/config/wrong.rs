@@ -100,13 +100,13 @@ const IN_AN_ACCOUNT: &[(&str, &[&str])] = &[
         r#"config.toml:4:1: accounts.mail."a\nb": unknown key; known here are "alarm_before", "allow", "ca_file", "client_auth", "client_id", "client_secret", "default_lifetime", "expiry_ahead", "grant", "header", "issuer", "on_refresh_failure", "plain_http", "provider", "refresh_before", "refresh_token_idle", "refresh_token_lifetime", "request_format", "rotation", "scope", "token", "token_endpoint", "token_params" and "username""#,
     ]),
     (r#"provider = "gogle""#, &[
-        r#"config.toml:4:12: accounts.mail.provider: expected "cognito", "exec", "github", "gitlab", "google", "microsoft", "oauth2" or "quilt"; did you mean "google"?"#,
+        r#"config.toml:4:12: accounts.mail.provider: expected "cognito", "exec", "github", "gitlab", "google", "microsoft", "navien", "oauth2" or "quilt"; did you mean "google"?"#,
     ]),
     ("provider = \"acme\"\nanything = 1", &[
-        r#"config.toml:4:12: accounts.mail.provider: expected "cognito", "exec", "github", "gitlab", "google", "microsoft", "oauth2" or "quilt""#,
+        r#"config.toml:4:12: accounts.mail.provider: expected "cognito", "exec", "github", "gitlab", "google", "microsoft", "navien", "oauth2" or "quilt""#,
     ]),
     ("provider = 1", &[
-        r#"config.toml:4:12: accounts.mail.provider: expected "cognito", "exec", "github", "gitlab", "google", "microsoft", "oauth2" or "quilt", found a number"#,
+        r#"config.toml:4:12: accounts.mail.provider: expected "cognito", "exec", "github", "gitlab", "google", "microsoft", "navien", "oauth2" or "quilt", found a number"#,
     ]),
     (r#"refresh_before = "60%""#, &[
         r#"config.toml:4:18: accounts.mail.refresh_before: expected a duration such as "5m" or a share of the lifetime, "1%" to "50%""#,
@@ -222,13 +222,28 @@ const IN_A_FILE: &[(&str, &[&str])] = &[
         "config.toml:2:10: accounts.mail.issuer: a URL must not have a user name or a password in it",
     ]),
     ("[accounts.mail]\nissuer = \"https://idp.example/?tenant=1\"\nclient_id = \"x\"\n", &[
-        r#"config.toml:2:10: accounts.mail.issuer: an issuer must not have a query ("?…")"#,
+        r#"config.toml:2:10: accounts.mail.issuer: a URL must not have a query ("?…") here"#,
     ]),
     ("[accounts.mail]\ntoken_endpoint = \"https://idp.example/#x\"\nclient_id = \"x\"\n", &[
         r##"config.toml:2:18: accounts.mail.token_endpoint: a URL must not have a fragment ("#…") here"##,
     ]),
     ("[accounts.mail]\ntoken_endpoint = \"idp.example/token\"\nclient_id = \"x\"\n", &[
         r#"config.toml:2:18: accounts.mail.token_endpoint: expected a URL such as "https://login.example.org/token""#,
+    ]),
+    ("[accounts.boiler]\nprovider = \"navien\"\n", &[
+        "config.toml:1:11: accounts.boiler.email: missing; expected the e-mail address of the login, a string",
+    ]),
+    ("[accounts.boiler]\nprovider = \"navien\"\nemail = \"\"\npassword = \"hunter2\"\naws_credentials = \"yes\"\n", &[
+        "config.toml:3:9: accounts.boiler.email: expected the e-mail address of the login, a string, found an empty string",
+        "config.toml:4:12: accounts.boiler.password: a secret does not belong in the configuration; type: tokenctl secret set boiler.password",
+        "config.toml:5:19: accounts.boiler.aws_credentials: expected true or false, found a string",
+    ]),
+    ("[accounts.boiler]\nprovider = \"navien\"\nemail = \"x\"\nbase_url = \"http://navien.example\"\n", &[
+        r#"config.toml:4:12: accounts.boiler.base_url: plain http goes to this host only; expected "https://…""#,
+    ]),
+    ("[accounts.boiler]\nprovider = \"navien\"\nemail = \"x\"\nbase_url = \"https://navien.example/?x\"\nclient_id = \"x\"\n", &[
+        r#"config.toml:4:12: accounts.boiler.base_url: a URL must not have a query ("?…") here"#,
+        r#"config.toml:5:1: accounts.boiler.client_id: unknown key; known here are "alarm_before", "allow", "aws_credentials", "base_url", "ca_file", "email", "on_refresh_failure", "password", "plain_http", "provider", "refresh_before" and "rotation""#,
     ]),
     ("[accounts.\"My Mail\"]\nprovider = \"google\"\nclient_id = \"x\"\n", &[
         r#"config.toml:1:11: accounts."My Mail": an account name is 1 to 40 of a-z, 0-9, '_' and '-', beginning with a letter or a digit"#,

@@ -2,7 +2,10 @@
 
 use serde::Serialize;
 use serde::Serializer;
+use url::Url;
 
+use super::Method;
+use super::Request;
 use crate::error::RefreshError;
 use crate::token::Secret;
 
@@ -14,6 +17,23 @@ pub(super) fn headers() -> Vec<(&'static str, Secret)> {
         ("accept-encoding", Secret::new("identity")),
         ("user-agent", Secret::new(concat!("tokenkeeper/", env!("CARGO_PKG_VERSION")))),
     ]
+}
+
+/// A `POST` of a JSON object. Whether it [`spends`](Request::spends) is the caller's to say.
+pub(super) fn post(url: Url, members: &[(&str, &str)]) -> Result<Request, RefreshError> {
+    let mut headers = headers();
+    headers.push(("content-type", Secret::new("application/json")));
+    Ok(Request { method: Method::Post, url, headers, body: json(members)?, spends: false })
+}
+
+/// The parts of a path below a URL, whether or not that ends with a slash.
+pub(super) fn below<'a>(base: &Url, parts: impl IntoIterator<Item = &'a str>) -> Url {
+    let mut url = base.clone();
+    // A URL with a host, which every configured one has, has a path that can be extended.
+    if let Ok(mut path) = url.path_segments_mut() {
+        path.pop_if_empty().extend(parts);
+    }
+    url
 }
 
 /// Pairs as the members of one JSON object, in their order.
@@ -34,6 +54,22 @@ pub(super) fn json(members: &[(&str, &str)]) -> Result<Secret, RefreshError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_path_is_put_below_a_url_and_cannot_leave_it() {
+        #[rustfmt::skip]
+        let cases = [
+            ("https://a.example",       &["api", "x"][..],  "https://a.example/api/x"),
+            ("https://a.example/",      &["api", "x"],      "https://a.example/api/x"),
+            ("https://a.example/v2.1",  &["x"],             "https://a.example/v2.1/x"),
+            ("https://a.example/v2.1/", &["x"],             "https://a.example/v2.1/x"),
+            ("https://a.example/v2.1/", &["a/b", "c?d#e"],  "https://a.example/v2.1/a%2Fb/c%3Fd%23e"),
+        ];
+        for (base, parts, expected) in cases {
+            let url = below(&Url::parse(base).unwrap(), parts.iter().copied());
+            assert_eq!(url.as_str(), expected, "{base}");
+        }
+    }
 
     #[test]
     fn members_keep_their_order_and_their_quotes() {

@@ -35,15 +35,9 @@ impl Claims {
         }
     }
 
-    /// Whose token it is. A number is taken as its digits, which some issuers send; a `sub`
-    /// of more than 255 bytes (OpenID Connect Core section 2) is not one.
+    /// Whose token it is.
     pub(super) fn subject(&self) -> Option<Box<str>> {
-        let subject = match &self.sub {
-            Member::Text(text) => text.expose().to_owned(),
-            Member::Number(number) => number.to_string(),
-            Member::Absent | Member::List(_) | Member::Fault(_) | Member::Other => return None,
-        };
-        (1..=255).contains(&subject.len()).then(|| subject.into())
+        self.sub.identifier()
     }
 }
 

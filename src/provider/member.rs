@@ -5,13 +5,17 @@
 //! any of it may be one.
 
 use std::fmt;
+use std::marker::PhantomData;
 
 use serde::Deserialize;
 use serde::Deserializer;
+use serde::de::DeserializeOwned;
 use serde::de::Error;
+use serde::de::IgnoredAny;
 use serde::de::MapAccess;
 use serde::de::SeqAccess;
 use serde::de::Visitor;
+use serde::de::value::MapAccessDeserializer;
 
 use crate::token::Secret;
 
@@ -56,6 +60,17 @@ impl Member {
         }
     }
 
+    /// Whose something is: a text, or a number by its digits, which some providers send.
+    /// What has more than 255 bytes (OpenID Connect Core section 2) is no identifier.
+    pub(super) fn identifier(&self) -> Option<Box<str>> {
+        let identifier = match self {
+            Self::Text(text) => text.expose().to_owned(),
+            Self::Number(number) => number.to_string(),
+            Self::Absent | Self::List(_) | Self::Fault(_) | Self::Other => return None,
+        };
+        (1..=255).contains(&identifier.len()).then(|| identifier.into())
+    }
+
     /// As [`text`](Self::text), taken out.
     pub(super) fn into_text(self) -> Option<Secret> {
         match self {
@@ -67,6 +82,59 @@ impl Member {
             | Self::Fault(_)
             | Self::Other => None,
         }
+    }
+}
+
+/// A member that should be an object. Anything else reads as one that is empty.
+#[derive(Default)]
+pub(super) struct Object<T>(pub(super) T);
+
+impl<'de, T: Default + DeserializeOwned> Deserialize<'de> for Object<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Perhaps<T>(PhantomData<T>);
+
+        impl<'de, T: Default + DeserializeOwned> Visitor<'de> for Perhaps<T> {
+            type Value = Object<T>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("anything")
+            }
+
+            fn visit_unit<E: Error>(self) -> Result<Object<T>, E> {
+                Ok(Object::default())
+            }
+
+            fn visit_bool<E: Error>(self, _: bool) -> Result<Object<T>, E> {
+                Ok(Object::default())
+            }
+
+            fn visit_i64<E: Error>(self, _: i64) -> Result<Object<T>, E> {
+                Ok(Object::default())
+            }
+
+            fn visit_u64<E: Error>(self, _: u64) -> Result<Object<T>, E> {
+                Ok(Object::default())
+            }
+
+            fn visit_f64<E: Error>(self, _: f64) -> Result<Object<T>, E> {
+                Ok(Object::default())
+            }
+
+            fn visit_str<E: Error>(self, _: &str) -> Result<Object<T>, E> {
+                Ok(Object::default())
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Object<T>, A::Error> {
+                while list.next_element::<IgnoredAny>()?.is_some() {}
+                Ok(Object::default())
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Object<T>, A::Error> {
+                T::deserialize(MapAccessDeserializer::new(map)).map(Object)
+            }
+        }
+
+        deserializer.deserialize_any(Perhaps(PhantomData))
     }
 }
 
@@ -135,5 +203,46 @@ impl<'de> Deserialize<'de> for Member {
         }
 
         deserializer.deserialize_any(Anything)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Default, Deserialize)]
+    #[serde(default)]
+    struct Outer {
+        inner: Object<Inner>,
+        after: Member,
+    }
+
+    #[derive(Default, Deserialize)]
+    #[serde(default)]
+    struct Inner {
+        text: Member,
+    }
+
+    #[test]
+    fn what_should_be_an_object_and_is_none_costs_nothing_but_itself() {
+        #[rustfmt::skip]
+        let cases = [
+            (r#"{"text":"x","more":[{}]}"#, Some("x")),
+            (r#"{"text":{}}"#,              None),
+            ("{}",                          None),
+            ("null",                        None),
+            ("true",                        None),
+            ("-1",                          None),
+            ("1",                           None),
+            ("1.5",                         None),
+            (r#""text""#,                   None),
+            (r#"[{"text":"x"}]"#,           None),
+        ];
+        for (inner, text) in cases {
+            let outer = format!(r#"{{"inner":{inner},"after":"y"}}"#);
+            let outer: Outer = serde_json::from_str(&outer).unwrap();
+            assert_eq!(outer.inner.0.text.text().map(Secret::expose), text, "{inner}");
+            assert_eq!(outer.after.text().unwrap().expose(), "y", "{inner}");
+        }
     }
 }

@@ -270,4 +270,4 @@ impl Conversation {
 #[cfg(test)]
 mod corpus;
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

@@ -5,15 +5,34 @@ use sha2::Sha256;
 use url::Url;
 
 use super::Transport;
+use super::address;
 use crate::limits;
 use crate::record::Lineage;
+use crate::section::Problem;
+use crate::section::Query;
 use crate::section::Section;
+use crate::section::Value;
 
 /// Reads how connections are made: `plain_http`, `ca_file`.
 pub(super) fn transport(section: &mut Section<'_>) -> Transport {
     let plain_http = section.flag("plain_http");
     let ca_file = section.value("ca_file").and_then(|value| value.path(limits::PATH));
     Transport { plain_http, ca_file: ca_file.map(Box::from) }
+}
+
+/// Reads a `base_url`, which paths are put below. A slash at its end means nothing.
+pub(super) fn base_url(
+    section: &Section<'_>,
+    value: &Value<'_>,
+    transport: &Transport,
+) -> Option<Url> {
+    let mut url = address::read(value, transport, Query::Refused)?;
+    if transport.plain_http && url.scheme() == "https" {
+        section.warn(Problem::Rule("plain_http means nothing for an https address".into()));
+    }
+    let path = url.path().trim_end_matches('/').to_owned();
+    url.set_path(&path);
+    Some(url)
 }
 
 /// Host and port, the port always written out.

@@ -9,7 +9,7 @@ use super::Problem;
 pub enum Query {
     /// A query, as RFC 6749 section 3.2 allows for endpoints.
     Allowed,
-    /// None, as RFC 8414 section 2 wants it of issuers.
+    /// None: where a path is put below it, and as RFC 8414 section 2 wants it of issuers.
     Refused,
 }
 
@@ -31,7 +31,7 @@ pub(super) fn parse(text: &str, query: Query) -> Result<Url, Problem> {
     } else if url.fragment().is_some() {
         "a URL must not have a fragment (\"#…\") here"
     } else if query == Query::Refused && url.query().is_some() {
-        "an issuer must not have a query (\"?…\")"
+        "a URL must not have a query (\"?…\") here"
     } else {
         return Ok(url);
     };

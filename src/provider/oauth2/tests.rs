@@ -141,7 +141,7 @@ fn discovered() -> OAuth2 {
     OAuth2 { endpoint: Endpoint::Discovered { issuer }, ..account("https://idp.example/token") }
 }
 
-pub(super) fn response(status: u16, content_type: &str, body: &str) -> Response {
+pub(in crate::provider) fn response(status: u16, content_type: &str, body: &str) -> Response {
     Response {
         status,
         content_type: content_type.into(),
@@ -154,7 +154,7 @@ pub(super) fn response(status: u16, content_type: &str, body: &str) -> Response 
     }
 }
 
-pub(super) fn spend() -> Spend {
+pub(in crate::provider) fn spend() -> Spend {
     Spend {
         refresh_token: Some(Secret::new("r+1")),
         secrets: vec![(CLIENT_SECRET, Secret::new("s:/%"))],
