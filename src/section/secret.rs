@@ -1,5 +1,7 @@
 //! References to secrets. A secret itself is refused, whatever kind of value it is.
 
+use toml::de::DeValue;
+
 use super::Mode;
 use super::Problem;
 use super::SecretRef;
@@ -7,12 +9,8 @@ use super::Section;
 use super::Value;
 use crate::limits;
 
-/// Reads a reference.
-pub(super) fn read(value: &Value<'_>) -> Option<SecretRef> {
-    if !value.is_table() {
-        value.complain(Problem::Literal { slot: slot(&value.path).into() });
-        return None;
-    }
+/// Reads a reference. `for_slot` says what to write for the slot of that name.
+fn read(value: &Value<'_>, for_slot: &str) -> Option<SecretRef> {
     let mut section = value.section("a table")?;
     let mut found = Vec::new();
     found.extend(section.value("credential").map(|value| credential(&value)));
@@ -21,7 +19,7 @@ pub(super) fn read(value: &Value<'_>) -> Option<SecretRef> {
     if found.len() != 1 {
         let rule = format!(
             "expected exactly one of credential = \"NAME\", file = \"/PATH\" and command = [\"/PROGRAM\"]; \
-             or leave it out and type: tokenctl secret set {}",
+             or {for_slot} and type: tokenctl secret set {}",
             slot(&value.path)
         );
         section.complain(Problem::Rule(rule.into()));
@@ -71,7 +69,31 @@ fn command(value: &Value<'_>) -> Option<SecretRef> {
 impl Section<'_> {
     /// A reference to a secret; `None` if there is none, which means the slot of that name.
     pub fn secret(&mut self, key: &'static str) -> Option<SecretRef> {
-        read(&self.value(key)?)
+        let value = self.value(key)?;
+        if !value.is_table() {
+            value.complain(Problem::Literal { slot: slot(&value.path).into() });
+            return None;
+        }
+        read(&value, "leave it out")
+    }
+
+    /// A reference to a secret that not every account has: `true` means the slot of that name.
+    pub fn optional_secret(&mut self, key: &'static str) -> Option<SecretRef> {
+        let value = self.value(key)?;
+        let for_slot = format!("write {key} = true");
+        if let DeValue::Boolean(has) = value.inner.get_ref() {
+            return has.then_some(SecretRef::Slot);
+        }
+        if !value.is_table() {
+            let rule = format!(
+                "a secret does not belong in the configuration; {for_slot} and type: tokenctl \
+                 secret set {}",
+                slot(&value.path)
+            );
+            value.complain(Problem::Rule(rule.into()));
+            return None;
+        }
+        read(&value, &for_slot)
     }
 }
 
