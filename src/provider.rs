@@ -47,6 +47,7 @@ mod deed;
 pub mod exec;
 mod fault;
 mod jwt;
+pub mod kasa_monitor;
 mod lifetime;
 mod login;
 mod member;
@@ -74,15 +75,16 @@ pub use login::Turn;
 /// Every provider by the name used in `provider = "…"`, sorted.
 #[rustfmt::skip]
 pub const PROVIDERS: &[(&str, Configure)] = &[
-    ("cognito",   cognito::configure),
-    ("exec",      exec::configure),
-    ("github",    oauth2::configure),
-    ("gitlab",    oauth2::configure),
-    ("google",    oauth2::configure),
-    ("microsoft", oauth2::configure),
-    ("navien",    navien::configure),
-    ("oauth2",    oauth2::configure),
-    ("quilt",     cognito::configure),
+    ("cognito",      cognito::configure),
+    ("exec",         exec::configure),
+    ("github",       oauth2::configure),
+    ("gitlab",       oauth2::configure),
+    ("google",       oauth2::configure),
+    ("kasa-monitor", kasa_monitor::configure),
+    ("microsoft",    oauth2::configure),
+    ("navien",       navien::configure),
+    ("oauth2",       oauth2::configure),
+    ("quilt",        cognito::configure),
 ];
 
 /// Reads a provider's own keys from an account's section. `None` after errors, which the

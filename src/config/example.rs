@@ -78,7 +78,7 @@ fn the_defaults_that_the_example_names_are_the_defaults() {
     assert_eq!(stated.daemon.log, silent.daemon.log);
     assert_eq!(stated.daemon.alarm_before, silent.daemon.alarm_before);
     assert_eq!(stated.daemon.expiry_ahead, silent.daemon.expiry_ahead);
-    for name in ["mail", "ci", "nas", "heatpump", "pool", "boiler"] {
+    for name in ["mail", "ci", "nas", "heatpump", "pool", "boiler", "plugs"] {
         let (stated, silent) = (&stated.accounts[name], &silent.accounts[name]);
         assert_eq!(stated.plan.rotation, silent.plan.rotation, "{name}");
         assert_eq!(stated.plan.alarm_before, silent.plan.alarm_before, "{name}");
@@ -92,6 +92,9 @@ fn the_defaults_that_the_example_names_are_the_defaults() {
     let boiler = |config: &Config| config.accounts["boiler"].provider.profile().clone();
     assert_eq!(boiler(&stated).lineage, boiler(&silent).lineage);
     assert_eq!(boiler(&stated).aws, boiler(&silent).aws);
+    let plugs = |config: &Config| config.accounts["plugs"].provider.profile().clone();
+    let slots = |config| plugs(config).sign_in.unwrap().into_iter().map(|(slot, _)| slot);
+    assert!(slots(&stated).eq(slots(&silent)));
 
     let short = switched_on().replace("rights = [\"read\", \"report\"]\n", "");
     let short = short.replace("mode = \"0666\"\n", "");

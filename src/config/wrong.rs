@@ -100,13 +100,13 @@ const IN_AN_ACCOUNT: &[(&str, &[&str])] = &[
         r#"config.toml:4:1: accounts.mail."a\nb": unknown key; known here are "alarm_before", "allow", "ca_file", "client_auth", "client_id", "client_secret", "default_lifetime", "expiry_ahead", "grant", "header", "issuer", "on_refresh_failure", "plain_http", "provider", "refresh_before", "refresh_token_idle", "refresh_token_lifetime", "request_format", "rotation", "scope", "token", "token_endpoint", "token_params" and "username""#,
     ]),
     (r#"provider = "gogle""#, &[
-        r#"config.toml:4:12: accounts.mail.provider: expected "cognito", "exec", "github", "gitlab", "google", "microsoft", "navien", "oauth2" or "quilt"; did you mean "google"?"#,
+        r#"config.toml:4:12: accounts.mail.provider: expected "cognito", "exec", "github", "gitlab", "google", "kasa-monitor", "microsoft", "navien", "oauth2" or "quilt"; did you mean "google"?"#,
     ]),
     ("provider = \"acme\"\nanything = 1", &[
-        r#"config.toml:4:12: accounts.mail.provider: expected "cognito", "exec", "github", "gitlab", "google", "microsoft", "navien", "oauth2" or "quilt""#,
+        r#"config.toml:4:12: accounts.mail.provider: expected "cognito", "exec", "github", "gitlab", "google", "kasa-monitor", "microsoft", "navien", "oauth2" or "quilt""#,
     ]),
     ("provider = 1", &[
-        r#"config.toml:4:12: accounts.mail.provider: expected "cognito", "exec", "github", "gitlab", "google", "microsoft", "navien", "oauth2" or "quilt", found a number"#,
+        r#"config.toml:4:12: accounts.mail.provider: expected "cognito", "exec", "github", "gitlab", "google", "kasa-monitor", "microsoft", "navien", "oauth2" or "quilt", found a number"#,
     ]),
     (r#"refresh_before = "60%""#, &[
         r#"config.toml:4:18: accounts.mail.refresh_before: expected a duration such as "5m" or a share of the lifetime, "1%" to "50%""#,
@@ -244,6 +244,21 @@ const IN_A_FILE: &[(&str, &[&str])] = &[
     ("[accounts.boiler]\nprovider = \"navien\"\nemail = \"x\"\nbase_url = \"https://navien.example/?x\"\nclient_id = \"x\"\n", &[
         r#"config.toml:4:12: accounts.boiler.base_url: a URL must not have a query ("?…") here"#,
         r#"config.toml:5:1: accounts.boiler.client_id: unknown key; known here are "alarm_before", "allow", "aws_credentials", "base_url", "ca_file", "email", "on_refresh_failure", "password", "plain_http", "provider", "refresh_before" and "rotation""#,
+    ]),
+    ("[accounts.plugs]\nprovider = \"kasa-monitor\"\n", &[
+        r#"config.toml:1:11: accounts.plugs.base_url: missing; expected the address of the server, such as "https://plugs.example.org:5273""#,
+        "config.toml:1:11: accounts.plugs.username: missing; expected the name of the user, a string",
+    ]),
+    ("[accounts.plugs]\nprovider = \"kasa-monitor\"\nusername = \"x\"\nbase_url = \"http://192.168.1.9:5272\"\n", &[
+        "config.toml:4:12: accounts.plugs.base_url: plain http to a private address needs plain_http = true; better is https",
+    ]),
+    ("[accounts.plugs]\nprovider = \"kasa-monitor\"\nusername = \"x\"\nbase_url = \"https://plugs.example/\"\ntotp = \"hunter2\"\npassword = 12\n", &[
+        "config.toml:5:8: accounts.plugs.totp: a secret does not belong in the configuration; write totp = true and type: tokenctl secret set plugs.totp",
+        "config.toml:6:12: accounts.plugs.password: a secret does not belong in the configuration; type: tokenctl secret set plugs.password",
+    ]),
+    ("[accounts.plugs]\nprovider = \"kasa-monitor\"\nusername = \"x\"\nbase_url = \"https://plugs.example/\"\ntotp = {}\nemail = \"x\"\n", &[
+        r#"config.toml:5:1: accounts.plugs.totp: expected exactly one of credential = "NAME", file = "/PATH" and command = ["/PROGRAM"]; or write totp = true and type: tokenctl secret set plugs.totp"#,
+        r#"config.toml:6:1: accounts.plugs.email: unknown key; known here are "alarm_before", "allow", "base_url", "ca_file", "on_refresh_failure", "password", "plain_http", "provider", "refresh_before", "rotation", "totp" and "username""#,
     ]),
     ("[accounts.\"My Mail\"]\nprovider = \"google\"\nclient_id = \"x\"\n", &[
         r#"config.toml:1:11: accounts."My Mail": an account name is 1 to 40 of a-z, 0-9, '_' and '-', beginning with a letter or a digit"#,

@@ -26,6 +26,11 @@ pub(super) fn post(url: Url, members: &[(&str, &str)]) -> Result<Request, Refres
     Ok(Request { method: Method::Post, url, headers, body: json(members)?, spends: false })
 }
 
+/// A request without a body.
+pub(super) fn bare(method: Method, url: Url) -> Request {
+    Request { method, url, headers: headers(), body: Secret::new(""), spends: false }
+}
+
 /// The parts of a path below a URL, whether or not that ends with a slash.
 pub(super) fn below<'a>(base: &Url, parts: impl IntoIterator<Item = &'a str>) -> Url {
     let mut url = base.clone();

@@ -100,6 +100,6 @@ impl Section<'_> {
 impl Value<'_> {
     /// A reference to a secret.
     pub fn secret(&self) -> Option<SecretRef> {
-        read(self)
+        read(self, "leave it empty")
     }
 }
