@@ -139,10 +139,8 @@ pub async fn run(mut program: Program<'_>) -> Result<Answer, NotStarted> {
     if end.is_err() {
         group.terminate();
         let farewell = async {
-            // What is still said is not listened to.
-            while streams.pump().await.is_err() {
-                streams.forget_output();
-            }
+            // What it still says may hold a token, and a stream that is full is closed.
+            let _full = streams.pump().await;
             group.exited().await;
         };
         // Whoever does not go by itself is made to.

@@ -50,7 +50,8 @@ impl Streams {
         }
     }
 
-    /// Writes and reads until all streams are at their end. It can be dropped and begun again.
+    /// Writes and reads until all streams are at their end. It can be dropped and begun again;
+    /// an output that is too large is closed and what was heard of it kept.
     pub(super) async fn pump(&mut self) -> Result<(), Full> {
         loop {
             tokio::select! {
@@ -63,6 +64,7 @@ impl Streams {
                     if self.output.is_some() =>
                 {
                     if self.heard.len() > self.longest {
+                        self.output = None;
                         return Err(Full);
                     }
                     if flow.is_break() {
@@ -80,11 +82,6 @@ impl Streams {
                 else => return Ok(()),
             }
         }
-    }
-
-    /// Makes room for more output, which nobody wants to have.
-    pub(super) fn forget_output(&mut self) {
-        self.heard.clear();
     }
 
     /// What standard output and standard error said.

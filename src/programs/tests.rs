@@ -79,10 +79,11 @@ async fn an_exit_status_a_signal_and_too_much_output_are_told_apart() {
     let cases = [
         ("exit 3", "exit status: 3"),
         ("kill -KILL $$", "signal: 9 (SIGKILL)"),
-        ("yes", "larger than 1 KiB"),
+        ("echo begun; yes", "larger than 1 KiB"),
     ];
     for (script, expected) in cases {
         let answer = ran(script, |_| {}).await;
+        assert_eq!(answer.output.starts_with(b"begun\n"), script.contains("begun"), "{script}");
         assert_eq!(answer.end.unwrap_err().to_string(), expected, "{script}");
     }
 }
