@@ -103,3 +103,15 @@ impl Value<'_> {
         read(self, "leave it empty")
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_slot_is_called_as_its_key_is_below_the_account() {
+        assert_eq!(slot("accounts.ci.client_secret"), "ci.client_secret");
+        assert_eq!(slot("accounts.boiler.secrets.password"), "boiler.password");
+        assert_eq!(slot("accounts.secrets.password"), "secrets.password");
+    }
+}
