@@ -3,6 +3,7 @@
 //! A [`Script`] is the JSON object of the control interface together with what it means. Parsing
 //! is where every mistake is found; whoever holds a `Script` has nothing left to check.
 
+use std::borrow::Cow;
 use std::num::NonZeroU32;
 use std::ops::RangeInclusive;
 use std::time::Duration;
@@ -12,6 +13,7 @@ use serde_json::Map;
 use serde_json::Number;
 use serde_json::Value;
 
+use crate::clock::Moment;
 use crate::family::Rotation;
 use crate::fault::Fault;
 use crate::field::ClientAuth;
@@ -23,6 +25,7 @@ use crate::field::ReplyFormat;
 use crate::field::RequestFormat;
 use crate::field::RotationField;
 use crate::field::span;
+use crate::service::Service;
 use crate::token::LEAST_TOKEN_BYTES;
 
 /// Largest access token that can be asked for, in bytes.
@@ -69,12 +72,14 @@ impl Script {
 #[derive(Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Behaviour {
+    pub(crate) service: Service,
     pub(crate) client_id: Option<String>,
     pub(crate) client_secret: Option<String>,
     pub(crate) client_auth: ClientAuth,
     pub(crate) grants: Vec<Grant>,
     pub(crate) request_format: RequestFormat,
     pub(crate) lifetime_secs: Number,
+    refresh_lifetime_secs: Option<f64>,
     pub(crate) expires_in: Member,
     pub(crate) token_type: Member,
     rotation: RotationField,
@@ -99,12 +104,14 @@ pub(crate) struct Behaviour {
 impl Default for Behaviour {
     fn default() -> Self {
         Self {
+            service: Service::Oauth2,
             client_id: None,
             client_secret: None,
             client_auth: ClientAuth::Any,
             grants: vec![Grant::RefreshToken, Grant::ClientCredentials],
             request_format: RequestFormat::Form,
             lifetime_secs: Number::from(3600),
+            refresh_lifetime_secs: None,
             expires_in: Member::Usual,
             token_type: Member::Usual,
             rotation: RotationField(Rotation::None),
@@ -132,6 +139,37 @@ impl Behaviour {
     /// How long an access token is good by the provider's own clock: never less than nothing.
     pub(crate) fn lifetime(&self) -> Duration {
         span(self.lifetime_secs.as_f64().unwrap_or_default())
+    }
+
+    /// When an access token ends that was handed out at `issued`.
+    pub(crate) fn ends(&self, issued: Moment) -> Moment {
+        issued.after(self.lifetime())
+    }
+
+    /// The scripted lifetime as it was written, or what is left of it when a pair comes again.
+    pub(crate) fn expires_in(&self, issued: Moment, now: Moment) -> Value {
+        if issued == now {
+            return Value::Number(self.lifetime_secs.clone());
+        }
+        self.ends(issued).since_start.saturating_sub(now.since_start).as_secs().into()
+    }
+
+    /// How long a login is good from its beginning; `None` is for ever.
+    pub(crate) fn refresh_lifetime(&self) -> Option<Duration> {
+        self.refresh_lifetime_secs.map(span)
+    }
+
+    /// The client id of an account: scripted, or the name of the account.
+    pub(crate) fn client_id<'a>(&'a self, account: &'a str) -> &'a str {
+        self.client_id.as_deref().unwrap_or(account)
+    }
+
+    /// The client secret of an account: scripted, or `secret-of-ACCOUNT`.
+    pub(crate) fn client_secret(&self, account: &str) -> Cow<'_, str> {
+        match &self.client_secret {
+            Some(secret) => Cow::Borrowed(secret),
+            None => Cow::Owned(format!("secret-of-{account}")),
+        }
     }
 
     /// When refresh tokens change.

@@ -30,6 +30,14 @@ impl Moment {
     pub(crate) fn wall_ms(self) -> u64 {
         whole_millis(self.unix)
     }
+
+    /// So much later, by both clocks.
+    pub(crate) fn after(self, span: Duration) -> Self {
+        Self {
+            since_start: self.since_start.saturating_add(span),
+            unix: self.unix.saturating_add(span),
+        }
+    }
 }
 
 /// Reads the clocks, counting from its own creation.

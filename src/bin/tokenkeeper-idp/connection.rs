@@ -5,13 +5,13 @@
 use std::io;
 use std::time::Duration;
 
-use serde_json::Value;
 use serde_json::json;
 use tokio::io::AsyncReadExt;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio::time;
 
+use crate::call::Call;
 use crate::control;
 use crate::delivery::Delivery;
 use crate::delivery::End;
@@ -19,10 +19,8 @@ use crate::delivery::Place;
 use crate::delivery::Step;
 use crate::exchange;
 use crate::exchange::Outcome;
-use crate::field::ClientAuth;
-use crate::field::Grant;
 use crate::field::ReplyFormat;
-use crate::oauth::Call;
+use crate::provider::Lost;
 use crate::provider::Server;
 use crate::reply::Connection;
 use crate::reply::Reply;
@@ -31,6 +29,7 @@ use crate::request::Request;
 use crate::route;
 use crate::route::Miss;
 use crate::route::Route;
+use crate::service::oauth2;
 use crate::wait;
 
 /// How long one write may be blocked by a client that does not read.
@@ -93,12 +92,16 @@ async fn answered(server: &Server, request: Request) -> Answer {
         Err(miss) => return plain(server, &missed(miss), connection),
     };
     let call = Call {
+        path: route.path().to_owned(),
+        method: request.method,
         authorization: request.authorization,
         content_type: request.content_type,
+        target: request.target,
+        user_agent: request.user_agent,
         body: request.body,
     };
     let reply = match route {
-        Route::Token(account) => {
+        Route::Endpoint(account, _) => {
             let Outcome { delivery, seq } =
                 exchange::exchange(server, account, &call, connection).await;
             return Answer { delivery, entry: seq.map(|seq| (account.to_owned(), seq)) };
@@ -106,11 +109,11 @@ async fn answered(server: &Server, request: Request) -> Answer {
         Route::Wait => wait::answer(server, &request.query).await,
         Route::Control(control) => {
             let provider = &mut server.provider.borrow_mut();
-            control::answer(provider, control, &request.query, &call.body)
+            control::answer(provider, control, &request.query, &call.body, server.clock.now())
         }
         Route::Discovery(account) => discovery(server, account),
         Route::Revoke(account) => revoke(server, account, &call),
-        Route::Resource(account) => resource(server, account, call.authorization.as_deref()),
+        Route::Resource(account) => resource(server, account, &call),
     };
     plain(server, &reply, connection)
 }
@@ -129,29 +132,13 @@ fn missed(miss: Miss) -> Reply {
     Reply::problem(status, &miss.to_string())
 }
 
-/// The metadata of an account (RFC 8414, 2; OpenID Connect Discovery 1.0, 3).
 fn discovery(server: &Server, account: &str) -> Reply {
     let mut provider = server.provider.borrow_mut();
     let issuer = format!("{}/{account}", provider.origin());
-    let Some(found) = provider.aimed_at(account) else { return no_account() };
-    let behaviour = &found.script().behaviour;
-    let methods: &[&str] = match behaviour.client_auth {
-        ClientAuth::Basic => &["client_secret_basic"],
-        ClientAuth::Post => &["client_secret_post"],
-        ClientAuth::None => &["none"],
-        ClientAuth::Any => &["client_secret_basic", "client_secret_post", "none"],
-    };
-    let grants = behaviour.grants.iter().copied().map(Grant::as_str).collect::<Vec<_>>();
-    Reply::json(
-        200,
-        &json!({
-            "issuer": issuer,
-            "token_endpoint": format!("{issuer}/token"),
-            "revocation_endpoint": format!("{issuer}/revoke"),
-            "grant_types_supported": grants,
-            "token_endpoint_auth_methods_supported": methods,
-        }),
-    )
+    match provider.aimed_at(account) {
+        Some(found) => Reply::json(200, &oauth2::metadata(&issuer, &found.script().behaviour)),
+        None => no_account(),
+    }
 }
 
 /// Token revocation (RFC 7009).
@@ -165,24 +152,20 @@ fn revoke(server: &Server, account: &str, call: &Call) -> Reply {
 }
 
 /// Something that takes an access token (RFC 6750).
-fn resource(server: &Server, account: &str, authorization: Option<&str>) -> Reply {
+fn resource(server: &Server, account: &str, call: &Call) -> Reply {
     let provider = server.provider.borrow();
-    let token = authorization
-        .and_then(|header| header.split_once(' '))
-        .and_then(|(scheme, token)| scheme.eq_ignore_ascii_case("bearer").then_some(token.trim()));
-    let seat = provider.account(account);
-    let admitted = token.zip(seat).is_some_and(|(token, seat)| {
-        seat.account.admits(provider.mint(), token, server.clock.now())
-    });
+    let admitted = provider
+        .account(account)
+        .is_some_and(|seat| seat.account.admits(provider.mint(), call, server.clock.now()));
     if admitted {
         return Reply::json(200, &json!({ "ok": true }));
     }
-    let refusal: Value = json!({ "error": "invalid_token" });
+    let refusal = json!({ "error": "invalid_token" });
     Reply::json(401, &refusal).header("www-authenticate", "Bearer error=\"invalid_token\"")
 }
 
 fn no_account() -> Reply {
-    Reply::problem(404, "no such account; create it with PUT /control/accounts/ACCOUNT")
+    Reply::problem(404, &Lost::Account.to_string())
 }
 
 enum Written {

@@ -8,6 +8,7 @@ use serde_json::json;
 use crate::bad_control::BadControl;
 use crate::behaviour::BadBehaviour;
 use crate::behaviour::Script;
+use crate::clock::Moment;
 use crate::fault::Fault;
 use crate::provider::HoldPoint;
 use crate::provider::Provider;
@@ -25,8 +26,9 @@ pub(crate) fn answer(
     control: Control<'_>,
     query: &str,
     body: &[u8],
+    now: Moment,
 ) -> Reply {
-    act(provider, control, query, body).unwrap_or_else(|refusal| refusal.reply())
+    act(provider, control, query, body, now).unwrap_or_else(|refusal| refusal.reply())
 }
 
 /// Creates or resets the accounts of a script file, as `POST /control/accounts` does.
@@ -34,8 +36,8 @@ pub(crate) fn answer(
 /// # Errors
 ///
 /// What is wrong with the script; no account is created then.
-pub(crate) fn load(provider: &mut Provider, script: &[u8]) -> Result<(), BadControl> {
-    object(script).and_then(|accounts| put_many(provider, accounts)).map(|_| ())
+pub(crate) fn load(provider: &mut Provider, script: &[u8], now: Moment) -> Result<(), BadControl> {
+    object(script).and_then(|accounts| put_many(provider, accounts, now)).map(|_| ())
 }
 
 fn act(
@@ -43,11 +45,12 @@ fn act(
     control: Control<'_>,
     query: &str,
     body: &[u8],
+    now: Moment,
 ) -> Result<Reply, BadControl> {
     match control {
-        Control::PutMany => put_many(provider, object(body)?).map(|told| ok(&told)),
+        Control::PutMany => put_many(provider, object(body)?, now).map(|told| ok(&told)),
         Control::Put(account) => {
-            provider.put(account, parse(account, object(body)?)?)?;
+            provider.put(account, parse(account, object(body)?)?, now)?;
             found(account, provider.credentials(account)).map(|told| ok(&told))
         }
         Control::Patch(account) => {
@@ -75,7 +78,7 @@ fn act(
             Ok(ok(&json!({})))
         }
         Control::Mint(account) => {
-            let token = found(account, provider.log_in(account))?;
+            let token = found(account, provider.log_in(account, now))?;
             Ok(ok(&json!({ "refresh_token": token })))
         }
         Control::Default => {
@@ -99,7 +102,11 @@ fn act(
     }
 }
 
-fn put_many(provider: &mut Provider, accounts: Map<String, Value>) -> Result<Value, BadControl> {
+fn put_many(
+    provider: &mut Provider,
+    accounts: Map<String, Value>,
+    now: Moment,
+) -> Result<Value, BadControl> {
     let scripts = accounts
         .into_iter()
         .map(|(account, script)| {
@@ -117,7 +124,7 @@ fn put_many(provider: &mut Provider, accounts: Map<String, Value>) -> Result<Val
 
     let mut told = Map::new();
     for (account, script) in scripts {
-        provider.put(&account, script)?;
+        provider.put(&account, script, now)?;
         told.insert(account.clone(), found(&account, provider.credentials(&account))?);
     }
     Ok(Value::Object(told))
@@ -153,10 +160,10 @@ fn hold_wish(body: &[u8]) -> Result<HoldWish, BadControl> {
 
 fn look(provider: &Provider, account: &str) -> Result<Reply, BadControl> {
     let seat = found(account, provider.account(account))?;
-    let families = seat.account.logins().map(|(family, generation, alive)| {
-        json!({ "family": family, "generation": generation, "alive": alive })
+    let families = seat.account.logins().map(|(family, login)| {
+        json!({ "family": family, "generation": login.newest(), "alive": login.is_alive() })
     });
-    let alive = seat.account.logins().filter(|(_, _, alive)| *alive).count();
+    let alive = seat.account.logins().filter(|(_, login)| login.is_alive()).count();
     let mut told = found(account, provider.credentials(account))?;
     if let Value::Object(members) = &mut told {
         members.insert("refresh_tokens".to_owned(), alive.into());
@@ -227,8 +234,8 @@ mod tests {
         ];
         for (control, body, status, words) in cases {
             let mut provider = provider();
-            answer(&mut provider, known, "", b"{}");
-            let reply = answer(&mut provider, control, "", body.as_bytes());
+            asked(&mut provider, known, "", b"{}");
+            let reply = asked(&mut provider, control, "", body.as_bytes());
             let text = String::from_utf8(reply.body).unwrap();
             assert_eq!(reply.status, status, "{control:?} {body}: {text}");
             assert!(text.contains(words), "{control:?} {body}: {text}");
@@ -239,9 +246,9 @@ mod tests {
     fn many_accounts_are_made_together_or_not_at_all() {
         let mut provider = provider();
         let half_wrong = br#"{"good": {}, "wrong": {"lifetime": 1}}"#;
-        assert_eq!(answer(&mut provider, Control::PutMany, "", half_wrong).status, 400);
+        assert_eq!(asked(&mut provider, Control::PutMany, "", half_wrong).status, 400);
         assert!(provider.account("good").is_none());
-        answer(&mut provider, Control::PutMany, "", br#"{"good": {}, "other": {}}"#);
+        asked(&mut provider, Control::PutMany, "", br#"{"good": {}, "other": {}}"#);
         assert!(provider.account("good").is_some() && provider.account("other").is_some());
     }
 
@@ -249,14 +256,18 @@ mod tests {
     fn a_patch_keeps_the_tokens_and_a_put_does_not() {
         let mut provider = provider();
         let told = |reply: Reply| -> Value { serde_json::from_slice(&reply.body).unwrap() };
-        let first = told(answer(&mut provider, Control::Put("a"), "", b"{}"));
-        let patched = answer(&mut provider, Control::Patch("a"), "", br#"{"client_id": "x"}"#);
+        let first = told(asked(&mut provider, Control::Put("a"), "", b"{}"));
+        let patched = asked(&mut provider, Control::Patch("a"), "", br#"{"client_id": "x"}"#);
         let patched = told(patched);
         assert_eq!(patched["refresh_token"], first["refresh_token"]);
         assert_eq!(patched["client_id"], "x");
-        let put = told(answer(&mut provider, Control::Put("a"), "", b"{}"));
+        let put = told(asked(&mut provider, Control::Put("a"), "", b"{}"));
         assert_ne!(put["refresh_token"], first["refresh_token"]);
         assert_eq!(put["client_id"], "a");
+    }
+
+    fn asked(provider: &mut Provider, control: Control<'_>, query: &str, body: &[u8]) -> Reply {
+        answer(provider, control, query, body, Moment::default())
     }
 
     fn provider() -> Provider {

@@ -18,10 +18,10 @@ use crate::bounded::Status;
 use crate::fault::Kind;
 use crate::field::ReplyFormat;
 use crate::gzip;
-use crate::oauth::Refusal;
 use crate::reply::Connection;
 use crate::reply::Reply;
 use crate::reply::http_date;
+use crate::service::oauth2::client::Refusal;
 
 /// One thing to do on the socket.
 #[derive(Clone, Debug, Eq, PartialEq)]

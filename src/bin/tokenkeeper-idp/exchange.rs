@@ -1,4 +1,4 @@
-//! One token request from its arrival to the plan of its reply.
+//! One request at an endpoint of an account from its arrival to the plan of its reply.
 //!
 //! The order is the contract: arrive (count, pick the fault) → held → delay → decide and commit
 //! → delay → held → reply. The commit is one call without an `.await` in it, so a reply is never
@@ -8,11 +8,12 @@ use std::time::Duration;
 
 use tokio::time;
 
+use crate::call::Call;
 use crate::delivery;
 use crate::delivery::Delivery;
 use crate::delivery::Place;
-use crate::oauth::Call;
 use crate::provider::HoldPoint;
+use crate::provider::Lost;
 use crate::provider::Server;
 use crate::reply::Connection;
 use crate::reply::Reply;
@@ -26,20 +27,25 @@ pub(crate) struct Outcome {
     pub(crate) seq: Option<u64>,
 }
 
-/// Carries one token request of `account` through.
+/// Carries one request of `account` through.
 pub(crate) async fn exchange(
     server: &Server,
     account: &str,
     call: &Call,
     connection: Connection,
 ) -> Outcome {
-    let arrival = server.provider.borrow_mut().arrive(account, server.clock.now());
-    let Some(arrival) = arrival else { return no_account(server, account, connection) };
+    let arrival = server.provider.borrow_mut().arrive(account, call, server.clock.now());
+    let arrival = match arrival {
+        Ok(arrival) => arrival,
+        Err(lost) => return nowhere(server, lost, account, connection),
+    };
     held(server, account, HoldPoint::BeforeCommit).await;
     pause(arrival.delay_ms).await;
 
     let settled = server.provider.borrow_mut().settle(account, call, &arrival, server.clock.now());
-    let Some(settled) = settled else { return no_account(server, account, connection) };
+    let Some(settled) = settled else {
+        return nowhere(server, Lost::Account, account, connection);
+    };
     pause(settled.delay_ms).await;
     held(server, account, HoldPoint::AfterCommit).await;
 
@@ -49,11 +55,12 @@ pub(crate) async fn exchange(
     Outcome { delivery, seq: Some(settled.seq) }
 }
 
-fn no_account(server: &Server, account: &str, connection: Connection) -> Outcome {
+fn nowhere(server: &Server, lost: Lost, account: &str, connection: Connection) -> Outcome {
     let place = Place { account, unix: server.clock.now().unix, connection };
-    let reply =
-        Reply::problem(404, "no such account; create it with PUT /control/accounts/ACCOUNT");
-    Outcome { delivery: Delivery::honest(&reply, place), seq: None }
+    Outcome {
+        delivery: Delivery::honest(&Reply::problem(404, &lost.to_string()), place),
+        seq: None,
+    }
 }
 
 async fn pause(ms: u64) {

@@ -7,10 +7,11 @@
 //! # Reading order
 //!
 //! 1. The reference below: every path, field and fault, as `--help` prints it.
-//! 2. [`family`]: what a login goes through. [`account`]: what a request comes to.
-//! 3. [`fault`] and [`delivery`]: a fault as a value, and as bytes.
-//! 4. [`exchange`]: one request from its arrival to the plan of its reply, in order.
-//! 5. [`connection`]: the only file that writes to a client.
+//! 2. [`family`]: what a login goes through. [`vault`]: the logins of an account.
+//! 3. [`account`]: what a request comes to. [`service`]: in which protocol.
+//! 4. [`fault`] and [`delivery`]: a fault as a value, and as bytes.
+//! 5. [`exchange`]: one request from its arrival to the plan of its reply, in order.
+//! 6. [`connection`]: the only file that writes to a client.
 //!
 //! # Invariants
 //!
@@ -27,6 +28,7 @@ mod account;
 mod bad_control;
 mod behaviour;
 mod bounded;
+mod call;
 mod clock;
 mod connection;
 mod control;
@@ -35,10 +37,9 @@ mod exchange;
 mod family;
 mod fault;
 mod field;
-mod grant;
 mod gzip;
 mod ledger;
-mod oauth;
+mod operation;
 mod provider;
 mod query;
 mod random;
@@ -46,8 +47,10 @@ mod reply;
 mod request;
 mod route;
 mod serve;
+mod service;
 mod summary;
 mod token;
+mod vault;
 mod wait;
 mod window;
 
@@ -139,10 +142,11 @@ async fn provide(cli: Cli) -> Result<(), StartError> {
 
     let origin = format!("http://{}", listener.local_addr()?);
     let seed = random::seed().map_err(StartError::Seed)?;
+    let clock = Clock::start();
     let mut provider = Provider::new(origin.clone(), seed);
     if let Some(path) = cli.script {
         let script = read(&path)?;
-        control::load(&mut provider, &script)
+        control::load(&mut provider, &script, clock.now())
             .map_err(|problem| StartError::Script { path, problem })?;
     }
 
@@ -151,7 +155,7 @@ async fn provide(cli: Cli) -> Result<(), StartError> {
     stdout.flush()?;
     drop(stdout);
 
-    let server = Rc::new(Server { clock: Clock::start(), provider: RefCell::new(provider) });
+    let server = Rc::new(Server { clock, provider: RefCell::new(provider) });
     serve::run(listener, server, stop).await;
     Ok(())
 }

@@ -13,25 +13,25 @@ use serde_json::json;
 use tokio::sync::Notify;
 
 use crate::account::Account;
-use crate::account::Families;
-use crate::account::Tools;
 use crate::account::Treatment;
 use crate::behaviour::Script;
+use crate::call::Call;
 use crate::clock::Clock;
 use crate::clock::Moment;
 use crate::fault::Fault;
 use crate::ledger::Entry;
 use crate::ledger::Ledger;
 use crate::ledger::Verdict;
-use crate::oauth;
-use crate::oauth::Call;
-use crate::oauth::Refusal;
 use crate::random::Dice;
 use crate::reply::Reply;
+use crate::service::Ask;
+use crate::service::bench::Tools;
+use crate::service::oauth2::client::Refusal;
 use crate::summary::Tally;
 use crate::summary::Totals;
 use crate::token;
 use crate::token::Mint;
+use crate::vault::Families;
 
 /// Accounts that one process keeps.
 const MOST_ACCOUNTS: usize = 200_000;
@@ -81,6 +81,7 @@ pub(crate) enum HoldPoint {
 #[derive(Debug)]
 pub(crate) struct Arrival {
     at: Moment,
+    ask: Ask,
     treatment: Treatment,
     /// The scripted delay before the decision, in ms.
     pub(crate) delay_ms: u64,
@@ -95,6 +96,17 @@ pub(crate) struct Settled {
     pub(crate) reply: Option<Reply>,
     /// The scripted delay before the reply, in ms.
     pub(crate) delay_ms: u64,
+}
+
+/// Why a request arrives nowhere.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+pub(crate) enum Lost {
+    /// There is no such account.
+    #[error("no such account; create it with PUT /control/accounts/ACCOUNT")]
+    Account,
+    /// The service of the account has no such path.
+    #[error("the service of this account has no such path")]
+    Path,
 }
 
 /// Why an account cannot be made.
@@ -148,13 +160,19 @@ impl Provider {
         &self.ledger
     }
 
-    /// Creates or resets an account with one login.
+    /// Creates or resets an account with one login, which begins at `now`.
     ///
     /// # Errors
     ///
     /// There is no room for one more.
-    pub(crate) fn put(&mut self, name: &str, script: Script) -> Result<(), TooManyAccounts> {
-        let account = Account::new(name.into(), Rc::new(script), &mut self.families);
+    pub(crate) fn put(
+        &mut self,
+        name: &str,
+        script: Script,
+        now: Moment,
+    ) -> Result<(), TooManyAccounts> {
+        let tools = Tools { mint: &self.mint, origin: &self.origin, families: &mut self.families };
+        let account = Account::new(name.into(), Rc::new(script), tools, now);
         self.seat(account, name)
     }
 
@@ -183,12 +201,11 @@ impl Provider {
         self.seats.get_mut(name).map(|seat| &mut seat.account)
     }
 
-    /// A new login of an account; answers with its refresh token.
-    pub(crate) fn log_in(&mut self, name: &str) -> Option<String> {
+    /// A new login of an account at `now`; answers with its refresh token.
+    pub(crate) fn log_in(&mut self, name: &str, now: Moment) -> Option<String> {
         let seat = self.seats.get_mut(name)?;
-        let mut tools =
-            Tools { mint: &self.mint, origin: &self.origin, families: &mut self.families };
-        Some(seat.account.mint(&mut tools))
+        let tools = Tools { mint: &self.mint, origin: &self.origin, families: &mut self.families };
+        Some(seat.account.mint(tools, now))
     }
 
     /// The account at which a token request, revocation or discovery is aimed: made by the
@@ -209,10 +226,16 @@ impl Provider {
         Some(seat.account.revoke(call, &self.mint))
     }
 
-    /// Counts a token request of `name` that arrived at `now`; `None` if there is no such account.
-    pub(crate) fn arrive(&mut self, name: &str, now: Moment) -> Option<Arrival> {
-        let treatment = self.aimed_at(name)?.arrive(now);
-        let seat = self.seats.get_mut(name)?;
+    /// Counts a request at an endpoint of `name` that arrived at `now`.
+    ///
+    /// # Errors
+    ///
+    /// There is no such endpoint.
+    pub(crate) fn arrive(&mut self, name: &str, call: &Call, now: Moment) -> Result<Arrival, Lost> {
+        let account = self.aimed_at(name).ok_or(Lost::Account)?;
+        let ask = account.ask(call).ok_or(Lost::Path)?;
+        let treatment = account.arrive(now);
+        let seat = self.seats.get_mut(name).ok_or(Lost::Account)?;
         for tally in [&mut seat.tally, &mut self.tally] {
             tally.arrived(now.since_start);
             if treatment.fault().is_some() {
@@ -222,7 +245,7 @@ impl Provider {
         let delay = seat.account.script().behaviour.delay_before();
         let delay_ms = drawn(&mut self.dice, delay);
         self.changed(name);
-        Some(Arrival { at: now, treatment, delay_ms })
+        Ok(Arrival { at: now, ask, treatment, delay_ms })
     }
 
     /// Decides a request at `now` and writes it into the ledger; `None` if its account is gone.
@@ -254,14 +277,11 @@ impl Provider {
                 Some(decision.reply)
             }
         };
-        if let Ok(params) = call.params(script.behaviour.request_format) {
-            let grant = params.one("grant_type");
-            entry.grant = grant.map(|grant| grant.chars().take(LONGEST_GRANT).collect());
-            let presented = params.one("refresh_token");
-            entry.fingerprint = presented.map(token::fingerprint);
-            let known = presented.and_then(|token| seat.account.locate(&self.mint, token));
-            entry.generation = known.map(|(_, generation)| generation);
-        }
+        let Ask { grant, refresh_token, .. } = &arrival.ask;
+        entry.grant = grant.as_ref().map(|grant| grant.chars().take(LONGEST_GRANT).collect());
+        entry.fingerprint = refresh_token.as_deref().map(token::fingerprint);
+        let known = refresh_token.as_deref().and_then(|it| seat.account.locate(&self.mint, it));
+        entry.generation = known.map(|(_, generation)| generation);
 
         let verdict = entry.verdict.clone();
         let seq = self.ledger.add(entry);
@@ -333,8 +353,8 @@ impl Provider {
         let behaviour = &account.script().behaviour;
         Some(json!({
             "refresh_token": account.refresh_token(&self.mint),
-            "client_id": oauth::client_id(behaviour, name),
-            "client_secret": oauth::client_secret(behaviour, name),
+            "client_id": behaviour.client_id(name),
+            "client_secret": behaviour.client_secret(name),
         }))
     }
 

@@ -37,6 +37,10 @@ pub(crate) struct Request {
     pub(crate) authorization: Option<String>,
     /// The `Content-Type` header.
     pub(crate) content_type: Option<String>,
+    /// The `X-Amz-Target` header.
+    pub(crate) target: Option<String>,
+    /// The `User-Agent` header.
+    pub(crate) user_agent: Option<String>,
     /// What becomes of the connection.
     pub(crate) connection: Connection,
     /// The content.
@@ -163,6 +167,8 @@ fn parse(bytes: &[u8]) -> Result<Option<(Request, Head)>, NoRequest> {
         query: query.to_owned(),
         authorization: None,
         content_type: None,
+        target: None,
+        user_agent: None,
         connection,
         body: Vec::new(),
     };
@@ -174,6 +180,8 @@ fn parse(bytes: &[u8]) -> Result<Option<(Request, Head)>, NoRequest> {
         match header.name.to_ascii_lowercase().as_str() {
             "authorization" => request.authorization = Some(value.to_owned()),
             "content-type" => request.content_type = Some(value.to_owned()),
+            "x-amz-target" => request.target = Some(value.to_owned()),
+            "user-agent" => request.user_agent = Some(value.to_owned()),
             "connection" if value.eq_ignore_ascii_case("close") => {
                 request.connection = Connection::Close;
             }

@@ -5,8 +5,8 @@
 pub(crate) enum Route<'a> {
     /// Discovery of an account.
     Discovery(&'a str),
-    /// Token endpoint of an account.
-    Token(&'a str),
+    /// An endpoint of an account, and its path behind the account's name.
+    Endpoint(&'a str, &'a str),
     /// Revocation endpoint of an account.
     Revoke(&'a str),
     /// The protected resource of an account.
@@ -15,6 +15,20 @@ pub(crate) enum Route<'a> {
     Control(Control<'a>),
     /// The control interface: wait for a total.
     Wait,
+}
+
+impl<'a> Route<'a> {
+    /// The path behind the account's name, where services tell their endpoints apart by it.
+    pub(crate) fn path(&self) -> &'a str {
+        match self {
+            Self::Endpoint(_, path) => path,
+            Self::Discovery(_)
+            | Self::Revoke(_)
+            | Self::Resource(_)
+            | Self::Control(_)
+            | Self::Wait => "",
+        }
+    }
 }
 
 /// A request of the control interface.
@@ -83,7 +97,7 @@ pub(crate) fn route<'a>(method: &str, path: &'a str) -> Result<Route<'a>, Miss> 
         }
         [account, "token"] => {
             only("POST", method)?;
-            Ok(Route::Token(named(account)?))
+            Ok(Route::Endpoint(named(account)?, "token"))
         }
         [account, "revoke"] => {
             only("POST", method)?;
@@ -159,7 +173,7 @@ mod tests {
             ("GET",    "/a/.well-known/openid-configuration",       Ok(Route::Discovery("a"))),
             ("GET",    "/a/.well-known/oauth-authorization-server", Ok(Route::Discovery("a"))),
             ("GET",    "/.well-known/oauth-authorization-server/a", Ok(Route::Discovery("a"))),
-            ("POST",   "/a-1_z/token",              Ok(Route::Token("a-1_z"))),
+            ("POST",   "/a-1_z/token",              Ok(Route::Endpoint("a-1_z", "token"))),
             ("POST",   "/a/revoke",                 Ok(Route::Revoke("a"))),
             ("GET",    "/a/resource",               Ok(Route::Resource("a"))),
             ("POST",   "/control/accounts",         Ok(Route::Control(Control::PutMany))),

@@ -4,9 +4,9 @@ use serde_json::Map;
 use serde_json::Value;
 use serde_json::json;
 
-use super::decide::Decision;
 use super::*;
 use crate::ledger::Verdict;
+use crate::service::Decision;
 
 #[test]
 fn a_request_is_judged_as_the_script_says() {
@@ -94,11 +94,22 @@ fn a_revoked_refresh_token_ends_its_login_and_no_other() {
 }
 
 #[test]
+fn a_login_is_good_for_its_lifetime_whatever_its_generation() {
+    let mut world = World::new(&json!({"rotation": {}, "refresh_lifetime_secs": 60}));
+    let first = world.token();
+    let next = member(&world.refresh(59, &first), "refresh_token");
+    let decision = world.refresh(60, &next);
+    assert_eq!(decision.verdict.to_string(), "refused:invalid_grant");
+    assert_eq!(member(&decision, "error_description"), "the refresh token has expired");
+}
+
+#[test]
 fn a_token_of_before_a_reset_is_unknown_after_it() {
     let mut world = World::new(&json!({}));
     let token = world.token();
     let script = Rc::clone(world.account.script());
-    world.account = Account::new("a".into(), script, &mut world.families);
+    let tools = Tools { mint: &world.mint, origin: "", families: &mut world.families };
+    world.account = Account::new("a".into(), script, tools, second(0));
     assert_eq!(world.refresh(0, &token).verdict.to_string(), "refused:invalid_grant");
 }
 
@@ -202,9 +213,10 @@ struct World {
 impl World {
     fn new(script: &Value) -> Self {
         let script = Script::parse(script.as_object().unwrap().clone()).unwrap();
-        let mut families = Families::default();
-        let account = Account::new("a".into(), Rc::new(script), &mut families);
-        Self { account, mint: Mint::new([7; 32]), families }
+        let (mint, mut families) = (Mint::new([7; 32]), Families::default());
+        let tools = Tools { mint: &mint, origin: "", families: &mut families };
+        let account = Account::new("a".into(), Rc::new(script), tools, second(0));
+        Self { account, mint, families }
     }
 
     fn token(&self) -> String {
@@ -217,8 +229,8 @@ impl World {
     }
 
     fn log_in(&mut self) -> String {
-        let tools = &mut Tools { mint: &self.mint, origin: "", families: &mut self.families };
-        self.account.mint(tools)
+        let tools = Tools { mint: &self.mint, origin: "", families: &mut self.families };
+        self.account.mint(tools, second(0))
     }
 
     fn refresh(&mut self, at: u64, token: &str) -> Decision {
@@ -241,15 +253,18 @@ impl World {
     }
 
     fn admits(&self, at: u64, token: &str) -> bool {
-        self.account.admits(&self.mint, token, second(at))
+        let authorization = Some(format!("Bearer {token}"));
+        let call = Call { authorization, ..Call::default() };
+        self.account.admits(&self.mint, &call, second(at))
     }
 }
 
 fn call(form: &str) -> Call {
     Call {
-        authorization: None,
+        path: "token".to_owned(),
         content_type: Some("application/x-www-form-urlencoded".to_owned()),
         body: form.as_bytes().to_vec(),
+        ..Call::default()
     }
 }
 

@@ -38,7 +38,7 @@ fn a_fault_before_the_commit_spends_nothing_and_one_after_it_does() {
 #[test]
 fn a_request_counts_for_its_account_and_for_all() {
     let mut provider = provider(&json!({}));
-    provider.put("b", script(&json!({}))).unwrap();
+    provider.put("b", script(&json!({})), Moment::default()).unwrap();
     let token = token(&provider);
     let settled = refresh(&mut provider, "a", &token).unwrap();
     provider.replied("a", settled.seq);
@@ -67,7 +67,7 @@ fn an_unknown_account_exists_only_by_default() {
 fn a_hold_ends_by_release_by_a_reset_and_by_removal() {
     let ends: [(&str, End); 3] = [
         ("release", |provider| assert!(provider.hold("a", None))),
-        ("reset", |provider| provider.put("a", script(&json!({}))).unwrap()),
+        ("reset", |provider| provider.put("a", script(&json!({})), Moment::default()).unwrap()),
         ("removal", |provider| assert!(provider.remove("a"))),
     ];
     for (name, end) in ends {
@@ -95,7 +95,7 @@ type End = fn(&mut Provider);
 
 fn provider(behaviour: &Value) -> Provider {
     let mut provider = Provider::new("http://idp".to_owned(), [7; 32]);
-    provider.put("a", script(behaviour)).unwrap();
+    provider.put("a", script(behaviour), Moment::default()).unwrap();
     provider
 }
 
@@ -114,11 +114,12 @@ fn token(provider: &Provider) -> String {
 fn refresh(provider: &mut Provider, name: &str, token: &str) -> Option<Settled> {
     let now = Moment { since_start: Duration::from_secs(1), unix: Duration::from_secs(1) };
     let call = Call {
-        authorization: None,
+        path: "token".to_owned(),
         content_type: Some("application/x-www-form-urlencoded".to_owned()),
         body: format!("grant_type=refresh_token&refresh_token={token}").into_bytes(),
+        ..Call::default()
     };
-    let arrival = provider.arrive(name, now)?;
+    let arrival = provider.arrive(name, &call, now).ok()?;
     provider.settle(name, &call, &arrival, now)
 }
 

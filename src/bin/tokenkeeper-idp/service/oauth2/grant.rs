@@ -7,7 +7,6 @@ use crate::behaviour::Behaviour;
 use crate::clock::Moment;
 use crate::family::Issue;
 use crate::field::Member;
-use crate::oauth;
 use crate::token::Claim;
 use crate::token::Mint;
 
@@ -57,7 +56,7 @@ impl Granter<'_> {
         let usual = Member::Usual;
         put("access_token", &usual, Some(self.access_token(pair).into()));
         put("token_type", &behaviour.token_type, Some("Bearer".into()));
-        put("expires_in", &behaviour.expires_in, Some(self.expires_in(pair.issue, now)));
+        put("expires_in", &behaviour.expires_in, Some(behaviour.expires_in(pair.issue.at, now)));
         put("refresh_token", &usual, pair.refresh_token.clone().map(Value::from));
         put("refresh_expires_in", &behaviour.refresh_expires_in, None);
         put("scope", &usual, behaviour.scope.clone().map(Value::from));
@@ -73,7 +72,7 @@ impl Granter<'_> {
         let claim = Claim {
             family: pair.family,
             number: pair.issue.serial,
-            expires_ms: self.ends(pair.issue).at_ms(),
+            expires_ms: self.behaviour.ends(pair.issue.at).at_ms(),
         };
         let size = self.behaviour.token_bytes;
         if !self.behaviour.jwt {
@@ -87,33 +86,17 @@ impl Granter<'_> {
     fn claims(&self, pair: &Pair<'_>) -> Map<String, Value> {
         let behaviour = self.behaviour;
         let subject = behaviour.subject.as_deref().unwrap_or(self.account);
-        let ends = i64::try_from(self.ends(pair.issue).unix.as_secs()).unwrap_or(i64::MAX);
+        let ends = i64::try_from(behaviour.ends(pair.issue.at).unix.as_secs()).unwrap_or(i64::MAX);
         let mut claims = Map::new();
         let mut put = |name: &str, value: Value| claims.insert(name.to_owned(), value);
         put("iss", format!("{}/{}", self.origin, self.account).into());
         put("sub", pair.other_subject.unwrap_or(subject).into());
-        put("aud", oauth::client_id(behaviour, self.account).into());
+        put("aud", behaviour.client_id(self.account).into());
         put("exp", ends.saturating_add(behaviour.jwt_exp_skew_secs).into());
         if !behaviour.jwt_without_iat {
             put("iat", pair.issue.at.unix.as_secs().into());
         }
         claims
-    }
-
-    /// The scripted lifetime as it was written, or what is left of it when a pair comes again.
-    fn expires_in(&self, issue: Issue, now: Moment) -> Value {
-        if issue.at == now {
-            return Value::Number(self.behaviour.lifetime_secs.clone());
-        }
-        self.ends(issue).since_start.saturating_sub(now.since_start).as_secs().into()
-    }
-
-    fn ends(&self, issue: Issue) -> Moment {
-        let lifetime = self.behaviour.lifetime();
-        Moment {
-            since_start: issue.at.since_start.saturating_add(lifetime),
-            unix: issue.at.unix.saturating_add(lifetime),
-        }
     }
 }
 

@@ -10,41 +10,28 @@ use serde_json::Value;
 use url::form_urlencoded;
 
 use crate::behaviour::Behaviour;
+use crate::call::Call;
 use crate::field::ClientAuth;
 use crate::field::ReplyFormat;
 use crate::field::RequestFormat;
 use crate::reply::Reply;
 
-/// What a request brought: its credentials and its parameters, as far as they can be read.
-#[derive(Debug)]
-pub(crate) struct Call {
-    /// The `Authorization` header.
-    pub(crate) authorization: Option<String>,
-    /// The `Content-Type` header.
-    pub(crate) content_type: Option<String>,
-    /// The content.
-    pub(crate) body: Vec<u8>,
-}
-
-impl Call {
-    /// The parameters in the content.
-    ///
-    /// # Errors
-    ///
-    /// `invalid_request`: the content is in another format, or a parameter occurs twice (RFC 6749, 3.2).
-    pub(crate) fn params(&self, format: RequestFormat) -> Result<Params, Refusal> {
-        let announced = self.content_type.as_deref().and_then(|text| text.split(';').next());
-        let json = match announced.map(str::trim) {
-            Some("application/json") => true,
-            Some("application/x-www-form-urlencoded") => false,
-            _ => return Err(Refusal::request("the Content-Type is neither a form nor JSON")),
-        };
-        match (json, format) {
-            (true, RequestFormat::Json | RequestFormat::Any) => json_params(&self.body),
-            (false, RequestFormat::Form | RequestFormat::Any) => form_params(&self.body),
-            (true, RequestFormat::Form) => Err(Refusal::request("a form was expected, got JSON")),
-            (false, RequestFormat::Json) => Err(Refusal::request("JSON was expected, got a form")),
-        }
+/// The parameters in the content.
+///
+/// # Errors
+///
+/// `invalid_request`: the content is in another format, or a parameter occurs twice (RFC 6749, 3.2).
+pub(crate) fn params(call: &Call, format: RequestFormat) -> Result<Params, Refusal> {
+    let json = match call.media_type() {
+        Some("application/json") => true,
+        Some("application/x-www-form-urlencoded") => false,
+        _ => return Err(Refusal::request("the Content-Type is neither a form nor JSON")),
+    };
+    match (json, format) {
+        (true, RequestFormat::Json | RequestFormat::Any) => json_params(&call.body),
+        (false, RequestFormat::Form | RequestFormat::Any) => form_params(&call.body),
+        (true, RequestFormat::Form) => Err(Refusal::request("a form was expected, got JSON")),
+        (false, RequestFormat::Json) => Err(Refusal::request("JSON was expected, got a form")),
     }
 }
 
@@ -146,25 +133,12 @@ pub(crate) fn authenticate(
     if id.is_none() && demanded != ClientAuth::Any {
         return Err(Refusal::new("invalid_client", "the client does not name itself"));
     }
-    if id.is_some_and(|id| id != client_id(behaviour, account))
-        || secret.is_some_and(|secret| secret != client_secret(behaviour, account))
+    if id.is_some_and(|id| id != behaviour.client_id(account))
+        || secret.is_some_and(|secret| secret != behaviour.client_secret(account))
     {
         return Err(Refusal::new("invalid_client", "the client is unknown or its secret is wrong"));
     }
     Ok(())
-}
-
-/// The client id of an account: scripted, or the name of the account.
-pub(crate) fn client_id<'a>(behaviour: &'a Behaviour, account: &'a str) -> &'a str {
-    behaviour.client_id.as_deref().unwrap_or(account)
-}
-
-/// The client secret of an account: scripted, or `secret-of-ACCOUNT`.
-pub(crate) fn client_secret<'a>(behaviour: &'a Behaviour, account: &str) -> Cow<'a, str> {
-    match &behaviour.client_secret {
-        Some(secret) => Cow::Borrowed(secret),
-        None => Cow::Owned(format!("secret-of-{account}")),
-    }
 }
 
 /// Id and secret in an `Authorization` header. Both are form-encoded before they are joined
@@ -261,11 +235,11 @@ mod tests {
         ];
         for (format, (content_type, body), fine) in cases {
             let call = Call {
-                authorization: None,
                 content_type: Some(content_type.to_owned()),
                 body: body.as_bytes().to_vec(),
+                ..Call::default()
             };
-            let params = call.params(format);
+            let params = params(&call, format);
             assert_eq!(params.is_ok(), fine, "{format:?} {content_type}");
             assert_eq!(params.unwrap_or_default().one("a"), fine.then_some("1"));
         }

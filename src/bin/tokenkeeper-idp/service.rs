@@ -1,0 +1,131 @@
+//! The protocols that an account can speak: dialects over the same logins.
+//!
+//! A service reads what a request asks for ([`Desk::ask`]) and answers it ([`Desk::decide`]).
+//! Counting, faults, delays, holds and the ledger know no service, and the [`Vault`] alone says
+//! what a token is worth. `service` has one file for each; what differs from RFC 6749 stands at
+//! its top.
+
+pub(crate) mod bench;
+pub(crate) mod oauth2;
+
+use std::time::Duration;
+
+use serde::Deserialize;
+
+use crate::behaviour::Behaviour;
+use crate::call::Call;
+use crate::clock::Moment;
+use crate::ledger::Verdict;
+use crate::operation::Operation;
+use crate::reply::Reply;
+use crate::service::bench::Bench;
+use crate::token::Mint;
+use crate::vault::Vault;
+
+/// The name of a protocol.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Service {
+    /// RFC 6749.
+    #[default]
+    Oauth2,
+}
+
+/// What a request asks for, before anything is decided.
+#[derive(Debug, Eq, PartialEq)]
+pub(crate) struct Ask {
+    /// What it asks for.
+    pub(crate) operation: Operation,
+    /// The protocol's own word for that, if the request has one and can be read.
+    pub(crate) grant: Option<String>,
+    /// The refresh token that it presents.
+    pub(crate) refresh_token: Option<String>,
+}
+
+/// The judgement on one request.
+#[derive(Debug)]
+pub(crate) struct Decision {
+    /// For the ledger.
+    pub(crate) verdict: Verdict,
+    /// Whether the refresh token was rotated.
+    pub(crate) committed: bool,
+    /// What the client is to get.
+    pub(crate) reply: Reply,
+}
+
+/// One account's side of its service: what the protocol must remember between two requests.
+#[derive(Debug)]
+pub(crate) enum Desk {
+    /// RFC 6749 remembers nothing.
+    Oauth2,
+}
+
+impl Desk {
+    /// A desk that remembers nothing yet.
+    pub(crate) fn new(service: Service) -> Self {
+        match service {
+            Service::Oauth2 => Self::Oauth2,
+        }
+    }
+
+    /// What `call` asks for; `None` if the service has no such path.
+    pub(crate) fn ask(&self, call: &Call, behaviour: &Behaviour) -> Option<Ask> {
+        match self {
+            Self::Oauth2 => oauth2::ask(call, behaviour),
+        }
+    }
+
+    /// Judges `call`, rotates what is to be rotated, and phrases the reply.
+    pub(crate) fn decide(&mut self, call: &Call, bench: Bench<'_>) -> Decision {
+        match self {
+            Self::Oauth2 => oauth2::decide(call, bench),
+        }
+    }
+
+    /// Refuses a request that came too often; the next one passes after `wait`, which `None` keeps
+    /// to itself.
+    pub(crate) fn limited(&self, behaviour: &Behaviour, wait: Option<Duration>) -> Decision {
+        match self {
+            Self::Oauth2 => oauth2::limited(behaviour, wait.map(whole_secs)),
+        }
+    }
+
+    /// Begins a login at the bench and answers with its refresh token.
+    pub(crate) fn mint(&mut self, mut bench: Bench<'_>) -> String {
+        let spent = bench.sign_in();
+        match self {
+            Self::Oauth2 => bench.vault.shown(bench.tools.mint, spent.family, 0),
+        }
+    }
+
+    /// The refresh token of the newest login, newest generation.
+    pub(crate) fn newest(&self, vault: &Vault, mint: &Mint) -> Option<String> {
+        let (family, login) = vault.logins().next_back()?;
+        match self {
+            Self::Oauth2 => Some(vault.shown(mint, family, login.newest())),
+        }
+    }
+
+    /// Family and generation of a refresh token, if it is one of this account.
+    pub(crate) fn locate(&self, vault: &Vault, mint: &Mint, token: &str) -> Option<(u32, u32)> {
+        match self {
+            Self::Oauth2 => vault.locate(mint.open_refresh(vault.account(), token), token),
+        }
+    }
+
+    /// Whether the API of this service lets `call` in at `now`.
+    pub(crate) fn admits(&self, vault: &Vault, mint: &Mint, call: &Call, now: Moment) -> bool {
+        match self {
+            Self::Oauth2 => {
+                let opened =
+                    call.bearer().and_then(|token| mint.open_access(vault.account(), token));
+                opened.is_some_and(|claim| vault.admits(claim, now))
+            }
+        }
+    }
+}
+
+/// Rounded up: whoever waits so long is let through.
+fn whole_secs(wait: Duration) -> u64 {
+    wait.as_secs() + u64::from(wait.subsec_nanos() > 0)
+}
