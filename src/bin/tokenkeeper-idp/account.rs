@@ -13,9 +13,12 @@ use crate::behaviour::Script;
 use crate::call::Call;
 use crate::clock::Moment;
 use crate::fault::Fault;
+use crate::operation::Operation;
+use crate::reply::Reply;
 use crate::service::Ask;
 use crate::service::Decision;
 use crate::service::Desk;
+use crate::service::Scripted;
 use crate::service::bench::Bench;
 use crate::service::bench::Tools;
 use crate::service::oauth2;
@@ -145,11 +148,13 @@ impl Account {
         self.desk.ask(call, &self.script.behaviour)
     }
 
-    /// Counts a request at `now` and picks what will happen to it: a queued fault goes before the
-    /// rate limit, the rate limit before the standing fault.
-    pub(crate) fn arrive(&mut self, now: Moment) -> Treatment {
+    /// Counts a request for `operation` at `now` and picks what will happen to it: the first
+    /// queued fault that strikes such requests goes before the rate limit, the rate limit before
+    /// the standing fault.
+    pub(crate) fn arrive(&mut self, operation: Operation, now: Moment) -> Treatment {
         self.arrived += 1;
-        if let Some(fault) = self.queued.pop_front() {
+        let queued = self.queued.iter().position(|fault| fault.strikes(operation));
+        if let Some(fault) = queued.and_then(|position| self.queued.remove(position)) {
             return Treatment::Faulty(fault);
         }
         let behaviour = &self.script.behaviour;
@@ -162,7 +167,7 @@ impl Account {
             .fault_every
             .is_none_or(|every| self.arrived.is_multiple_of(u64::from(every.get())));
         match &behaviour.fault {
-            Some(fault) if its_turn => Treatment::Faulty(fault.clone()),
+            Some(fault) if its_turn && fault.strikes(operation) => Treatment::Faulty(fault.clone()),
             Some(_) | None => Treatment::Sound,
         }
     }
@@ -182,6 +187,11 @@ impl Account {
         }
         let fault = treatment.fault().map(|fault| &fault.kind);
         self.desk.decide(call, Bench { vault: &mut self.vault, behaviour, fault, tools, now })
+    }
+
+    /// A scripted refusal in the words of the service.
+    pub(crate) fn refusal(&self, scripted: &Scripted<'_>, now: Moment) -> Reply {
+        self.desk.refusal(&self.script.behaviour, scripted, now)
     }
 
     /// Family and generation of a refresh token, if it is one of this account.

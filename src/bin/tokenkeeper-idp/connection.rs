@@ -103,7 +103,7 @@ async fn answered(server: &Server, request: Request) -> Answer {
     let reply = match route {
         Route::Endpoint(account, _) => {
             let Outcome { delivery, seq } =
-                exchange::exchange(server, account, &call, connection).await;
+                exchange::exchange(server, account, &call, &request.path, connection).await;
             return Answer { delivery, entry: seq.map(|seq| (account.to_owned(), seq)) };
         }
         Route::Wait => wait::answer(server, &request.query).await,
@@ -119,7 +119,7 @@ async fn answered(server: &Server, request: Request) -> Answer {
 }
 
 fn plain(server: &Server, reply: &Reply, connection: Connection) -> Answer {
-    let place = Place { account: "", unix: server.clock.now().unix, connection };
+    let place = Place { path: "", unix: server.clock.now().unix, connection };
     Answer { delivery: Delivery::honest(reply, place), entry: None }
 }
 

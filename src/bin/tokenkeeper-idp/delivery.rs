@@ -68,8 +68,8 @@ pub(crate) struct Delivery {
 /// Where and when a reply is given.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Place<'a> {
-    /// The account.
-    pub(crate) account: &'a str,
+    /// The path that the request was sent to.
+    pub(crate) path: &'a str,
     /// The time for `Date`, since 1970.
     pub(crate) unix: Duration,
     /// What the client wants of the connection.
@@ -115,13 +115,14 @@ pub(crate) fn plan(fault: Option<&Kind>, decided: Option<Reply>, place: Place<'_
             let reply = with_headers(refusal(*status, error, description), headers);
             retry(reply, retry_after, place)
         }
+        // Whoever decided has put it into the words of the service already.
+        Kind::Refusal { retry_after, .. } => retry(decided_or_503(), retry_after, place),
         Kind::ErrorIn200 { error, description } => refusal(Status(200), error, description),
         Kind::Html {} => Reply::new(200, "text/html; charset=utf-8", PORTAL),
         Kind::HtmlStatus { status } => Reply::new(status.0, "text/html; charset=utf-8", PORTAL),
         Kind::Empty {} => Reply::new(200, "application/json", ""),
         Kind::Redirect { status, location } => {
-            let own = format!("/{}/token", place.account);
-            let location = location.as_ref().map_or(own.as_str(), |location| &location.0);
+            let location = location.as_ref().map_or(place.path, |location| &location.0);
             Reply::new(status.0, "text/plain", "").header("location", location)
         }
         Kind::MalformedJson {} => malformed(decided),

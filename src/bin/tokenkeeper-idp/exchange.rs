@@ -27,36 +27,37 @@ pub(crate) struct Outcome {
     pub(crate) seq: Option<u64>,
 }
 
-/// Carries one request of `account` through.
+/// Carries one request of `account`, which was sent to `path`, through.
 pub(crate) async fn exchange(
     server: &Server,
     account: &str,
     call: &Call,
+    path: &str,
     connection: Connection,
 ) -> Outcome {
     let arrival = server.provider.borrow_mut().arrive(account, call, server.clock.now());
     let arrival = match arrival {
         Ok(arrival) => arrival,
-        Err(lost) => return nowhere(server, lost, account, connection),
+        Err(lost) => return nowhere(server, lost, connection),
     };
     held(server, account, HoldPoint::BeforeCommit).await;
     pause(arrival.delay_ms).await;
 
     let settled = server.provider.borrow_mut().settle(account, call, &arrival, server.clock.now());
     let Some(settled) = settled else {
-        return nowhere(server, Lost::Account, account, connection);
+        return nowhere(server, Lost::Account, connection);
     };
     pause(settled.delay_ms).await;
     held(server, account, HoldPoint::AfterCommit).await;
 
-    let place = Place { account, unix: server.clock.now().unix, connection };
+    let place = Place { path, unix: server.clock.now().unix, connection };
     let fault = arrival.fault().map(|fault| &fault.kind);
     let delivery = delivery::plan(fault, settled.reply, place);
     Outcome { delivery, seq: Some(settled.seq) }
 }
 
-fn nowhere(server: &Server, lost: Lost, account: &str, connection: Connection) -> Outcome {
-    let place = Place { account, unix: server.clock.now().unix, connection };
+fn nowhere(server: &Server, lost: Lost, connection: Connection) -> Outcome {
+    let place = Place { path: "", unix: server.clock.now().unix, connection };
     Outcome {
         delivery: Delivery::honest(&Reply::problem(404, &lost.to_string()), place),
         seq: None,

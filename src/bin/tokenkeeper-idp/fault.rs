@@ -16,6 +16,7 @@ use crate::bounded::HeaderText;
 use crate::bounded::RetryAfter;
 use crate::bounded::Status;
 use crate::bounded::Within;
+use crate::operation::Operation;
 
 /// Most bytes of filler in one reply: enough to outlast any reader's limit.
 const MOST_FILLER: u64 = 16 * 1024 * 1024 * 1024;
@@ -38,6 +39,15 @@ pub(crate) struct Fault {
     pub(crate) kind: Kind,
     /// Whether the request is decided and committed before the fault strikes.
     pub(crate) after_commit: bool,
+    /// What a request must ask for to be struck; `None` is anything.
+    on: Option<Operation>,
+}
+
+impl Fault {
+    /// Whether it strikes requests that ask for `operation`.
+    pub(crate) fn strikes(&self, operation: Operation) -> bool {
+        self.on.is_none_or(|on| on == operation)
+    }
 }
 
 /// What the client gets to see. `reference.md` explains the fields of each.
@@ -68,7 +78,17 @@ pub(crate) enum Kind {
         #[serde(default)]
         headers: BTreeMap<HeaderName, HeaderText>,
     },
-    /// The same with status 200, as GitHub does.
+    /// An error reply in the words of the account's service, with any code.
+    Refusal {
+        code: Value,
+        #[serde(default)]
+        status: Option<Status>,
+        #[serde(default)]
+        message: Option<String>,
+        #[serde(default)]
+        retry_after: Option<RetryAfter>,
+    },
+    /// An error reply of RFC 6749 with status 200, as GitHub does.
     #[serde(rename = "error_in_200")]
     ErrorIn200 {
         error: String,
@@ -168,6 +188,8 @@ pub(crate) enum BadFault {
     Shape(Value),
     #[error("`after_commit` is true or false; got {0}")]
     AfterCommit(Value),
+    #[error("`on`: {0}")]
+    On(serde_json::Error),
     #[error("`{0}` changes what is granted, so its `after_commit` cannot be false")]
     AlwaysCommits(Rc<str>),
     #[error("fault `{name}`: {problem}")]
@@ -194,6 +216,8 @@ impl TryFrom<Value> for Fault {
             Some(Value::Bool(wish)) => Some(wish),
             Some(other) => return Err(BadFault::AfterCommit(other)),
         };
+        let on =
+            members.remove("on").map(serde_json::from_value).transpose().map_err(BadFault::On)?;
         if &*name == "wrong_types" {
             members = gathered(members);
         }
@@ -203,7 +227,7 @@ impl TryFrom<Value> for Fault {
             return Err(BadFault::AlwaysCommits(name));
         }
         let after_commit = after_commit.unwrap_or_else(|| kind.damages_reply());
-        Ok(Self { name, kind, after_commit })
+        Ok(Self { name, kind, after_commit, on })
     }
 }
 
@@ -322,6 +346,7 @@ mod tests {
             (json!({"fault": "status", "status": 600}),             "expected 100 to 599"),
             (json!({"fault": "lost", "bytes": 1}),                  "unknown field `bytes`"),
             (json!({"fault": "lost", "after_commit": "yes"}),       "`after_commit` is true or false"),
+            (json!({"fault": "lost", "on": "sleep"}),               "`on`: unknown variant `sleep`"),
             (json!({"fault": "drip", "bytes_per_sec": 0}),          "0 is out of range, expected 1"),
             (json!({"fault": "other_subject", "after_commit": false}), "cannot be false"),
             (json!({"fault": "redirect", "location": "a\r\nb"}),    "without line breaks"),

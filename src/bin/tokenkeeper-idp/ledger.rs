@@ -10,6 +10,8 @@ use serde::Serialize;
 use serde::Serializer;
 
 use crate::clock::Moment;
+use crate::operation::Operation;
+use crate::service::Service;
 
 /// Entries that are kept; the oldest give way, and [`Ledger::dropped`] counts them.
 const MOST_ENTRIES: usize = 1_000_000;
@@ -53,7 +55,13 @@ pub(crate) struct Entry {
     /// Whose token endpoint it was.
     #[serde(serialize_with = "text")]
     pub(crate) account: Rc<str>,
-    /// The `grant_type`, if the request could be read.
+    /// Which protocol it was.
+    #[serde(serialize_with = "text")]
+    pub(crate) service: Service,
+    /// What the request asked for.
+    #[serde(serialize_with = "text")]
+    pub(crate) operation: Operation,
+    /// The protocol's own word for that (in OAuth the `grant_type`), if the request could be read.
     pub(crate) grant: Option<Cow<'static, str>>,
     /// Which refresh token was presented: the first 16 hexadecimal digits of its SHA-256.
     #[serde(rename = "refresh_token_sha256", serialize_with = "hex")]
@@ -80,6 +88,8 @@ impl Entry {
             at_ms: at.at_ms(),
             wall_ms: at.wall_ms(),
             account,
+            service: Service::Oauth2,
+            operation: Operation::Unknown,
             grant: None,
             fingerprint: None,
             generation: None,
@@ -178,6 +188,7 @@ mod tests {
         let mut ledger = Ledger::new();
         let mut entry = entry("a");
         entry.verdict = Verdict::Refused("invalid_grant".into());
+        entry.operation = Operation::Refresh;
         entry.grant = Some("refresh_token".into());
         entry.fingerprint = Some(0xab);
         entry.generation = Some(2);
@@ -188,7 +199,8 @@ mod tests {
         assert_eq!(
             told,
             json!([{
-                "seq": 1, "at_ms": 0, "wall_ms": 0, "account": "a", "grant": "refresh_token",
+                "seq": 1, "at_ms": 0, "wall_ms": 0, "account": "a", "service": "oauth2",
+                "operation": "refresh", "grant": "refresh_token",
                 "refresh_token_sha256": "00000000000000ab", "generation": 2,
                 "verdict": "refused:invalid_grant", "committed": false, "replied": true,
                 "fault": null,

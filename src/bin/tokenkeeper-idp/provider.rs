@@ -19,12 +19,14 @@ use crate::call::Call;
 use crate::clock::Clock;
 use crate::clock::Moment;
 use crate::fault::Fault;
+use crate::fault::Kind;
 use crate::ledger::Entry;
 use crate::ledger::Ledger;
 use crate::ledger::Verdict;
 use crate::random::Dice;
 use crate::reply::Reply;
 use crate::service::Ask;
+use crate::service::Scripted;
 use crate::service::bench::Tools;
 use crate::service::oauth2::client::Refusal;
 use crate::summary::Tally;
@@ -234,7 +236,7 @@ impl Provider {
     pub(crate) fn arrive(&mut self, name: &str, call: &Call, now: Moment) -> Result<Arrival, Lost> {
         let account = self.aimed_at(name).ok_or(Lost::Account)?;
         let ask = account.ask(call).ok_or(Lost::Path)?;
-        let treatment = account.arrive(now);
+        let treatment = account.arrive(ask.operation, now);
         let seat = self.seats.get_mut(name).ok_or(Lost::Account)?;
         for tally in [&mut seat.tally, &mut self.tally] {
             tally.arrived(now.since_start);
@@ -259,11 +261,12 @@ impl Provider {
         let (own_name, seat) = self.seats.get_key_value(name)?;
         let script = Rc::clone(seat.account.script());
         let mut entry = Entry::new(Rc::clone(own_name), arrival.at, Verdict::Granted);
+        entry.service = script.behaviour.service;
         let seat = self.seats.get_mut(name)?;
 
         let fault = arrival.fault();
         entry.fault = fault.map(|fault| Rc::clone(&fault.name));
-        let reply = match fault {
+        let mut reply = match fault {
             Some(fault) if !fault.after_commit => {
                 entry.verdict = Verdict::Fault(Rc::clone(&fault.name));
                 None
@@ -277,7 +280,13 @@ impl Provider {
                 Some(decision.reply)
             }
         };
-        let Ask { grant, refresh_token, .. } = &arrival.ask;
+        if let Some(Kind::Refusal { code, status, message, .. }) = fault.map(|fault| &fault.kind) {
+            let message = message.as_deref().unwrap_or("scripted fault");
+            let scripted = Scripted { code, status: status.map(|it| it.0), message };
+            reply = Some(seat.account.refusal(&scripted, now));
+        }
+        let Ask { operation, grant, refresh_token } = &arrival.ask;
+        entry.operation = *operation;
         entry.grant = grant.as_ref().map(|grant| grant.chars().take(LONGEST_GRANT).collect());
         entry.fingerprint = refresh_token.as_deref().map(token::fingerprint);
         let known = refresh_token.as_deref().and_then(|it| seat.account.locate(&self.mint, it));

@@ -8,9 +8,11 @@
 pub(crate) mod bench;
 pub(crate) mod oauth2;
 
+use std::fmt;
 use std::time::Duration;
 
 use serde::Deserialize;
+use serde_json::Value;
 
 use crate::behaviour::Behaviour;
 use crate::call::Call;
@@ -29,6 +31,21 @@ pub(crate) enum Service {
     /// RFC 6749.
     #[default]
     Oauth2,
+}
+
+impl Service {
+    /// The word of the ledger and of scripts.
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Oauth2 => "oauth2",
+        }
+    }
+}
+
+impl fmt::Display for Service {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(self.as_str())
+    }
 }
 
 /// What a request asks for, before anything is decided.
@@ -51,6 +68,24 @@ pub(crate) struct Decision {
     pub(crate) committed: bool,
     /// What the client is to get.
     pub(crate) reply: Reply,
+}
+
+/// A refusal that a script asks for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Scripted<'a> {
+    /// The code, as the service would write it.
+    pub(crate) code: &'a Value,
+    /// The HTTP status, if not the usual one of that code.
+    pub(crate) status: Option<u16>,
+    /// The message for people.
+    pub(crate) message: &'a str,
+}
+
+impl Scripted<'_> {
+    /// The code as text.
+    pub(crate) fn code_text(&self) -> String {
+        self.code.as_str().map_or_else(|| self.code.to_string(), str::to_owned)
+    }
 }
 
 /// One account's side of its service: what the protocol must remember between two requests.
@@ -87,6 +122,18 @@ impl Desk {
     pub(crate) fn limited(&self, behaviour: &Behaviour, wait: Option<Duration>) -> Decision {
         match self {
             Self::Oauth2 => oauth2::limited(behaviour, wait.map(whole_secs)),
+        }
+    }
+
+    /// A scripted refusal in the words of the service.
+    pub(crate) fn refusal(
+        &self,
+        behaviour: &Behaviour,
+        scripted: &Scripted<'_>,
+        now: Moment,
+    ) -> Reply {
+        match self {
+            Self::Oauth2 => oauth2::refusal(behaviour, scripted),
         }
     }
 

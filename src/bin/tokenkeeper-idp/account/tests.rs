@@ -144,13 +144,32 @@ fn queued_faults_strike_first_then_the_limit_then_the_standing_fault() {
         "limited",          // 6
     ];
     for (index, treatment) in expected.into_iter().enumerate() {
-        let got = match world.account.arrive(second(1)) {
+        let got = match world.account.arrive(Operation::Refresh, second(1)) {
             Treatment::Sound => "sound".to_owned(),
             Treatment::Limited(_) => "limited".to_owned(),
             Treatment::Faulty(fault) => format!("fault {}", fault.name),
         };
         assert_eq!(got, treatment, "request {}", index + 1);
     }
+}
+
+#[test]
+fn a_fault_waits_for_the_operation_that_it_strikes() {
+    let mut world = World::new(&json!({"fault": {"fault": "html", "on": "probe"}}));
+    world
+        .account
+        .queue(vec![fault(&json!({"fault": "lost", "on": "sign-in"})), fault(&json!("empty"))])
+        .unwrap();
+
+    let mut struck = |operation| match world.account.arrive(operation, second(1)) {
+        Treatment::Faulty(fault) => fault.name.to_string(),
+        Treatment::Sound | Treatment::Limited(_) => "-".to_owned(),
+    };
+    assert_eq!(struck(Operation::Refresh), "empty");
+    assert_eq!(struck(Operation::Refresh), "-");
+    assert_eq!(struck(Operation::Probe), "html");
+    assert_eq!(struck(Operation::SignIn), "lost");
+    assert_eq!(struck(Operation::SignIn), "-");
 }
 
 #[test]
@@ -243,7 +262,7 @@ impl World {
     }
 
     fn ask(&mut self, at: u64, form: &str) -> Decision {
-        let treatment = self.account.arrive(second(at));
+        let treatment = self.account.arrive(Operation::Refresh, second(at));
         let tools = Tools { mint: &self.mint, origin: "", families: &mut self.families };
         self.account.decide(&call(form), &treatment, tools, second(at))
     }

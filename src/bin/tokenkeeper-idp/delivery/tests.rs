@@ -178,7 +178,7 @@ fn honest() -> Vec<u8> {
 }
 
 fn place() -> Place<'static> {
-    Place { account: "a", unix: Duration::from_secs(1000), connection: Connection::KeepAlive }
+    Place { path: "/a/token", unix: Duration::from_secs(1000), connection: Connection::KeepAlive }
 }
 
 fn sent(delivery: &Delivery) -> Vec<u8> {

@@ -36,6 +36,27 @@ fn a_fault_before_the_commit_spends_nothing_and_one_after_it_does() {
 }
 
 #[test]
+fn a_scripted_refusal_speaks_the_words_of_the_service() {
+    let mut provider = provider(&json!({}));
+    let token = token(&provider);
+    let fault = json!({"fault": "refusal", "code": "slow_down", "message": "later"});
+    for after_commit in [false, true] {
+        let mut fault = fault.clone();
+        fault["after_commit"] = json!(after_commit);
+        provider.account_mut("a").unwrap().queue(vec![read(&fault)]).unwrap();
+        let reply = refresh(&mut provider, "a", &token).unwrap().reply.unwrap();
+        let told: Value = serde_json::from_slice(&reply.body).unwrap();
+        assert_eq!(reply.status, 400);
+        assert_eq!(told, json!({"error": "slow_down", "error_description": "later"}));
+    }
+    let verdicts = ledger(&provider);
+    assert_eq!(verdicts[0]["verdict"], "fault:refusal");
+    assert_eq!(verdicts[1]["verdict"], "granted");
+    assert_eq!(verdicts[1]["service"], "oauth2");
+    assert_eq!(verdicts[1]["operation"], "refresh");
+}
+
+#[test]
 fn a_request_counts_for_its_account_and_for_all() {
     let mut provider = provider(&json!({}));
     provider.put("b", script(&json!({})), Moment::default()).unwrap();

@@ -18,6 +18,7 @@ use crate::operation::Operation;
 use crate::reply::Reply;
 use crate::service::Ask;
 use crate::service::Decision;
+use crate::service::Scripted;
 use crate::service::bench::Bench;
 use crate::service::oauth2::client::Params;
 use crate::service::oauth2::client::Refusal;
@@ -82,6 +83,17 @@ pub(super) fn limited(behaviour: &Behaviour, wait_secs: Option<u64>) -> Decision
     refusal.status = 429;
     refusal.retry_after = wait_secs;
     Denial::from(refusal).decision(behaviour)
+}
+
+/// A scripted refusal.
+pub(super) fn refusal(behaviour: &Behaviour, scripted: &Scripted<'_>) -> Reply {
+    let refusal = Refusal {
+        status: scripted.status.unwrap_or(400),
+        code: scripted.code_text().into(),
+        description: scripted.message.to_owned().into(),
+        retry_after: None,
+    };
+    refusal.reply(behaviour.reply_format)
 }
 
 /// Revokes one token (RFC 7009): a refresh token with its whole login, an access token alone.
