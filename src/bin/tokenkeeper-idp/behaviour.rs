@@ -26,6 +26,7 @@ use crate::field::RequestFormat;
 use crate::field::RotationField;
 use crate::field::span;
 use crate::service::Service;
+use crate::service::navien;
 use crate::token::LEAST_TOKEN_BYTES;
 
 /// Largest access token that can be asked for, in bytes.
@@ -34,6 +35,9 @@ const MOST_TOKEN_BYTES: usize = 64 * 1024;
 const LONGEST_DELAY_MS: u64 = 3_600_000;
 /// Most requests that a scripted rate limit may let through in its window.
 const MOST_RATE: usize = 100_000;
+
+/// The fields that hold the options of one service, and which.
+pub(crate) const OPTIONS: [(&str, Service); 1] = [("navien", Service::Navien)];
 
 /// A behaviour with the text that it was read from, so that single fields can be changed later.
 #[derive(Debug)]
@@ -53,18 +57,34 @@ impl Script {
         let behaviour = serde_json::from_value::<Behaviour>(Value::Object(raw.clone()))
             .map_err(|problem| blame(&raw, problem))?;
         behaviour.check()?;
+        for (field, service) in OPTIONS {
+            if raw.contains_key(field) && behaviour.service != service {
+                return Err(BadBehaviour::Foreign { field, service });
+            }
+        }
         Ok(Self { raw, behaviour })
     }
 
-    /// The same behaviour with the fields of `changes` in place of its own.
+    /// The same behaviour with the fields of `changes` in place of its own. The options of a
+    /// service are replaced one by one.
     ///
     /// # Errors
     ///
-    /// As for [`parse`](Self::parse).
+    /// As for [`parse`](Self::parse); and an account keeps its service.
     pub(crate) fn changed(&self, changes: Map<String, Value>) -> Result<Self, BadBehaviour> {
         let mut raw = self.raw.clone();
-        raw.extend(changes);
-        Self::parse(raw)
+        for (field, value) in changes {
+            let options = OPTIONS.iter().any(|(options, _)| *options == field);
+            match (raw.get_mut(&field), value) {
+                (Some(Value::Object(old)), Value::Object(new)) if options => old.extend(new),
+                (_, value) => drop(raw.insert(field, value)),
+            }
+        }
+        let changed = Self::parse(raw)?;
+        if changed.behaviour.service != self.behaviour.service {
+            return Err(BadBehaviour::Service);
+        }
+        Ok(changed)
     }
 }
 
@@ -88,7 +108,7 @@ pub(crate) struct Behaviour {
     pub(crate) jwt_exp_skew_secs: i64,
     pub(crate) jwt_without_iat: bool,
     pub(crate) id_token: bool,
-    pub(crate) subject: Option<String>,
+    subject: Option<String>,
     pub(crate) token_bytes: usize,
     pub(crate) reply_format: ReplyFormat,
     pub(crate) extra: Map<String, Value>,
@@ -99,6 +119,9 @@ pub(crate) struct Behaviour {
     pub(crate) fault: Option<Fault>,
     pub(crate) fault_every: Option<NonZeroU32>,
     pub(crate) rate_limit: Option<RateLimit>,
+    username: Option<String>,
+    password: Option<String>,
+    pub(crate) navien: navien::Options,
 }
 
 impl Default for Behaviour {
@@ -131,6 +154,9 @@ impl Default for Behaviour {
             fault: None,
             fault_every: None,
             rate_limit: None,
+            username: None,
+            password: None,
+            navien: navien::Options::default(),
         }
     }
 }
@@ -170,6 +196,24 @@ impl Behaviour {
             Some(secret) => Cow::Borrowed(secret),
             None => Cow::Owned(format!("secret-of-{account}")),
         }
+    }
+
+    /// The name that a user signs in with: scripted, or the name of the account.
+    pub(crate) fn username<'a>(&'a self, account: &'a str) -> &'a str {
+        self.username.as_deref().unwrap_or(account)
+    }
+
+    /// The password of that user: scripted, or `password-of-ACCOUNT`.
+    pub(crate) fn password(&self, account: &str) -> Cow<'_, str> {
+        match &self.password {
+            Some(password) => Cow::Borrowed(password),
+            None => Cow::Owned(format!("password-of-{account}")),
+        }
+    }
+
+    /// Whose tokens they are: scripted, or the account's.
+    pub(crate) fn subject<'a>(&'a self, account: &'a str) -> &'a str {
+        self.subject.as_deref().unwrap_or(account)
     }
 
     /// When refresh tokens change.
@@ -228,6 +272,10 @@ pub(crate) enum BadBehaviour {
     Whole(serde_json::Error),
     #[error("field `{field}` is out of range, expected {expected}")]
     Range { field: &'static str, expected: &'static str },
+    #[error("field `{field}` belongs to accounts of the service `{service}`")]
+    Foreign { field: &'static str, service: Service },
+    #[error("an account keeps the service that it was made with")]
+    Service,
     #[error("field `fault_every` needs the field `fault` beside it")]
     Alone,
 }
@@ -275,6 +323,9 @@ mod tests {
             (json!({"delay_ms": {"min": 9, "max": 1}}),       "min <= max"),
             (json!({"delay_ms": "a while"}),                  "expected a number of ms"),
             (json!({"rate_limit": {"requests": 1}}),          "missing field `per_secs`"),
+            (json!({"service": "imap"}),                      "unknown variant `imap`"),
+            (json!({"navien": {}}),                           "belongs to accounts of the service `navien`"),
+            (json!({"service": "navien", "navien": {"a": 1}}), "field `navien`: unknown field `a`"),
         ];
         for (script, words) in cases {
             let refusal = parse(&script).unwrap_err().to_string();
@@ -289,6 +340,21 @@ mod tests {
         assert_eq!(script.behaviour.lifetime(), Duration::from_secs(60));
         assert!(script.behaviour.fault.is_none());
         assert!(script.behaviour.jwt);
+    }
+
+    #[test]
+    fn a_change_keeps_the_service_and_its_other_options() {
+        let script = parse(&json!({"service": "navien", "navien": {"errors_in_200": true}}));
+        let changes = object(&json!({"navien": {"sign_in_member": "tokens"}}));
+        let script = script.unwrap().changed(changes).unwrap();
+        assert_eq!(
+            script.raw["navien"],
+            json!({"errors_in_200": true, "sign_in_member": "tokens"})
+        );
+        let refusal = script.changed(object(&json!({"service": "oauth2"}))).unwrap_err();
+        assert!(refusal.to_string().contains("`navien` belongs to"), "{refusal}");
+        let refusal = parse(&json!({})).unwrap().changed(object(&json!({"service": "navien"})));
+        assert!(refusal.unwrap_err().to_string().contains("keeps the service"));
     }
 
     #[test]

@@ -29,6 +29,7 @@ use crate::request::Request;
 use crate::route;
 use crate::route::Miss;
 use crate::route::Route;
+use crate::service::Service;
 use crate::service::oauth2;
 use crate::wait;
 
@@ -136,22 +137,29 @@ fn discovery(server: &Server, account: &str) -> Reply {
     let mut provider = server.provider.borrow_mut();
     let issuer = format!("{}/{account}", provider.origin());
     match provider.aimed_at(account) {
-        Some(found) => Reply::json(200, &oauth2::metadata(&issuer, &found.script().behaviour)),
-        None => no_account(),
+        Some(found) if found.script().behaviour.service == Service::Oauth2 => {
+            Reply::json(200, &oauth2::metadata(&issuer, &found.script().behaviour))
+        }
+        Some(_) => lost(Lost::Path),
+        None => lost(Lost::Account),
     }
 }
 
 /// Token revocation (RFC 7009).
 fn revoke(server: &Server, account: &str, call: &Call) -> Reply {
     let mut provider = server.provider.borrow_mut();
+    let found = provider.aimed_at(account);
+    if found.is_some_and(|found| found.script().behaviour.service != Service::Oauth2) {
+        return lost(Lost::Path);
+    }
     match provider.revoke(account, call) {
-        None => no_account(),
+        None => lost(Lost::Account),
         Some(Ok(())) => Reply::json(200, &json!({})),
         Some(Err(refusal)) => refusal.reply(ReplyFormat::Json),
     }
 }
 
-/// Something that takes an access token (RFC 6750).
+/// The API behind an account: something that takes its tokens.
 fn resource(server: &Server, account: &str, call: &Call) -> Reply {
     let provider = server.provider.borrow();
     let admitted = provider
@@ -164,8 +172,8 @@ fn resource(server: &Server, account: &str, call: &Call) -> Reply {
     Reply::json(401, &refusal).header("www-authenticate", "Bearer error=\"invalid_token\"")
 }
 
-fn no_account() -> Reply {
-    Reply::problem(404, &Lost::Account.to_string())
+fn lost(lost: Lost) -> Reply {
+    Reply::problem(404, &lost.to_string())
 }
 
 enum Written {

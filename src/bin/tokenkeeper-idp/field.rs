@@ -102,6 +102,17 @@ pub(crate) enum Member {
     Raw(Value),
 }
 
+impl Member {
+    /// What the reply says, if anything, where a sound provider says `usual`.
+    pub(crate) fn value(&self, usual: Option<Value>) -> Option<Value> {
+        match self {
+            Self::Usual => usual,
+            Self::Omitted => None,
+            Self::Raw(value) => Some(value.clone()),
+        }
+    }
+}
+
 impl From<Value> for Member {
     fn from(script: Value) -> Self {
         let Value::Object(members) = &script else { return Self::Raw(script) };

@@ -25,6 +25,8 @@ pub(crate) enum Verdict {
     Replayed,
     /// No tokens: a superseded refresh token outside its grace.
     Reused,
+    /// What was asked for, without tokens.
+    Done,
     /// No tokens, with this error code.
     Refused(Cow<'static, str>),
     /// A scripted fault took the place of a decision.
@@ -37,6 +39,7 @@ impl fmt::Display for Verdict {
             Self::Granted => out.write_str("granted"),
             Self::Replayed => out.write_str("replayed"),
             Self::Reused => out.write_str("reused"),
+            Self::Done => out.write_str("done"),
             Self::Refused(code) => write!(out, "refused:{code}"),
             Self::Fault(name) => write!(out, "fault:{name}"),
         }

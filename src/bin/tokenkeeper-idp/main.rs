@@ -202,9 +202,18 @@ mod tests {
 
         let fields = unknown("fields", serde_json::json!({ "no": 1 }));
         let faults = unknown("faults", serde_json::json!({ "fault": "no" }));
-        assert!(fields.len() >= 25 && faults.len() >= 26, "{fields:?} {faults:?}");
-        let missing =
-            fields.iter().chain(&faults).filter(|name| !reference.contains(&format!("`{name}`")));
+        let mut options = Vec::new();
+        for (field, service) in behaviour::OPTIONS {
+            let script = serde_json::json!({ "service": service.as_str(), field: { "no": 1 } });
+            options.extend(unknown(field, script));
+        }
+        assert!(fields.len() >= 28 && faults.len() >= 27, "{fields:?} {faults:?}");
+        assert!(options.len() >= 10, "{options:?}");
+        let missing = fields
+            .iter()
+            .chain(&faults)
+            .chain(&options)
+            .filter(|name| !reference.contains(&format!("`{name}`")));
         assert_eq!(missing.collect::<Vec<_>>(), Vec::<&String>::new());
     }
 }

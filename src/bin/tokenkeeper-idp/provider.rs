@@ -27,6 +27,7 @@ use crate::random::Dice;
 use crate::reply::Reply;
 use crate::service::Ask;
 use crate::service::Scripted;
+use crate::service::Service;
 use crate::service::bench::Tools;
 use crate::service::oauth2::client::Refusal;
 use crate::summary::Tally;
@@ -360,11 +361,19 @@ impl Provider {
     pub(crate) fn credentials(&self, name: &str) -> Option<Value> {
         let account = &self.seats.get(name)?.account;
         let behaviour = &account.script().behaviour;
-        Some(json!({
-            "refresh_token": account.refresh_token(&self.mint),
-            "client_id": behaviour.client_id(name),
-            "client_secret": behaviour.client_secret(name),
-        }))
+        let refresh_token = account.refresh_token(&self.mint);
+        Some(match behaviour.service {
+            Service::Oauth2 => json!({
+                "refresh_token": refresh_token,
+                "client_id": behaviour.client_id(name),
+                "client_secret": behaviour.client_secret(name),
+            }),
+            Service::Navien => json!({
+                "refresh_token": refresh_token,
+                "username": behaviour.username(name),
+                "password": behaviour.password(name),
+            }),
+        })
     }
 
     fn seat(&mut self, account: Account, name: &str) -> Result<(), TooManyAccounts> {

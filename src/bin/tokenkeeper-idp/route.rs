@@ -99,6 +99,12 @@ pub(crate) fn route<'a>(method: &str, path: &'a str) -> Result<Route<'a>, Miss> 
             only("POST", method)?;
             Ok(Route::Endpoint(named(account)?, "token"))
         }
+        [account, "user", "sign-in"]
+        | [account, "auth", "refresh"]
+        | [account, "device", "list"] => {
+            only("POST", method)?;
+            Ok(Route::Endpoint(named(account)?, behind(path)))
+        }
         [account, "revoke"] => {
             only("POST", method)?;
             Ok(Route::Revoke(named(account)?))
@@ -109,6 +115,11 @@ pub(crate) fn route<'a>(method: &str, path: &'a str) -> Result<Route<'a>, Miss> 
         }
         _ => Err(Miss::Path),
     }
+}
+
+/// What follows the slash behind the first segment.
+fn behind(path: &str) -> &str {
+    path.get(1..).and_then(|path| path.split_once('/')).map_or("", |(_, rest)| rest)
 }
 
 /// Whether an account may have this name.
@@ -174,6 +185,8 @@ mod tests {
             ("GET",    "/a/.well-known/oauth-authorization-server", Ok(Route::Discovery("a"))),
             ("GET",    "/.well-known/oauth-authorization-server/a", Ok(Route::Discovery("a"))),
             ("POST",   "/a-1_z/token",              Ok(Route::Endpoint("a-1_z", "token"))),
+            ("POST",   "/a/user/sign-in",           Ok(Route::Endpoint("a", "user/sign-in"))),
+            ("GET",    "/a/auth/refresh",           Err(Miss::Method("POST"))),
             ("POST",   "/a/revoke",                 Ok(Route::Revoke("a"))),
             ("GET",    "/a/resource",               Ok(Route::Resource("a"))),
             ("POST",   "/control/accounts",         Ok(Route::Control(Control::PutMany))),

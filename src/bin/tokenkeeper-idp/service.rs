@@ -6,8 +6,12 @@
 //! its top.
 
 pub(crate) mod bench;
+pub(crate) mod navien;
 pub(crate) mod oauth2;
+#[cfg(test)]
+mod testing;
 
+use std::borrow::Cow;
 use std::fmt;
 use std::time::Duration;
 
@@ -22,6 +26,7 @@ use crate::operation::Operation;
 use crate::reply::Reply;
 use crate::service::bench::Bench;
 use crate::token::Mint;
+use crate::vault::Spent;
 use crate::vault::Vault;
 
 /// The name of a protocol.
@@ -31,6 +36,8 @@ pub(crate) enum Service {
     /// RFC 6749.
     #[default]
     Oauth2,
+    /// Navien `NaviLink`.
+    Navien,
 }
 
 impl Service {
@@ -38,6 +45,7 @@ impl Service {
     pub(crate) const fn as_str(self) -> &'static str {
         match self {
             Self::Oauth2 => "oauth2",
+            Self::Navien => "navien",
         }
     }
 }
@@ -70,6 +78,23 @@ pub(crate) struct Decision {
     pub(crate) reply: Reply,
 }
 
+impl Decision {
+    /// Tokens.
+    pub(crate) fn granted(spent: &Spent, reply: Reply) -> Self {
+        Self { verdict: spent.verdict.clone(), committed: spent.committed, reply }
+    }
+
+    /// What was asked for, without tokens.
+    pub(crate) fn done(reply: Reply) -> Self {
+        Self { verdict: Verdict::Done, committed: false, reply }
+    }
+
+    /// Nothing, for `cause`.
+    pub(crate) fn refused(cause: impl Into<Cow<'static, str>>, reply: Reply) -> Self {
+        Self { verdict: Verdict::Refused(cause.into()), committed: false, reply }
+    }
+}
+
 /// A refusal that a script asks for.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Scripted<'a> {
@@ -93,6 +118,8 @@ impl Scripted<'_> {
 pub(crate) enum Desk {
     /// RFC 6749 remembers nothing.
     Oauth2,
+    /// Nor does Navien.
+    Navien,
 }
 
 impl Desk {
@@ -100,6 +127,7 @@ impl Desk {
     pub(crate) fn new(service: Service) -> Self {
         match service {
             Service::Oauth2 => Self::Oauth2,
+            Service::Navien => Self::Navien,
         }
     }
 
@@ -107,6 +135,7 @@ impl Desk {
     pub(crate) fn ask(&self, call: &Call, behaviour: &Behaviour) -> Option<Ask> {
         match self {
             Self::Oauth2 => oauth2::ask(call, behaviour),
+            Self::Navien => navien::ask(call),
         }
     }
 
@@ -114,14 +143,17 @@ impl Desk {
     pub(crate) fn decide(&mut self, call: &Call, bench: Bench<'_>) -> Decision {
         match self {
             Self::Oauth2 => oauth2::decide(call, bench),
+            Self::Navien => navien::decide(call, bench),
         }
     }
 
     /// Refuses a request that came too often; the next one passes after `wait`, which `None` keeps
     /// to itself.
     pub(crate) fn limited(&self, behaviour: &Behaviour, wait: Option<Duration>) -> Decision {
+        let wait = wait.map(whole_secs);
         match self {
-            Self::Oauth2 => oauth2::limited(behaviour, wait.map(whole_secs)),
+            Self::Oauth2 => oauth2::limited(behaviour, wait),
+            Self::Navien => navien::limited(&behaviour.navien, wait),
         }
     }
 
@@ -134,6 +166,7 @@ impl Desk {
     ) -> Reply {
         match self {
             Self::Oauth2 => oauth2::refusal(behaviour, scripted),
+            Self::Navien => navien::refusal(&behaviour.navien, scripted),
         }
     }
 
@@ -141,7 +174,7 @@ impl Desk {
     pub(crate) fn mint(&mut self, mut bench: Bench<'_>) -> String {
         let spent = bench.sign_in();
         match self {
-            Self::Oauth2 => bench.vault.shown(bench.tools.mint, spent.family, 0),
+            Self::Oauth2 | Self::Navien => bench.vault.shown(bench.tools.mint, spent.family, 0),
         }
     }
 
@@ -149,25 +182,24 @@ impl Desk {
     pub(crate) fn newest(&self, vault: &Vault, mint: &Mint) -> Option<String> {
         let (family, login) = vault.logins().next_back()?;
         match self {
-            Self::Oauth2 => Some(vault.shown(mint, family, login.newest())),
+            Self::Oauth2 | Self::Navien => Some(vault.shown(mint, family, login.newest())),
         }
     }
 
     /// Family and generation of a refresh token, if it is one of this account.
     pub(crate) fn locate(&self, vault: &Vault, mint: &Mint, token: &str) -> Option<(u32, u32)> {
         match self {
-            Self::Oauth2 => vault.locate(mint.open_refresh(vault.account(), token), token),
+            Self::Oauth2 | Self::Navien => {
+                vault.locate(mint.open_refresh(vault.account(), token), token)
+            }
         }
     }
 
     /// Whether the API of this service lets `call` in at `now`.
     pub(crate) fn admits(&self, vault: &Vault, mint: &Mint, call: &Call, now: Moment) -> bool {
         match self {
-            Self::Oauth2 => {
-                let opened =
-                    call.bearer().and_then(|token| mint.open_access(vault.account(), token));
-                opened.is_some_and(|claim| vault.admits(claim, now))
-            }
+            Self::Oauth2 => oauth2::admits(vault, mint, call, now),
+            Self::Navien => navien::admits(vault, mint, call, now),
         }
     }
 }

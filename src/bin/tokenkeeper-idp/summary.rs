@@ -17,6 +17,7 @@ pub(crate) struct Tally {
     granted: u64,
     replays: u64,
     reuses: u64,
+    done: u64,
     refused: u64,
     faults: u64,
     replied: u64,
@@ -36,6 +37,8 @@ pub(crate) struct Totals {
     pub(crate) replays: u64,
     /// Decisions `reused`.
     pub(crate) reuses: u64,
+    /// Decisions `done`.
+    pub(crate) done: u64,
     /// Decisions `refused:…`.
     pub(crate) refused: u64,
     /// Requests that a scripted fault struck, whatever was decided.
@@ -58,6 +61,7 @@ impl Tally {
             granted: 0,
             replays: 0,
             reuses: 0,
+            done: 0,
             refused: 0,
             faults: 0,
             replied: 0,
@@ -79,6 +83,7 @@ impl Tally {
             Verdict::Granted => self.granted += 1,
             Verdict::Replayed => self.replays += 1,
             Verdict::Reused => self.reuses += 1,
+            Verdict::Done => self.done += 1,
             Verdict::Refused(_) => self.refused += 1,
             Verdict::Fault(_) => {}
         }
@@ -117,6 +122,7 @@ impl Tally {
             granted: self.granted,
             replays: self.replays,
             reuses: self.reuses,
+            done: self.done,
             refused: self.refused,
             faults: self.faults,
             replied: self.replied,
@@ -138,6 +144,8 @@ pub(crate) enum Field {
     Replays,
     /// [`Totals::reuses`].
     Reuses,
+    /// [`Totals::done`].
+    Done,
     /// [`Totals::refused`].
     Refused,
     /// [`Totals::faults`].
@@ -152,11 +160,12 @@ pub(crate) enum Field {
 
 impl Field {
     /// Every field, by the name of its query parameter.
-    pub(crate) const ALL: [(&'static str, Self); 9] = [
+    pub(crate) const ALL: [(&'static str, Self); 10] = [
         ("requests", Self::Requests),
         ("granted", Self::Granted),
         ("replays", Self::Replays),
         ("reuses", Self::Reuses),
+        ("done", Self::Done),
         ("refused", Self::Refused),
         ("faults", Self::Faults),
         ("replied", Self::Replied),
@@ -171,6 +180,7 @@ impl Field {
             Self::Granted => totals.granted,
             Self::Replays => totals.replays,
             Self::Reuses => totals.reuses,
+            Self::Done => totals.done,
             Self::Refused => totals.refused,
             Self::Faults => totals.faults,
             Self::Replied => totals.replied,
@@ -191,14 +201,16 @@ mod tests {
             (Verdict::Granted,                          Field::Granted),
             (Verdict::Replayed,                         Field::Replays),
             (Verdict::Reused,                           Field::Reuses),
+            (Verdict::Done,                             Field::Done),
             (Verdict::Refused("invalid_grant".into()),  Field::Refused),
         ];
         for (verdict, field) in cases {
             let mut tally = Tally::new();
             tally.decided(&verdict, 4);
             let totals = tally.totals();
-            let sum = [Field::Granted, Field::Replays, Field::Reuses, Field::Refused]
-                .map(|field| field.of(&totals));
+            let fields =
+                [Field::Granted, Field::Replays, Field::Reuses, Field::Done, Field::Refused];
+            let sum = fields.map(|field| field.of(&totals));
             assert_eq!((field.of(&totals), sum.iter().sum()), (1_u64, 1_u64), "{verdict}");
             assert_eq!(Field::Seq.of(&totals), 4);
         }

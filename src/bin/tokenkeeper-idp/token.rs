@@ -93,6 +93,12 @@ impl Mint {
         (self.access(account, claim, token.len()) == token).then_some(claim)
     }
 
+    /// A text that follows from its arguments and means nothing: 43 letters, digits, `-` and `_`.
+    pub(crate) fn opaque(&self, account: &str, label: &str, number: u32) -> String {
+        let parts = [b"opaque", account.as_bytes(), label.as_bytes(), &number.to_be_bytes()];
+        URL_SAFE_NO_PAD.encode(self.digest(&parts))
+    }
+
     /// A JWT that opens as nothing: an ID token.
     pub(crate) fn id_token(&self, account: &str, claims: &Map<String, Value>) -> String {
         let text = jwt_text(claims);

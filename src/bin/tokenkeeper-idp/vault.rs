@@ -85,6 +85,18 @@ pub(crate) enum Unspent {
     Reused,
 }
 
+impl Unspent {
+    /// The verdict on a request that came to this.
+    pub(crate) fn verdict(self) -> Verdict {
+        match self {
+            Self::Unknown => Verdict::Refused("unknown_token".into()),
+            Self::Ended => Verdict::Refused("ended_login".into()),
+            Self::Expired => Verdict::Refused("expired_login".into()),
+            Self::Reused => Verdict::Reused,
+        }
+    }
+}
+
 impl Families {
     fn next(&mut self) -> u32 {
         self.0 += 1;

@@ -109,6 +109,26 @@ impl<'a> Bench<'a> {
     }
 }
 
+/// The claims of a token of `subject` that was handed out at `issued` (RFC 7519, 4.1), but for
+/// the audience.
+pub(crate) fn claims(
+    behaviour: &Behaviour,
+    issuer: &str,
+    subject: &str,
+    issued: Moment,
+) -> Map<String, Value> {
+    let ends = i64::try_from(behaviour.ends(issued).unix.as_secs()).unwrap_or(i64::MAX);
+    let mut claims = Map::new();
+    let mut put = |name: &str, value: Value| claims.insert(name.to_owned(), value);
+    put("iss", issuer.into());
+    put("sub", subject.into());
+    put("exp", ends.saturating_add(behaviour.jwt_exp_skew_secs).into());
+    if !behaviour.jwt_without_iat {
+        put("iat", issued.unix.as_secs().into());
+    }
+    claims
+}
+
 /// What the fault `different_refresh_token` does: one rotation that costs the old token nothing.
 const FORCED: Rotation = Rotation::Every(Rule {
     every: NonZeroU32::MIN,

@@ -11,6 +11,7 @@ use serde_json::json;
 
 use crate::behaviour::Behaviour;
 use crate::call::Call;
+use crate::clock::Moment;
 use crate::field::ClientAuth;
 use crate::field::Grant;
 use crate::ledger::Verdict;
@@ -94,6 +95,12 @@ pub(super) fn refusal(behaviour: &Behaviour, scripted: &Scripted<'_>) -> Reply {
         retry_after: None,
     };
     refusal.reply(behaviour.reply_format)
+}
+
+/// Whether the bearer token is a good access token (RFC 6750, 2.1).
+pub(super) fn admits(vault: &Vault, mint: &Mint, call: &Call, now: Moment) -> bool {
+    let opened = call.bearer().and_then(|token| mint.open_access(vault.account(), token));
+    opened.is_some_and(|claim| vault.admits(claim, now))
 }
 
 /// Revokes one token (RFC 7009): a refresh token with its whole login, an access token alone.

@@ -7,6 +7,7 @@ use crate::behaviour::Behaviour;
 use crate::clock::Moment;
 use crate::family::Issue;
 use crate::field::Member;
+use crate::service::bench;
 use crate::token::Claim;
 use crate::token::Mint;
 
@@ -43,12 +44,7 @@ impl Granter<'_> {
         let behaviour = self.behaviour;
         let mut members = Map::new();
         let mut put = |name: &str, member: &Member, usual: Option<Value>| {
-            let value = match member {
-                Member::Usual => usual,
-                Member::Omitted => None,
-                Member::Raw(value) => Some(value.clone()),
-            };
-            if let Some(value) = value {
+            if let Some(value) = member.value(usual) {
                 members.insert(name.to_owned(), value);
             }
         };
@@ -85,17 +81,10 @@ impl Granter<'_> {
 
     fn claims(&self, pair: &Pair<'_>) -> Map<String, Value> {
         let behaviour = self.behaviour;
-        let subject = behaviour.subject.as_deref().unwrap_or(self.account);
-        let ends = i64::try_from(behaviour.ends(pair.issue.at).unix.as_secs()).unwrap_or(i64::MAX);
-        let mut claims = Map::new();
-        let mut put = |name: &str, value: Value| claims.insert(name.to_owned(), value);
-        put("iss", format!("{}/{}", self.origin, self.account).into());
-        put("sub", pair.other_subject.unwrap_or(subject).into());
-        put("aud", behaviour.client_id(self.account).into());
-        put("exp", ends.saturating_add(behaviour.jwt_exp_skew_secs).into());
-        if !behaviour.jwt_without_iat {
-            put("iat", pair.issue.at.unix.as_secs().into());
-        }
+        let subject = pair.other_subject.unwrap_or_else(|| behaviour.subject(self.account));
+        let issuer = format!("{}/{}", self.origin, self.account);
+        let mut claims = bench::claims(behaviour, &issuer, subject, pair.issue.at);
+        claims.insert("aud".to_owned(), behaviour.client_id(self.account).into());
         claims
     }
 }
