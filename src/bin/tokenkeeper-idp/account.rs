@@ -133,6 +133,11 @@ impl Account {
         self.desk.newest(&self.vault, mint)
     }
 
+    /// The one-time code that was mailed last.
+    pub(crate) fn mailed(&self) -> Option<&str> {
+        self.desk.mailed()
+    }
+
     /// Ends every login, as a person does who withdraws their consent.
     pub(crate) fn revoke_all(&mut self) {
         self.vault.end_all();

@@ -26,6 +26,7 @@ use crate::field::RequestFormat;
 use crate::field::RotationField;
 use crate::field::span;
 use crate::service::Service;
+use crate::service::cognito;
 use crate::service::navien;
 use crate::token::LEAST_TOKEN_BYTES;
 
@@ -37,7 +38,8 @@ const LONGEST_DELAY_MS: u64 = 3_600_000;
 const MOST_RATE: usize = 100_000;
 
 /// The fields that hold the options of one service, and which.
-pub(crate) const OPTIONS: [(&str, Service); 1] = [("navien", Service::Navien)];
+pub(crate) const OPTIONS: [(&str, Service); 2] =
+    [("cognito", Service::Cognito), ("navien", Service::Navien)];
 
 /// A behaviour with the text that it was read from, so that single fields can be changed later.
 #[derive(Debug)]
@@ -121,6 +123,7 @@ pub(crate) struct Behaviour {
     pub(crate) rate_limit: Option<RateLimit>,
     username: Option<String>,
     password: Option<String>,
+    pub(crate) cognito: cognito::Options,
     pub(crate) navien: navien::Options,
 }
 
@@ -156,6 +159,7 @@ impl Default for Behaviour {
             rate_limit: None,
             username: None,
             password: None,
+            cognito: cognito::Options::default(),
             navien: navien::Options::default(),
         }
     }
@@ -196,6 +200,11 @@ impl Behaviour {
             Some(secret) => Cow::Borrowed(secret),
             None => Cow::Owned(format!("secret-of-{account}")),
         }
+    }
+
+    /// The client secret, if the script says one.
+    pub(crate) fn scripted_secret(&self) -> Option<&str> {
+        self.client_secret.as_deref()
     }
 
     /// The name that a user signs in with: scripted, or the name of the account.

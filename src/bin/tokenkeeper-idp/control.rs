@@ -168,6 +168,7 @@ fn look(provider: &Provider, account: &str) -> Result<Reply, BadControl> {
     if let Value::Object(members) = &mut told {
         members.insert("refresh_tokens".to_owned(), alive.into());
         members.insert("families".to_owned(), families.collect());
+        members.insert("mailed_code".to_owned(), seat.account.mailed().into());
         members.insert("queued".to_owned(), seat.account.queued().into());
         members.insert("counters".to_owned(), json!(seat.totals()));
     }

@@ -25,6 +25,8 @@ pub(crate) enum Verdict {
     Replayed,
     /// No tokens: a superseded refresh token outside its grace.
     Reused,
+    /// A challenge that comes before tokens.
+    Challenged,
     /// What was asked for, without tokens.
     Done,
     /// No tokens, with this error code.
@@ -39,6 +41,7 @@ impl fmt::Display for Verdict {
             Self::Granted => out.write_str("granted"),
             Self::Replayed => out.write_str("replayed"),
             Self::Reused => out.write_str("reused"),
+            Self::Challenged => out.write_str("challenged"),
             Self::Done => out.write_str("done"),
             Self::Refused(code) => write!(out, "refused:{code}"),
             Self::Fault(name) => write!(out, "fault:{name}"),
@@ -74,6 +77,8 @@ pub(crate) struct Entry {
     /// What the provider made of it.
     #[serde(serialize_with = "text")]
     pub(crate) verdict: Verdict,
+    /// The one-time code that was mailed to the user, if any.
+    pub(crate) mailed_code: Option<String>,
     /// Whether the refresh token was rotated.
     pub(crate) committed: bool,
     /// Whether the whole reply was written to the socket of a client that had not closed it.
@@ -97,6 +102,7 @@ impl Entry {
             fingerprint: None,
             generation: None,
             verdict,
+            mailed_code: None,
             committed: false,
             replied: false,
             fault: None,
@@ -205,7 +211,7 @@ mod tests {
                 "seq": 1, "at_ms": 0, "wall_ms": 0, "account": "a", "service": "oauth2",
                 "operation": "refresh", "grant": "refresh_token",
                 "refresh_token_sha256": "00000000000000ab", "generation": 2,
-                "verdict": "refused:invalid_grant", "committed": false, "replied": true,
+                "verdict": "refused:invalid_grant", "mailed_code": null, "committed": false, "replied": true,
                 "fault": null,
             }])
         );

@@ -38,6 +38,7 @@ mod family;
 mod fault;
 mod field;
 mod gzip;
+mod hmac;
 mod ledger;
 mod operation;
 mod provider;

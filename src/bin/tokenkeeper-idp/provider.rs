@@ -278,6 +278,7 @@ impl Provider {
                 let decision = seat.account.decide(call, &arrival.treatment, tools, now);
                 entry.verdict = decision.verdict;
                 entry.committed = decision.committed;
+                entry.mailed_code = decision.mailed;
                 Some(decision.reply)
             }
         };
@@ -363,6 +364,13 @@ impl Provider {
         let behaviour = &account.script().behaviour;
         let refresh_token = account.refresh_token(&self.mint);
         Some(match behaviour.service {
+            Service::Cognito => json!({
+                "refresh_token": refresh_token,
+                "client_id": behaviour.client_id(name),
+                "client_secret": behaviour.scripted_secret(),
+                "username": behaviour.username(name),
+                "password": behaviour.password(name),
+            }),
             Service::Oauth2 => json!({
                 "refresh_token": refresh_token,
                 "client_id": behaviour.client_id(name),

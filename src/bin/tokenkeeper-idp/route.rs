@@ -105,6 +105,10 @@ pub(crate) fn route<'a>(method: &str, path: &'a str) -> Result<Route<'a>, Miss> 
             only("POST", method)?;
             Ok(Route::Endpoint(named(account)?, behind(path)))
         }
+        [account] | [account, ""] if !account.is_empty() => {
+            only("POST", method)?;
+            Ok(Route::Endpoint(named(account)?, ""))
+        }
         [account, "revoke"] => {
             only("POST", method)?;
             Ok(Route::Revoke(named(account)?))
@@ -187,6 +191,8 @@ mod tests {
             ("POST",   "/a-1_z/token",              Ok(Route::Endpoint("a-1_z", "token"))),
             ("POST",   "/a/user/sign-in",           Ok(Route::Endpoint("a", "user/sign-in"))),
             ("GET",    "/a/auth/refresh",           Err(Miss::Method("POST"))),
+            ("POST",   "/a/",                       Ok(Route::Endpoint("a", ""))),
+            ("POST",   "/a",                        Ok(Route::Endpoint("a", ""))),
             ("POST",   "/a/revoke",                 Ok(Route::Revoke("a"))),
             ("GET",    "/a/resource",               Ok(Route::Resource("a"))),
             ("POST",   "/control/accounts",         Ok(Route::Control(Control::PutMany))),

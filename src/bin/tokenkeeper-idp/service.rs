@@ -6,6 +6,7 @@
 //! its top.
 
 pub(crate) mod bench;
+pub(crate) mod cognito;
 pub(crate) mod navien;
 pub(crate) mod oauth2;
 #[cfg(test)]
@@ -36,6 +37,8 @@ pub(crate) enum Service {
     /// RFC 6749.
     #[default]
     Oauth2,
+    /// Amazon Cognito user pools.
+    Cognito,
     /// Navien `NaviLink`.
     Navien,
 }
@@ -45,6 +48,7 @@ impl Service {
     pub(crate) const fn as_str(self) -> &'static str {
         match self {
             Self::Oauth2 => "oauth2",
+            Self::Cognito => "cognito",
             Self::Navien => "navien",
         }
     }
@@ -74,24 +78,31 @@ pub(crate) struct Decision {
     pub(crate) verdict: Verdict,
     /// Whether the refresh token was rotated.
     pub(crate) committed: bool,
+    /// The one-time code that was mailed to the user.
+    pub(crate) mailed: Option<String>,
     /// What the client is to get.
     pub(crate) reply: Reply,
 }
 
 impl Decision {
+    /// A judgement without mail.
+    pub(crate) fn new(verdict: Verdict, committed: bool, reply: Reply) -> Self {
+        Self { verdict, committed, mailed: None, reply }
+    }
+
     /// Tokens.
     pub(crate) fn granted(spent: &Spent, reply: Reply) -> Self {
-        Self { verdict: spent.verdict.clone(), committed: spent.committed, reply }
+        Self::new(spent.verdict.clone(), spent.committed, reply)
     }
 
     /// What was asked for, without tokens.
     pub(crate) fn done(reply: Reply) -> Self {
-        Self { verdict: Verdict::Done, committed: false, reply }
+        Self::new(Verdict::Done, false, reply)
     }
 
     /// Nothing, for `cause`.
     pub(crate) fn refused(cause: impl Into<Cow<'static, str>>, reply: Reply) -> Self {
-        Self { verdict: Verdict::Refused(cause.into()), committed: false, reply }
+        Self::new(Verdict::Refused(cause.into()), false, reply)
     }
 }
 
@@ -118,7 +129,9 @@ impl Scripted<'_> {
 pub(crate) enum Desk {
     /// RFC 6749 remembers nothing.
     Oauth2,
-    /// Nor does Navien.
+    /// Which code was mailed.
+    Cognito(cognito::Desk),
+    /// Navien remembers nothing either.
     Navien,
 }
 
@@ -127,6 +140,7 @@ impl Desk {
     pub(crate) fn new(service: Service) -> Self {
         match service {
             Service::Oauth2 => Self::Oauth2,
+            Service::Cognito => Self::Cognito(cognito::Desk::default()),
             Service::Navien => Self::Navien,
         }
     }
@@ -135,6 +149,7 @@ impl Desk {
     pub(crate) fn ask(&self, call: &Call, behaviour: &Behaviour) -> Option<Ask> {
         match self {
             Self::Oauth2 => oauth2::ask(call, behaviour),
+            Self::Cognito(_) => cognito::ask(call),
             Self::Navien => navien::ask(call),
         }
     }
@@ -143,6 +158,7 @@ impl Desk {
     pub(crate) fn decide(&mut self, call: &Call, bench: Bench<'_>) -> Decision {
         match self {
             Self::Oauth2 => oauth2::decide(call, bench),
+            Self::Cognito(desk) => desk.decide(call, bench),
             Self::Navien => navien::decide(call, bench),
         }
     }
@@ -153,6 +169,7 @@ impl Desk {
         let wait = wait.map(whole_secs);
         match self {
             Self::Oauth2 => oauth2::limited(behaviour, wait),
+            Self::Cognito(_) => cognito::limited(&behaviour.cognito, wait),
             Self::Navien => navien::limited(&behaviour.navien, wait),
         }
     }
@@ -166,6 +183,7 @@ impl Desk {
     ) -> Reply {
         match self {
             Self::Oauth2 => oauth2::refusal(behaviour, scripted),
+            Self::Cognito(_) => cognito::refusal(&behaviour.cognito, scripted),
             Self::Navien => navien::refusal(&behaviour.navien, scripted),
         }
     }
@@ -174,7 +192,9 @@ impl Desk {
     pub(crate) fn mint(&mut self, mut bench: Bench<'_>) -> String {
         let spent = bench.sign_in();
         match self {
-            Self::Oauth2 | Self::Navien => bench.vault.shown(bench.tools.mint, spent.family, 0),
+            Self::Oauth2 | Self::Cognito(_) | Self::Navien => {
+                bench.vault.shown(bench.tools.mint, spent.family, 0)
+            }
         }
     }
 
@@ -182,14 +202,24 @@ impl Desk {
     pub(crate) fn newest(&self, vault: &Vault, mint: &Mint) -> Option<String> {
         let (family, login) = vault.logins().next_back()?;
         match self {
-            Self::Oauth2 | Self::Navien => Some(vault.shown(mint, family, login.newest())),
+            Self::Oauth2 | Self::Cognito(_) | Self::Navien => {
+                Some(vault.shown(mint, family, login.newest()))
+            }
+        }
+    }
+
+    /// The one-time code that was mailed last.
+    pub(crate) fn mailed(&self) -> Option<&str> {
+        match self {
+            Self::Cognito(desk) => desk.mailed(),
+            Self::Oauth2 | Self::Navien => None,
         }
     }
 
     /// Family and generation of a refresh token, if it is one of this account.
     pub(crate) fn locate(&self, vault: &Vault, mint: &Mint, token: &str) -> Option<(u32, u32)> {
         match self {
-            Self::Oauth2 | Self::Navien => {
+            Self::Oauth2 | Self::Cognito(_) | Self::Navien => {
                 vault.locate(mint.open_refresh(vault.account(), token), token)
             }
         }
@@ -199,6 +229,7 @@ impl Desk {
     pub(crate) fn admits(&self, vault: &Vault, mint: &Mint, call: &Call, now: Moment) -> bool {
         match self {
             Self::Oauth2 => oauth2::admits(vault, mint, call, now),
+            Self::Cognito(_) => cognito::admits(vault, mint, call, now),
             Self::Navien => navien::admits(vault, mint, call, now),
         }
     }

@@ -17,6 +17,7 @@ pub(crate) struct Tally {
     granted: u64,
     replays: u64,
     reuses: u64,
+    challenged: u64,
     done: u64,
     refused: u64,
     faults: u64,
@@ -37,6 +38,8 @@ pub(crate) struct Totals {
     pub(crate) replays: u64,
     /// Decisions `reused`.
     pub(crate) reuses: u64,
+    /// Decisions `challenged`.
+    pub(crate) challenged: u64,
     /// Decisions `done`.
     pub(crate) done: u64,
     /// Decisions `refused:…`.
@@ -61,6 +64,7 @@ impl Tally {
             granted: 0,
             replays: 0,
             reuses: 0,
+            challenged: 0,
             done: 0,
             refused: 0,
             faults: 0,
@@ -83,6 +87,7 @@ impl Tally {
             Verdict::Granted => self.granted += 1,
             Verdict::Replayed => self.replays += 1,
             Verdict::Reused => self.reuses += 1,
+            Verdict::Challenged => self.challenged += 1,
             Verdict::Done => self.done += 1,
             Verdict::Refused(_) => self.refused += 1,
             Verdict::Fault(_) => {}
@@ -122,6 +127,7 @@ impl Tally {
             granted: self.granted,
             replays: self.replays,
             reuses: self.reuses,
+            challenged: self.challenged,
             done: self.done,
             refused: self.refused,
             faults: self.faults,
@@ -144,6 +150,8 @@ pub(crate) enum Field {
     Replays,
     /// [`Totals::reuses`].
     Reuses,
+    /// [`Totals::challenged`].
+    Challenged,
     /// [`Totals::done`].
     Done,
     /// [`Totals::refused`].
@@ -160,11 +168,12 @@ pub(crate) enum Field {
 
 impl Field {
     /// Every field, by the name of its query parameter.
-    pub(crate) const ALL: [(&'static str, Self); 10] = [
+    pub(crate) const ALL: [(&'static str, Self); 11] = [
         ("requests", Self::Requests),
         ("granted", Self::Granted),
         ("replays", Self::Replays),
         ("reuses", Self::Reuses),
+        ("challenged", Self::Challenged),
         ("done", Self::Done),
         ("refused", Self::Refused),
         ("faults", Self::Faults),
@@ -180,6 +189,7 @@ impl Field {
             Self::Granted => totals.granted,
             Self::Replays => totals.replays,
             Self::Reuses => totals.reuses,
+            Self::Challenged => totals.challenged,
             Self::Done => totals.done,
             Self::Refused => totals.refused,
             Self::Faults => totals.faults,
@@ -201,6 +211,7 @@ mod tests {
             (Verdict::Granted,                          Field::Granted),
             (Verdict::Replayed,                         Field::Replays),
             (Verdict::Reused,                           Field::Reuses),
+            (Verdict::Challenged,                       Field::Challenged),
             (Verdict::Done,                             Field::Done),
             (Verdict::Refused("invalid_grant".into()),  Field::Refused),
         ];
@@ -208,10 +219,10 @@ mod tests {
             let mut tally = Tally::new();
             tally.decided(&verdict, 4);
             let totals = tally.totals();
-            let fields =
-                [Field::Granted, Field::Replays, Field::Reuses, Field::Done, Field::Refused];
-            let sum = fields.map(|field| field.of(&totals));
-            assert_eq!((field.of(&totals), sum.iter().sum()), (1_u64, 1_u64), "{verdict}");
+            let verdicts = Field::ALL.map(|(_, field)| field).into_iter();
+            let sum: u64 =
+                verdicts.filter(|field| *field != Field::Seq).map(|field| field.of(&totals)).sum();
+            assert_eq!((field.of(&totals), sum), (1_u64, 1_u64), "{verdict}");
             assert_eq!(Field::Seq.of(&totals), 4);
         }
     }

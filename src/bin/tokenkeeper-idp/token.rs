@@ -106,6 +106,33 @@ impl Mint {
         format!("{text}.{}", URL_SAFE_NO_PAD.encode(seal))
     }
 
+    /// A JWT of one kind, which opens as that kind only.
+    pub(crate) fn sealed_jwt(
+        &self,
+        account: &str,
+        kind: &str,
+        claim: Claim,
+        claims: &Map<String, Value>,
+    ) -> String {
+        let text = jwt_text(claims);
+        let sealed = self.seal(account, claim, &format!("{kind} {text}"));
+        format!("{text}.{sealed}")
+    }
+
+    /// What a JWT of one kind says, if this mint made it for `account`.
+    pub(crate) fn open_jwt(&self, account: &str, kind: &str, token: &str) -> Option<Claim> {
+        let (text, sealed) = token.rsplit_once('.')?;
+        self.open(account, sealed, &format!("{kind} {text}"))
+    }
+
+    /// Six digits that follow from the arguments.
+    pub(crate) fn digits(&self, account: &str, label: &str, number: u32) -> String {
+        let parts = [b"digits", account.as_bytes(), label.as_bytes(), &number.to_be_bytes()];
+        let digest = self.digest(&parts);
+        let number = digest.iter().take(4).fold(0, |sum: u32, byte| sum << 8 | u32::from(*byte));
+        format!("{:06}", number % 1_000_000)
+    }
+
     fn jwt(&self, account: &str, claim: Claim, claims: &Map<String, Value>) -> String {
         let text = jwt_text(claims);
         let sealed = self.seal(account, claim, &text);
@@ -207,6 +234,16 @@ mod tests {
         let payload: Value =
             serde_json::from_slice(&URL_SAFE_NO_PAD.decode(payload).unwrap()).unwrap();
         assert_eq!(payload["sub"], "pat");
+    }
+
+    #[test]
+    fn a_sealed_jwt_opens_as_its_own_kind_only() {
+        let mint = mint();
+        let token = mint.sealed_jwt("a", "id", claim(1, 2, 3), &Map::new());
+        assert_eq!(mint.open_jwt("a", "id", &token), Some(claim(1, 2, 3)));
+        assert_eq!(mint.open_jwt("a", "refresh", &token), None);
+        assert_eq!(mint.open_jwt("b", "id", &token), None);
+        assert_eq!(mint.open_access("a", &token), None);
     }
 
     #[test]

@@ -99,7 +99,7 @@ pub(super) fn decide(call: &Call, mut bench: Bench<'_>) -> Decision {
     judged.unwrap_or_else(|denial| {
         let options = &bench.behaviour.navien;
         let reply = envelope(options, denial.code.into(), &denial.msg, None);
-        Decision { verdict: denial.verdict, committed: false, reply }
+        Decision::new(denial.verdict, false, reply)
     })
 }
 

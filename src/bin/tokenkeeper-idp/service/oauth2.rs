@@ -68,11 +68,7 @@ pub(super) fn decide(call: &Call, mut bench: Bench<'_>) -> Decision {
             };
             let mut members = granter.members(&pair, bench.now);
             bench.spoil(&mut members);
-            Decision {
-                verdict: spent.verdict,
-                committed: spent.committed,
-                reply: Reply::members(200, behaviour.reply_format, &members),
-            }
+            Decision::granted(&spent, Reply::members(200, behaviour.reply_format, &members))
         }
         Err(denial) => denial.decision(behaviour),
     }
@@ -182,11 +178,7 @@ struct Denial {
 
 impl Denial {
     fn decision(self, behaviour: &Behaviour) -> Decision {
-        Decision {
-            verdict: self.verdict,
-            committed: false,
-            reply: self.refusal.reply(behaviour.reply_format),
-        }
+        Decision::new(self.verdict, false, self.refusal.reply(behaviour.reply_format))
     }
 }
 
