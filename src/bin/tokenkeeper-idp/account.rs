@@ -130,7 +130,7 @@ impl Account {
 
     /// The refresh token of the newest login, newest generation.
     pub(crate) fn refresh_token(&self, mint: &Mint) -> Option<String> {
-        self.desk.newest(&self.vault, mint)
+        self.desk.newest(&self.vault, &self.script.behaviour, mint)
     }
 
     /// The one-time code that was mailed last.
@@ -188,7 +188,7 @@ impl Account {
         let script = Rc::clone(&self.script);
         let behaviour = &script.behaviour;
         if let Treatment::Limited(wait) = treatment {
-            return self.desk.limited(behaviour, *wait);
+            return self.desk.limited(behaviour, *wait, now);
         }
         let fault = treatment.fault().map(|fault| &fault.kind);
         self.desk.decide(call, Bench { vault: &mut self.vault, behaviour, fault, tools, now })
@@ -201,12 +201,12 @@ impl Account {
 
     /// Family and generation of a refresh token, if it is one of this account.
     pub(crate) fn locate(&self, mint: &Mint, token: &str) -> Option<(u32, u32)> {
-        self.desk.locate(&self.vault, mint, token)
+        self.desk.locate(&self.vault, &self.script.behaviour, mint, token)
     }
 
     /// Whether the API behind this account lets `call` in at `now`.
     pub(crate) fn admits(&self, mint: &Mint, call: &Call, now: Moment) -> bool {
-        self.desk.admits(&self.vault, mint, call, now)
+        self.desk.admits(&self.vault, &self.script.behaviour, mint, call, now)
     }
 
     /// Revokes one token (RFC 7009).

@@ -27,6 +27,8 @@ use crate::field::RotationField;
 use crate::field::span;
 use crate::service::Service;
 use crate::service::cognito;
+use crate::service::kasa_monitor;
+use crate::service::kasa_monitor::totp::TotpSecret;
 use crate::service::navien;
 use crate::token::LEAST_TOKEN_BYTES;
 
@@ -34,12 +36,17 @@ use crate::token::LEAST_TOKEN_BYTES;
 const MOST_TOKEN_BYTES: usize = 64 * 1024;
 /// Longest scripted delay, in ms: an hour.
 const LONGEST_DELAY_MS: u64 = 3_600_000;
+/// How long refresh tokens are good that carry their own end, where the script does not say.
+const A_WEEK: Duration = Duration::from_secs(7 * 24 * 3600);
 /// Most requests that a scripted rate limit may let through in its window.
 const MOST_RATE: usize = 100_000;
 
 /// The fields that hold the options of one service, and which.
-pub(crate) const OPTIONS: [(&str, Service); 2] =
-    [("cognito", Service::Cognito), ("navien", Service::Navien)];
+pub(crate) const OPTIONS: [(&str, Service); 3] = [
+    ("cognito", Service::Cognito),
+    ("kasa_monitor", Service::KasaMonitor),
+    ("navien", Service::Navien),
+];
 
 /// A behaviour with the text that it was read from, so that single fields can be changed later.
 #[derive(Debug)]
@@ -100,7 +107,7 @@ pub(crate) struct Behaviour {
     pub(crate) client_auth: ClientAuth,
     pub(crate) grants: Vec<Grant>,
     pub(crate) request_format: RequestFormat,
-    pub(crate) lifetime_secs: Number,
+    lifetime_secs: Option<Number>,
     refresh_lifetime_secs: Option<f64>,
     pub(crate) expires_in: Member,
     pub(crate) token_type: Member,
@@ -123,7 +130,9 @@ pub(crate) struct Behaviour {
     pub(crate) rate_limit: Option<RateLimit>,
     username: Option<String>,
     password: Option<String>,
+    pub(crate) totp_secret: Option<TotpSecret>,
     pub(crate) cognito: cognito::Options,
+    pub(crate) kasa_monitor: kasa_monitor::Options,
     pub(crate) navien: navien::Options,
 }
 
@@ -136,7 +145,7 @@ impl Default for Behaviour {
             client_auth: ClientAuth::Any,
             grants: vec![Grant::RefreshToken, Grant::ClientCredentials],
             request_format: RequestFormat::Form,
-            lifetime_secs: Number::from(3600),
+            lifetime_secs: None,
             refresh_lifetime_secs: None,
             expires_in: Member::Usual,
             token_type: Member::Usual,
@@ -159,7 +168,9 @@ impl Default for Behaviour {
             rate_limit: None,
             username: None,
             password: None,
+            totp_secret: None,
             cognito: cognito::Options::default(),
+            kasa_monitor: kasa_monitor::Options::default(),
             navien: navien::Options::default(),
         }
     }
@@ -168,7 +179,12 @@ impl Default for Behaviour {
 impl Behaviour {
     /// How long an access token is good by the provider's own clock: never less than nothing.
     pub(crate) fn lifetime(&self) -> Duration {
-        span(self.lifetime_secs.as_f64().unwrap_or_default())
+        span(self.lifetime_number().as_f64().unwrap_or_default())
+    }
+
+    fn lifetime_number(&self) -> Number {
+        let usual = if self.service == Service::KasaMonitor { 1800 } else { 3600 };
+        self.lifetime_secs.clone().unwrap_or_else(|| usual.into())
     }
 
     /// When an access token ends that was handed out at `issued`.
@@ -179,14 +195,24 @@ impl Behaviour {
     /// The scripted lifetime as it was written, or what is left of it when a pair comes again.
     pub(crate) fn expires_in(&self, issued: Moment, now: Moment) -> Value {
         if issued == now {
-            return Value::Number(self.lifetime_secs.clone());
+            return Value::Number(self.lifetime_number());
         }
         self.ends(issued).since_start.saturating_sub(now.since_start).as_secs().into()
     }
 
     /// How long a login is good from its beginning; `None` is for ever.
     pub(crate) fn refresh_lifetime(&self) -> Option<Duration> {
-        self.refresh_lifetime_secs.map(span)
+        match self.service {
+            Service::Oauth2 | Service::Cognito | Service::Navien => {
+                self.refresh_lifetime_secs.map(span)
+            }
+            Service::KasaMonitor => None,
+        }
+    }
+
+    /// How long a refresh token is good that carries its own end.
+    pub(crate) fn sliding_lifetime(&self) -> Duration {
+        self.refresh_lifetime_secs.map_or(A_WEEK, span)
     }
 
     /// The client id of an account: scripted, or the name of the account.

@@ -376,7 +376,7 @@ impl Provider {
                 "client_id": behaviour.client_id(name),
                 "client_secret": behaviour.client_secret(name),
             }),
-            Service::Navien => json!({
+            Service::KasaMonitor | Service::Navien => json!({
                 "refresh_token": refresh_token,
                 "username": behaviour.username(name),
                 "password": behaviour.password(name),

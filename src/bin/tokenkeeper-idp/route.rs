@@ -105,6 +105,7 @@ pub(crate) fn route<'a>(method: &str, path: &'a str) -> Result<Route<'a>, Miss> 
             only("POST", method)?;
             Ok(Route::Endpoint(named(account)?, behind(path)))
         }
+        [account, "api", ..] => Ok(Route::Endpoint(named(account)?, behind(path))),
         [account] | [account, ""] if !account.is_empty() => {
             only("POST", method)?;
             Ok(Route::Endpoint(named(account)?, ""))
@@ -191,6 +192,7 @@ mod tests {
             ("POST",   "/a-1_z/token",              Ok(Route::Endpoint("a-1_z", "token"))),
             ("POST",   "/a/user/sign-in",           Ok(Route::Endpoint("a", "user/sign-in"))),
             ("GET",    "/a/auth/refresh",           Err(Miss::Method("POST"))),
+            ("DELETE", "/a/api/auth/sessions/x",    Ok(Route::Endpoint("a", "api/auth/sessions/x"))),
             ("POST",   "/a/",                       Ok(Route::Endpoint("a", ""))),
             ("POST",   "/a",                        Ok(Route::Endpoint("a", ""))),
             ("POST",   "/a/revoke",                 Ok(Route::Revoke("a"))),

@@ -7,6 +7,7 @@
 
 pub(crate) mod bench;
 pub(crate) mod cognito;
+pub(crate) mod kasa_monitor;
 pub(crate) mod navien;
 pub(crate) mod oauth2;
 #[cfg(test)]
@@ -39,6 +40,8 @@ pub(crate) enum Service {
     Oauth2,
     /// Amazon Cognito user pools.
     Cognito,
+    /// Kasa Monitor.
+    KasaMonitor,
     /// Navien `NaviLink`.
     Navien,
 }
@@ -49,6 +52,7 @@ impl Service {
         match self {
             Self::Oauth2 => "oauth2",
             Self::Cognito => "cognito",
+            Self::KasaMonitor => "kasa-monitor",
             Self::Navien => "navien",
         }
     }
@@ -131,6 +135,8 @@ pub(crate) enum Desk {
     Oauth2,
     /// Which code was mailed.
     Cognito(cognito::Desk),
+    /// What was limited, and who logged in.
+    KasaMonitor(kasa_monitor::Desk),
     /// Navien remembers nothing either.
     Navien,
 }
@@ -141,6 +147,7 @@ impl Desk {
         match service {
             Service::Oauth2 => Self::Oauth2,
             Service::Cognito => Self::Cognito(cognito::Desk::default()),
+            Service::KasaMonitor => Self::KasaMonitor(kasa_monitor::Desk::default()),
             Service::Navien => Self::Navien,
         }
     }
@@ -150,6 +157,7 @@ impl Desk {
         match self {
             Self::Oauth2 => oauth2::ask(call, behaviour),
             Self::Cognito(_) => cognito::ask(call),
+            Self::KasaMonitor(_) => kasa_monitor::ask(call, &behaviour.kasa_monitor),
             Self::Navien => navien::ask(call),
         }
     }
@@ -159,17 +167,24 @@ impl Desk {
         match self {
             Self::Oauth2 => oauth2::decide(call, bench),
             Self::Cognito(desk) => desk.decide(call, bench),
+            Self::KasaMonitor(desk) => desk.decide(call, bench),
             Self::Navien => navien::decide(call, bench),
         }
     }
 
     /// Refuses a request that came too often; the next one passes after `wait`, which `None` keeps
     /// to itself.
-    pub(crate) fn limited(&self, behaviour: &Behaviour, wait: Option<Duration>) -> Decision {
+    pub(crate) fn limited(
+        &self,
+        behaviour: &Behaviour,
+        wait: Option<Duration>,
+        now: Moment,
+    ) -> Decision {
         let wait = wait.map(whole_secs);
         match self {
             Self::Oauth2 => oauth2::limited(behaviour, wait),
             Self::Cognito(_) => cognito::limited(&behaviour.cognito, wait),
+            Self::KasaMonitor(_) => kasa_monitor::limited(&behaviour.kasa_monitor, wait, now),
             Self::Navien => navien::limited(&behaviour.navien, wait),
         }
     }
@@ -184,25 +199,33 @@ impl Desk {
         match self {
             Self::Oauth2 => oauth2::refusal(behaviour, scripted),
             Self::Cognito(_) => cognito::refusal(&behaviour.cognito, scripted),
+            Self::KasaMonitor(_) => kasa_monitor::refusal(&behaviour.kasa_monitor, scripted, now),
             Self::Navien => navien::refusal(&behaviour.navien, scripted),
         }
     }
 
     /// Begins a login at the bench and answers with its refresh token.
     pub(crate) fn mint(&mut self, mut bench: Bench<'_>) -> String {
-        let spent = bench.sign_in();
         match self {
+            Self::KasaMonitor(desk) => desk.mint(bench),
             Self::Oauth2 | Self::Cognito(_) | Self::Navien => {
+                let spent = bench.sign_in();
                 bench.vault.shown(bench.tools.mint, spent.family, 0)
             }
         }
     }
 
     /// The refresh token of the newest login, newest generation.
-    pub(crate) fn newest(&self, vault: &Vault, mint: &Mint) -> Option<String> {
-        let (family, login) = vault.logins().next_back()?;
+    pub(crate) fn newest(
+        &self,
+        vault: &Vault,
+        behaviour: &Behaviour,
+        mint: &Mint,
+    ) -> Option<String> {
         match self {
+            Self::KasaMonitor(desk) => desk.newest(vault, behaviour, mint),
             Self::Oauth2 | Self::Cognito(_) | Self::Navien => {
+                let (family, login) = vault.logins().next_back()?;
                 Some(vault.shown(mint, family, login.newest()))
             }
         }
@@ -212,13 +235,20 @@ impl Desk {
     pub(crate) fn mailed(&self) -> Option<&str> {
         match self {
             Self::Cognito(desk) => desk.mailed(),
-            Self::Oauth2 | Self::Navien => None,
+            Self::Oauth2 | Self::KasaMonitor(_) | Self::Navien => None,
         }
     }
 
     /// Family and generation of a refresh token, if it is one of this account.
-    pub(crate) fn locate(&self, vault: &Vault, mint: &Mint, token: &str) -> Option<(u32, u32)> {
+    pub(crate) fn locate(
+        &self,
+        vault: &Vault,
+        behaviour: &Behaviour,
+        mint: &Mint,
+        token: &str,
+    ) -> Option<(u32, u32)> {
         match self {
+            Self::KasaMonitor(_) => kasa_monitor::locate(vault, behaviour, mint, token),
             Self::Oauth2 | Self::Cognito(_) | Self::Navien => {
                 vault.locate(mint.open_refresh(vault.account(), token), token)
             }
@@ -226,10 +256,18 @@ impl Desk {
     }
 
     /// Whether the API of this service lets `call` in at `now`.
-    pub(crate) fn admits(&self, vault: &Vault, mint: &Mint, call: &Call, now: Moment) -> bool {
+    pub(crate) fn admits(
+        &self,
+        vault: &Vault,
+        behaviour: &Behaviour,
+        mint: &Mint,
+        call: &Call,
+        now: Moment,
+    ) -> bool {
         match self {
             Self::Oauth2 => oauth2::admits(vault, mint, call, now),
             Self::Cognito(_) => cognito::admits(vault, mint, call, now),
+            Self::KasaMonitor(_) => kasa_monitor::admits(vault, behaviour, mint, call, now),
             Self::Navien => navien::admits(vault, mint, call, now),
         }
     }

@@ -64,6 +64,30 @@ impl Gate {
     }
 }
 
+/// Lets a number of arrivals pass in a window that begins with the first of them.
+#[derive(Debug, Default)]
+pub(crate) struct Fixed {
+    since: Duration,
+    arrived: u32,
+}
+
+impl Fixed {
+    /// Whether one more may pass at `now`; if not, how long until the window ends.
+    pub(crate) fn pass(
+        &mut self,
+        limit: u32,
+        length: Duration,
+        now: Duration,
+    ) -> Result<(), Duration> {
+        let age = now.saturating_sub(self.since);
+        if self.arrived == 0 || age >= length {
+            *self = Self { since: now, arrived: 0 };
+        }
+        self.arrived = self.arrived.saturating_add(1);
+        if self.arrived <= limit { Ok(()) } else { Err((self.since + length).saturating_sub(now)) }
+    }
+}
+
 fn forget(arrivals: &mut VecDeque<Duration>, length: Duration, now: Duration) {
     while arrivals.front().is_some_and(|arrival| now.saturating_sub(*arrival) >= length) {
         arrivals.pop_front();
@@ -92,6 +116,26 @@ mod tests {
                 peak.arrived(Duration::from_secs(*arrival));
             }
             assert_eq!(peak.most(), *most, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_fixed_window_begins_with_its_first_arrival_and_counts_them_all() {
+        #[rustfmt::skip]
+        let steps = [
+            // at (s), then what the window says (2 per 10 s)
+            (3,  Ok(())),
+            (12, Ok(())),
+            (12, Err(Duration::from_secs(1))),
+            (13, Ok(())),
+            (14, Ok(())),
+            (22, Err(Duration::from_secs(1))),
+            (30, Ok(())),
+        ];
+        let mut window = Fixed::default();
+        for (at, verdict) in steps {
+            let got = window.pass(2, Duration::from_secs(10), Duration::from_secs(at));
+            assert_eq!(got, verdict, "at {at} s");
         }
     }
 
