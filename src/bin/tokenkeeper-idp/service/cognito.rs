@@ -70,7 +70,7 @@ pub(crate) struct Options {
 impl Default for Options {
     fn default() -> Self {
         Self {
-            flows: vec![Flow::CustomAuth, Flow::UserPasswordAuth, Flow::RefreshTokenAuth],
+            flows: vec![Flow::Custom, Flow::UserPassword, Flow::RefreshToken],
             user: User::Enabled,
             code: None,
             code_attempts: 3,
@@ -85,19 +85,21 @@ impl Default for Options {
 
 /// A value of `AuthFlow`.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq)]
-#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 enum Flow {
-    CustomAuth,
-    UserPasswordAuth,
-    RefreshTokenAuth,
+    #[serde(rename = "CUSTOM_AUTH")]
+    Custom,
+    #[serde(rename = "USER_PASSWORD_AUTH")]
+    UserPassword,
+    #[serde(rename = "REFRESH_TOKEN_AUTH")]
+    RefreshToken,
 }
 
 impl Flow {
     fn parse(text: &str) -> Option<Self> {
         match text {
-            "CUSTOM_AUTH" => Some(Self::CustomAuth),
-            "USER_PASSWORD_AUTH" => Some(Self::UserPasswordAuth),
-            "REFRESH_TOKEN_AUTH" | "REFRESH_TOKEN" => Some(Self::RefreshTokenAuth),
+            "CUSTOM_AUTH" => Some(Self::Custom),
+            "USER_PASSWORD_AUTH" => Some(Self::UserPassword),
+            "REFRESH_TOKEN_AUTH" | "REFRESH_TOKEN" => Some(Self::RefreshToken),
             _ => None,
         }
     }
@@ -143,11 +145,11 @@ impl Desk {
             return Err(Denial::invalid(message));
         }
         match flow {
-            Flow::CustomAuth => {
+            Flow::Custom => {
                 user(bench, params)?;
                 Ok(self.challenge(bench))
             }
-            Flow::UserPasswordAuth => {
+            Flow::UserPassword => {
                 user(bench, params)?;
                 if params.one("PASSWORD")? != behaviour.password(bench.vault.account()) {
                     let message = "Incorrect username or password.";
@@ -156,7 +158,7 @@ impl Desk {
                 let spent = bench.sign_in();
                 Ok(granted(bench, &spent, !behaviour.omit_refresh_token))
             }
-            Flow::RefreshTokenAuth => {
+            Flow::RefreshToken => {
                 if behaviour.rotation() != Rotation::None {
                     let message = "Refresh token rotation is enabled for this client.";
                     return Err(Denial::new("UnsupportedOperationException", message));
@@ -259,7 +261,7 @@ pub(super) fn ask(call: &Call) -> Option<Ask> {
             ask.operation = Operation::SignIn;
             if let Ok(body) = wire::body_of::<InitiateAuth>(call) {
                 ask.refresh_token = body.auth_parameters.get("REFRESH_TOKEN");
-                if Flow::parse(&body.auth_flow) == Some(Flow::RefreshTokenAuth) {
+                if Flow::parse(&body.auth_flow) == Some(Flow::RefreshToken) {
                     ask.operation = Operation::Refresh;
                 }
                 ask.grant = Some(body.auth_flow);

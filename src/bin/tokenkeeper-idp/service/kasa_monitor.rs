@@ -6,6 +6,7 @@
 //! good; two refreshes within one second answer with the same bytes. Its wiki tells of sessions and
 //! refusals that the real server does not have ([`session`], [`wire`]).
 
+mod page;
 mod session;
 mod sha1;
 mod signer;
@@ -29,6 +30,7 @@ use crate::service::Ask;
 use crate::service::Decision;
 use crate::service::Scripted;
 use crate::service::bench::Bench;
+use crate::service::kasa_monitor::page::Page;
 use crate::service::kasa_monitor::session::Sessions;
 use crate::service::kasa_monitor::session::open_sessions;
 use crate::service::kasa_monitor::session::session_id;
@@ -39,6 +41,7 @@ use crate::service::kasa_monitor::wire::Denial;
 use crate::service::kasa_monitor::wire::Dialect;
 use crate::service::kasa_monitor::wire::Fields;
 use crate::service::whole_secs;
+use crate::token::Claim;
 use crate::token::Mint;
 use crate::vault::Spent;
 use crate::vault::Unspent;
@@ -84,7 +87,7 @@ pub(crate) struct Desk {
     /// The first moment of the present second in which tokens were made.
     stamped: Moment,
     last_login: Option<Moment>,
-    windows: BTreeMap<Operation, Fixed>,
+    windows: BTreeMap<Page, Fixed>,
     sessions: Sessions,
 }
 
@@ -94,12 +97,8 @@ impl Desk {
         let dialect = bench.behaviour.kasa_monitor.errors;
         let path = format!("/{}/{}", bench.vault.account(), call.path);
         let unix = bench.now.unix;
-        let judged = match meaning(call, &bench.behaviour.kasa_monitor) {
-            Err(denial) => Err(denial),
-            Ok(Operation::SignIn) => self.log_in(call, &mut bench),
-            Ok(Operation::Refresh) => self.refresh(call, &mut bench),
-            Ok(operation) => self.other(operation, call, &mut bench),
-        };
+        let judged = Page::of(call, bench.behaviour.kasa_monitor.sessions)
+            .and_then(|page| self.turn(page, call, &mut bench));
         judged.unwrap_or_else(|denial| {
             Decision::new(denial.verdict(), false, denial.reply(dialect, &path, unix))
         })
@@ -128,12 +127,63 @@ impl Desk {
         Some(signer.refresh_token((family, login.newest()), login.latest, &user))
     }
 
+    fn turn(&mut self, page: Page, call: &Call, bench: &mut Bench<'_>) -> Result<Decision, Denial> {
+        let options = &bench.behaviour.kasa_monitor;
+        let content = match page {
+            Page::Login => return self.log_in(call, bench),
+            Page::Refresh => return self.refresh(call, bench),
+            Page::SetupRequired => {
+                self.limit(page, bench)?;
+                json!({ "setup_required": options.setup_required })
+            }
+            Page::Me => {
+                self.guarded(page, call, bench)?;
+                let mut user = self.user(bench.behaviour, bench.vault.account(), None);
+                if let Some(members) = user.as_object_mut() {
+                    let permissions = json!(["devices.view", "devices.control"]);
+                    members.insert("permissions".to_owned(), permissions);
+                }
+                user
+            }
+            Page::Logout => {
+                let claim = self.guarded(page, call, bench)?;
+                if options.sessions {
+                    bench.vault.end(claim.family);
+                }
+                json!({ "message": "Logged out successfully", "status": "success" })
+            }
+            Page::Sessions => {
+                let claim = self.guarded(page, call, bench)?;
+                self.sessions.list(bench.vault, claim.family)
+            }
+            Page::EndSession => {
+                self.guarded(page, call, bench)?;
+                let wanted = call.path.rsplit('/').next().unwrap_or_default();
+                let found = open_sessions(bench.vault).find(|(it, _)| session_id(*it) == wanted);
+                let family = found.ok_or(Denial::NoSession)?.0;
+                bench.vault.end(family);
+                json!({ "message": "Session terminated", "status": "success" })
+            }
+            Page::EndSessions => {
+                self.guarded(page, call, bench)?;
+                let ended = open_sessions(bench.vault).count();
+                bench.vault.end_all();
+                json!({
+                    "message": "All sessions terminated",
+                    "status": "success",
+                    "sessions_terminated": ended,
+                })
+            }
+        };
+        Ok(Decision::done(Reply::json(200, &content)))
+    }
+
     fn log_in(&mut self, call: &Call, bench: &mut Bench<'_>) -> Result<Decision, Denial> {
         let mut fields = Fields::read(call)?;
         let (username, password) = (fields.needed("username"), fields.needed("password"));
         let code = fields.optional("totp_code");
         fields.done()?;
-        self.limit(Operation::SignIn, bench)?;
+        self.limit(Page::Login, bench)?;
 
         let (behaviour, account) = (bench.behaviour, bench.vault.account());
         let known = username == behaviour.username(account);
@@ -164,7 +214,7 @@ impl Desk {
         let mut fields = Fields::read(call)?;
         let token = fields.needed("refresh_token");
         fields.done()?;
-        self.limit(Operation::Refresh, bench)?;
+        self.limit(Page::Refresh, bench)?;
 
         let opened = Signer::new(bench).open_refresh(&token);
         match bench.behaviour.kasa_monitor.verification {
@@ -189,65 +239,30 @@ impl Desk {
         Ok(Decision::granted(&spent, Reply::json(200, &Value::Object(members))))
     }
 
-    fn other(
-        &mut self,
-        operation: Operation,
-        call: &Call,
-        bench: &mut Bench<'_>,
-    ) -> Result<Decision, Denial> {
-        self.limit(operation, bench)?;
-        let behaviour = bench.behaviour;
-        if operation == Operation::SetupRequired {
-            let required = behaviour.kasa_monitor.setup_required;
-            return Ok(Decision::done(Reply::json(200, &json!({ "setup_required": required }))));
-        }
-        let claim = verified(Signer::new(bench), bench.vault, call, bench.now)?;
-        let content = match operation {
-            Operation::SignOut => {
-                if behaviour.kasa_monitor.sessions {
-                    bench.vault.end(claim.family);
-                }
-                json!({ "message": "Logged out successfully", "status": "success" })
-            }
-            Operation::Sessions => self.sessions.list(bench.vault, claim.family),
-            Operation::EndSession => {
-                let wanted = call.path.rsplit('/').next().unwrap_or_default();
-                let found = open_sessions(bench.vault).find(|(it, _)| session_id(*it) == wanted);
-                let family = found.ok_or(Denial::NoSession)?.0;
-                bench.vault.end(family);
-                json!({ "message": "Session terminated", "status": "success" })
-            }
-            Operation::EndSessions => {
-                let ended = open_sessions(bench.vault).count();
-                bench.vault.end_all();
-                json!({
-                    "message": "All sessions terminated",
-                    "status": "success",
-                    "sessions_terminated": ended,
-                })
-            }
-            _ => {
-                let mut user = self.user(behaviour, bench.vault.account(), None);
-                user["permissions"] = json!(["devices.view", "devices.control"]);
-                user
-            }
-        };
-        Ok(Decision::done(Reply::json(200, &content)))
+    /// What the bearer token says at a page that wants one.
+    fn guarded(&mut self, page: Page, call: &Call, bench: &Bench<'_>) -> Result<Claim, Denial> {
+        self.limit(page, bench)?;
+        verified(Signer::new(bench), bench.vault, call, bench.now)
     }
 
-    /// Counts a request against the limit of its operation.
-    fn limit(&mut self, operation: Operation, bench: &Bench<'_>) -> Result<(), Denial> {
+    /// Counts a request against the limit of its page.
+    fn limit(&mut self, page: Page, bench: &Bench<'_>) -> Result<(), Denial> {
         let options = &bench.behaviour.kasa_monitor;
-        let limit = match operation {
-            Operation::SignIn => options.login_per_minute,
-            Operation::Refresh => options.refresh_per_minute,
-            _ => options.other_per_minute,
+        let limit = match page {
+            Page::Login => options.login_per_minute,
+            Page::Refresh => options.refresh_per_minute,
+            Page::Logout
+            | Page::Me
+            | Page::SetupRequired
+            | Page::Sessions
+            | Page::EndSession
+            | Page::EndSessions => options.other_per_minute,
         };
         let Some(most) = limit else { return Ok(()) };
-        let window = self.windows.entry(operation).or_default();
+        let window = self.windows.entry(page).or_default();
         window.pass(most, MINUTE, bench.now.since_start).map_err(|wait| {
             let wait = Some(whole_secs(wait));
-            Denial::TooOften { limit, wait, operation }
+            Denial::TooOften { limit, wait, page }
         })
     }
 
@@ -306,18 +321,16 @@ pub(super) fn ask(call: &Call, options: &Options) -> Option<Ask> {
     if !call.path.starts_with("api/") {
         return None;
     }
-    let operation = meaning(call, options).unwrap_or(Operation::Unknown);
-    let mut refresh_token = None;
-    if operation == Operation::Refresh {
-        let body = serde_json::from_slice::<Value>(&call.body).unwrap_or_default();
-        refresh_token = body["refresh_token"].as_str().map(str::to_owned);
-    }
+    let page = Page::of(call, options.sessions).ok();
+    let operation = page.map_or(Operation::Unknown, Page::operation);
+    let body = serde_json::from_slice::<Value>(&call.body).unwrap_or_default();
+    let refresh_token = body.get("refresh_token").and_then(Value::as_str).map(str::to_owned);
     Some(Ask { operation, grant: None, refresh_token })
 }
 
 /// Refuses a request that came too often, by the script's own limit.
 pub(super) fn limited(options: &Options, wait: Option<u64>, now: Moment) -> Decision {
-    let denial = Denial::TooOften { limit: None, wait, operation: Operation::Refresh };
+    let denial = Denial::TooOften { limit: None, wait, page: Page::Refresh };
     Decision::new(denial.verdict(), false, denial.reply(options.errors, "", now.unix))
 }
 
@@ -348,33 +361,6 @@ pub(super) fn admits(
     now: Moment,
 ) -> bool {
     verified(Signer { behaviour, account: vault.account(), mint }, vault, call, now).is_ok()
-}
-
-/// The operation of a path and its method.
-fn meaning(call: &Call, options: &Options) -> Result<Operation, Denial> {
-    let (method, operation) = match call.path.as_str() {
-        "api/auth/login" => ("POST", Operation::SignIn),
-        "api/auth/refresh" => ("POST", Operation::Refresh),
-        "api/auth/logout" => ("POST", Operation::SignOut),
-        "api/auth/me" => ("GET", Operation::Probe),
-        "api/auth/setup-required" => ("GET", Operation::SetupRequired),
-        "api/auth/sessions" if options.sessions => ("GET", Operation::Sessions),
-        "api/auth/sessions/logout-all" if options.sessions => ("POST", Operation::EndSessions),
-        path if options.sessions && is_session(path) => ("DELETE", Operation::EndSession),
-        path => {
-            let bare = path.trim_end_matches('/');
-            let there = bare != path
-                && meaning(&Call { path: bare.to_owned(), ..Call::default() }, options)
-                    != Err(Denial::NotFound);
-            return Err(if there { Denial::Slash } else { Denial::NotFound });
-        }
-    };
-    if call.method == method { Ok(operation) } else { Err(Denial::Method) }
-}
-
-fn is_session(path: &str) -> bool {
-    let id = path.strip_prefix("api/auth/sessions/").unwrap_or_default();
-    !id.is_empty() && !id.contains('/')
 }
 
 #[cfg(test)]

@@ -10,8 +10,8 @@ use serde_json::json;
 
 use crate::call::Call;
 use crate::ledger::Verdict;
-use crate::operation::Operation;
 use crate::reply::Reply;
+use crate::service::kasa_monitor::page::Page;
 
 /// In whose words refusals are told.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq)]
@@ -37,7 +37,7 @@ pub(super) enum Denial {
     /// The content is wrong; the list of what is.
     Unprocessable(Vec<Value>),
     /// Too many came in the last minute; when the next one passes, in seconds.
-    TooOften { limit: Option<u32>, wait: Option<u64>, operation: Operation },
+    TooOften { limit: Option<u32>, wait: Option<u64>, page: Page },
     /// User or password is wrong, or the user may not come in.
     WrongPassword,
     /// A one-time code is needed.
@@ -120,9 +120,7 @@ impl Denial {
                 Reply::new(307, "text/plain", "").header("location", path.trim_end_matches('/'))
             }
             Self::Unprocessable(mistakes) => Reply::json(422, &json!({ "detail": mistakes })),
-            Self::TooOften { limit, wait, operation } => {
-                too_often(dialect, *operation, *limit, *wait, unix)
-            }
+            Self::TooOften { limit, wait, page } => too_often(dialect, *page, *limit, *wait, unix),
             Self::WrongPassword => wrong("Invalid username or password"),
             Self::WrongCode => wrong("Invalid 2FA code"),
             Self::CodeNeeded => {
@@ -214,7 +212,7 @@ impl Fields {
         match self.members.get(name)? {
             Value::String(text) => Some(text.clone()),
             Value::Null => None,
-            other => {
+            other @ (Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_)) => {
                 self.mistakes.push(json!({
                     "type": "string_type",
                     "loc": ["body", name],
@@ -275,13 +273,13 @@ fn crash() -> Reply {
 /// On login and refresh the handler of the real server crashes; elsewhere it works.
 fn too_often(
     dialect: Dialect,
-    operation: Operation,
+    page: Page,
     limit: Option<u32>,
     wait: Option<u64>,
     unix: Duration,
 ) -> Reply {
     let limit = limit.map_or_else(|| "0".to_owned(), |limit| limit.to_string());
-    let guarded = matches!(operation, Operation::SignIn | Operation::Refresh);
+    let guarded = matches!(page, Page::Login | Page::Refresh);
     match dialect {
         Dialect::Server if guarded => crash(),
         Dialect::Server => {
