@@ -1,6 +1,7 @@
-//! A scripted OAuth 2.0 provider for the demo, the tests and the benchmarks of tokenkeeper.
+//! A scripted identity provider for the demo, the tests and the benchmarks of tokenkeeper.
 //!
-//! It is a sound provider until a script says otherwise, for one account or for one request; then
+//! It speaks OAuth 2.0, and the protocols of Cognito, Navien and Kasa Monitor. It is a sound
+//! provider until a script says otherwise, for one account or for one request; then
 //! it misbehaves exactly as told, byte for byte. What it did is in its ledger, so that a test can
 //! compare both sides of a story.
 //!
@@ -79,7 +80,7 @@ use crate::serve::Stop;
 /// Longest script file, in bytes.
 const LONGEST_SCRIPT: u64 = 64 * 1024 * 1024;
 
-/// A scripted OAuth 2.0 provider for tests: sound until told otherwise.
+/// A scripted identity provider for tests: sound until told otherwise.
 #[derive(Debug, Parser)]
 #[command(name = "tokenkeeper-idp", version, after_long_help = include_str!("reference.md"))]
 struct Cli {

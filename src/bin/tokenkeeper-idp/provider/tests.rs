@@ -57,6 +57,83 @@ fn a_scripted_refusal_speaks_the_words_of_the_service() {
 }
 
 #[test]
+fn an_account_answers_at_the_paths_of_its_service_only() {
+    #[rustfmt::skip]
+    let services = [
+        // service, its paths
+        ("oauth2",       vec!["token"]),
+        ("cognito",      vec![""]),
+        ("kasa-monitor", vec!["api/auth/login", "api/auth/me", "api/nothing"]),
+        ("navien",       vec!["user/sign-in", "auth/refresh", "device/list"]),
+    ];
+    let paths = services.iter().flat_map(|(_, paths)| paths).copied().collect::<Vec<_>>();
+    for (service, own) in &services {
+        let mut provider = provider(&json!({"service": service}));
+        for path in &paths {
+            let call = Call { path: (*path).to_owned(), ..Call::default() };
+            let arrived = provider.arrive("a", &call, Moment::default());
+            let expected = if own.contains(path) { None } else { Some(Lost::Path) };
+            assert_eq!(arrived.err(), expected, "{service} {path:?}");
+        }
+        let mut nobody = Provider::new("http://idp".to_owned(), [7; 32]);
+        let arrived = nobody.arrive("a", &Call::default(), Moment::default());
+        assert_eq!(arrived.err(), Some(Lost::Account), "{service}");
+    }
+}
+
+#[test]
+fn an_unknown_account_of_every_service_takes_the_first_refresh_token_that_comes() {
+    #[rustfmt::skip]
+    let cases = [
+        ("cognito",      "",                 "application/x-amz-json-1.1", json!({"AuthFlow": "REFRESH_TOKEN_AUTH", "ClientId": "new", "AuthParameters": {"REFRESH_TOKEN": "t"}})),
+        ("kasa-monitor", "api/auth/refresh", "application/json",           json!({"refresh_token": "t"})),
+        ("navien",       "auth/refresh",     "application/json",           json!({"refreshToken": "t"})),
+    ];
+    for (service, path, content_type, body) in cases {
+        let mut provider = provider(&json!({}));
+        provider.by_default(script(&json!({"service": service})));
+        let call = Call {
+            method: "POST".to_owned(),
+            path: path.to_owned(),
+            content_type: Some(content_type.to_owned()),
+            target: Some("AWSCognitoIdentityProviderService.InitiateAuth".to_owned()),
+            body: body.to_string().into_bytes(),
+            ..Call::default()
+        };
+        let arrival = provider.arrive("new", &call, Moment::default()).unwrap();
+        provider.settle("new", &call, &arrival, Moment::default()).unwrap();
+        let told = ledger(&provider);
+        assert_eq!(told[0]["verdict"], "granted", "{service}");
+        assert_eq!(told[0]["operation"], "refresh", "{service}");
+        assert_eq!(told[0]["generation"], 0, "{service}");
+        assert_eq!(told[0]["refresh_token_sha256"], format!("{:016x}", token::fingerprint("t")));
+    }
+}
+
+#[test]
+fn the_ledger_tells_the_code_that_was_mailed() {
+    let mut provider = provider(&json!({"service": "cognito", "cognito": {"code": "123456"}}));
+    let body = json!({
+        "AuthFlow": "CUSTOM_AUTH", "ClientId": "a", "AuthParameters": {"USERNAME": "a"},
+    });
+    let call = Call {
+        target: Some("AWSCognitoIdentityProviderService.InitiateAuth".to_owned()),
+        content_type: Some("application/x-amz-json-1.1".to_owned()),
+        body: body.to_string().into_bytes(),
+        ..Call::default()
+    };
+    let arrival = provider.arrive("a", &call, Moment::default()).unwrap();
+    provider.settle("a", &call, &arrival, Moment::default()).unwrap();
+    let told = ledger(&provider);
+    assert_eq!(
+        (&told[0]["verdict"], &told[0]["grant"]),
+        (&json!("challenged"), &json!("CUSTOM_AUTH"))
+    );
+    assert_eq!(told[0]["mailed_code"], "123456");
+    assert_eq!(provider.watched(Some("a")).0.challenged, 1);
+}
+
+#[test]
 fn a_request_counts_for_its_account_and_for_all() {
     let mut provider = provider(&json!({}));
     provider.put("b", script(&json!({})), Moment::default()).unwrap();

@@ -19,6 +19,9 @@ const TARGET: &str = "AWSCognitoIdentityProviderService.";
 /// What comes before the type of an error, where it is written out.
 const NAMESPACE: &str = "com.amazonaws.cognito.identity.idp.model#";
 
+/// Longest text of a refusal that its header lines repeat, in characters.
+const LONGEST_HEADER: usize = 1024;
+
 /// How a refusal tells its type. The header stands beside every one of them.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq)]
 #[serde(rename_all = "snake_case")]
@@ -193,7 +196,7 @@ pub(super) fn refusal(options: &Options, code: &str, message: &str, status: Opti
         .header("x-amzn-errormessage", &header_text(message))
 }
 
-/// A text without what would end its header line.
+/// A text without what would end its header line, and not longer than that.
 fn header_text(text: &str) -> String {
-    text.chars().filter(|char| !char.is_control()).collect()
+    text.chars().filter(|char| !char.is_control()).take(LONGEST_HEADER).collect()
 }
