@@ -225,14 +225,15 @@ impl Desk {
         if opened.is_some_and(|claim| claim.expires_ms <= bench.now.at_ms()) {
             return Err(Denial::RefreshExpired);
         }
-        if !bench.behaviour.kasa_monitor.active {
+        let known = bench.vault.locate(opened, &token).is_some();
+        if known && !bench.behaviour.kasa_monitor.active {
             return Err(Denial::UserInactive);
         }
         bench.now = self.stamp(bench.now);
         let spent = match bench.spend(opened, &token) {
             Ok(spent) => spent,
             Err(Unspent::Unknown) => return Err(Denial::RefreshInvalid),
-            Err(Unspent::Ended | Unspent::Expired) => return Err(Denial::SessionEnded),
+            Err(Unspent::Ended | Unspent::Expired) => return Err(Denial::RefreshEnded),
             Err(Unspent::Reused) => return Err(Denial::Reused),
         };
         let members = self.members(bench, &spent);

@@ -116,7 +116,7 @@ pub(super) fn verified(
     } else if login.is_alive() {
         Ok(claim)
     } else {
-        Err(Denial::SessionEnded)
+        Err(Denial::TokenEnded)
     }
 }
 

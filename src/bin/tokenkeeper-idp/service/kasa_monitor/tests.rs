@@ -196,7 +196,27 @@ fn an_inactive_user_refreshes_no_more_but_keeps_what_it_has() {
     let told = refresh(&mut table, 0, &token);
     assert_eq!(code(&told), (401, Some("USER_INACTIVE")));
     assert_eq!(told.header("www-authenticate"), None);
+    assert_eq!(refresh(&mut table, 0, "garbage").reply.status, 500);
     assert_eq!(me(&mut table, 0, access.as_str().unwrap()).reply.status, 200);
+}
+
+#[test]
+fn an_ended_login_is_told_as_any_invalid_token_but_in_the_wiki() {
+    #[rustfmt::skip]
+    let cases = [
+        ("server", (500, None),                          (500, None)),
+        ("mended", (401, Some("REFRESH_TOKEN_INVALID")), (401, Some("TOKEN_INVALID"))),
+        ("wiki",   (401, Some("SESSION_EXPIRED")),       (401, Some("SESSION_EXPIRED"))),
+    ];
+    for (dialect, of_refresh, of_probe) in cases {
+        let mut table = server(&json!({"kasa_monitor": {"errors": dialect}}));
+        let token = table.token();
+        table.account.revoke_all();
+        let told = refresh(&mut table, 0, &token);
+        assert_eq!((told.verdict.as_str(), code(&told)), ("refused:ended_login", of_refresh));
+        let told = me(&mut table, 0, &token);
+        assert_eq!((told.verdict.as_str(), code(&told)), ("refused:ended_login", of_probe));
+    }
 }
 
 #[test]

@@ -62,8 +62,10 @@ pub(super) enum Denial {
     TokenUnverified,
     /// The server has no secret to verify the refresh token with.
     RefreshUnverified,
-    /// The login of the token has ended.
-    SessionEnded,
+    /// The login of the access token has ended.
+    TokenEnded,
+    /// The login of the refresh token has ended.
+    RefreshEnded,
     /// No login has that session id.
     NoSession,
 }
@@ -86,7 +88,7 @@ impl Denial {
             Self::UserInactive => "inactive_user",
             Self::TokenInvalid | Self::RefreshInvalid => "unknown_token",
             Self::TokenUnverified | Self::RefreshUnverified => "no_secret",
-            Self::SessionEnded => "ended_login",
+            Self::TokenEnded | Self::RefreshEnded => "ended_login",
             Self::NoSession => "unknown_session",
         };
         Verdict::Refused(cause.into())
@@ -143,16 +145,20 @@ impl Denial {
             }
             Self::TokenUnverified => invalid("TOKEN_INVALID"),
             Self::RefreshUnverified => invalid("REFRESH_TOKEN_INVALID"),
-            Self::SessionEnded if dialect == Dialect::Wiki => {
+            Self::TokenEnded | Self::RefreshEnded if dialect == Dialect::Wiki => {
                 flat("authentication_expired", "SESSION_EXPIRED", EXPIRED)
             }
-            Self::TokenInvalid | Self::RefreshInvalid | Self::Reused | Self::SessionEnded
+            Self::TokenInvalid
+            | Self::RefreshInvalid
+            | Self::Reused
+            | Self::TokenEnded
+            | Self::RefreshEnded
                 if dialect == Dialect::Server =>
             {
                 crash()
             }
-            Self::TokenInvalid => invalid("TOKEN_INVALID"),
-            Self::RefreshInvalid | Self::Reused | Self::SessionEnded => {
+            Self::TokenInvalid | Self::TokenEnded => invalid("TOKEN_INVALID"),
+            Self::RefreshInvalid | Self::Reused | Self::RefreshEnded => {
                 invalid("REFRESH_TOKEN_INVALID")
             }
         }
