@@ -211,6 +211,11 @@ fn a_fault_in_the_grant_changes_what_is_granted() {
     assert!(!decision.committed);
     assert_eq!(world.refresh(1, &nobodys).verdict.to_string(), "refused:invalid_grant");
 
+    let mut silent = World::new(&json!({"omit_refresh_token": true}));
+    let token_of_silent = silent.token();
+    let decision = silent.refresh_under(&invalid, &token_of_silent);
+    assert_ne!(member(&decision, "refresh_token"), token_of_silent);
+
     let decision = world.refresh_under(&json!({"fault": "wrong_types", "scope": [7]}), &token);
     let members: Value = serde_json::from_slice(&decision.reply.body).unwrap();
     assert_eq!(members["scope"], json!([7]));

@@ -58,10 +58,15 @@ impl Table {
 
     /// Sends `call` at `at` (s since the start and since 1970).
     pub(crate) fn send(&mut self, at: u64, call: &Call) -> Told {
+        self.send_at(second(at), call)
+    }
+
+    /// Sends `call` at any moment.
+    pub(crate) fn send_at(&mut self, now: Moment, call: &Call) -> Told {
         let ask = self.account.ask(call).unwrap();
-        let treatment = self.account.arrive(ask.operation, second(at));
+        let treatment = self.account.arrive(ask.operation, now);
         let tools = Tools { mint: &self.mint, origin: "http://idp", families: &mut self.families };
-        let decision = self.account.decide(call, &treatment, tools, second(at));
+        let decision = self.account.decide(call, &treatment, tools, now);
         Told { verdict: decision.verdict.to_string(), reply: decision.reply }
     }
 

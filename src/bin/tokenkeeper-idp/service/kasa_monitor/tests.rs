@@ -1,9 +1,12 @@
 //! Logins, refreshes and refusals with the bodies of the real server and of its wiki.
 
+use std::time::Duration;
+
 use serde_json::Value;
 use serde_json::json;
 
 use crate::call::Call;
+use crate::clock::Moment;
 use crate::service::testing::Table;
 use crate::service::testing::Told;
 use crate::service::testing::claims;
@@ -52,6 +55,21 @@ fn a_refresh_slides_and_leaves_the_old_token_good() {
     assert_eq!(refresh(&mut table, week, &first).verdict, "granted");
     assert_eq!(refresh(&mut table, week + 1, &first).verdict, "refused:expired_token");
     assert_eq!(refresh(&mut table, week + 5, &next).verdict, "granted");
+}
+
+#[test]
+fn tokens_of_one_second_of_the_wall_clock_are_the_same_bytes() {
+    let mut table = server(&json!({}));
+    let call = post("refresh", &json!({"refresh_token": table.token()}));
+    let mut at = |start_ms, unix_ms| {
+        let (since_start, unix) = (Duration::from_millis(start_ms), Duration::from_millis(unix_ms));
+        table.send_at(Moment { since_start, unix }, &call).reply
+    };
+    let first = at(5_700, 1_000_100);
+    assert_eq!(at(6_500, 1_000_900), first, "in the same second");
+    assert_ne!(at(6_600, 1_001_000), first, "in the next one");
+    let first = at(7_600, 1_002_000);
+    assert_ne!(at(9_000, 1_002_500), first, "in the same one after a step back");
 }
 
 #[test]
