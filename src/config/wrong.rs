@@ -243,7 +243,7 @@ const IN_A_FILE: &[(&str, &[&str])] = &[
     ]),
     ("[accounts.boiler]\nprovider = \"navien\"\nemail = \"x\"\nbase_url = \"https://navien.example/?x\"\nclient_id = \"x\"\n", &[
         r#"config.toml:4:12: accounts.boiler.base_url: a URL must not have a query ("?…") here"#,
-        r#"config.toml:5:1: accounts.boiler.client_id: unknown key; known here are "alarm_before", "allow", "aws_credentials", "base_url", "ca_file", "email", "on_refresh_failure", "password", "plain_http", "provider", "refresh_before" and "rotation""#,
+        r#"config.toml:5:1: accounts.boiler.client_id: unknown key; known here are "alarm_before", "allow", "aws_credentials", "base_url", "ca_file", "email", "expiry_ahead", "on_refresh_failure", "password", "plain_http", "provider", "refresh_before", "refresh_token_idle", "refresh_token_lifetime" and "rotation""#,
     ]),
     ("[accounts.plugs]\nprovider = \"kasa-monitor\"\n", &[
         r#"config.toml:1:11: accounts.plugs.base_url: missing; expected the address of the server, such as "https://plugs.example.org:5273""#,
@@ -258,7 +258,7 @@ const IN_A_FILE: &[(&str, &[&str])] = &[
     ]),
     ("[accounts.plugs]\nprovider = \"kasa-monitor\"\nusername = \"x\"\nbase_url = \"https://plugs.example/\"\ntotp = {}\nemail = \"x\"\n", &[
         r#"config.toml:5:1: accounts.plugs.totp: expected exactly one of credential = "NAME", file = "/PATH" and command = ["/PROGRAM"]; or write totp = true and type: tokenctl secret set plugs.totp"#,
-        r#"config.toml:6:1: accounts.plugs.email: unknown key; known here are "alarm_before", "allow", "base_url", "ca_file", "on_refresh_failure", "password", "plain_http", "provider", "refresh_before", "rotation", "totp" and "username""#,
+        r#"config.toml:6:1: accounts.plugs.email: unknown key; known here are "alarm_before", "allow", "base_url", "ca_file", "expiry_ahead", "on_refresh_failure", "password", "plain_http", "provider", "refresh_before", "refresh_token_idle", "refresh_token_lifetime", "rotation", "totp" and "username""#,
     ]),
     ("[accounts.\"My Mail\"]\nprovider = \"google\"\nclient_id = \"x\"\n", &[
         r#"config.toml:1:11: accounts."My Mail": an account name is 1 to 40 of a-z, 0-9, '_' and '-', beginning with a letter or a digit"#,

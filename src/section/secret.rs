@@ -69,12 +69,7 @@ fn command(value: &Value<'_>) -> Option<SecretRef> {
 impl Section<'_> {
     /// A reference to a secret; `None` if there is none, which means the slot of that name.
     pub fn secret(&mut self, key: &'static str) -> Option<SecretRef> {
-        let value = self.value(key)?;
-        if !value.is_table() {
-            value.complain(Problem::Literal { slot: slot(&value.path).into() });
-            return None;
-        }
-        read(&value, "leave it out")
+        self.value(key)?.reference("leave it out")
     }
 
     /// A reference to a secret that not every account has: `true` means the slot of that name.
@@ -98,9 +93,17 @@ impl Section<'_> {
 }
 
 impl Value<'_> {
-    /// A reference to a secret.
+    /// A reference to a secret, in a table that gathers them.
     pub fn secret(&self) -> Option<SecretRef> {
-        read(self, "leave it empty")
+        self.reference("leave it empty")
+    }
+
+    fn reference(&self, for_slot: &str) -> Option<SecretRef> {
+        if !self.is_table() {
+            self.complain(Problem::Literal { slot: slot(&self.path).into() });
+            return None;
+        }
+        read(self, for_slot)
     }
 }
 
