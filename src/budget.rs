@@ -18,6 +18,10 @@ pub const RESERVED_FOR_REPLAYS: usize = 3;
 /// Refreshes that local programs may force in any five minutes.
 pub const FORCED_PER_FIVE_MINUTES: usize = 3;
 
+/// Logins in any minute at one provider's host, over all accounts: the limit that the
+/// strictest known one sets for an address.
+pub const LOGINS_PER_MINUTE: usize = 5;
+
 /// At most so many starts in any span of that length.
 #[derive(Clone, Debug)]
 pub struct Window {
@@ -36,6 +40,8 @@ struct Limit {
 /// together.
 static REQUESTS: Limit = Limit { most: REQUESTS_PER_MINUTE, span: Duration::from_secs(61) };
 
+static LOGINS: Limit = Limit { most: LOGINS_PER_MINUTE, span: Duration::from_secs(61) };
+
 static FORCED: Limit = Limit { most: FORCED_PER_FIVE_MINUTES, span: Duration::from_secs(300) };
 
 impl Window {
@@ -47,6 +53,16 @@ impl Window {
     /// An account's refreshes that local programs forced.
     pub const fn forced() -> Self {
         Self { limit: &FORCED, starts: Vec::new() }
+    }
+
+    /// Logins at a provider's host.
+    pub const fn logins() -> Self {
+        Self { limit: &LOGINS, starts: Vec::new() }
+    }
+
+    /// Whether nothing in it matters any more at `now`.
+    pub fn is_over(&self, now: Moment) -> bool {
+        self.starts.last().is_none_or(|last| *last + self.limit.span <= now)
     }
 
     /// The same window after `starts`, oldest first.
@@ -109,6 +125,15 @@ mod tests {
         let mut window = Window::forced();
         window.take(at(5), 1);
         assert_eq!(window.earliest(at(6), 99), at(305));
+    }
+
+    #[test]
+    fn a_window_is_over_when_its_last_start_has_left_it() {
+        let mut window = Window::logins();
+        assert!(window.is_over(at(0)));
+        window.take(at(5), 1);
+        assert!(!window.is_over(at(65)));
+        assert!(window.is_over(at(66)));
     }
 
     #[test]

@@ -9,6 +9,7 @@
 //! by a scan over accounts.
 
 mod host;
+mod logins;
 #[cfg(test)]
 mod tests;
 
@@ -27,6 +28,7 @@ use crate::time::Moment;
 use self::host::Gate;
 use self::host::Host;
 use self::host::Listed;
+use self::logins::Logins;
 
 /// Exchanges under way at a time, over all providers.
 pub const IN_FLIGHT: usize = 64;
@@ -67,6 +69,8 @@ pub struct Pacing {
     queued: BTreeMap<AccountId, (Route, Place)>,
     in_flight: usize,
     admission: Admission,
+    /// The last logins, by the provider's host.
+    logins: Logins,
     /// Routes whose first in the queue may go at once, by its urgency.
     ready: BTreeSet<(Urgency, Route)>,
     /// Routes whose first in the queue may go later.
@@ -180,6 +184,15 @@ impl Pacing {
         };
         self.place(&route, now);
         Some(turn)
+    }
+
+    /// Takes one login at `host`, whoever's it is.
+    ///
+    /// # Errors
+    ///
+    /// When there will be room for it, if there is none.
+    pub fn login(&mut self, host: &Arc<str>, now: Moment) -> Result<(), Moment> {
+        self.logins.take(host, now)
     }
 
     /// When [`turn`](Self::turn) may have something next, if that depends on time alone.

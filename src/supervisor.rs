@@ -130,6 +130,13 @@ pub enum Control {
         /// Where to answer.
         reply: oneshot::Sender<bool>,
     },
+    /// Take one login at a provider's host, or say when there will be room for it.
+    Login {
+        /// Host and port.
+        host: Arc<str>,
+        /// Where to answer.
+        reply: oneshot::Sender<Result<(), Moment>>,
+    },
     /// Say that nothing is overdue: what the watchdog asks.
     Prove(oneshot::Sender<()>),
     /// End, once nothing is under way that could be lost.
@@ -212,6 +219,11 @@ impl<W: World> Supervisor<W> {
                     Some(Control::IsHere { account, reply }) => {
                         // Whoever asked may have gone.
                         let _gone = reply.send(self.seats.contains_key(&account));
+                    }
+                    Some(Control::Login { host, reply }) => {
+                        let turn = self.pacing.login(&host, self.world.now().boot);
+                        // Whoever wanted to log in may have gone.
+                        let _gone = reply.send(turn);
                     }
                     Some(Control::Prove(reply)) => self.prove(reply),
                     Some(Control::Stop) | None => {
