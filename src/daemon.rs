@@ -2,7 +2,7 @@
 //!
 //! # Threads
 //!
-//! * *act*, the main thread: supervisor, exchanges, the steward;
+//! * *act*, the main thread: supervisor, exchanges, logins, the steward;
 //! * *serve*: the socket front ends ([`front`]);
 //! * *store*: SQLite ([`store`](crate::store));
 //! * *clock* and *signals*: wait, and say so.
@@ -48,6 +48,7 @@ use crate::keeper::Directory;
 use crate::keeper::Keeper;
 use crate::limits;
 use crate::log;
+use crate::logins::Logins;
 use crate::metrics::Metrics;
 use crate::notify;
 use crate::signals;
@@ -171,9 +172,10 @@ async fn live(
     let (control, controls) = mpsc::channel(16);
     let (orders_in, orders) = mpsc::channel(Keeper::ORDERS);
     let (errands_in, errands) = mpsc::channel(16);
+    let (calls_in, calls) = mpsc::channel(Keeper::CALLS);
     let (notices, _) = broadcast::channel(Keeper::NOTICES);
     let (directory_in, directory) = watch::channel(Arc::new(Directory::default()));
-    let keeper = Keeper::new(directory, orders_in, errands_in, notices.clone());
+    let keeper = Keeper::new(directory, orders_in, errands_in, calls_in, notices.clone());
     let metrics = Arc::new(Metrics::new());
 
     let listening = listening(&config)?;
@@ -185,6 +187,7 @@ async fn live(
     let stored = findings::stored(&loaded.records);
     let (cast, lineup) = Cast::begin(config, loaded.records);
     let outside = Outside::new(store.clone(), clock.clone(), places.credentials.clone());
+    let logins = Logins::new(outside.clone(), keeper.clone(), control.clone());
     let supervisor = Supervisor::new(outside, directory_in, notices);
     // The queue has room: nobody else has sent yet.
     let (done, applied) = oneshot::channel();
@@ -232,7 +235,13 @@ async fn live(
         }
         Ok(front)
     };
-    let ((), served) = tokio::join!(supervisor.run(orders, controls), serving);
+    let lasting = async { tokio::join!(supervisor.run(orders, controls), serving).1 };
+    tokio::pin!(lasting);
+    let served = tokio::select! {
+        served = &mut lasting => served,
+        // Nobody can call any more, which is an end of its own.
+        () = logins.run(calls) => lasting.await,
+    };
     let front = served?;
     front.stop();
     if front.join().is_err() {

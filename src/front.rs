@@ -10,7 +10,7 @@
 //! 2. `dispatch`: from a request's head to who answers it.
 //! 3. `caller`: who asks, and what that lets them do. The only way to an account.
 //! 4. `token`, with `follow` and `sheets`: the one request that matters most.
-//! 5. `renew`, `orders`, `accounts`, `admin`, `events`, `status`, `openapi`: the others.
+//! 5. `renew`, `orders`, `login`, `sessions`, `accounts`, `admin`, `events`, `status`, `openapi`: the others.
 //! 6. `listener`, with `line`, `places` and `peer`: connections and their limits.
 //!
 //! # Invariants
@@ -47,6 +47,7 @@ use crate::clock;
 use crate::front::caller::Desk;
 use crate::front::caller::Door;
 use crate::front::listener::Listener;
+use crate::front::pace::Pace;
 use crate::front::places::Places;
 use crate::front::router::Router;
 use crate::keeper::Keeper;
@@ -64,6 +65,7 @@ mod groups;
 mod json;
 mod line;
 mod listener;
+mod login;
 mod openapi;
 mod orders;
 mod pace;
@@ -74,6 +76,7 @@ mod refusals;
 mod renew;
 mod reply;
 mod router;
+mod sessions;
 mod sheets;
 mod spelling;
 mod status;
@@ -214,7 +217,8 @@ impl Work {
             started: clock::now(),
             openapi: openapi::text().map_err(io::Error::other)?,
             sheets: RefCell::default(),
-            pace: RefCell::default(),
+            pace: RefCell::new(Pace::refreshes()),
+            logins: RefCell::new(Pace::logins()),
             refusals: RefCell::default(),
             stopping,
         });

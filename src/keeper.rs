@@ -5,6 +5,8 @@
 //! message and one reply. A front end that goes away takes nothing with it: the
 //! supervisor owns what was begun.
 
+mod visit;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -23,16 +25,25 @@ use crate::protocol::Finding;
 use crate::protocol::ReloadView;
 use crate::provider::Profile;
 use crate::provider::Provider;
+use crate::provider::SessionOrder;
+use crate::provider::Sessions;
 use crate::snapshot::Refusal;
 use crate::snapshot::Snapshot;
 use crate::token::Secret;
 
-/// What front ends hold of the supervisor.
+pub use self::visit::At;
+pub use self::visit::Call;
+pub use self::visit::Stage;
+pub use self::visit::Visit;
+pub use self::visit::Wish;
+
+/// What front ends hold of the engine.
 #[derive(Clone)]
 pub struct Keeper {
     directory: watch::Receiver<Arc<Directory>>,
     orders: mpsc::Sender<Order>,
     errands: mpsc::Sender<Errand>,
+    calls: mpsc::Sender<Call>,
     notices: broadcast::Sender<Arc<Notice>>,
 }
 
@@ -105,14 +116,19 @@ impl Keeper {
     /// Notices that a slow follower may be behind before it misses some.
     pub const NOTICES: usize = 4096;
 
-    /// A keeper of what `directory` publishes, whose orders go to `orders`.
+    /// Calls that may wait before a front end has to.
+    pub const CALLS: usize = 64;
+
+    /// A keeper of what `directory` publishes, whose orders go to `orders`, whose errands to
+    /// `errands` and whose calls to `calls`.
     pub const fn new(
         directory: watch::Receiver<Arc<Directory>>,
         orders: mpsc::Sender<Order>,
         errands: mpsc::Sender<Errand>,
+        calls: mpsc::Sender<Call>,
         notices: broadcast::Sender<Arc<Notice>>,
     ) -> Self {
-        Self { directory, orders, errands, notices }
+        Self { directory, orders, errands, calls, notices }
     }
 
     /// The accounts, as of the last reload.
@@ -149,6 +165,34 @@ impl Keeper {
         let (reply, answer) = oneshot::channel();
         self.errands.send(errand(reply)).await.map_err(|_| stopping())?;
         answer.await.map_err(|_| stopping())
+    }
+
+    /// Wants something of a login, and hears how it stands then.
+    ///
+    /// # Errors
+    ///
+    /// The engine's refusal; `STOPPING` if it has ended.
+    pub async fn login(&self, account: &AccountId, wish: Wish) -> Result<Visit, Refusal> {
+        let (reply, answer) = oneshot::channel();
+        let call = Call::Login { account: account.clone(), wish, reply };
+        self.calls.send(call).await.map_err(|_| stopping())?;
+        answer.await.map_err(|_| stopping())?
+    }
+
+    /// Asks the account's provider about its sessions.
+    ///
+    /// # Errors
+    ///
+    /// The engine's refusal; `STOPPING` if it has ended.
+    pub async fn sessions(
+        &self,
+        account: &AccountId,
+        order: SessionOrder,
+    ) -> Result<Sessions, Refusal> {
+        let (reply, answer) = oneshot::channel();
+        let call = Call::Sessions { account: account.clone(), order, reply };
+        self.calls.send(call).await.map_err(|_| stopping())?;
+        answer.await.map_err(|_| stopping())?
     }
 }
 

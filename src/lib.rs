@@ -13,7 +13,7 @@
 //! 1. [`lifecycle`]: what one account goes through. Start here.
 //! 2. [`schedule`], [`budget`], [`pacing`]: when something is due, and how much is too much.
 //! 3. [`provider`]: how a refresh is phrased for one identity provider.
-//! 4. [`supervisor`]: the one loop that carries all of that out.
+//! 4. [`supervisor`]: the one loop that carries all of that out; [`logins`]: what people do.
 //! 5. [`snapshot`] and [`keeper`]: what is published, and who reads it.
 //! 6. [`store`]: what is on disk, and when.
 //! 7. [`daemon`]: how it all hangs together.
@@ -52,6 +52,7 @@ pub mod keeper;
 pub mod lifecycle;
 pub mod limits;
 pub mod log;
+pub mod logins;
 pub mod metrics;
 pub mod name;
 pub mod names;

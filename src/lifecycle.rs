@@ -13,7 +13,7 @@
 //! 3. `saving` and `failure`: what becomes of the answer; `duties`: what must be written besides.
 //! 4. `rest`: where an account comes to rest, and what wakes it.
 //! 5. `renewal`: by what its tokens are renewed, and when; `ahead`: the end of a login.
-//! 6. `orders`: what people and programs may ask of it.
+//! 6. `orders`: what people and programs may ask of it; `leaving`: a logout.
 //!
 //! # Invariants
 //!
@@ -34,6 +34,7 @@ mod ahead;
 mod duties;
 mod failure;
 mod flight;
+mod leaving;
 mod orders;
 mod renewal;
 mod rest;
@@ -58,15 +59,18 @@ use crate::snapshot::StateName;
 use crate::time::Jitter;
 use crate::time::Moment;
 use crate::time::Now;
+use crate::token::AwsGrant;
 use crate::token::Generation;
 
 pub use self::words::Action;
 pub use self::words::Beginning;
 pub use self::words::Command;
+pub use self::words::Credential;
 pub use self::words::Discovery;
 pub use self::words::Done;
 pub use self::words::Input;
 pub use self::words::Rank;
+pub use self::words::Revocation;
 pub use self::words::Risk;
 pub use self::words::Ticket;
 pub use self::words::Urgency;
@@ -103,6 +107,8 @@ pub struct Account {
     refreshable: bool,
     /// Where a refresh token may be sent that an operator handed in and that waits to be proven.
     staged: Option<Lineage>,
+    /// AWS credentials that came with it, and when the request that brought them was sent.
+    staged_aws: Option<(AwsGrant, Now)>,
     /// What [`Standing::taken_over`] is once that is proven.
     candidate: Option<Box<str>>,
     /// The write that stages one.
@@ -148,6 +154,7 @@ impl Account {
             generation: Generation::default(),
             refreshable: false,
             staged: None,
+            staged_aws: None,
             candidate: None,
             staging: None,
             importer: None,
@@ -188,6 +195,9 @@ impl Account {
             }
             Input::Exchanged(ticket, outcome) => {
                 self.exchanged(ticket, outcome, now, jitter, &mut out);
+            }
+            Input::Revoked(ticket, revocation) => {
+                self.revoked(ticket, revocation, now, jitter, &mut out);
             }
             Input::Written(ticket, result) => self.written(ticket, result, now, jitter, &mut out),
             Input::Ordered(action) => self.ordered(action, now, jitter, &mut out),
@@ -234,7 +244,8 @@ impl Account {
 
     /// Whether something is under way that a stop must wait for.
     pub fn is_busy(&self) -> bool {
-        matches!(self.state, State::Exchanging(..) | State::Saving(..)) || self.is_in_duty()
+        matches!(self.state, State::Exchanging(..) | State::Saving(..) | State::Leaving(..))
+            || self.is_in_duty()
     }
 
     fn state_name(&self) -> StateName {
@@ -242,7 +253,7 @@ impl Account {
             State::Vacant => StateName::Vacant,
             State::Fresh { .. } => StateName::Fresh,
             State::Queued(_) => StateName::Queued,
-            State::Exchanging(..) => StateName::Exchanging,
+            State::Exchanging(..) | State::Leaving(..) => StateName::Exchanging,
             State::Saving(..) => StateName::Saving,
             State::InDoubt { .. } => StateName::InDoubt,
             State::Waiting { .. } => StateName::Waiting,
@@ -260,7 +271,11 @@ impl Account {
             State::Waiting { until } | State::Suspect { until } => Some(*until),
             State::Frozen { until } => *until,
             State::Saving(_, catch) => catch.retry,
-            State::Vacant | State::Queued(_) | State::Exchanging(..) | State::NeedsLogin => None,
+            State::Vacant
+            | State::Queued(_)
+            | State::Exchanging(..)
+            | State::Leaving(..)
+            | State::NeedsLogin => None,
         }
     }
 
@@ -278,8 +293,11 @@ impl Account {
         Ticket(self.tickets)
     }
 
-    /// Whether an attempt is queued or under way.
+    /// Whether an attempt is queued or under way, or a logout is.
     const fn is_flying(&self) -> bool {
-        matches!(self.state, State::Queued(_) | State::Exchanging(..) | State::Saving(..))
+        matches!(
+            self.state,
+            State::Queued(_) | State::Exchanging(..) | State::Saving(..) | State::Leaving(..)
+        )
     }
 }

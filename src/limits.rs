@@ -54,6 +54,16 @@ pub const LONGEST_MIN_TTL: u64 = 366 * 86_400;
 /// Refreshes and reports of one user in a second, together: each may reach a provider.
 pub const REFRESHES_PER_SECOND: u32 = 10;
 
+/// Logins, logouts and questions about sessions of one user in a minute: each reaches a
+/// provider, and providers lock out an address that asks for more.
+pub const LOGINS_PER_MINUTE: u32 = 5;
+
+/// Where a login's browser is sent back to, in bytes: loopback, a port and a short path.
+pub const REDIRECT: usize = 128;
+
+/// Id of a session at a provider, in bytes.
+pub const SESSION_ID: usize = 512;
+
 /// What an order or an errand may take until it is answered: twice the longest exchange.
 pub const ORDER: Duration = Duration::from_secs(120);
 
@@ -98,7 +108,7 @@ pub const GRACE: Duration = Duration::from_secs(5);
 /// Pause after the process ran out of descriptors, before the next connection is accepted.
 pub const ACCEPT_BACKOFF: Duration = Duration::from_millis(100);
 
-/// Fields of a body's object. The largest known has three.
+/// Fields of a body's object. The largest known has five.
 pub const FIELDS: usize = 16;
 
 /// Supplementary groups of a peer. Linux allows 65,536.

@@ -43,6 +43,7 @@ use crate::error::RefreshError;
 use crate::keeper::Directory;
 use crate::keeper::Order;
 use crate::lifecycle::Input;
+use crate::lifecycle::Revocation;
 use crate::lifecycle::Ticket;
 use crate::name::AccountId;
 use crate::notice::Notice;
@@ -101,6 +102,14 @@ pub trait World {
         spend: Spend,
         timeout: Duration,
     ) -> impl Future<Output = Ended> + Send + 'static;
+
+    /// Has a login ended at its provider, in `timeout` at the most.
+    fn revoke(
+        &self,
+        provider: &Arc<dyn Provider>,
+        spend: Spend,
+        timeout: Duration,
+    ) -> impl Future<Output = Revocation> + Send + 'static;
 }
 
 /// How an exchange ended, and what it learned.
@@ -164,6 +173,7 @@ pub struct Supervisor<W> {
 enum Product {
     Spend(Result<(Spend, bool), RefreshError>),
     Exchange(Ended),
+    Revocation(Revocation),
     Write(Result<Written, StoreError>),
 }
 
@@ -172,6 +182,7 @@ enum Product {
 enum Stage {
     Intending,
     Exchanging,
+    Revoking,
     Writing,
 }
 
@@ -355,6 +366,9 @@ impl<W: World> Supervisor<W> {
                 }
                 self.feed(&account, Input::Exchanged(ticket, outcome));
             }
+            Product::Revocation(revocation) => {
+                self.feed(&account, Input::Revoked(ticket, revocation));
+            }
             Product::Write(written) => {
                 if let Err(error) = &written {
                     warn!(%account, "not made durable: {error}");
@@ -386,6 +400,7 @@ impl Stage {
             Self::Exchanging => {
                 Product::Exchange(Ended { outcome: Outcome::Failed(error()), learned: None })
             }
+            Self::Revoking => Product::Revocation(Revocation::Failed(error())),
             Self::Writing => Product::Write(Err(StoreError::Closed)),
         }
     }

@@ -1,24 +1,34 @@
-//! The supervisor's world: clock, chance, store and providers.
+//! The supervisor's world, and what logins reach: clock, chance, store and providers.
 
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use zeroize::Zeroizing;
+
 use crate::clock;
 use crate::clock::Clock;
 use crate::error::RefreshError;
 use crate::http;
+use crate::lifecycle::Revocation;
+use crate::logins::Reach;
 use crate::name::AccountId;
+use crate::provider::Deed;
 use crate::provider::Outcome;
+use crate::provider::Profile;
 use crate::provider::Provider;
+use crate::provider::Request;
+use crate::provider::Response;
 use crate::provider::Spend;
 use crate::provider::Step;
+use crate::provider::Transport;
 use crate::random;
 use crate::record::Stake;
 use crate::record::StoreError;
 use crate::record::Write;
 use crate::record::Written;
 use crate::secret;
+use crate::section::SecretRef;
 use crate::store::Store;
 use crate::supervisor::Ended;
 use crate::supervisor::World;
@@ -26,10 +36,12 @@ use crate::time::Jitter;
 use crate::time::Moment;
 use crate::time::Now;
 use crate::token::Secret;
+use crate::token::hex;
 
 use super::call;
 
 /// The real world.
+#[derive(Clone)]
 pub(super) struct Outside {
     http: Arc<http::Client>,
     store: Store,
@@ -41,6 +53,17 @@ impl Outside {
     pub(super) fn new(store: Store, clock: Clock, credentials: Option<PathBuf>) -> Self {
         let http = Arc::new(http::Client::default());
         Self { http, store, clock, credentials: credentials.map(Arc::new) }
+    }
+
+    async fn secret(
+        &self,
+        account: &AccountId,
+        slot: &'static str,
+        reference: &SecretRef,
+    ) -> Result<Secret, RefreshError> {
+        let stored = self.store.secret(format!("{account}.{slot}"));
+        let directory = self.credentials.as_deref().map(PathBuf::as_path);
+        Ok(secret::resolve(account, slot, reference, directory, stored).await?)
     }
 }
 
@@ -72,8 +95,7 @@ impl World for Outside {
         stake: Stake,
     ) -> impl Future<Output = Result<Vec<(&'static str, Secret)>, RefreshError>> + Send + 'static
     {
-        let store = self.store.clone();
-        let credentials = self.credentials.clone();
+        let outside = self.clone();
         let account = account.clone();
         let provider = Arc::clone(provider);
         async move {
@@ -85,12 +107,26 @@ impl World for Outside {
             let mut found = Vec::new();
             for (slot, reference) in profile.secrets.iter().chain(of_sign_in.into_iter().flatten())
             {
-                let stored = store.secret(format!("{account}.{slot}"));
-                let directory = credentials.as_deref().map(PathBuf::as_path);
-                let secret = secret::resolve(&account, slot, reference, directory, stored).await?;
-                found.push((*slot, secret));
+                found.push((*slot, outside.secret(&account, slot, reference).await?));
             }
             Ok(found)
+        }
+    }
+
+    fn revoke(
+        &self,
+        provider: &Arc<dyn Provider>,
+        spend: Spend,
+        timeout: Duration,
+    ) -> impl Future<Output = Revocation> + Send + 'static {
+        let http = Arc::clone(&self.http);
+        let provider = Arc::clone(provider);
+        async move {
+            let Some(deed) = provider.revoke(spend) else { return Revocation::Impossible };
+            match end_login(&http, provider.profile(), deed, timeout).await {
+                Ok(()) => Revocation::Ended,
+                Err(error) => Revocation::Failed(error),
+            }
         }
     }
 
@@ -105,6 +141,68 @@ impl World for Outside {
         let provider = Arc::clone(provider);
         async move { converse(&http, &*provider, stake, spend, timeout).await }
     }
+}
+
+impl Reach for Outside {
+    fn now(&self) -> Now {
+        clock::now()
+    }
+
+    fn nonce(&self) -> Secret {
+        let mut chance = Zeroizing::new([0; 32]);
+        random::fill(&mut *chance);
+        Secret::new(hex(&*chance))
+    }
+
+    async fn secrets(
+        &self,
+        account: &AccountId,
+        provider: &Arc<dyn Provider>,
+    ) -> Vec<(&'static str, Secret)> {
+        let profile = provider.profile();
+        let mut found = Vec::new();
+        for (slot, reference) in profile.secrets.iter().chain(profile.sign_in.iter().flatten()) {
+            // A codec says what it misses, or asks the person for it.
+            if let Ok(secret) = self.secret(account, slot, reference).await {
+                found.push((*slot, secret));
+            }
+        }
+        found
+    }
+
+    async fn send(
+        &self,
+        request: Request,
+        transport: &Transport,
+        limit: Duration,
+    ) -> Result<Response, RefreshError> {
+        let sent = self.http.send(request, transport, limit, clock::now().wall).await;
+        // What a login sends spends no refresh token.
+        sent.map_err(|error| error.into_error(false))
+    }
+}
+
+/// Ends a login at its provider, in `timeout` at the most.
+async fn end_login(
+    http: &http::Client,
+    profile: &Profile,
+    mut deed: Box<dyn Deed<()>>,
+    timeout: Duration,
+) -> Result<(), RefreshError> {
+    let deadline = clock::now().boot + timeout;
+    let mut response = None;
+    for _ in 0..=profile.requests {
+        let request = match deed.next(response.take()) {
+            Step::Ask(request) => request,
+            Step::Done(outcome) => return outcome,
+            Step::Call(_) => break,
+        };
+        let now = clock::now();
+        let left = deadline.since(now.boot);
+        let sent = http.send(request, &profile.transport, left, now.wall).await;
+        response = Some(sent.map_err(|error| error.into_error(false))?);
+    }
+    Err(RefreshError::Internal("a logout asked for more than it may".into()))
 }
 
 /// Carries one conversation with a provider to its end, in `timeout` at the most.

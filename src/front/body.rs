@@ -131,6 +131,15 @@ impl Fields {
         }
     }
 
+    /// A yes or no, no if it is left out or `null`.
+    pub(super) fn flag(&self, name: &str) -> Result<bool, Refusal> {
+        match self.get(name) {
+            None | Some(Value::Null) => Ok(false),
+            Some(Value::Bool(flag)) => Ok(*flag),
+            Some(other) => Err(wrong(name, "true or false", other)),
+        }
+    }
+
     /// Whether the field is there, `null` or not.
     pub(super) fn has(&self, name: &str) -> bool {
         self.get(name).is_some()
@@ -144,7 +153,7 @@ impl Fields {
 /// A JSON value, as far as any request here has use for it.
 enum Value {
     Null,
-    Bool,
+    Bool(bool),
     Whole(u64),
     Number,
     Text(Secret),
@@ -156,7 +165,7 @@ impl Value {
     const fn sort(&self) -> &'static str {
         match self {
             Self::Null => "null",
-            Self::Bool => "a boolean",
+            Self::Bool(_) => "a boolean",
             Self::Whole(_) | Self::Number => "a number",
             Self::Text(_) => "a string",
             Self::List => "a list",
@@ -184,8 +193,8 @@ impl<'de> de::Visitor<'de> for Reader {
         Ok(Value::Null)
     }
 
-    fn visit_bool<E>(self, _: bool) -> Result<Value, E> {
-        Ok(Value::Bool)
+    fn visit_bool<E>(self, flag: bool) -> Result<Value, E> {
+        Ok(Value::Bool(flag))
     }
 
     fn visit_u64<E>(self, number: u64) -> Result<Value, E> {

@@ -34,6 +34,7 @@ use crate::metrics::Metrics;
 use crate::name::ACCOUNT_NAME_RULE;
 use crate::name::AccountId;
 use crate::snapshot::Refusal;
+use crate::time::Moment;
 use crate::time::Now;
 
 /// What all connections of the serve thread share.
@@ -54,6 +55,8 @@ pub(super) struct Desk {
     pub(super) sheets: RefCell<Sheets>,
     /// How often each user may ask for a refresh.
     pub(super) pace: RefCell<Pace>,
+    /// How often each user may have something about a login done.
+    pub(super) logins: RefCell<Pace>,
     /// Which refusals were recorded lately.
     pub(super) refusals: RefCell<Refusals>,
     /// Turns true when the daemon stops.
@@ -236,11 +239,28 @@ impl Caller {
     ///
     /// `RATE_LIMIT_EXCEEDED`, with when to ask again.
     pub(super) fn pace(&self, account: &AccountId, now: Now) -> Result<(), Box<Refused>> {
-        self.desk.pace.borrow_mut().take(self.peer.uid, now.boot).map_err(|at| {
-            let message = format!("too many refreshes and reports of uid {}", self.peer.uid);
-            let refusal = Refusal::new(Code::RateLimitExceeded, message);
-            Refused::about(account, Refusal { retry_at: Some(at), ..refusal })
+        self.desk
+            .pace
+            .borrow_mut()
+            .take(self.peer.uid, now.boot)
+            .map_err(|at| self.too_many("refreshes and reports", account, at))
+    }
+
+    /// Takes one login, logout or question about sessions from the peer's share.
+    ///
+    /// # Errors
+    ///
+    /// As [`pace`](Self::pace).
+    pub(super) fn pace_logins(&self, account: &AccountId, now: Now) -> Result<(), Box<Refused>> {
+        self.desk.logins.borrow_mut().take(self.peer.uid, now.boot).map_err(|at| {
+            self.too_many("logins, logouts and questions about sessions", account, at)
         })
+    }
+
+    fn too_many(&self, what: &str, account: &AccountId, at: Moment) -> Box<Refused> {
+        let message = format!("too many {what} of uid {}", self.peer.uid);
+        let refusal = Refusal::new(Code::RateLimitExceeded, message);
+        Refused::about(account, Refusal { retry_at: Some(at), ..refusal })
     }
 }
 

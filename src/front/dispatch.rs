@@ -8,6 +8,7 @@ use std::convert::Infallible;
 use std::future::Future;
 use std::pin::Pin;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::task::Context;
 use std::task::Poll;
 
@@ -27,6 +28,7 @@ use crate::front::admin;
 use crate::front::caller::Caller;
 use crate::front::events;
 use crate::front::line::Pulse;
+use crate::front::login;
 use crate::front::openapi;
 use crate::front::orders;
 use crate::front::orders::Change;
@@ -35,10 +37,13 @@ use crate::front::renew::Renewal;
 use crate::front::reply::Body;
 use crate::front::reply::Refused;
 use crate::front::router::Route;
+use crate::front::sessions;
+use crate::front::sessions::Act;
 use crate::front::spelling::quoted;
 use crate::front::status;
 use crate::front::token;
 use crate::keeper::Errand;
+use crate::keeper::Seat;
 use crate::snapshot::Refusal;
 
 /// How far a request is.
@@ -161,19 +166,38 @@ fn begin(caller: &Rc<Caller>, head: Parts, body: Incoming) -> Step {
         }
         Route::Refresh => return renew(caller, account, Renewal::Refresh, &head.uri, body),
         Route::Report => return renew(caller, account, Renewal::Report, &head.uri, body),
+        Route::Login => {
+            let work = |seat| login::login(caller.clone(), seat, head.uri.clone(), body);
+            return administer(caller, account, work);
+        }
+        Route::Sessions => return about_sessions(caller, account, Act::List, &head.uri),
+        Route::EndSessions => return about_sessions(caller, account, Act::End, &head.uri),
         Route::Import => Change::Import,
+        Route::Logout => Change::Logout,
         Route::Secret => Change::Secret,
         Route::Pause => Change::Pause,
         Route::Resume => Change::Resume,
         Route::Retry => Change::Retry,
         Route::Credential => Change::Clear,
     };
+    let work = |seat| orders::carry_out(caller.clone(), seat, change, head.uri.clone(), body);
+    administer(caller, account, work)
+}
+
+/// Begins what only an account's administrators may have done.
+fn administer<W>(caller: &Rc<Caller>, account: &str, work: impl FnOnce(Arc<Seat>) -> W) -> Step
+where
+    W: Future<Output = Result<Response<Body>, Box<Refused>>> + 'static,
+{
     match caller.seat(account, Right::Admin) {
-        Ok(seat) => {
-            Step::later(orders::carry_out(caller.clone(), seat, change, head.uri.clone(), body))
-        }
+        Ok(seat) => Step::later(work(seat)),
         Err(refused) => Step::Now(Err(refused)),
     }
+}
+
+fn about_sessions(caller: &Rc<Caller>, account: &str, act: Act, uri: &Uri) -> Step {
+    let work = |seat| sessions::sessions(caller.clone(), seat, act, uri.clone());
+    administer(caller, account, work)
 }
 
 fn renew(caller: &Rc<Caller>, account: &str, renewal: Renewal, uri: &Uri, body: Incoming) -> Step {

@@ -33,6 +33,7 @@ use crate::front::reply::Body;
 use crate::front::reply::Refused;
 use crate::front::router::ROUTES;
 use crate::front::router::Route;
+use crate::front::sessions;
 use crate::front::token;
 use crate::protocol::AccessView;
 use crate::protocol::AccountList;
@@ -43,12 +44,18 @@ use crate::protocol::EventView;
 use crate::protocol::Finding;
 use crate::protocol::HeaderView;
 use crate::protocol::ImportRequest;
+use crate::protocol::LoginRequest;
+use crate::protocol::LoginView;
+use crate::protocol::LogoutRequest;
+use crate::protocol::PromptView;
 use crate::protocol::ProviderErrorView;
 use crate::protocol::RefreshAnswer;
 use crate::protocol::ReloadView;
 use crate::protocol::ReportRequest;
 use crate::protocol::RuleView;
 use crate::protocol::SecretRequest;
+use crate::protocol::SessionView;
+use crate::protocol::SessionsView;
 use crate::protocol::Severity;
 use crate::protocol::StatusView;
 use crate::protocol::TokenAnswer;
@@ -143,6 +150,24 @@ fn about(route: Route) -> About {
         Route::Import => About {
             request: Some(ImportRequest::name().into_owned()),
             ..done("Takes over a refresh token, proven by one exchange (right: admin)")
+        },
+        Route::Login => About {
+            says: "Begins a login, answers it, looks how it stands or cancels it (right: admin). \
+                   Answered as soon as there is news",
+            params: &[token::WAIT],
+            request: Some(LoginRequest::name().into_owned()),
+            answer: json::<LoginView>(),
+        },
+        Route::Logout => About {
+            request: Some(LogoutRequest::name().into_owned()),
+            ..done("Ends the login at the provider and forgets it (right: admin)")
+        },
+        Route::Sessions => {
+            plain("The account's sessions at its provider (right: admin)", json::<SessionsView>())
+        }
+        Route::EndSessions => About {
+            params: sessions::WHICH,
+            ..done("Ends sessions at the provider (right: admin)")
         },
         Route::Secret => About {
             request: Some(SecretRequest::name().into_owned()),
@@ -243,12 +268,18 @@ fn components() -> Components {
         .schema_from::<Finding>()
         .schema_from::<HeaderView>()
         .schema_from::<ImportRequest>()
+        .schema_from::<LoginRequest>()
+        .schema_from::<LoginView>()
+        .schema_from::<LogoutRequest>()
+        .schema_from::<PromptView>()
         .schema_from::<ProviderErrorView>()
         .schema_from::<RefreshAnswer>()
         .schema_from::<ReloadView>()
         .schema_from::<ReportRequest>()
         .schema_from::<RuleView>()
         .schema_from::<SecretRequest>()
+        .schema_from::<SessionView>()
+        .schema_from::<SessionsView>()
         .schema_from::<Severity>()
         .schema_from::<StatusView>()
         .schema_from::<TokenAnswer>()
@@ -263,6 +294,7 @@ mod tests {
     use serde_json::Value;
 
     use super::*;
+    use crate::front::login;
     use crate::front::orders;
     use crate::front::renew;
 
@@ -305,6 +337,8 @@ mod tests {
         let cases = [
             (ReportRequest::name(), renew::REPORT),
             (ImportRequest::name(), orders::IMPORT),
+            (LoginRequest::name(), login::LOGIN),
+            (LogoutRequest::name(), orders::LOGOUT),
             (SecretRequest::name(), orders::SECRET),
         ];
         for (schema, read) in cases {

@@ -7,6 +7,7 @@ use hyper::Response;
 use hyper::Uri;
 use hyper::body::Incoming;
 
+use crate::clock;
 use crate::error::Code;
 use crate::front::body;
 use crate::front::body::Fields;
@@ -28,6 +29,9 @@ use crate::token::Secret;
 /// Fields of `import`.
 pub(super) const IMPORT: &[&str] = &["refresh_token"];
 
+/// Fields of `logout`.
+pub(super) const LOGOUT: &[&str] = &["local"];
+
 /// Fields of `secret`.
 pub(super) const SECRET: &[&str] = &["slot", "value"];
 
@@ -36,6 +40,8 @@ pub(super) const SECRET: &[&str] = &["slot", "value"];
 pub(super) enum Change {
     /// `POST …/import`
     Import,
+    /// `POST …/logout`
+    Logout,
     /// `POST …/secret`
     Secret,
     /// `POST …/pause`
@@ -60,15 +66,28 @@ pub(super) async fn carry_out(
     Query::read(uri.query(), &[]).map_err(about)?;
     let known = match change {
         Change::Import => IMPORT,
+        Change::Logout => LOGOUT,
         Change::Secret => SECRET,
         Change::Pause | Change::Resume | Change::Retry | Change::Clear => &[],
     };
     let fields = body::fields(&seat.account, body, known).await?;
+    let local = change == Change::Logout && fields.flag("local").map_err(about)?;
+    let stays = if local { what_stays(&seat) } else { String::new() };
     let (changed, [done, idle]) = match change {
         Change::Import => {
             let token = fields.text("refresh_token").map_err(about)?.clone();
-            let changed = order(&caller, &seat, Action::Import(token)).await?;
+            let changed = order(&caller, &seat, Action::Import(token.into())).await?;
             (changed, ["its credential was proven and taken over", "it has this credential"])
+        }
+        Change::Logout if local => {
+            let changed = order(&caller, &seat, Action::Clear).await?;
+            (changed, ["its credential is forgotten here", "it has no credential"])
+        }
+        Change::Logout => {
+            caller.pace_logins(&seat.account, clock::now())?;
+            let changed = order(&caller, &seat, Action::Logout).await?;
+            let ended = "its login is ended at the provider and forgotten here";
+            (changed, [ended, "it has no credential"])
         }
         Change::Secret => secret(&caller, &seat, &fields).await?,
         Change::Pause => {
@@ -93,8 +112,23 @@ pub(super) async fn carry_out(
     reply::json(&DoneAnswer {
         account: Some(seat.account.to_string()),
         changed,
-        message: format!("account {}: {}", seat.account, if changed { done } else { idle }),
+        message: if changed {
+            format!("account {}: {done}{stays}", seat.account)
+        } else {
+            format!("account {}: {idle}", seat.account)
+        },
     })
+}
+
+/// What a provider that was not asked goes on to accept, as the end of a sentence.
+fn what_stays(seat: &Seat) -> String {
+    match seat.now().held.as_ref().filter(|held| !held.ttl(clock::now()).is_zero()) {
+        Some(held) => format!(
+            "; at the provider the login goes on, and its access token stays good until {}",
+            held.expires_wall
+        ),
+        None => "; at the provider the login goes on".to_owned(),
+    }
 }
 
 /// Has the supervisor do it. Says whether there was anything to do.

@@ -1,7 +1,7 @@
 //! How often one user may have something done that may reach a provider.
 //!
-//! Each user has [`limits::REFRESHES_PER_SECOND`] at once and as many in any second
-//! after. Pure: time is an argument.
+//! Each user has so many at once and as many in any span after:
+//! [`limits::REFRESHES_PER_SECOND`], [`limits::LOGINS_PER_MINUTE`]. Pure: time is an argument.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -9,28 +9,39 @@ use std::time::Duration;
 use crate::limits;
 use crate::time::Moment;
 
-/// Time that one request takes from its user's share.
-const COST: Duration = Duration::from_millis(1_000 / limits::REFRESHES_PER_SECOND as u64);
-
-/// Share that a rested user has.
-const SHARE: Duration = Duration::from_secs(1);
-
 /// When each user's share will be whole again.
-#[derive(Default)]
 pub(super) struct Pace {
+    /// Time that one request takes from its user's share.
+    cost: Duration,
+    /// Share that a rested user has.
+    share: Duration,
     whole_at: BTreeMap<u32, Moment>,
 }
 
 impl Pace {
+    /// Of refreshes and reports.
+    pub(super) fn refreshes() -> Self {
+        Self::of(limits::REFRESHES_PER_SECOND, Duration::from_secs(1))
+    }
+
+    /// Of what is done about logins.
+    pub(super) fn logins() -> Self {
+        Self::of(limits::LOGINS_PER_MINUTE, Duration::from_secs(60))
+    }
+
+    fn of(most: u32, share: Duration) -> Self {
+        Self { cost: share / most, share, whole_at: BTreeMap::new() }
+    }
+
     /// Takes one request from the share of `uid`.
     ///
     /// # Errors
     ///
     /// When it may be asked again, if there is nothing left of the share.
     pub(super) fn take(&mut self, uid: u32, now: Moment) -> Result<(), Moment> {
-        let whole_at = self.whole_at.get(&uid).copied().unwrap_or_default().max(now) + COST;
-        if whole_at.since(now) > SHARE {
-            return Err(whole_at.before(SHARE));
+        let whole_at = self.whole_at.get(&uid).copied().unwrap_or_default().max(now) + self.cost;
+        if whole_at.since(now) > self.share {
+            return Err(whole_at.before(self.share));
         }
         self.remember(uid, whole_at, now);
         Ok(())
@@ -52,9 +63,12 @@ impl Pace {
 mod tests {
     use super::*;
 
+    const COST: Duration = Duration::from_millis(100);
+    const SHARE: Duration = Duration::from_secs(1);
+
     #[test]
     fn ten_at_once_then_one_every_tenth_of_a_second() {
-        let mut pace = Pace::default();
+        let mut pace = Pace::refreshes();
         let start = Moment::from_millis(5_000);
         for _ in 0..10 {
             assert_eq!(pace.take(1, start), Ok(()));
@@ -66,8 +80,18 @@ mod tests {
     }
 
     #[test]
+    fn five_logins_at_once_then_one_every_twelve_seconds() {
+        let mut pace = Pace::logins();
+        let start = Moment::from_millis(5_000);
+        for _ in 0..5 {
+            assert_eq!(pace.take(1, start), Ok(()));
+        }
+        assert_eq!(pace.take(1, start), Err(start + Duration::from_secs(12)));
+    }
+
+    #[test]
     fn a_refusal_costs_nothing() {
-        let mut pace = Pace::default();
+        let mut pace = Pace::refreshes();
         let start = Moment::from_millis(5_000);
         for _ in 0..1_000 {
             let _refused = pace.take(1, start).is_err();
@@ -77,7 +101,7 @@ mod tests {
 
     #[test]
     fn as_many_users_are_remembered_as_the_limit_says() {
-        let mut pace = Pace::default();
+        let mut pace = Pace::refreshes();
         let start = Moment::from_millis(5_000);
         let users = u32::try_from(limits::PACED_USERS).unwrap() * 2;
         for uid in 0..users {

@@ -9,7 +9,6 @@ use std::task::Context;
 use std::task::Poll;
 
 use bytes::Bytes;
-use hyper::Method;
 use hyper::Response;
 use hyper::StatusCode;
 use hyper::body::Frame;
@@ -120,7 +119,7 @@ pub(super) struct Refused {
     /// The account that it is about.
     pub(super) account: Option<AccountId>,
     status: Option<u16>,
-    allow: Option<Method>,
+    allow: Option<String>,
 }
 
 impl Refused {
@@ -139,9 +138,9 @@ impl Refused {
         Self { refusal, account: None, status: Some(status), allow: None }
     }
 
-    /// With the method that the path has.
-    pub(super) fn allowing(self, method: &Method) -> Self {
-        Self { allow: Some(method.clone()), ..self }
+    /// With the methods that the path has.
+    pub(super) fn allowing(self, methods: String) -> Self {
+        Self { allow: Some(methods), ..self }
     }
 
     /// Its HTTP status.
@@ -162,7 +161,7 @@ impl Refused {
             headers.insert(header::RETRY_AFTER, secs.into());
         }
         if let Some(allow) = self.allow
-            && let Ok(value) = HeaderValue::from_str(allow.as_str())
+            && let Ok(value) = HeaderValue::from_str(&allow)
         {
             headers.insert(header::ALLOW, value);
         }

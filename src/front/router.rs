@@ -20,6 +20,10 @@ pub(super) enum Route {
     Refresh,
     Report,
     Import,
+    Login,
+    Logout,
+    Sessions,
+    EndSessions,
     Secret,
     Pause,
     Resume,
@@ -36,7 +40,7 @@ pub(super) enum Route {
     OpenApi,
 }
 
-/// Every request, sorted by path. A path has one method.
+/// Every request, sorted by path and method.
 #[rustfmt::skip]
 pub(super) const ROUTES: &[(Method, &str, Route)] = &[
     (Method::GET,    "/metrics",                          Route::Metrics),
@@ -45,6 +49,8 @@ pub(super) const ROUTES: &[(Method, &str, Route)] = &[
     (Method::GET,    "/v1/accounts/{account}/access",     Route::Access),
     (Method::DELETE, "/v1/accounts/{account}/credential", Route::Credential),
     (Method::POST,   "/v1/accounts/{account}/import",     Route::Import),
+    (Method::POST,   "/v1/accounts/{account}/login",      Route::Login),
+    (Method::POST,   "/v1/accounts/{account}/logout",     Route::Logout),
     (Method::POST,   "/v1/accounts/{account}/pause",      Route::Pause),
     (Method::POST,   "/v1/accounts/{account}/purge",      Route::Purge),
     (Method::POST,   "/v1/accounts/{account}/refresh",    Route::Refresh),
@@ -52,6 +58,8 @@ pub(super) const ROUTES: &[(Method, &str, Route)] = &[
     (Method::POST,   "/v1/accounts/{account}/resume",     Route::Resume),
     (Method::POST,   "/v1/accounts/{account}/retry",      Route::Retry),
     (Method::POST,   "/v1/accounts/{account}/secret",     Route::Secret),
+    (Method::DELETE, "/v1/accounts/{account}/sessions",   Route::EndSessions),
+    (Method::GET,    "/v1/accounts/{account}/sessions",   Route::Sessions),
     (Method::GET,    "/v1/accounts/{account}/token",      Route::Token),
     (Method::POST,   "/v1/config/check",                  Route::CheckConfig),
     (Method::GET,    "/v1/events",                        Route::Events),
@@ -62,7 +70,7 @@ pub(super) const ROUTES: &[(Method, &str, Route)] = &[
 ];
 
 /// Finds routes.
-pub(super) struct Router(matchit::Router<&'static (Method, &'static str, Route)>);
+pub(super) struct Router(matchit::Router<&'static [(Method, &'static str, Route)]>);
 
 impl Router {
     /// A router of [`ROUTES`].
@@ -72,8 +80,10 @@ impl Router {
     /// Two routes that cannot be told apart; a test holds that there are none.
     pub(super) fn new() -> Result<Self, matchit::InsertError> {
         let mut router = matchit::Router::new();
-        for row in ROUTES {
-            router.insert(row.1, row)?;
+        for rows in ROUTES.chunk_by(|one, other| one.1 == other.1) {
+            if let Some((_, path, _)) = rows.first() {
+                router.insert(*path, rows)?;
+            }
         }
         Ok(Self(router))
     }
@@ -82,19 +92,19 @@ impl Router {
     ///
     /// # Errors
     ///
-    /// 404 with the nearest path, or 405 with the method that the path has.
+    /// 404 with the nearest path, or 405 with the methods that the path has.
     pub(super) fn find<'p>(
         &self,
         method: &Method,
         path: &'p str,
     ) -> Result<(Route, &'p str), Box<Refused>> {
-        let Ok(Match { value: (allowed, _, route), params }) = self.0.at(path) else {
+        let Ok(Match { value: rows, params }) = self.0.at(path) else {
             return Err(Box::new(no_such_path(path)));
         };
-        if method != allowed {
-            return Err(Box::new(no_such_method(method, path, allowed)));
+        match rows.iter().find(|(allowed, ..)| allowed == method) {
+            Some((_, _, route)) => Ok((*route, params.get("account").unwrap_or_default())),
+            None => Err(Box::new(no_such_method(method, path, rows))),
         }
-        Ok((*route, params.get("account").unwrap_or_default()))
     }
 }
 
@@ -106,11 +116,12 @@ fn no_such_path(path: &str) -> Refused {
     Refused::with_status(404, Refusal::new(Code::BadRequest, message))
 }
 
-fn no_such_method(method: &Method, path: &str, allowed: &Method) -> Refused {
+fn no_such_method(method: &Method, path: &str, rows: &[(Method, &'static str, Route)]) -> Refused {
     let (method, path) = (quoted(method.as_str()), quoted_path(path));
-    let message = format!("{path} takes {allowed}, not {method}");
+    let allowed = rows.iter().map(|(allowed, ..)| allowed.as_str()).collect::<Vec<_>>();
+    let message = format!("{path} takes {}, not {method}", allowed.join(" and "));
     let refused = Refused::with_status(405, Refusal::new(Code::BadRequest, message));
-    refused.allowing(allowed)
+    refused.allowing(allowed.join(", "))
 }
 
 /// The existing path that is spelled most like `path`, with the account's name as it was sent.
@@ -141,7 +152,8 @@ mod tests {
 
     #[test]
     fn the_table_is_sorted_and_has_no_row_twice() {
-        assert!(ROUTES.is_sorted_by(|a, b| a.1 < b.1));
+        let place = |row: &(Method, &'static str, Route)| (row.1, row.0.to_string());
+        assert!(ROUTES.is_sorted_by(|a, b| place(a) < place(b)));
     }
 
     #[test]
@@ -157,6 +169,7 @@ mod tests {
             (Method::GET,  "/v2/status",                    404, "there is no `/v2/status`; did you mean `/v1/status`?"),
             (Method::POST, "/v1/accounts/mail/token",       405, "`/v1/accounts/mail/token` takes GET, not `POST`"),
             (Method::GET,  "/v1/accounts/mail/refresh",     405, "`/v1/accounts/mail/refresh` takes POST, not `GET`"),
+            (Method::POST, "/v1/accounts/mail/sessions",    405, "`/v1/accounts/mail/sessions` takes DELETE and GET, not `POST`"),
             (Method::POST, "/v1/accounts/mail/credential",  405, "`/v1/accounts/mail/credential` takes DELETE, not `POST`"),
         ];
         for (method, path, status, message) in cases {

@@ -7,6 +7,7 @@
 mod access;
 mod events;
 mod limits;
+mod login;
 mod orders;
 mod token;
 pub(super) mod world;

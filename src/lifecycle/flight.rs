@@ -22,6 +22,7 @@ use super::Step;
 use super::Ticket;
 use super::Urgency;
 use super::What;
+use super::state::Leaving;
 use crate::budget::RESERVED_FOR_REPLAYS;
 use crate::error::Code;
 use crate::error::RefreshError;
@@ -36,6 +37,7 @@ use crate::snapshot::Refusal;
 use crate::time::Jitter;
 use crate::time::Moment;
 use crate::time::Now;
+use crate::token::AwsGrant;
 use crate::token::Generation;
 use crate::token::Grant;
 
@@ -129,6 +131,12 @@ impl Account {
         jitter: Jitter,
         out: &mut Vec<Command>,
     ) {
+        if let State::Leaving(ours, Leaving::Intending) = self.state
+            && ours == ticket
+        {
+            self.ready_to_leave(ticket, result, now, jitter, out);
+            return;
+        }
         let State::Exchanging(attempt, Step::Intending) = &self.state else { return };
         let attempt = *attempt;
         if attempt.ticket != ticket {
@@ -183,7 +191,10 @@ impl Account {
                 self.owe(What::Orphan(Arc::from(grant), now), now, out);
                 self.failed(attempt, RefreshError::SubjectChanged, sent, now, jitter, out);
             }
-            Outcome::Granted(grant) => {
+            Outcome::Granted(mut grant) => {
+                if attempt.stake == Stake::Staged && grant.aws.is_none() {
+                    grant.aws = self.aws_of_the_login(granted);
+                }
                 self.save(attempt, Brought::Tokens(Arc::from(grant)), granted, now, out);
             }
             Outcome::Salvaged(refresh_token, error) => {
@@ -223,6 +234,7 @@ impl Account {
             | State::Vacant
             | State::Fresh { .. }
             | State::Queued(_)
+            | State::Leaving(..)
             | State::InDoubt { .. }
             | State::Waiting { .. }
             | State::Suspect { .. }
@@ -244,6 +256,14 @@ impl Account {
                 Err(error) => self.not_saved(attempt, catch, &error, now, out),
             }
         }
+    }
+
+    /// The AWS credentials that came with the staged credential, with what was left of them at
+    /// `sent`: an exchange that proves a login does not bring them again.
+    fn aws_of_the_login(&mut self, sent: Sent) -> Option<AwsGrant> {
+        let (aws, came) = self.staged_aws.take()?;
+        let lifetime = aws.lifetime.saturating_sub(sent.0.boot.since(came.boot));
+        Some(AwsGrant { lifetime, ..aws })
     }
 
     /// From when the lifetime of what an exchange brought counts.

@@ -6,6 +6,7 @@
 //! | refresh, report | the stored error | the stored error | the stored error | refused |
 //! | retry | tries now, not before `Retry-After` | replays now | probes once | refused |
 //! | import | proves it, then replaces | the same | the same | refused |
+//! | logout | ends the login | refused | ends the login | ends the login |
 //! | resume | nothing | nothing | nothing | finds its place again |
 
 use std::fmt;
@@ -14,6 +15,7 @@ use std::time::Duration;
 use super::Account;
 use super::Action;
 use super::Command;
+use super::Credential;
 use super::Done;
 use super::State;
 use super::Ticket;
@@ -80,11 +82,12 @@ impl Account {
                 };
                 self.rejected(generation, reason, now, out);
             }
-            Action::Import(refresh_token) => self.import(refresh_token, out),
+            Action::Import(credential) => self.import(*credential, out),
             Action::Pause => self.pause(now, jitter, out),
             Action::Resume => self.resume(now, jitter, out),
             Action::Retry => self.retry(now, out),
             Action::Clear => self.clear(now, jitter, out),
+            Action::Logout => self.logout(now, out),
             Action::SecretChanged => self.secret_changed(now, out),
         }
     }
@@ -143,9 +146,10 @@ impl Account {
         self.forced(reason, now, out);
     }
 
-    /// An operator hands in a refresh token. It is staged, proven by one exchange, and only
-    /// then replaces the current one.
-    fn import(&mut self, refresh_token: Secret, out: &mut Vec<Command>) {
+    /// An operator hands in a refresh token, or a login brought one. It is staged, proven by
+    /// one exchange, and only then replaces the current one.
+    fn import(&mut self, credential: Credential, out: &mut Vec<Command>) {
+        let Credential { refresh_token, aws } = credential;
         let mark = mark(&refresh_token);
         let refusal = if self.standing.taken_over.as_ref() == Some(&mark) {
             // To spend it again may end the login that it began.
@@ -174,6 +178,7 @@ impl Account {
         self.staging = Some((ticket, lineage.clone()));
         out.push(Command::AnswerLater(ticket));
         self.candidate = Some(mark);
+        self.staged_aws = aws;
         let write = Write::Stage { account: self.id.clone(), lineage, refresh_token };
         out.push(Command::Write { ticket, write });
     }
@@ -269,7 +274,8 @@ impl Account {
             | State::Frozen { .. }
             | State::Queued(_)
             | State::Exchanging(..)
-            | State::Saving(..) => {}
+            | State::Saving(..)
+            | State::Leaving(..) => {}
         }
         self.arm_sign_in();
         let bound = self.series.not_before.filter(|bound| *bound > now.boot);
@@ -295,6 +301,17 @@ impl Account {
             return;
         }
         let ticket = self.answered_by_write(out);
+        self.forget(ticket, now, jitter, out);
+    }
+
+    /// Forgets the credential and all that is known of it. `ticket` is the write that makes it so.
+    pub(super) fn forget(
+        &mut self,
+        ticket: Ticket,
+        now: Now,
+        jitter: Jitter,
+        out: &mut Vec<Command>,
+    ) {
         let write = Write::Clear { account: self.id.clone() };
         out.push(Command::Write { ticket, write });
         let message = "the credential was forgotten before it was proven";
@@ -326,6 +343,7 @@ impl Account {
             | State::Queued(_)
             | State::Exchanging(..)
             | State::Saving(..)
+            | State::Leaving(..)
             | State::InDoubt { .. }
             | State::Suspect { .. } => false,
         };

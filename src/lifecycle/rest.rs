@@ -229,7 +229,11 @@ impl Account {
             | State::Frozen { .. } => {
                 self.go_on(Reason::Scheduled, now, out);
             }
-            State::Vacant | State::Queued(_) | State::Exchanging(..) | State::NeedsLogin => {}
+            State::Vacant
+            | State::Queued(_)
+            | State::Exchanging(..)
+            | State::Leaving(..)
+            | State::NeedsLogin => {}
         }
     }
 
@@ -349,6 +353,7 @@ impl Account {
             | State::Fresh { .. }
             | State::Queued(_)
             | State::Exchanging(..)
+            | State::Leaving(..)
             | State::InDoubt { .. }
             | State::Waiting { .. }
             | State::Suspect { .. }

@@ -24,6 +24,8 @@ pub(super) enum State {
     Exchanging(Attempt, Step),
     /// What it brought is being made durable.
     Saving(Attempt, Box<Catch>),
+    /// The login is being ended at the provider.
+    Leaving(Ticket, Leaving),
     /// A spent refresh token's reply was lost. `next` is the planned replay.
     InDoubt { next: Moment },
     /// The last attempt failed; the next one is at `until`.
@@ -34,6 +36,15 @@ pub(super) enum State {
     NeedsLogin,
     /// Paused, or misconfigured and probed at `until`.
     Frozen { until: Option<Moment> },
+}
+
+/// How far a logout is.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Leaving {
+    /// Its secrets are fetched and its intent is being made durable.
+    Intending,
+    /// The provider is asked.
+    Asked,
 }
 
 /// One attempt at the provider.

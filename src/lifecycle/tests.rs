@@ -5,6 +5,7 @@ mod chance;
 mod doubt;
 mod duties;
 mod imports;
+mod leaving;
 mod moved;
 mod orders;
 mod refreshing;

@@ -16,6 +16,8 @@ use crate::record::StoreError;
 use crate::record::Write;
 use crate::snapshot::Refusal;
 use crate::time::Moment;
+use crate::time::Now;
+use crate::token::AwsGrant;
 use crate::token::Generation;
 use crate::token::Kind;
 use crate::token::Secret;
@@ -59,6 +61,8 @@ pub enum Input {
     Intended(Ticket, Result<bool, RefreshError>),
     /// The exchange ended.
     Exchanged(Ticket, Outcome),
+    /// The provider was asked to end the login.
+    Revoked(Ticket, Revocation),
     /// A [`Command::Write`] ended; with the generation where it made one.
     Written(Ticket, Result<Option<Generation>, StoreError>),
     /// Somebody ordered something.
@@ -84,8 +88,8 @@ pub enum Action {
         /// Whether that was noticed on a stream.
         stream: bool,
     },
-    /// Take over a refresh token, after one exchange has proven it. Answered when that is over.
-    Import(Secret),
+    /// Take over a credential, after one exchange has proven it. Answered when that is over.
+    Import(Box<Credential>),
     /// Spend nothing until [`Resume`](Self::Resume).
     Pause,
     /// End a pause.
@@ -94,8 +98,34 @@ pub enum Action {
     Retry,
     /// Forget the credential.
     Clear,
+    /// End the login at the provider, and then forget it. Answered when that is over.
+    Logout,
     /// One of the account's secrets changed.
     SecretChanged,
+}
+
+/// What an operator hands in, or a login brought.
+pub struct Credential {
+    /// The refresh token.
+    pub refresh_token: Secret,
+    /// AWS credentials that came with it, and when the request that brought them was sent.
+    pub aws: Option<(AwsGrant, Now)>,
+}
+
+impl From<Secret> for Box<Credential> {
+    fn from(refresh_token: Secret) -> Self {
+        Self::new(Credential { refresh_token, aws: None })
+    }
+}
+
+/// What came of asking a provider to end a login.
+pub enum Revocation {
+    /// It is ended.
+    Ended,
+    /// The provider has no way to do that, and was not asked.
+    Impossible,
+    /// It was asked, or could not be, and the login may go on.
+    Failed(RefreshError),
 }
 
 /// What an account wants done.
@@ -126,6 +156,13 @@ pub enum Command {
         ticket: Ticket,
         /// What it works with.
         stake: Stake,
+        /// How long it may take in all.
+        timeout: Duration,
+    },
+    /// Have the login ended at the provider.
+    Revoke {
+        /// Which logout.
+        ticket: Ticket,
         /// How long it may take in all.
         timeout: Duration,
     },

@@ -1,6 +1,7 @@
 //! One account with its channels, and how its commands are carried out.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::oneshot;
 use tokio::sync::watch;
@@ -21,6 +22,7 @@ use crate::lifecycle::Command;
 use crate::lifecycle::Discovery;
 use crate::lifecycle::Done;
 use crate::lifecycle::Input;
+use crate::lifecycle::Revocation;
 use crate::lifecycle::Ticket;
 use crate::name::AccountId;
 use crate::notice::Event;
@@ -187,6 +189,7 @@ impl<W: World> Supervisor<W> {
                     // Nobody may be following.
                     let _unheard = self.notices.send(Arc::new(notice));
                 }
+                Command::Revoke { ticket, timeout } => self.revoke(id, ticket, timeout),
                 Command::Answer(answer) => seat.answer(answer),
                 Command::AnswerLater(ticket) => seat.answer_later(ticket),
                 Command::AnswerTo(ticket, answer) => seat.answer_to(ticket, answer),
@@ -266,6 +269,23 @@ impl<W: World> Supervisor<W> {
                 }
             }
         });
+    }
+
+    /// Has the login ended with what [`intend`](Self::intend) fetched.
+    fn revoke(&mut self, id: &AccountId, ticket: Ticket, timeout: Duration) {
+        let Some(seat) = self.seats.get_mut(id) else { return };
+        let spend = seat.spend.take().filter(|spend| spend.0 == ticket);
+        let provider = seat.asked.take().unwrap_or_else(|| Arc::clone(&seat.settings.provider));
+        let Some(spend) = spend else {
+            let error = RefreshError::Internal(NOTHING_TO_SPEND.into());
+            self.start(id, ticket, Stage::Revoking, async {
+                Product::Revocation(Revocation::Failed(error))
+            });
+            return;
+        };
+        let (_, spend) = *spend;
+        let work = self.world.revoke(&provider, spend, timeout);
+        self.start(id, ticket, Stage::Revoking, async move { Product::Revocation(work.await) });
     }
 
     fn start(

@@ -19,12 +19,14 @@ use super::Lineup;
 use super::Settings;
 use super::Supervisor;
 use super::World;
+use crate::error::Code;
 use crate::error::RefreshError;
 use crate::keeper::Directory;
 use crate::keeper::Keeper;
 use crate::keeper::Order;
 use crate::lifecycle::Action;
 use crate::lifecycle::Done;
+use crate::lifecycle::Revocation;
 use crate::name::AccountId;
 use crate::pacing::Route;
 use crate::plan::EXPIRY_AHEAD;
@@ -120,7 +122,7 @@ async fn an_order_for_an_account_that_is_gone_is_answered() {
     let stage = Stage::with(&["mail"]);
     let script = async {
         let answer = stage.keeper.order(&id("nobody"), Action::Refresh).await;
-        assert_eq!(answer.unwrap_err().code, crate::error::Code::AccountUnknown);
+        assert_eq!(answer.unwrap_err().code, Code::AccountUnknown);
         let answer = stage.keeper.order(&id("mail"), Action::SecretChanged).await;
         assert!(answer.is_ok(), "an order that changes nothing is answered too");
         stage.control.send(Control::Stop).await.unwrap();
@@ -139,7 +141,7 @@ async fn who_gives_an_order_while_another_waits_for_its_write_takes_no_answer_aw
             stage.until("mail", StateName::Exchanging).await;
             tokio::join!(order(Action::Pause), order(Action::Pause))
         };
-        let import = order(Action::Import(Secret::new("mail")));
+        let import = order(Action::Import(Secret::new("mail").into()));
         let (import, (pause, again)) = tokio::join!(import, pauses);
         assert_eq!(import, Ok(Done::Changed(Generation(2))), "answered when it is proven");
         assert_eq!(pause, Ok(Done::Changed(Generation(1))), "answered when it is written");
@@ -193,6 +195,47 @@ async fn a_learned_endpoint_outlives_a_reload_of_the_rules_and_no_other() {
     );
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_logout_is_answered_when_it_is_over_and_other_orders_meanwhile() {
+    let stage = Stage::with(&["mail"]);
+    let script = async {
+        stage.until("mail", StateName::Fresh).await;
+        let account = id("mail");
+        let logout = stage.keeper.order(&account, Action::Logout);
+        let others = async {
+            stage.until("mail", StateName::Exchanging).await;
+            let second = stage.keeper.order(&account, Action::Logout).await;
+            assert_eq!(second.unwrap_err().code, Code::RefreshPending);
+            let refresh = stage.keeper.order(&account, Action::Refresh).await;
+            assert_eq!(refresh, Ok(Done::Joined(Generation(1))));
+        };
+        let (answer, ()) = tokio::join!(logout, others);
+        assert_eq!(answer, Ok(Done::Changed(Generation(1))));
+        assert_eq!(stage.seat("mail").now().state, StateName::Vacant);
+        stage.control.send(Control::Stop).await.unwrap();
+    };
+    let ((), ()) = tokio::join!(stage.run(), script);
+    assert_eq!(stage.log.said(), ["mail intent", "mail revoke", "mail clear"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stop_in_mid_logout_still_forgets_the_login() {
+    let stage = Stage::with(&["mail"]);
+    let script = async {
+        stage.until("mail", StateName::Fresh).await;
+        let account = id("mail");
+        let logout = stage.keeper.order(&account, Action::Logout);
+        let stop = async {
+            stage.until("mail", StateName::Exchanging).await;
+            stage.control.send(Control::Stop).await.unwrap();
+        };
+        let (answer, ()) = tokio::join!(logout, stop);
+        assert!(answer.is_ok());
+    };
+    let ((), ()) = tokio::join!(stage.run(), script);
+    assert_eq!(stage.log.count("mail clear"), 1);
+}
+
 /// A supervisor with its channels, in a world of values.
 struct Stage {
     cue: Mutex<Option<Cue>>,
@@ -218,8 +261,9 @@ impl Stage {
         let (control, controls) = mpsc::channel(16);
         let (orders_in, orders) = mpsc::channel(Keeper::ORDERS);
         let (errands, _) = mpsc::channel(1);
+        let (calls, _) = mpsc::channel(1);
         let (notices, _) = broadcast::channel(64);
-        let keeper = Keeper::new(directory.clone(), orders_in, errands, notices.clone());
+        let keeper = Keeper::new(directory.clone(), orders_in, errands, calls, notices.clone());
         let accounts = names
             .iter()
             .map(|name| (id(name), Change::New(settings(), Some(Box::new(record(name))))))
@@ -324,11 +368,14 @@ impl World for Values {
                     let commits = log.count(&format!("{account} commit"));
                     Ok(Written::Committed(Generation(1 + u64::try_from(commits).unwrap())))
                 }
+                Write::Clear { account } => {
+                    log.say(format!("{account} clear"));
+                    Ok(Written::Done)
+                }
                 Write::Note { .. }
                 | Write::Salvage { .. }
                 | Write::Stage { .. }
                 | Write::Unstage { .. }
-                | Write::Clear { .. }
                 | Write::Orphan { .. } => Ok(Written::Done),
             }
         }
@@ -342,6 +389,21 @@ impl World for Values {
     ) -> impl Future<Output = Result<Vec<(&'static str, Secret)>, RefreshError>> + Send + 'static
     {
         std::future::ready(Ok(Vec::new()))
+    }
+
+    fn revoke(
+        &self,
+        _: &Arc<dyn Provider>,
+        spend: Spend,
+        _: Duration,
+    ) -> impl Future<Output = Revocation> + Send + 'static {
+        let log = self.log.clone();
+        async move {
+            let account = spend.refresh_token.unwrap().expose().to_owned();
+            log.say(format!("{account} revoke"));
+            sleep(Duration::from_secs(2)).await;
+            Revocation::Ended
+        }
     }
 
     fn exchange(

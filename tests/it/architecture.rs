@@ -37,6 +37,7 @@ const MODULES: &[&str] = &[
     "keeper",
     "metrics",
     "supervisor",
+    "logins",
     // Adapters: one outside thing each.
     "clock",
     "random",
@@ -60,7 +61,7 @@ const MODULES: &[&str] = &[
 const LAST_PURE: &str = "wording";
 
 /// Modules up to this one carry out decisions, and touch the outside only through adapters.
-const LAST_OF_ENGINE: &str = "supervisor";
+const LAST_OF_ENGINE: &str = "logins";
 
 /// What a decision must not name: runtimes, the system, clocks, chance, the network, the disk.
 const EFFECTS: &[&str] = &[

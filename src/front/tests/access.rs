@@ -92,6 +92,10 @@ fn allowed(route: Route) -> &'static [u32] {
         Route::Report => &[0, OWN, READER, REFRESHER],
         Route::Account => &[0, OWN, READER, KEEPER, OPERATOR],
         Route::Import
+        | Route::Login
+        | Route::Logout
+        | Route::Sessions
+        | Route::EndSessions
         | Route::Secret
         | Route::Pause
         | Route::Resume

@@ -107,6 +107,7 @@ fn serve(place: &Place) -> Front {
         tokio::sync::watch::channel(directory).1,
         tokio::sync::mpsc::channel(1).0,
         tokio::sync::mpsc::channel(1).0,
+        tokio::sync::mpsc::channel(1).0,
         tokio::sync::broadcast::channel(1).0,
     );
     let socket: StdUnixListener = bind::bind(&place.socket(), limits::SOCKET_MODE).unwrap();

@@ -171,6 +171,8 @@ fn each_verb_orders_its_action_and_says_that_it_is_done() {
     #[rustfmt::skip]
     let cases = [
         ("POST /v1/accounts/mail/import",       r#"{"refresh_token":"rt-canary"}"#, "import"),
+        ("POST /v1/accounts/mail/logout",       "",                                 "logout"),
+        ("POST /v1/accounts/mail/logout",       r#"{"local":true}"#,                "clear"),
         ("POST /v1/accounts/mail/pause",        "",                                 "pause"),
         ("POST /v1/accounts/mail/resume",       "",                                 "resume"),
         ("POST /v1/accounts/mail/retry",        "{}",                               "retry"),
@@ -183,10 +185,11 @@ fn each_verb_orders_its_action_and_says_that_it_is_done() {
             let (reply, action) =
                 tokio::join!(world.ask_with(KEEPER, head, body), world.obey(done, []));
             let word = match action {
-                Action::Import(token) => {
-                    assert_eq!(token.expose(), "rt-canary");
+                Action::Import(credential) => {
+                    assert_eq!(credential.refresh_token.expose(), "rt-canary");
                     "import"
                 }
+                Action::Logout => "logout",
                 Action::Pause => "pause",
                 Action::Resume => "resume",
                 Action::Retry => "retry",

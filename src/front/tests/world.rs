@@ -34,7 +34,9 @@ use crate::front::caller::Desk;
 use crate::front::caller::Door;
 use crate::front::listener::converse;
 use crate::front::openapi;
+use crate::front::pace::Pace;
 use crate::front::router::Router;
+use crate::keeper::Call;
 use crate::keeper::Directory;
 use crate::keeper::Errand;
 use crate::keeper::Keeper;
@@ -77,6 +79,7 @@ pub(in crate::front) struct World {
     pub(in crate::front) directory: watch::Sender<Arc<Directory>>,
     pub(in crate::front) orders: RefCell<mpsc::Receiver<Order>>,
     pub(in crate::front) errands: RefCell<mpsc::Receiver<Errand>>,
+    pub(in crate::front) calls: RefCell<mpsc::Receiver<Call>>,
     pub(in crate::front) notices: broadcast::Sender<Arc<Notice>>,
     pub(in crate::front) stop: watch::Sender<bool>,
     connections: RefCell<JoinSet<()>>,
@@ -125,17 +128,19 @@ impl World {
         let (directory, directory_seen) = watch::channel(Arc::new(directory_of(seats)));
         let (order, orders) = mpsc::channel(8);
         let (errand, errands) = mpsc::channel(8);
+        let (call, calls) = mpsc::channel(8);
         let (notices, _) = broadcast::channel(4);
         let (stop, stopping) = watch::channel(false);
         let desk = Rc::new(Desk {
-            keeper: Keeper::new(directory_seen, order, errand, notices.clone()),
+            keeper: Keeper::new(directory_seen, order, errand, call, notices.clone()),
             masters: Masters { own_uid: OWN },
             metrics: Arc::new(Metrics::new()),
             router: Router::new().unwrap(),
             started: clock::now(),
             openapi: openapi::text().unwrap(),
             sheets: RefCell::default(),
-            pace: RefCell::default(),
+            pace: RefCell::new(Pace::refreshes()),
+            logins: RefCell::new(Pace::logins()),
             refusals: RefCell::default(),
             stopping,
         });
@@ -145,6 +150,7 @@ impl World {
             directory,
             orders: RefCell::new(orders),
             errands: RefCell::new(errands),
+            calls: RefCell::new(calls),
             notices,
             stop,
             connections: RefCell::default(),
@@ -205,9 +211,14 @@ impl World {
         poll_fn(|cx| self.errands.borrow_mut().poll_recv(cx)).await.unwrap()
     }
 
+    /// The next call.
+    pub(in crate::front) async fn next_call(&self) -> Call {
+        poll_fn(|cx| self.calls.borrow_mut().poll_recv(cx)).await.unwrap()
+    }
+
     /// Whether nobody ordered anything.
     pub(in crate::front) fn is_quiet(&self) -> bool {
-        self.orders.borrow_mut().try_recv().is_err()
+        self.orders.borrow_mut().try_recv().is_err() && self.calls.borrow_mut().try_recv().is_err()
     }
 
     /// Publishes how `mail` stands.

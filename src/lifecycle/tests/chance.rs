@@ -11,6 +11,7 @@ use super::sim::unreachable;
 use crate::lifecycle::Action;
 use crate::lifecycle::Command;
 use crate::lifecycle::Input;
+use crate::lifecycle::Revocation;
 use crate::lifecycle::Risk;
 use crate::lifecycle::Ticket;
 use crate::plan::Rotation;
@@ -58,6 +59,7 @@ enum Owed {
     Turn(Ticket),
     Intent(Ticket),
     Reply(Ticket),
+    Revocation(Ticket),
     Write(Ticket, bool),
 }
 
@@ -91,6 +93,14 @@ impl Walk {
                     };
                     self.step(at, Input::Exchanged(ticket, outcome));
                 }
+                Owed::Revocation(ticket) => {
+                    let revocation = match choice {
+                        8..=11 => Revocation::Failed(unreachable()),
+                        12 => Revocation::Impossible,
+                        _ => Revocation::Ended,
+                    };
+                    self.step(at, Input::Revoked(ticket, revocation));
+                }
                 Owed::Write(ticket, commits) => {
                     let next = self.sim.account.generation.next();
                     let result = match choice {
@@ -111,7 +121,8 @@ impl Walk {
                 self.step(at, Input::Ordered(Action::Report { generation: current, stream: true }))
             }
             3 => self.step(at, Input::Ordered(Action::Retry)),
-            4 => self.step(at, Input::Ordered(Action::Import(Secret::new("r")))),
+            4 => self.step(at, Input::Ordered(Action::Import(Secret::new("r").into()))),
+            5 if choice == 13 => self.step(at, Input::Ordered(Action::Logout)),
             5 => self.step(at, Input::ClockStepped),
             6 if choice == 6 => self.step(at, Input::Ordered(Action::Pause)),
             _ => {
@@ -148,6 +159,11 @@ impl Walk {
                     let commits = matches!(write, Write::Commit { .. } | Write::Salvage { .. });
                     self.owed.push(Owed::Write(*ticket, commits));
                 }
+                Command::Revoke { ticket, .. } => {
+                    assert!(!self.is_under_way(), "no logout beside an attempt");
+                    self.requests.push(at);
+                    self.owed.push(Owed::Revocation(*ticket));
+                }
                 Command::Publish | Command::Tell(_) | Command::Answer(_) => {}
                 Command::AnswerLater(ticket) => self.put_off.push(*ticket),
                 Command::AnswerTo(ticket, _) => {
@@ -159,6 +175,8 @@ impl Walk {
     }
 
     fn is_under_way(&self) -> bool {
-        self.owed.iter().any(|owed| matches!(owed, Owed::Intent(_) | Owed::Reply(_)))
+        self.owed
+            .iter()
+            .any(|owed| matches!(owed, Owed::Intent(_) | Owed::Reply(_) | Owed::Revocation(_)))
     }
 }

@@ -24,7 +24,7 @@ fn an_import_that_was_refused_is_forgotten_however_often_that_is_tried() {
     sim.feed(1501, Input::Exchanged(sim.ticket(), failed(invalid_grant())));
     let unstage = sim.ticket();
     sim.feed(1501, Input::Written(unstage, Err(StoreError::Full)));
-    sim.feed(1501, Input::Ordered(Action::Import(Secret::new("second"))));
+    sim.feed(1501, Input::Ordered(Action::Import(Secret::new("second").into())));
     assert!(sim.account.is_busy(), "a stop waits for it");
     assert_eq!(sim.account.wake_at(), Some(boot(1502)));
     sim.feed(1502, Input::Woken);
@@ -33,7 +33,7 @@ fn an_import_that_was_refused_is_forgotten_however_often_that_is_tried() {
     sim.feed(1504, Input::Woken);
     sim.feed(1504, Input::Written(unstage, Ok(None)));
     assert!(!sim.account.is_busy());
-    sim.feed(1505, Input::Ordered(Action::Import(Secret::new("second"))));
+    sim.feed(1505, Input::Ordered(Action::Import(Secret::new("second").into())));
 
     insta::assert_snapshot!(sim.log, @r"
     1000  fresh until 3548       Publish

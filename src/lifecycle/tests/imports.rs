@@ -18,8 +18,8 @@ use crate::token::Secret;
 fn an_import_that_fails_leaves_the_old_credential_untouched() {
     let mut sim = Sim::resumed(Rotation::Unknown, 1000);
 
-    sim.feed(1500, Input::Ordered(Action::Import(Secret::new("typo"))));
-    sim.feed(1500, Input::Ordered(Action::Import(Secret::new("second"))));
+    sim.feed(1500, Input::Ordered(Action::Import(Secret::new("typo").into())));
+    sim.feed(1500, Input::Ordered(Action::Import(Secret::new("second").into())));
     sim.feed(1500, Input::Written(sim.ticket(), Ok(None)));
     sim.fly(1500);
     sim.feed(1501, Input::Exchanged(sim.ticket(), failed(invalid_grant())));
@@ -91,7 +91,7 @@ fn a_refresh_token_that_was_taken_over_is_not_spent_again() {
     sim.imported_at(1100, "r5");
     sim.fly(1100);
     sim.renewed_at(1101, Generation(2));
-    sim.feed(1200, Input::Ordered(Action::Import(Secret::new("r5"))));
+    sim.feed(1200, Input::Ordered(Action::Import(Secret::new("r5").into())));
 
     insta::assert_snapshot!(sim.log, @r"
     1000  fresh until 3548       Publish

@@ -140,7 +140,7 @@ impl Sim {
 
     /// An operator hands in a refresh token, and it is staged.
     pub(super) fn imported_at(&mut self, at: u64, refresh_token: &str) {
-        self.feed(at, Input::Ordered(Action::Import(Secret::new(refresh_token))));
+        self.feed(at, Input::Ordered(Action::Import(Secret::new(refresh_token).into())));
         self.feed(at, Input::Written(self.ticket(), Ok(None)));
     }
 
@@ -217,6 +217,9 @@ fn word(command: &Command) -> String {
         },
         Command::Publish => "Publish".to_owned(),
         Command::Tell(event) => event.as_str().to_owned(),
+        Command::Revoke { ticket, timeout } => {
+            format!("Revoke({}, {} s)", ticket.0, timeout.as_secs())
+        }
         Command::Answer(Ok(done)) => format!("{done:?}"),
         Command::Answer(Err(refusal)) => format!("refused {}", refusal.code.as_str()),
         Command::AnswerLater(ticket) => format!("answer {} later", ticket.0),

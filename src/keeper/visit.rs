@@ -1,0 +1,106 @@
+//! What front ends want of the engine that talks to providers on a person's behalf.
+//!
+//! A login is begun, answered, looked at and cancelled by messages; how it stands is
+//! published, so that whoever waits for it holds up nobody.
+
+use std::sync::Arc;
+
+use tokio::sync::oneshot;
+use tokio::sync::watch;
+use url::Url;
+
+use crate::name::AccountId;
+use crate::provider::Prompt;
+use crate::provider::SessionOrder;
+use crate::provider::Sessions;
+use crate::snapshot::Refusal;
+use crate::time::Moment;
+use crate::token::Generation;
+use crate::token::Secret;
+
+/// One thing that is wanted.
+pub enum Call {
+    /// Something about a login.
+    Login {
+        /// Of which account.
+        account: AccountId,
+        /// What.
+        wish: Wish,
+        /// Where to answer.
+        reply: oneshot::Sender<Result<Visit, Refusal>>,
+    },
+    /// The account's sessions at its provider.
+    Sessions {
+        /// Of which account.
+        account: AccountId,
+        /// To see them, or to end some.
+        order: SessionOrder,
+        /// Where to answer.
+        reply: oneshot::Sender<Result<Sessions, Refusal>>,
+    },
+}
+
+/// What is wanted of a login.
+pub enum Wish {
+    /// Begin one. An earlier one of the account that has not come to its end gives way.
+    Begin {
+        /// Where a browser can be sent back to.
+        redirect: Option<Url>,
+    },
+    /// Give it what it asked the person for.
+    Answer {
+        /// Which login.
+        login: Box<str>,
+        /// What the person answered.
+        answer: Secret,
+    },
+    /// See how it stands.
+    Look {
+        /// Which login.
+        login: Box<str>,
+    },
+    /// End it. Nothing of it stays.
+    Cancel {
+        /// Which login.
+        login: Box<str>,
+    },
+}
+
+/// A login, as whoever follows it holds it.
+#[derive(Clone)]
+pub struct Visit {
+    /// Its name.
+    pub login: Arc<str>,
+    /// How it stands. Closed once nobody carries the login on.
+    pub stage: watch::Receiver<Arc<Stage>>,
+    /// The turn that it was in when the call was heard: an answer to that turn is followed
+    /// by a later one.
+    pub turn: u64,
+}
+
+/// How a login stands.
+pub struct Stage {
+    /// Counts what was shown, from 1.
+    pub turn: u64,
+    /// What it is at.
+    pub at: At,
+}
+
+/// What a login is at.
+pub enum At {
+    /// The provider is being asked.
+    Busy,
+    /// The person is.
+    Asked {
+        /// What.
+        prompt: Prompt,
+        /// Whether the person's answer is waited for, and not the provider's.
+        answerable: bool,
+        /// How long it is good.
+        good_until: Option<Moment>,
+    },
+    /// The credential that it brought is being proven by one exchange.
+    Proving,
+    /// It is over; with the generation that it began, or what went wrong.
+    Ended(Result<Generation, Refusal>),
+}

@@ -1,0 +1,85 @@
+//! Logouts, told by their logs.
+
+use super::sim::Sim;
+use super::sim::lost;
+use super::sim::secs;
+use crate::lifecycle::Action;
+use crate::lifecycle::Input;
+use crate::lifecycle::Revocation;
+use crate::plan::Rotation;
+use crate::token::Generation;
+
+#[test]
+fn a_logout_ends_the_login_and_then_forgets_it() {
+    let mut sim = Sim::resumed(Rotation::Grace(secs(60)), 1000);
+    sim.feed(1100, Input::Ordered(Action::Logout));
+    sim.feed(1100, Input::Ordered(Action::Refresh));
+    sim.feed(1100, Input::Ordered(Action::Logout));
+    sim.feed(1100, Input::Ordered(Action::Clear));
+    sim.feed(1100, Input::Intended(sim.ticket(), Ok(true)));
+    sim.feed(1101, Input::Revoked(sim.ticket(), Revocation::Ended));
+    sim.feed(1101, Input::Written(sim.ticket(), Ok(None)));
+    sim.feed(1200, Input::Ordered(Action::Logout));
+
+    insta::assert_snapshot!(sim.log, @r"
+    1000  fresh until 3548       Publish
+    1100  exchanging             AnswerLater, Intend(1), Publish
+    1100  exchanging             Joined(Generation(1))
+    1100  exchanging             refused REFRESH_PENDING
+    1100  exchanging             refused REFRESH_PENDING
+    1100  exchanging             Revoke(1, 30 s)
+    1101  vacant                 Clear, Note, Publish, state_changed
+    1101  vacant                 logged out
+    1200  vacant                 refused TOKEN_MISSING
+    ");
+}
+
+#[test]
+fn a_logout_that_fails_forgets_nothing() {
+    let mut sim = Sim::resumed(Rotation::Grace(secs(60)), 1000);
+    for revocation in [Revocation::Failed(lost()), Revocation::Impossible] {
+        sim.feed(1100, Input::Ordered(Action::Logout));
+        sim.feed(1100, Input::Intended(sim.ticket(), Ok(true)));
+        sim.feed(1101, Input::Revoked(sim.ticket(), revocation));
+        sim.feed(1101, Input::Revoked(sim.ticket(), Revocation::Ended));
+    }
+    sim.fly(3549);
+    sim.renewed_at(3550, Generation(2));
+
+    insta::assert_snapshot!(sim.log, @r"
+    1000  fresh until 3548       Publish
+    1100  exchanging             AnswerLater, Intend(1), Publish
+    1100  exchanging             Revoke(1, 30 s)
+    1101  fresh until 3548       Note, intent over, Publish, state_changed, not logged out PROVIDER_UNREACHABLE
+    1101  fresh until 3548       -
+    1100  exchanging             AnswerLater, Intend(2), Publish
+    1100  exchanging             Revoke(2, 30 s)
+    1101  fresh until 3548       Note, intent over, Publish, state_changed, not logged out NOT_SUPPORTED
+    1101  fresh until 3548       -
+    3549  queued                 Queue(3, Planned), Publish
+    3549  exchanging             Intend(3), Publish
+    3549  exchanging             Exchange(3, 15 s)
+    3550  saving                 Commit, Publish
+    3550  fresh until 6171       Publish, token_changed
+    ");
+}
+
+#[test]
+fn an_account_that_works_with_something_else_is_not_logged_out_meanwhile() {
+    let mut sim = Sim::resumed(Rotation::Grace(secs(60)), 1000);
+    sim.fly(3549);
+    sim.feed(3550, Input::Ordered(Action::Logout));
+    sim.fails_at(3551, lost());
+    sim.feed(3551, Input::Ordered(Action::Logout));
+
+    insta::assert_snapshot!(sim.log, @r"
+    1000  fresh until 3548       Publish
+    3549  queued                 Queue(1, Planned), Publish
+    3549  exchanging             Intend(1), Publish
+    3549  exchanging             Exchange(1, 15 s)
+    3550  exchanging             refused REFRESH_PENDING
+    3551  exchanging             Note
+    3551  in_doubt until 3551    Publish, refresh_failed
+    3551  in_doubt until 3551    refused IN_DOUBT
+    ");
+}

@@ -1,0 +1,281 @@
+//! One conversation, from its beginning to the credential.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use tokio::sync::oneshot;
+use tokio::sync::watch;
+use tokio::time::sleep;
+use url::Url;
+
+use super::REQUEST_LIMIT;
+use super::Reach;
+use super::refusal;
+use crate::error::Code;
+use crate::error::RefreshError;
+use crate::keeper::At;
+use crate::keeper::Keeper;
+use crate::keeper::Seat;
+use crate::keeper::Stage;
+use crate::lifecycle::Action;
+use crate::lifecycle::Credential;
+use crate::lifecycle::Done;
+use crate::name::AccountId;
+use crate::provider::Heard;
+use crate::provider::Login;
+use crate::provider::LoginStart;
+use crate::provider::Prompt;
+use crate::provider::Provider;
+use crate::provider::Request;
+use crate::provider::Turn;
+use crate::snapshot::Refusal;
+use crate::supervisor::Control;
+use crate::time::Now;
+use crate::token::Generation;
+use crate::token::Grant;
+use crate::token::Secret;
+
+/// How long a conversation goes on without an answer of the person.
+pub(super) const IDLE: Duration = Duration::from_secs(600);
+
+/// How long its end can be asked for.
+const REMEMBERED: Duration = Duration::from_secs(60);
+
+/// How often in a row a lost request may be sent again.
+const RETRIES: u32 = 2;
+
+/// The most requests without a pause or an answer in between.
+const REQUESTS_IN_A_ROW: u32 = 8;
+
+/// Bounds of a pause: a codec that asks for none must not spin, and one that asks for a day
+/// has misread something.
+const PAUSES: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(120));
+
+/// One conversation.
+pub(super) struct Talk<R> {
+    reach: Arc<R>,
+    keeper: Keeper,
+    control: mpsc::Sender<Control>,
+    account: AccountId,
+    provider: Arc<dyn Provider>,
+    stage: watch::Sender<Arc<Stage>>,
+    answers: mpsc::Receiver<Secret>,
+    /// When the last request was sent.
+    sent: Now,
+    /// Whether the next request is a login in the eyes of the provider: the first one, and
+    /// each that follows an answer of the person.
+    turn_due: bool,
+    /// Whether anything was sent.
+    begun: bool,
+}
+
+impl<R: Reach> Talk<R> {
+    /// A conversation about the account of that seat, with what others follow it by.
+    pub(super) fn new(
+        reach: Arc<R>,
+        keeper: Keeper,
+        control: mpsc::Sender<Control>,
+        seat: &Seat,
+    ) -> (Self, watch::Receiver<Arc<Stage>>, mpsc::Sender<Secret>) {
+        let (stage, shown) = watch::channel(Arc::new(Stage { turn: 1, at: At::Busy }));
+        let (given, answers) = mpsc::channel(1);
+        let talk = Self {
+            sent: reach.now(),
+            reach,
+            keeper,
+            control,
+            account: seat.account.clone(),
+            provider: Arc::clone(&seat.provider),
+            stage,
+            answers,
+            turn_due: true,
+            begun: false,
+        };
+        (talk, shown, given)
+    }
+
+    /// Holds it, and remembers for a while how it ended.
+    pub(super) async fn hold(mut self, redirect: Option<Url>) {
+        let ended = match self.converse(redirect).await {
+            Ok(grant) => self.hand_over(*grant).await,
+            Err(refusal) => Err(refusal),
+        };
+        self.show(At::Ended(ended));
+        sleep(REMEMBERED).await;
+    }
+
+    async fn converse(&mut self, redirect: Option<Url>) -> Result<Box<Grant>, Refusal> {
+        let mut login = self.begin(redirect).await?;
+        let mut heard = Heard::Begun;
+        let mut patience = Box::pin(sleep(IDLE));
+        let (mut lost, mut in_a_row) = (0, 0);
+        loop {
+            match login.next(heard) {
+                Turn::Ask(request) => {
+                    in_a_row += 1;
+                    if in_a_row > REQUESTS_IN_A_ROW {
+                        let why = "a login asked for more requests than it may";
+                        return Err(refusal(&RefreshError::Internal(why.into())));
+                    }
+                    heard = match self.ask(request).await? {
+                        Ok(response) => {
+                            lost = 0;
+                            Heard::Response(response, self.reach.now().wall)
+                        }
+                        Err(error) if lost < RETRIES => {
+                            lost += 1;
+                            Heard::Lost(error)
+                        }
+                        Err(error) => return Err(refusal(&error)),
+                    };
+                }
+                Turn::Prompt(prompt) => {
+                    self.show_prompt(prompt, true);
+                    let answer = tokio::select! {
+                        answer = self.answers.recv() => answer,
+                        () = &mut patience => None,
+                    };
+                    let Some(answer) = answer else { return Err(given_up()) };
+                    self.show(At::Busy);
+                    heard = Heard::Answer(answer, self.reach.now().wall);
+                    patience = Box::pin(sleep(IDLE));
+                    (lost, in_a_row) = (0, 0);
+                    self.turn_due = true;
+                }
+                Turn::Pause { span, shown } => {
+                    self.show_prompt(shown, false);
+                    let (shortest, longest) = PAUSES;
+                    tokio::select! {
+                        () = sleep(span.clamp(shortest, longest)) => {}
+                        () = &mut patience => return Err(given_up()),
+                    }
+                    heard = Heard::Waited(self.reach.now().wall);
+                    (lost, in_a_row) = (0, 0);
+                }
+                Turn::Done(outcome) => return outcome.map_err(|error| refusal(&error)),
+            }
+        }
+    }
+
+    async fn begin(&self, redirect: Option<Url>) -> Result<Box<dyn Login>, Refusal> {
+        let start = LoginStart {
+            secrets: self.reach.secrets(&self.account, &self.provider).await,
+            redirect,
+            learned: None,
+            nonce: self.reach.nonce(),
+            now: self.reach.now().wall,
+        };
+        self.provider.login(start).ok_or_else(|| {
+            let account = &self.account;
+            let message = format!(
+                "this provider has no login of its own; to hand in a refresh token, type: \
+                 tokenctl import {account}"
+            );
+            Refusal::new(Code::NotSupported, message)
+        })
+    }
+
+    /// Sends a request, when its turn has come.
+    async fn ask(
+        &mut self,
+        request: Request,
+    ) -> Result<Result<crate::provider::Response, RefreshError>, Refusal> {
+        if std::mem::take(&mut self.turn_due) {
+            self.take_turn().await?;
+        }
+        self.begun = true;
+        self.sent = self.reach.now();
+        let transport = &self.provider.profile().transport;
+        Ok(self.reach.send(request, transport, REQUEST_LIMIT).await)
+    }
+
+    /// Takes a turn at the provider's host. Whoever only begins is refused when there is none;
+    /// whoever has answered something waits for it.
+    async fn take_turn(&self) -> Result<(), Refusal> {
+        loop {
+            let (reply, turn) = oneshot::channel();
+            let host = Arc::clone(&self.provider.profile().host);
+            let told = self.control.send(Control::Login { host, reply }).await;
+            let turn = match told {
+                Ok(()) => turn.await.ok(),
+                Err(_) => None,
+            };
+            match turn {
+                Some(Ok(())) => return Ok(()),
+                Some(Err(free)) if self.begun => {
+                    sleep(free.since(self.reach.now().boot).max(PAUSES.0)).await;
+                }
+                Some(Err(free)) => {
+                    let message = "too many logins at this provider in the last minute";
+                    return Err(Refusal {
+                        retry_at: Some(free),
+                        ..Refusal::new(Code::RateLimitExceeded, message)
+                    });
+                }
+                None => return Err(Refusal::new(Code::Stopping, "the daemon is stopping")),
+            }
+        }
+    }
+
+    /// Hands the credential to the account, which proves it by one exchange.
+    async fn hand_over(&mut self, grant: Grant) -> Result<Generation, Refusal> {
+        let Some(refresh_token) = grant.refresh_token else {
+            let message = "the login worked, and the provider granted no refresh token with it; \
+                           ask for offline access by scope or auth_params, or in the client's \
+                           settings at the provider";
+            return Err(Refusal::new(Code::NotSupported, message));
+        };
+        let aws = grant.aws.map(|aws| (aws, self.sent));
+        self.show(At::Proving);
+        let action = Action::Import(Box::new(Credential { refresh_token, aws }));
+        self.keeper.order(&self.account, action).await.map(|done| match done {
+            Done::Joined(generation) | Done::Changed(generation) | Done::Current(generation) => {
+                generation
+            }
+        })
+    }
+
+    /// Shows a question. One that is shown already, while the provider is asked again and
+    /// again whether the person is done, is no news.
+    fn show_prompt(&self, prompt: Prompt, answerable: bool) {
+        let shown = matches!(
+            &self.stage.borrow().at,
+            At::Asked { prompt: shown, answerable: false, .. } if !answerable && is_same(shown, &prompt)
+        );
+        if !shown {
+            let good_until = good_for(&prompt).map(|span| self.reach.now().boot + span);
+            self.show(At::Asked { prompt, answerable, good_until });
+        }
+    }
+
+    fn show(&self, at: At) {
+        let turn = self.stage.borrow().turn + 1;
+        self.stage.send_replace(Arc::new(Stage { turn, at }));
+    }
+}
+
+/// Whether a person would see the same question, with another time left for it perhaps.
+fn is_same(one: &Prompt, other: &Prompt) -> bool {
+    match (one, other) {
+        (
+            Prompt::Device { url: one_url, user_code: one_code, .. },
+            Prompt::Device { url: other_url, user_code: other_code, .. },
+        ) => one_url == other_url && one_code == other_code,
+        (one, other) => one == other,
+    }
+}
+
+const fn good_for(prompt: &Prompt) -> Option<Duration> {
+    match prompt {
+        Prompt::Code { good_for, .. } => *good_for,
+        Prompt::Device { good_for, .. } => Some(*good_for),
+        Prompt::Password { .. } | Prompt::Browser { .. } => None,
+    }
+}
+
+fn given_up() -> Refusal {
+    let minutes = IDLE.as_secs() / 60;
+    let message = format!("the login waited {minutes} min for the person and was given up");
+    Refusal::new(Code::SessionExpired, message)
+}
