@@ -73,11 +73,11 @@ fn next_step(refusal: &Refusal, account: Option<&AccountId>) -> Option<String> {
         | Code::TokenMissing
         | Code::SessionExpired
         | Code::LoginRejected
-        | Code::ForeignWriter => format!("Type: tokenctl import {name}"),
+        | Code::ForeignWriter => format!("Type: tokenctl login {name}"),
         Code::GrantRejected if goes_on => {
-            format!("It is being confirmed; if it stays so, type: tokenctl import {name}")
+            format!("It is being confirmed; if it stays so, type: tokenctl login {name}")
         }
-        Code::GrantRejected => format!("To hand in another one, type: tokenctl import {name}"),
+        Code::GrantRejected => format!("To log in again, type: tokenctl login {name}"),
         // Nobody looked at client or credential.
         Code::ClientRejected if refusal.provider_error.is_none() => format!(
             "Correct its issuer or token_endpoint, then type: tokenctl reload, or tokenctl retry \

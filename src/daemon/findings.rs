@@ -169,7 +169,7 @@ fn account_findings(config: &Config, directory: &Directory, now: Now, findings: 
         if snapshot.needs_attention(now) {
             let (message, verb) = match &snapshot.failure {
                 Some(failure) => (failure.error.to_string(), "why"),
-                None => ("the account has no credential yet".to_owned(), "import"),
+                None => ("the account has no credential yet".to_owned(), "login"),
             };
             findings.push(Finding {
                 severity: Severity::Problem,

@@ -11,6 +11,7 @@
 
 pub(crate) mod admin;
 pub(crate) mod global;
+pub(crate) mod login;
 pub(crate) mod token;
 pub(crate) mod value;
 
@@ -26,6 +27,9 @@ use self::admin::ConfigVerb;
 use self::admin::ImportArgs;
 use self::admin::SecretVerb;
 use self::global::Global;
+use self::login::LoginArgs;
+use self::login::LogoutArgs;
+use self::login::SessionsArgs;
 use self::token::GetArgs;
 use self::token::ReportArgs;
 use self::token::WaitArgs;
@@ -121,6 +125,15 @@ pub(crate) enum Verb {
     /// Explain what another user may do with an account.
     #[command(after_help = help::ACCESS)]
     Access(AccessArgs),
+    /// Log an account in at its provider.
+    #[command(after_help = help::LOGIN)]
+    Login(LoginArgs),
+    /// End the login of an account, at its provider too.
+    #[command(after_help = help::LOGOUT)]
+    Logout(LogoutArgs),
+    /// List or end an account's sessions at its provider.
+    #[command(after_help = help::SESSIONS)]
+    Sessions(SessionsArgs),
     /// Take over a refresh token that you have.
     #[command(after_help = help::IMPORT)]
     Import(ImportArgs),
@@ -166,6 +179,9 @@ impl Verb {
             | Self::Wait(WaitArgs { account, .. })
             | Self::Report(ReportArgs { account, .. })
             | Self::Access(AccessArgs { account, .. })
+            | Self::Login(LoginArgs { account, .. })
+            | Self::Logout(LogoutArgs { account, .. })
+            | Self::Sessions(SessionsArgs { account, .. })
             | Self::Import(ImportArgs { account, .. })
             | Self::Secret {
                 verb:
@@ -270,7 +286,8 @@ mod tests {
             "list", "status", "wait mail --min-ttl 1h --timeout 7d", "refresh mail",
             "report mail --generation 7", "report mail --token-stdin --stream", "why mail",
             "watch", "watch mail ci", "whoami", "access mail --user alice --group adm --group 7",
-            "access mail --uid 0", "--user access mail --user alice", "import mail", "import mail --refresh-token-file -",
+            "access mail --uid 0", "--user access mail --user alice", "login mail --password-stdin --no-browser",
+            "logout mail --local", "sessions mail", "sessions mail --terminate 7", "sessions mail --terminate-all --json", "import mail", "import mail --refresh-token-file -",
             "secret set mail.client_secret --file /f", "secret forget mail.password",
             "pause mail", "resume mail", "retry mail", "purge mail", "doctor --color never",
             "config check", "reload --quiet", "reload -q",

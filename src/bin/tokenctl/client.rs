@@ -70,6 +70,16 @@ impl Request {
         }
     }
 
+    /// Has something ended, in the same time.
+    pub(crate) fn delete(target: impl Into<String>) -> Self {
+        Self { method: "DELETE", ..Self::post(target) }
+    }
+
+    /// The daemon has to ask a provider for it.
+    pub(crate) fn slowly(self) -> Self {
+        Self { patience: Self::PATIENCE + limits::ORDER, ..self }
+    }
+
     /// With this JSON text.
     pub(crate) fn json(self, body: Zeroizing<Vec<u8>>) -> Self {
         Self { body: Some(body), ..self }

@@ -89,6 +89,9 @@ pub(crate) enum Fault {
         /// The last thing that stood in the way.
         why: Option<Box<Self>>,
     },
+    /// The person thought better of it, or the program was told to end.
+    #[error("the login was cancelled; nothing has changed")]
+    Interrupted,
     /// The output cannot be written.
     #[error("cannot write the output: {0}")]
     Output(io::Error),
@@ -109,6 +112,8 @@ impl Fault {
             Self::NotTheDaemon { .. } | Self::RefusedAnew { .. } => Code::Internal.exit_status(),
             Self::Silent { .. } | Self::WaitedInVain { .. } => Code::RefreshPending.exit_status(),
             Self::Refused { body, .. } => body.error_code.exit_status(),
+            // What the shell reports of a program that SIGINT ended.
+            Self::Interrupted => 130,
             // What the shell reports of a filter that SIGPIPE ended.
             Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => 141,
             Self::Output(_) => 74,
@@ -153,6 +158,7 @@ impl Fault {
             | Self::Silent { .. }
             | Self::RefusedAnew { .. }
             | Self::WaitedInVain { .. }
+            | Self::Interrupted
             | Self::Output(_) => serde_json::to_string(&self.local(now)),
         };
         // Structs of strings always have a JSON form.
@@ -172,6 +178,7 @@ impl Fault {
             | Self::Input(_)
             | Self::Nobody(_)
             | Self::NoRuntimeDir(_)
+            | Self::Interrupted
             | Self::Refused { .. } => (Code::BadRequest.as_str(), Remedy::ChangeRequest),
         };
         LocalBody {

@@ -22,7 +22,10 @@ See how it stands
   whoami    Show how the daemon sees you, and what you may do
   access    Explain what another user may do with an account
 
-Take over and change accounts
+Log in, take over and change accounts
+  login     Log an account in at its provider
+  logout    End the login of an account, at its provider too
+  sessions  List or end an account's sessions at its provider
   import    Take over a refresh token that you have
   secret    Store or forget a secret of an account
   pause     Spend nothing of an account until it is resumed
@@ -48,7 +51,7 @@ Options
 Examples
   tokenctl status
   curl -H \"$(tokenctl get mail --header)\" https://api.example/v1/me
-  tokenctl import mail --refresh-token-file old-token.txt
+  tokenctl login mail
   tokenctl why mail
 
 Exit status: 0 done; 1 doctor found problems; 2 wrong command line; 3 a person has to act;
@@ -171,6 +174,43 @@ To ask the daemon of this session, write \"tokenctl --user access …\".
 
 Exit status: 0 explained, whatever the verdict; 2 no such user or group; 4 no such account;
 69 no daemon; 77 you are no administrator of the account.";
+
+/// `login`.
+pub(crate) const LOGIN: &str = "\
+Examples:
+  tokenctl login mail
+  pass show boiler | tokenctl login boiler --password-stdin
+
+What the provider wants is asked for on the terminal, passwords without echo. Where it
+wants a browser, open the address that is shown; nothing is opened by itself. What comes of
+it is proven by one refresh before it replaces anything. Ctrl-C cancels at every step.
+
+Exit status: 0 logged in; 2 nothing usable was given, or there is no terminal; 3 the
+provider refuses it, or has no login; 4 no such account; 69 no daemon; 75 not just now;
+77 not allowed; 130 cancelled.";
+
+/// `logout`.
+pub(crate) const LOGOUT: &str = "\
+Examples:
+  tokenctl logout mail
+  tokenctl logout mail --local
+
+The provider is asked to end the login, and only then it is forgotten here. If the provider
+cannot do that, nothing is forgotten unless you say --local.
+
+Exit status: 0 logged out; 3 the provider cannot, or refuses it; 4 no such account; 69 no
+daemon; 75 not just now; 77 not allowed.";
+
+/// `sessions`.
+pub(crate) const SESSIONS: &str = "\
+Examples:
+  tokenctl sessions plugs
+  tokenctl sessions plugs --terminate 7c2e
+
+The star stands at the daemon's own session. To end that one ends the login.
+
+Exit status: 0 listed, or ended; 3 the provider shows no sessions; 4 no such account; 69 no
+daemon; 75 not just now; 77 not allowed.";
 
 /// `import`.
 pub(crate) const IMPORT: &str = "\

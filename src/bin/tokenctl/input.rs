@@ -1,9 +1,7 @@
 //! Secrets that come in: from a file, from the standard input, from a person.
 //!
 //! Never from an argument. What is read is bounded, wiped when dropped, and one newline at
-//! its end does not belong to it. A person types without echo: the terminal is switched to
-//! single characters, so that Ctrl-C is read here as one more character and nothing can end
-//! the program with the echo still off.
+//! its end does not belong to it. A person types without echo.
 
 use std::fmt;
 use std::fs::File;
@@ -12,20 +10,18 @@ use std::io;
 use std::io::IsTerminal as _;
 use std::io::Read;
 use std::io::Write as _;
-use std::os::fd::AsFd as _;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 use std::path::PathBuf;
 
-use rustix::termios::LocalModes;
-use rustix::termios::OptionalActions;
-use rustix::termios::Termios;
-use rustix::termios::tcgetattr;
-use rustix::termios::tcsetattr;
 use zeroize::Zeroizing;
 
+use crate::typing::Key;
+use crate::typing::QuietTerminal;
+use crate::typing::Typing;
+
 /// Longest secret: it goes into a body of at most 64 KiB, perhaps escaped.
-const MAX_SECRET: usize = 16 * 1024;
+pub(crate) const MAX_SECRET: usize = 16 * 1024;
 
 /// A secret that was given.
 pub(crate) struct Given {
@@ -70,6 +66,11 @@ pub(crate) enum InputError {
     /// It cannot be sent.
     #[error("{0} is not UTF-8 text")]
     NotText(String),
+    /// There is nobody to ask.
+    #[error(
+        "there is no terminal to ask on; run it on one, or give a password to --password-stdin"
+    )]
+    NoTerminal,
     /// The person thought better of it.
     #[error("nothing was given")]
     Aborted,
@@ -143,63 +144,29 @@ fn text(bytes: &[u8], name: &str) -> Result<Zeroizing<String>, InputError> {
 
 /// Asks a person on the terminal that is the standard input.
 fn ask(prompt: &str) -> Result<Zeroizing<String>, InputError> {
-    let quiet = QuietTerminal::new().map_err(unreadable_stdin)?;
+    let stdin = io::stdin();
+    let quiet = QuietTerminal::new(&stdin).map_err(unreadable_stdin)?;
     let mut stderr = io::stderr().lock();
     write!(stderr, "{prompt}: ").map_err(unreadable_stdin)?;
-    let line = read_line(io::stdin().lock().bytes());
+    let line = read_line(stdin.lock().bytes());
     // The newline that was typed had no echo.
     writeln!(stderr).map_err(unreadable_stdin)?;
     drop(quiet);
-    text(&line?, "what was typed")
+    text(line?.so_far(), "what was typed")
 }
 
-/// Reads what is typed up to the end of the line, keeping the keys that people expect.
-fn read_line(keys: impl Iterator<Item = io::Result<u8>>) -> Result<Zeroizing<Vec<u8>>, InputError> {
-    const CTRL_C: u8 = 3;
-    const CTRL_D: u8 = 4;
-    const CTRL_U: u8 = 21;
-    const BACKSPACE: u8 = 8;
-    const DELETE: u8 = 127;
-
-    let mut line = Zeroizing::new(Vec::with_capacity(MAX_SECRET + 1));
+/// Reads what is typed up to the end of the line.
+fn read_line(keys: impl Iterator<Item = io::Result<u8>>) -> Result<Typing, InputError> {
+    let mut typing = Typing::new(MAX_SECRET);
     for key in keys {
-        match key.map_err(unreadable_stdin)? {
-            b'\r' | b'\n' | CTRL_D => return Ok(line),
-            CTRL_C => return Err(InputError::Aborted),
-            CTRL_U => line.clear(),
-            BACKSPACE | DELETE => {
-                // One character of UTF-8 is a byte and the continuation bytes after it.
-                while line.pop().is_some_and(|byte| byte & 0b1100_0000 == 0b1000_0000) {}
-            }
-            _ if line.len() > MAX_SECRET => {
-                return Err(InputError::TooLong("what was typed".into()));
-            }
-            byte => line.push(byte),
+        match typing.key(key.map_err(unreadable_stdin)?) {
+            Key::More => {}
+            Key::Done => break,
+            Key::Aborted => return Err(InputError::Aborted),
+            Key::TooLong => return Err(InputError::TooLong("what was typed".into())),
         }
     }
-    Ok(line)
-}
-
-/// The terminal without echo, line editing and signals, until this is dropped.
-struct QuietTerminal {
-    before: Termios,
-}
-
-impl QuietTerminal {
-    fn new() -> io::Result<Self> {
-        let before = tcgetattr(io::stdin().as_fd())?;
-        let mut quiet = before.clone();
-        quiet.local_modes -= LocalModes::ECHO | LocalModes::ICANON | LocalModes::ISIG;
-        tcsetattr(io::stdin().as_fd(), OptionalActions::Flush, &quiet)?;
-        Ok(Self { before })
-    }
-}
-
-impl Drop for QuietTerminal {
-    fn drop(&mut self) {
-        // There is nothing left to do if the terminal has gone away.
-        let _restored = tcsetattr(io::stdin().as_fd(), OptionalActions::Flush, &self.before);
-    }
+    Ok(typing)
 }
 
 #[cfg(test)]
@@ -260,26 +227,5 @@ mod tests {
     fn a_source_without_end_is_read_to_the_limit_only() {
         let got = bounded(io::repeat(b'x'), "it").unwrap();
         assert!(matches!(got, Err(InputError::TooLong(_))));
-    }
-
-    #[test]
-    fn typing_knows_the_keys_that_people_expect() {
-        #[rustfmt::skip]
-        let cases: [(&str, &[u8], Option<&str>); 9] = [
-            ("a line",                     b"abc\n",              Some("abc")),
-            ("carriage return ends it",    b"abc\rd",             Some("abc")),
-            ("end of the terminal",        b"abc",                Some("abc")),
-            ("Ctrl-D",                     b"abc\x04d",           Some("abc")),
-            ("backspace",                  b"abx\x7fc\n",         Some("abc")),
-            ("backspace takes characters", b"a\xc3\xa4\x08b\n",   Some("ab")),
-            ("backspace on nothing",       b"\x7f\x7fa\n",        Some("a")),
-            ("Ctrl-U begins again",        b"wrong\x15abc\n",     Some("abc")),
-            ("Ctrl-C",                     b"abc\x03\n",          None),
-        ];
-        for (name, keys, expected) in cases {
-            let got = read_line(keys.iter().copied().map(Ok));
-            let got = got.ok().map(|line| String::from_utf8(line.to_vec()).unwrap());
-            assert_eq!(got.as_deref(), expected, "{name}");
-        }
     }
 }

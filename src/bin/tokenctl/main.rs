@@ -2,7 +2,8 @@
 //!
 //! Reading order: `args` (what can be asked), `verb` (what each verb does), `client` (one
 //! request over the socket), `print` (what people see), `fault` (why it did not work and
-//! with which exit status).
+//! with which exit status). A login needs more of a person than any other verb: `person` (the
+//! terminal), `typing` (a line on it) and `browser` (which comes back by itself).
 //!
 //! # Invariants
 //!
@@ -11,13 +12,16 @@
 //! * No runtime and no thread: `tokenctl get` is as fast as a process can be.
 
 mod args;
+mod browser;
 mod client;
 mod fault;
 mod find;
 mod help;
 mod input;
 mod people;
+mod person;
 mod print;
+mod typing;
 mod usage;
 mod verb;
 

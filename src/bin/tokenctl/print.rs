@@ -10,6 +10,7 @@ pub(crate) mod doctor;
 pub(crate) mod event;
 #[cfg(test)]
 pub(crate) mod sample;
+pub(crate) mod sessions;
 pub(crate) mod status;
 pub(crate) mod time;
 pub(crate) mod why;

@@ -164,7 +164,7 @@ mod tests {
         insta::assert_snapshot!(told(&[
             "--quiet",
             "gte mail",
-            "login mail",
+            "frobnicate mail",
             "get",
             "get Mail",
             "get mail ci",
@@ -215,8 +215,8 @@ mod tests {
         "tokenctl" needs a verb; see "tokenctl --help"
         $ tokenctl gte mail
         "tokenctl" has no verb "gte", perhaps "get"; see "tokenctl --help"
-        $ tokenctl login mail
-        "tokenctl" has no verb "login"; see "tokenctl --help"
+        $ tokenctl frobnicate mail
+        "tokenctl" has no verb "frobnicate"; see "tokenctl --help"
         $ tokenctl get
         "tokenctl get" needs ACCOUNT; see "tokenctl get --help"
         $ tokenctl get Mail

@@ -3,6 +3,8 @@
 mod change;
 mod daemon;
 mod get;
+mod leave;
+mod login;
 mod show;
 mod wait;
 mod watch;
@@ -53,6 +55,9 @@ impl Session {
             Verb::Watch { accounts } => watch::watch(self, accounts)?,
             Verb::Whoami => show::whoami(self)?,
             Verb::Access(args) => show::access(self, args)?,
+            Verb::Login(args) => login::login(self, args)?,
+            Verb::Logout(args) => leave::logout(self, args)?,
+            Verb::Sessions(args) => leave::sessions(self, args)?,
             Verb::Import(args) => change::import(self, args)?,
             Verb::Secret { verb: SecretVerb::Set { slot, file, literal } } => {
                 change::set_secret(self, slot, file.as_deref(), literal.as_deref())?;

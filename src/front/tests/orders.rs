@@ -88,7 +88,7 @@ fn a_refresh_that_is_not_needed_or_not_possible_is_answered_at_once() {
         let (reply, _) = tokio::join!(world.ask(REFRESHER, REFRESH), world.obey(Err(refusal), []));
         assert_eq!((reply.status, reply.code().as_str()), (409, "NEEDS_LOGIN"));
         let message = reply.json()["message"].as_str().unwrap().to_owned();
-        assert!(message.ends_with("Type: tokenctl import mail"), "{message}");
+        assert!(message.ends_with("Type: tokenctl login mail"), "{message}");
     });
 }
 

@@ -53,7 +53,11 @@ impl Scripted {
         while !request.ends_with("\r\n\r\n") {
             assert!(reader.read_line(&mut request).unwrap() > 0, "the request was cut");
         }
-        Peer { request, stream: reader.into_inner() }
+        let length = request.lines().find_map(|line| line.strip_prefix("Content-Length: "));
+        let mut body = vec![0; length.map_or(0, |length| length.parse().unwrap())];
+        reader.read_exact(&mut body).unwrap();
+        let body = String::from_utf8(body).unwrap();
+        Peer { request, body, stream: reader.into_inner() }
     }
 }
 
@@ -73,6 +77,8 @@ pub(crate) fn client(paths: &[&Path]) -> Daemon {
 pub(crate) struct Peer {
     /// What it asked.
     pub(crate) request: String,
+    /// The body that came with it.
+    pub(crate) body: String,
     stream: UnixStream,
 }
 

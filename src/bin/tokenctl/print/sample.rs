@@ -98,7 +98,7 @@ pub(crate) fn every_kind() -> Vec<AccountView> {
         "needs_login",
         Code::NeedsLogin,
         "account heatpump-of-the-house: refresh token refused: invalid_grant (Token has been \
-         revoked.). Type: tokenctl import heatpump-of-the-house",
+         revoked.). Type: tokenctl login heatpump-of-the-house",
     );
     let mut broken = failing(
         "git",

@@ -149,7 +149,7 @@ pub(crate) fn advice(account: &str, error: &ErrorBody) -> Option<String> {
         return None;
     }
     match error.remedy {
-        Remedy::SignIn => Some(format!("tokenctl import {account}")),
+        Remedy::SignIn => Some(format!("tokenctl login {account}")),
         Remedy::Reconfigure => {
             Some(format!("tokenctl doctor, and tokenctl retry {account} after the repair"))
         }
@@ -279,7 +279,7 @@ mod tests {
           CLIENT_REJECTED (3 attempts, the first 12 min ago): the provider refuses this client: invalid_client
           try: tokenctl doctor, and tokenctl retry git after the repair
         heatpump-of-the-house  needs login  ..........  none         a person has to act
-          NEEDS_LOGIN (3 attempts, the first 12 min ago): refresh token refused: invalid_grant (Token has been revoked.). Type: tokenctl import heatpump-of-the-house
+          NEEDS_LOGIN (3 attempts, the first 12 min ago): refresh token refused: invalid_grant (Token has been revoked.). Type: tokenctl login heatpump-of-the-house
         mail                   fresh        ######....  38 min 20 s  refresh in 22 min 40 s
         new                    vacant       ..........  none         a person has to act
         photos                 saving       ######....  38 min 20 s  refresh in 22 min 40 s (not on disk yet)

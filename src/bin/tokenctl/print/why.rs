@@ -136,7 +136,7 @@ fn remedy(view: &AccountView) -> Option<String> {
         return Some(format!("To go on: {}", resume(&account)));
     }
     if view.state == "vacant" {
-        return Some(format!("To begin: tokenctl import {account}"));
+        return Some(format!("To begin: tokenctl login {account}"));
     }
     let error = view.refresh_error.as_ref()?;
     if let Some(command) = advice(&account, error) {
@@ -147,7 +147,7 @@ fn remedy(view: &AccountView) -> Option<String> {
     }
     if view.state == "suspect" {
         return Some(format!(
-            "It is being confirmed; if the login has ended, hand in a new one: tokenctl import {account}"
+            "It is being confirmed; if the login has ended, log in again: tokenctl login {account}"
         ));
     }
     let mut text = String::from(match (view.alarm, view.ready) {
@@ -201,7 +201,7 @@ mod tests {
 
         heatpump-of-the-house needs a login: its refresh token is of no use any more.
         Its last token, generation 7, was granted 1 h 13 min ago and expired at 2023-11-14T22:00:00Z; it is not served any more.
-        3 attempts failed, the first 12 min ago. The error is NEEDS_LOGIN: refresh token refused: invalid_grant (Token has been revoked.). Type: tokenctl import heatpump-of-the-house
+        3 attempts failed, the first 12 min ago. The error is NEEDS_LOGIN: refresh token refused: invalid_grant (Token has been revoked.). Type: tokenctl login heatpump-of-the-house
         Nothing happens by itself.
 
         mail is fresh: it is refreshed in time, by itself.
@@ -211,7 +211,7 @@ mod tests {
         new is vacant: the daemon has no credential for it.
         It holds no token.
         Nothing happens by itself.
-        To begin: tokenctl import new
+        To begin: tokenctl login new
 
         photos is saving: a new token is being written to disk.
         It holds a token, generation 7, granted 21 min 40 s ago for 1 h and good for another 38 min 20 s, until 2023-11-14T22:51:40Z. It is not on disk yet, so a restart now would cost a refresh.
@@ -255,8 +255,8 @@ mod tests {
             "mail",
             "needs_login",
             Code::NeedsLogin,
-            "mail must be logged in again: \"tokenctl import mail\"",
+            "mail must be logged in again: \"tokenctl login mail\"",
         );
-        assert_eq!(story(&view, NOW).matches("tokenctl import mail").count(), 1);
+        assert_eq!(story(&view, NOW).matches("tokenctl login mail").count(), 1);
     }
 }

@@ -140,14 +140,14 @@ pub(super) fn order(session: &Session, account: &AccountId, word: &str) -> Resul
     done(session, &Request::post(of(account, &format!("/{word}"))))
 }
 
-fn done(session: &Session, request: &Request) -> Result<(), Fault> {
+pub(super) fn done(session: &Session, request: &Request) -> Result<(), Fault> {
     let (answer, reply) = session.daemon.fetch::<DoneAnswer>(request)?;
     session.output.note(&answer.message, &reply)
 }
 
 /// `value` as JSON, with room for `content` bytes of which each is escaped: no copy of a
 /// secret is left behind by growing.
-fn json(value: &impl Serialize, content: usize) -> Zeroizing<Vec<u8>> {
+pub(super) fn json(value: &impl Serialize, content: usize) -> Zeroizing<Vec<u8>> {
     const LONGEST_ESCAPE: usize = 6;
     const FRAME: usize = 256;
 

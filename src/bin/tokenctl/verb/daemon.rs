@@ -99,7 +99,7 @@ fn findings(status: StatusView, accounts: &[AccountView]) -> Vec<Finding> {
         }
         let (message, verb) = match &view.refresh_error {
             Some(error) => (format!("{}: {}", error.error_code.as_str(), own_words(error)), "why"),
-            None => ("it has no credential yet".to_owned(), "import"),
+            None => ("it has no credential yet".to_owned(), "login"),
         };
         let advice = format!("tokenctl {verb} {}", view.account);
         findings.push(problem(Some(&view.account), message, &advice));
@@ -197,7 +197,7 @@ mod tests {
     #[test]
     fn an_account_without_a_credential_is_a_problem_for_everyone_who_sees_it() {
         let found = findings(healthy(), &[view("new", "vacant")]);
-        assert_eq!((found.len(), found[0].advice.as_str()), (1, "tokenctl import new"));
+        assert_eq!((found.len(), found[0].advice.as_str()), (1, "tokenctl login new"));
     }
 
     #[test]

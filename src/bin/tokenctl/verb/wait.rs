@@ -109,6 +109,7 @@ fn is_final(fault: &Fault) -> bool {
         | Fault::Nobody(_)
         | Fault::NoRuntimeDir(_)
         | Fault::WaitedInVain { .. }
+        | Fault::Interrupted
         | Fault::Output(_) => true,
     }
 }

@@ -86,6 +86,7 @@ fn passes(fault: &Fault) -> bool {
         | Fault::Nobody(_)
         | Fault::NoRuntimeDir(_)
         | Fault::WaitedInVain { .. }
+        | Fault::Interrupted
         | Fault::Output(_) => false,
     }
 }
