@@ -66,6 +66,7 @@ fn the_example_has_every_key_that_the_code_asks_for() {
     written.remove("accounts.*.secrets");
     written.remove("accounts.*.secrets.password");
     written.remove("accounts.*.token_params");
+    written.remove("accounts.*.auth_params");
     assert_eq!(written, asked);
 }
 
@@ -182,7 +183,8 @@ fn plant(table: &mut Table, path: &str, written: &mut BTreeMap<String, BTreeSet<
             }
         }
     }
-    const FREE: &[&str] = &["token_params", "context", "secrets", "secrets.password"];
+    const FREE: &[&str] =
+        &["auth_params", "token_params", "context", "secrets", "secrets.password"];
     if path != "accounts" && !FREE.iter().any(|free| path.ends_with(free)) {
         table.insert(STRANGE.into(), Value::Boolean(true));
     }

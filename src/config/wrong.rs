@@ -94,10 +94,10 @@ const IN_AN_ACCOUNT: &[(&str, &[&str])] = &[
         r#"config.toml:4:1: accounts.mail.scopes: unknown key; did you mean "scope"?"#,
     ]),
     ("banana = true", &[
-        r#"config.toml:4:1: accounts.mail.banana: unknown key; known here are "alarm_before", "allow", "ca_file", "client_auth", "client_id", "client_secret", "default_lifetime", "expiry_ahead", "grant", "header", "issuer", "on_refresh_failure", "plain_http", "provider", "refresh_before", "refresh_token_idle", "refresh_token_lifetime", "request_format", "rotation", "scope", "token", "token_endpoint", "token_params" and "username""#,
+        r#"config.toml:4:1: accounts.mail.banana: unknown key; known here are "alarm_before", "allow", "auth_params", "authorization_endpoint", "ca_file", "client_auth", "client_id", "client_secret", "default_lifetime", "device_endpoint", "expiry_ahead", "grant", "header", "issuer", "login", "on_refresh_failure", "plain_http", "provider", "refresh_before", "refresh_token_idle", "refresh_token_lifetime", "request_format", "revocation_endpoint", "rotation", "scope", "token", "token_endpoint", "token_params" and "username""#,
     ]),
     (r#""a\nb" = true"#, &[
-        r#"config.toml:4:1: accounts.mail."a\nb": unknown key; known here are "alarm_before", "allow", "ca_file", "client_auth", "client_id", "client_secret", "default_lifetime", "expiry_ahead", "grant", "header", "issuer", "on_refresh_failure", "plain_http", "provider", "refresh_before", "refresh_token_idle", "refresh_token_lifetime", "request_format", "rotation", "scope", "token", "token_endpoint", "token_params" and "username""#,
+        r#"config.toml:4:1: accounts.mail."a\nb": unknown key; known here are "alarm_before", "allow", "auth_params", "authorization_endpoint", "ca_file", "client_auth", "client_id", "client_secret", "default_lifetime", "device_endpoint", "expiry_ahead", "grant", "header", "issuer", "login", "on_refresh_failure", "plain_http", "provider", "refresh_before", "refresh_token_idle", "refresh_token_lifetime", "request_format", "revocation_endpoint", "rotation", "scope", "token", "token_endpoint", "token_params" and "username""#,
     ]),
     (r#"provider = "gogle""#, &[
         r#"config.toml:4:12: accounts.mail.provider: expected "cognito", "exec", "github", "gitlab", "google", "kasa-monitor", "microsoft", "navien", "oauth2" or "quilt"; did you mean "google"?"#,
@@ -153,6 +153,16 @@ const IN_AN_ACCOUNT: &[(&str, &[&str])] = &[
     ]),
     (r#"token_params = { refresh_token = "hunter2" }"#, &[
         "config.toml:4:18: accounts.mail.token_params.refresh_token: a secret does not belong in the configuration; tokenctl import and tokenctl secret set take secrets",
+    ]),
+    (r#"login = "phone""#, &[
+        r#"config.toml:4:9: accounts.mail.login: expected "browser" or "device""#,
+    ]),
+    (r#"auth_params = { state = "x", client_secret = "hunter2" }"#, &[
+        "config.toml:4:17: accounts.mail.auth_params.state: this parameter is set by the account's other keys",
+        "config.toml:4:30: accounts.mail.auth_params.client_secret: a secret does not belong in the configuration; tokenctl import and tokenctl secret set take secrets",
+    ]),
+    (r#"device_endpoint = "http://idp.example/d""#, &[
+        r#"config.toml:4:19: accounts.mail.device_endpoint: plain http goes to this host only; expected "https://…""#,
     ]),
     (r#"allow = "alice""#, &[
         r#"config.toml:4:9: accounts.mail.allow: expected a list of rules such as "alice", "group:mail" or "unit:backup.service", found a string"#,

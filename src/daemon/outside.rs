@@ -63,7 +63,7 @@ impl Outside {
     ) -> Result<Secret, RefreshError> {
         let stored = self.store.secret(format!("{account}.{slot}"));
         let directory = self.credentials.as_deref().map(PathBuf::as_path);
-        Ok(secret::resolve(account, slot, reference, directory, stored).await?)
+        secret::resolve(account, slot, reference, directory, stored).await
     }
 }
 

@@ -545,6 +545,7 @@ impl Reach for Scripted {
             retry_after: None,
             date: None,
             location: None,
+            error_type: None,
             body: Zeroizing::new(Vec::new()),
             complete: true,
         })

@@ -68,6 +68,12 @@ pub(super) enum Missing {
     /// The document names none.
     #[error("the metadata name no token endpoint")]
     Unnamed,
+    /// Nothing says where a login begins.
+    #[error("no {0} is known; set it, or have a refresh token imported")]
+    Key(&'static str),
+    /// The document names no place where a login is ended.
+    #[error("the issuer names no place where a login is ended")]
+    Revocation,
     /// The document names one that a credential must not be sent to.
     #[error("the metadata name a token endpoint that is not safe")]
     Unsafe,

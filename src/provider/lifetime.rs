@@ -34,7 +34,7 @@ pub(super) fn refresh_lifetime(expires_in: &Member) -> Option<Duration> {
 
 /// The number in a member, which some providers send as a string. `None` for what is no
 /// number, "not a number" included.
-fn seconds(member: &Member) -> Option<f64> {
+pub(super) fn seconds(member: &Member) -> Option<f64> {
     let secs = match member {
         Member::Number(secs) => *secs,
         Member::Text(text) => text.expose().trim().parse().ok()?,

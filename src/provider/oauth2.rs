@@ -12,6 +12,7 @@
 //!    long tokens are good, `jwt`, `salvage` for the remains of a reply, `fault` for answers
 //!    that make no sense.
 //! 3. `discovery`: where the endpoint is.
+//! 4. `login`, with `device` and `browser`: how a person logs in; `revoke`: how that is ended.
 //!
 //! # Invariants
 //!
@@ -31,7 +32,10 @@ use self::discovery::Placement;
 use self::reply::Rules;
 use self::request::metadata_request;
 use self::request::token_request;
+use super::Deed;
 use super::Exchange;
+use super::Login;
+use super::LoginStart;
 use super::Outcome;
 use super::Profile;
 use super::Provider;
@@ -44,11 +48,15 @@ use crate::provider::fault::Missing;
 use crate::provider::fault::place;
 use crate::section::Section;
 
+mod browser;
+mod device;
 mod discovery;
+mod login;
 mod members;
 mod refusal;
 pub(super) mod reply;
 mod request;
+mod revoke;
 pub(super) mod settings;
 
 /// Slot of the client secret, in [`Spend::secrets`] and in `tokenctl secret set`.
@@ -72,6 +80,8 @@ pub struct OAuth2 {
     pub grant: GrantType,
     /// `scope` to ask for; `None` leaves it out, which means the granted one.
     pub scope: Option<Box<str>>,
+    /// How a person logs in, and how that is ended.
+    pub doors: Arc<Doors>,
     /// Further parameters of the token request.
     pub token_params: Vec<(Box<str>, Box<str>)>,
     /// How the request's body is written.
@@ -80,6 +90,31 @@ pub struct OAuth2 {
     pub default_lifetime: Duration,
     /// What the rest of the program needs to know.
     pub profile: Profile,
+}
+
+/// How a person logs in, and how that is ended. What is not here may be in the issuer's
+/// metadata.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Doors {
+    /// Which of the ways to log in; `None` leaves it to what there is.
+    pub way: Option<Way>,
+    /// RFC 8628 section 3.1.
+    pub device: Option<Url>,
+    /// RFC 6749 section 3.1.
+    pub authorization: Option<Url>,
+    /// RFC 7009 section 2.
+    pub revocation: Option<Url>,
+    /// Further parameters of the request that begins a login.
+    pub auth_params: Vec<(Box<str>, Box<str>)>,
+}
+
+/// How a person logs in.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Way {
+    /// By a code that is typed on any device (RFC 8628).
+    Device,
+    /// In a browser of the host (RFC 8252).
+    Browser,
 }
 
 /// Where a token endpoint is.
@@ -156,6 +191,17 @@ impl Provider for OAuth2 {
         };
         Box::new(Conversation { account: self.clone(), spend, stage: Stage::Beginning, learned })
     }
+
+    fn login(&self, start: LoginStart) -> Option<Box<dyn Login>> {
+        match self.grant {
+            GrantType::RefreshToken => Some(login::begin(self.clone(), start)),
+            GrantType::ClientCredentials => None,
+        }
+    }
+
+    fn revoke(&self, spend: Spend) -> Option<Box<dyn Deed<()>>> {
+        revoke::begin(self.clone(), spend)
+    }
 }
 
 /// One exchange with a token endpoint.
@@ -226,9 +272,9 @@ impl Conversation {
             return Err(RefreshError::Internal("a given endpoint was looked for".into()));
         };
         match (discovery::read(metadata, &issuer, &self.account.profile.transport)?, placement) {
-            (Found::Endpoint(url), _) => {
-                self.learned = Some(url.clone());
-                self.ask(url, Source::Authority)
+            (Found::Places(places), _) => {
+                self.learned = Some(places.token.clone());
+                self.ask(places.token, Source::Authority)
             }
             (Found::Nothing, Placement::OpenId) => Ok(self.look(Placement::Rfc8414, &issuer)),
             (Found::Nothing, Placement::Rfc8414) => Err(Missing::Metadata.into()),

@@ -143,7 +143,8 @@ impl Terminal {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                 Err(error) => return Err(error),
             }
-            match typing.key(key[0]) {
+            let [byte] = *key;
+            match typing.key(byte) {
                 Key::More => {}
                 Key::Done if typing.so_far().is_empty() => {}
                 Key::Done => break text(typing.so_far()),

@@ -27,10 +27,25 @@ pub(super) enum Placement {
 /// What became of asking for the document.
 #[derive(Debug, Eq, PartialEq)]
 pub(super) enum Found {
-    /// The token endpoint.
-    Endpoint(Url),
+    /// What it names.
+    Places(Box<Places>),
     /// There is no document at this place.
     Nothing,
+}
+
+/// What an issuer's metadata name, as far as it is safe.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(super) struct Places {
+    /// The token endpoint.
+    pub(super) token: Url,
+    /// RFC 8628 section 4.
+    pub(super) device: Option<Url>,
+    /// RFC 6749 section 3.1.
+    pub(super) authorization: Option<Url>,
+    /// RFC 7009 section 2.
+    pub(super) revocation: Option<Url>,
+    /// Whether an authorization response without `iss` is not the issuer's (RFC 9207 section 3).
+    pub(super) says_iss: bool,
 }
 
 impl Placement {
@@ -66,6 +81,11 @@ pub(super) fn read(
     struct Metadata {
         issuer: String,
         token_endpoint: Option<String>,
+        device_authorization_endpoint: Option<String>,
+        authorization_endpoint: Option<String>,
+        revocation_endpoint: Option<String>,
+        #[serde(default)]
+        authorization_response_iss_parameter_supported: bool,
     }
 
     match response.status {
@@ -85,17 +105,23 @@ pub(super) fn read(
     let Some(endpoint) = metadata.token_endpoint else {
         return Err(Missing::Unnamed.into());
     };
-    Url::parse(&endpoint)
-        .ok()
-        .filter(|url| {
+    let safe = |endpoint: &str| {
+        Url::parse(endpoint).ok().filter(|url| {
             transport.permits(url) && (url.scheme() == "https" || issuer.scheme() == "http")
         })
-        .map(Found::Endpoint)
-        .ok_or_else(|| Missing::Unsafe.into())
+    };
+    let token = safe(&endpoint).ok_or(Missing::Unsafe)?;
+    Ok(Found::Places(Box::new(Places {
+        token,
+        device: metadata.device_authorization_endpoint.as_deref().and_then(safe),
+        authorization: metadata.authorization_endpoint.as_deref().and_then(safe),
+        revocation: metadata.revocation_endpoint.as_deref().and_then(safe),
+        says_iss: metadata.authorization_response_iss_parameter_supported,
+    })))
 }
 
 /// The same URL but for a slash at the end, which issuers and those who copy them disagree about.
-fn same_issuer(one: &Url, other: &Url) -> bool {
+pub(super) fn same_issuer(one: &Url, other: &Url) -> bool {
     one.as_str().trim_end_matches('/') == other.as_str().trim_end_matches('/')
 }
 
@@ -160,14 +186,31 @@ mod tests {
             let response = response(200, "application/json", &body.to_string());
             let issuer = Url::parse(issuer).unwrap();
             match read(&response, &issuer, &Transport::default()) {
-                Ok(Found::Endpoint(url)) => {
+                Ok(Found::Places(places)) => {
                     assert!(believed, "{name}");
-                    assert_eq!(Some(url.as_str()), endpoint, "{name}");
+                    assert_eq!(Some(places.token.as_str()), endpoint, "{name}");
                 }
                 Err(RefreshError::NoEndpoint(_)) => assert!(!believed, "{name}"),
                 other => panic!("{name}: {other:?}"),
             }
         }
+    }
+
+    /// What is not safe is as good as not there.
+    #[test]
+    fn further_endpoints_are_believed_where_they_are_safe() {
+        let body = r#"{"issuer":"https://idp.example","token_endpoint":"https://idp.example/t",
+            "device_authorization_endpoint":"https://idp.example/d",
+            "authorization_endpoint":"http://idp.example/a","revocation_endpoint":"nonsense",
+            "authorization_response_iss_parameter_supported":true}"#;
+        let response = response(200, "application/json", body);
+        let issuer = Url::parse("https://idp.example").unwrap();
+        let Ok(Found::Places(places)) = read(&response, &issuer, &Transport::default()) else {
+            panic!("not believed")
+        };
+        assert_eq!(places.device.unwrap().as_str(), "https://idp.example/d");
+        assert_eq!((places.authorization, places.revocation), (None, None));
+        assert!(places.says_iss);
     }
 
     #[test]

@@ -109,7 +109,13 @@ fn unreadable(response: &Response, rules: Rules<'_>) -> Outcome {
     }
 }
 
-fn failure(response: &Response, rules: Rules<'_>) -> RefreshError {
+/// The `error` that an answer has, whatever its status.
+pub(super) fn word(response: &Response) -> Option<OauthError> {
+    members(response).as_ref().and_then(refusal).map(|(answer, _)| answer)
+}
+
+/// What an answer is that is no success.
+pub(super) fn failure(response: &Response, rules: Rules<'_>) -> RefreshError {
     let (status, retry_after) = (response.status, response.retry_after);
     let (answer, meaning) = match members(response).as_ref().and_then(refusal) {
         Some((answer, meaning)) => (Some(answer), meaning),

@@ -1,4 +1,5 @@
-//! The token request: RFC 6749 sections 2.3.1, 4.4.2 and 6.
+//! What is asked of a provider, and how a client says who it is: RFC 6749 sections 2.3.1, 4.4.2
+//! and 6.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -17,32 +18,75 @@ use crate::provider::Spend;
 use crate::provider::ask;
 use crate::token::Secret;
 
+/// What one request to the provider carries besides who asks.
+pub(super) struct Post<'a> {
+    /// Its own parameters, in their order.
+    pub(super) own: Vec<(&'a str, &'a str)>,
+    /// Further ones, of the configuration.
+    pub(super) further: &'a [(Box<str>, Box<str>)],
+    /// The client's secret, if there is one.
+    pub(super) secret: Option<&'a Secret>,
+    /// Whether it carries the refresh token that is to be spent.
+    pub(super) spends: bool,
+}
+
 /// Writes the token request of `account` to `url`.
-///
-/// The body names each parameter once: an account's own `token_params` add to those that
-/// the RFC asks for and never replace one.
 pub(super) fn token_request(
     account: &OAuth2,
     url: &Url,
     spend: &Spend,
 ) -> Result<Request, RefreshError> {
+    let mut own = Vec::new();
+    match account.grant {
+        GrantType::RefreshToken => {
+            let token = spend.refresh_token.as_ref().ok_or(RefreshError::Internal(
+                "an exchange began without a refresh token".into(),
+            ))?;
+            own.push(("grant_type", "refresh_token"));
+            own.push(("refresh_token", token.expose()));
+        }
+        GrantType::ClientCredentials => own.push(("grant_type", "client_credentials")),
+    }
+    if let Some(scope) = &account.scope {
+        own.push(("scope", scope));
+    }
+    let post = Post {
+        own,
+        further: &account.token_params,
+        secret: spend.secret(CLIENT_SECRET),
+        spends: account.grant.spends(),
+    };
+    posted(account, url, post)
+}
+
+/// Writes a request of the client to `url`.
+///
+/// The body names each parameter once: further ones add to the request's own and never
+/// replace one.
+pub(super) fn posted(account: &OAuth2, url: &Url, post: Post<'_>) -> Result<Request, RefreshError> {
+    let Post { own: mut params, further, secret, spends } = post;
     let mut headers = ask::headers();
     headers.push(("content-type", Secret::new(account.format.content_type())));
-    if account.client_auth == ClientAuth::Basic {
-        headers.push(("authorization", basic(&account.client_id, client_secret(spend)?)));
+    match account.client_auth {
+        ClientAuth::Basic => {
+            headers.push(("authorization", basic(&account.client_id, needed(secret)?)));
+        }
+        ClientAuth::Post => {
+            params.push(("client_id", &account.client_id));
+            params.push(("client_secret", needed(secret)?.expose()));
+        }
+        ClientAuth::None => params.push(("client_id", &account.client_id)),
     }
-    let params = params(account, spend)?;
+    for (name, value) in further {
+        if !params.iter().any(|(taken, _)| **taken == **name) {
+            params.push((name, value));
+        }
+    }
     let body = match account.format {
         Format::Form => form(&params),
         Format::Json => ask::json(&params)?,
     };
-    Ok(Request {
-        method: Method::Post,
-        url: url.clone(),
-        headers,
-        body,
-        spends: account.grant.spends(),
-    })
+    Ok(Request { method: Method::Post, url: url.clone(), headers, body, spends })
 }
 
 /// Writes the request for the metadata document at `url`. It carries nothing secret.
@@ -63,44 +107,10 @@ fn basic(client_id: &str, secret: &Secret) -> Secret {
     Secret::new(format!("Basic {}", STANDARD.encode(pair.expose())))
 }
 
-fn params<'a>(
-    account: &'a OAuth2,
-    spend: &'a Spend,
-) -> Result<Vec<(&'a str, &'a str)>, RefreshError> {
-    let mut params = Vec::new();
-    match account.grant {
-        GrantType::RefreshToken => {
-            let token = spend.refresh_token.as_ref().ok_or(RefreshError::Internal(
-                "an exchange began without a refresh token".into(),
-            ))?;
-            params.push(("grant_type", "refresh_token"));
-            params.push(("refresh_token", token.expose()));
-        }
-        GrantType::ClientCredentials => params.push(("grant_type", "client_credentials")),
-    }
-    if let Some(scope) = &account.scope {
-        params.push(("scope", scope));
-    }
-    match account.client_auth {
-        ClientAuth::Basic => {}
-        ClientAuth::Post => {
-            params.push(("client_id", &account.client_id));
-            params.push(("client_secret", client_secret(spend)?.expose()));
-        }
-        ClientAuth::None => params.push(("client_id", &account.client_id)),
-    }
-    for (name, value) in &account.token_params {
-        if !params.iter().any(|(taken, _)| **taken == **name) {
-            params.push((name, value));
-        }
-    }
-    Ok(params)
-}
-
-fn client_secret(spend: &Spend) -> Result<&Secret, RefreshError> {
-    spend.secret(CLIENT_SECRET).ok_or_else(|| RefreshError::SecretUnavailable {
+fn needed(secret: Option<&Secret>) -> Result<&Secret, RefreshError> {
+    secret.ok_or_else(|| RefreshError::SecretUnavailable {
         slot: CLIENT_SECRET.into(),
-        why: "the exchange was given none".into(),
+        why: "it is not stored, or cannot be read from where the configuration says".into(),
     })
 }
 

@@ -19,11 +19,13 @@ use self::parameter::read_scope;
 use self::preset::Preset;
 use super::CLIENT_SECRET;
 use super::ClientAuth;
+use super::Doors;
 use super::Endpoint;
 use super::Format;
 use super::GrantType;
 use super::OAuth2;
 use super::Provider;
+use super::Way;
 use crate::provider::BEARER;
 use crate::provider::Profile;
 use crate::provider::Transport;
@@ -56,7 +58,8 @@ fn read(section: &mut Section<'_>) -> Option<OAuth2> {
     let (client_auth, secrets) = read_client(section, preset, grant);
     let format = section.choice("request_format", FORMATS).unwrap_or(Format::Form);
     let scope = section.value("scope").and_then(|value| read_scope(&value));
-    let token_params = section.value("token_params").map(|value| read_params(&value));
+    let token_params = section.value("token_params").map(|it| read_params(&it, TOKEN_PARAMS));
+    let doors = read_doors(section, preset, endpoint.as_ref(), &transport);
     let default_lifetime = section.value("default_lifetime").and_then(|it| read_lifetime(&it));
     let username = section.text("username", "the name of a user, a string");
     let header = section.value("header").and_then(|value| read_header(&value));
@@ -85,6 +88,7 @@ fn read(section: &mut Section<'_>) -> Option<OAuth2> {
         client_auth,
         grant,
         scope,
+        doors: Arc::new(doors),
         token_params: token_params.unwrap_or_default(),
         format,
         default_lifetime: default_lifetime.unwrap_or(DEFAULT_LIFETIME),
@@ -106,6 +110,54 @@ const FORMATS: &[(&str, Format)] = &[("form", Format::Form), ("json", Format::Js
 /// The words of `token`.
 pub(in crate::provider) const KINDS: &[(&str, Kind)] =
     &[(Kind::Access.as_str(), Kind::Access), (Kind::Id.as_str(), Kind::Id)];
+
+/// Parameters that every token request has.
+const TOKEN_PARAMS: &[&str] = &["grant_type", "client_id", "scope"];
+
+/// Parameters that the beginning of a login has.
+const AUTH_PARAMS: &[&str] = &[
+    "client_id",
+    "code_challenge",
+    "code_challenge_method",
+    "redirect_uri",
+    "response_type",
+    "scope",
+    "state",
+];
+
+const WAYS: &[(&str, Way)] = &[("browser", Way::Browser), ("device", Way::Device)];
+
+/// How a person logs in. What a preset knows of it holds for the preset's own place alone.
+fn read_doors(
+    section: &mut Section<'_>,
+    preset: &Preset,
+    endpoint: Option<&Endpoint>,
+    transport: &Transport,
+) -> Doors {
+    let known = preset.token_endpoint.and_then(|url| Url::parse(url).ok()).map(Endpoint::Given);
+    let own_place = known.is_some() && known.as_ref() == endpoint;
+    let mut place = |key: &'static str, known: Option<&str>| {
+        let stated = section.value(key);
+        let read = stated.as_ref().and_then(|it| address::read(it, transport, Query::Allowed));
+        let known = known.filter(|_| own_place && stated.is_none());
+        read.or_else(|| known.and_then(|url| Url::parse(url).ok()))
+    };
+    let device = place("device_endpoint", preset.doors.device);
+    let authorization = place("authorization_endpoint", preset.doors.authorization);
+    let revocation = place("revocation_endpoint", preset.doors.revocation);
+    let way = section.choice("login", WAYS);
+    let mut params = section
+        .value("auth_params")
+        .map(|value| read_params(&value, AUTH_PARAMS))
+        .unwrap_or_default();
+    for (name, value) in preset.doors.auth_params {
+        if own_place && !params.iter().any(|(taken, _)| **taken == **name) {
+            params.push(((*name).into(), (*value).into()));
+        }
+    }
+    let way = way.or_else(|| preset.doors.way.filter(|_| own_place));
+    Doors { way, device, authorization, revocation, auth_params: params }
+}
 
 fn read_endpoint(
     section: &mut Section<'_>,
@@ -265,6 +317,32 @@ mod tests {
         let tenant =
             good("provider = 'microsoft'\nclient_id = 'x'\nissuer = 'https://a.example'\n");
         assert_eq!(tenant.profile.requests, 3);
+    }
+
+    /// A login must not begin at one place and end at another.
+    #[test]
+    fn what_a_preset_knows_of_logins_holds_for_its_own_place_alone() {
+        let google = good("provider = 'google'\nclient_id = 'x'\n").doors;
+        assert_eq!(google.way, Some(Way::Browser));
+        assert_eq!(google.auth_params.len(), 2);
+        assert!(google.device.is_some() && google.revocation.is_some());
+        let asked = "auth_params = { prompt = 'login' }\nlogin = 'device'\n";
+        let asked = good(&format!("provider = 'google'\nclient_id = 'x'\n{asked}")).doors;
+        assert_eq!(asked.way, Some(Way::Device));
+        assert_eq!(asked.auth_params[0], ("prompt".into(), "login".into()));
+        assert_eq!(asked.auth_params.len(), 2);
+
+        let own = "provider = 'gitlab'\nclient_id = 'x'\n\
+                   token_endpoint = 'https://git.example/oauth/token'\n";
+        assert_eq!(*good(own).doors, Doors::default());
+        let stated = format!("{own}device_endpoint = 'https://git.example/d'\n");
+        assert_eq!(good(&stated).doors.device.as_ref().unwrap().path(), "/d");
+        for preset in PRESETS {
+            let known = [preset.doors.device, preset.doors.authorization, preset.doors.revocation];
+            for url in known.into_iter().flatten() {
+                assert_eq!(Url::parse(url).unwrap().scheme(), "https", "{url}");
+            }
+        }
     }
 
     #[test]

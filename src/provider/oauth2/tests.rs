@@ -1,5 +1,7 @@
 //! Exchanges from their first request to their outcome.
 
+mod login;
+
 use zeroize::Zeroizing;
 
 use super::*;
@@ -171,6 +173,7 @@ pub(super) fn account(endpoint: &str) -> OAuth2 {
         client_auth: ClientAuth::None,
         grant: GrantType::RefreshToken,
         scope: None,
+        doors: Arc::default(),
         token_params: Vec::new(),
         format: Format::Form,
         default_lifetime: Duration::from_secs(600),

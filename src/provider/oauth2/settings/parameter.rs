@@ -41,10 +41,9 @@ const fn is_scope_byte(byte: u8) -> bool {
     matches!(byte, 0x20 | 0x21 | 0x23..=0x5b | 0x5d..=0x7e)
 }
 
-/// Further parameters. Those that the request has anyway are refused, and so are those
+/// Further parameters. The request's `own` ones are refused, and so are those
 /// that can only be secrets.
-pub(super) fn read_params(value: &Value<'_>) -> Vec<(Box<str>, Box<str>)> {
-    const OWN: &[&str] = &["grant_type", "client_id", "scope"];
+pub(super) fn read_params(value: &Value<'_>, own: &[&str]) -> Vec<(Box<str>, Box<str>)> {
     const SECRET: &[&str] = &["client_secret", "client_assertion", "refresh_token", "password"];
 
     let Some(section) = value.section("a table of strings") else { return Vec::new() };
@@ -54,7 +53,7 @@ pub(super) fn read_params(value: &Value<'_>) -> Vec<(Box<str>, Box<str>)> {
             let rule = "a secret does not belong in the configuration; tokenctl import \
                         and tokenctl secret set take secrets";
             value.complain_of_key(Problem::Rule(rule.into()));
-        } else if OWN.contains(&name) {
+        } else if own.contains(&name) {
             let rule = "this parameter is set by the account's other keys";
             value.complain_of_key(Problem::Rule(rule.into()));
         } else if let Some(text) = value.text("a string") {

@@ -2,6 +2,7 @@
 
 use crate::plan::Rotation;
 use crate::provider::oauth2::ClientAuth;
+use crate::provider::oauth2::Way;
 use crate::section::Section;
 
 /// What is known of a provider.
@@ -16,7 +17,27 @@ pub(super) struct Preset {
     pub(super) confidential: bool,
     /// What it does with refresh tokens.
     pub(super) rotation: Rotation,
+    /// How a person logs in.
+    pub(super) doors: Known,
 }
+
+/// What is known of how a person logs in at a provider.
+pub(super) struct Known {
+    /// The way that works for every scope, where another one does not.
+    pub(super) way: Option<Way>,
+    /// RFC 8628.
+    pub(super) device: Option<&'static str>,
+    /// RFC 6749 section 3.1.
+    pub(super) authorization: Option<&'static str>,
+    /// RFC 7009.
+    pub(super) revocation: Option<&'static str>,
+    /// What it takes to get a refresh token.
+    pub(super) auth_params: &'static [(&'static str, &'static str)],
+}
+
+/// Nothing.
+const UNKNOWN: Known =
+    Known { way: None, device: None, authorization: None, revocation: None, auth_params: &[] };
 
 /// `oauth2` itself, of which nothing is known but RFC 6749.
 const OAUTH2: Preset = Preset {
@@ -25,6 +46,7 @@ const OAUTH2: Preset = Preset {
     client_auth: ClientAuth::Basic,
     confidential: false,
     rotation: Rotation::Unknown,
+    doors: UNKNOWN,
 };
 
 /// The presets. Client secrets go in the body, as each provider's manual has it.
@@ -38,6 +60,12 @@ pub(super) const PRESETS: &[Preset] = &[
         client_auth: ClientAuth::Post,
         confidential: true,
         rotation: Rotation::Unknown,
+        // It ends a login by an interface of its own, which wants another authentication.
+        doors: Known {
+            device: Some("https://github.com/login/device/code"),
+            authorization: Some("https://github.com/login/oauth/authorize"),
+            ..UNKNOWN
+        },
     },
     // The same, with public clients.
     Preset {
@@ -46,6 +74,12 @@ pub(super) const PRESETS: &[Preset] = &[
         client_auth: ClientAuth::Post,
         confidential: false,
         rotation: Rotation::Unknown,
+        doors: Known {
+            device: Some("https://gitlab.com/oauth/authorize_device"),
+            authorization: Some("https://gitlab.com/oauth/authorize"),
+            revocation: Some("https://gitlab.com/oauth/revoke"),
+            ..UNKNOWN
+        },
     },
     // Even programs on a desk have a "secret", and refresh tokens do not rotate.
     Preset {
@@ -54,6 +88,15 @@ pub(super) const PRESETS: &[Preset] = &[
         client_auth: ClientAuth::Post,
         confidential: true,
         rotation: Rotation::Never,
+        // Its device login grants a few scopes only, and mail is not among them. Without these
+        // parameters a second login of the same person brings no refresh token.
+        doors: Known {
+            way: Some(Way::Browser),
+            device: Some("https://oauth2.googleapis.com/device/code"),
+            authorization: Some("https://accounts.google.com/o/oauth2/v2/auth"),
+            revocation: Some("https://oauth2.googleapis.com/revoke"),
+            auth_params: &[("access_type", "offline"), ("prompt", "consent")],
+        },
     },
     // Each refresh brings a new refresh token and leaves the old one alive, so that a lost
     // reply costs nothing.
@@ -63,6 +106,11 @@ pub(super) const PRESETS: &[Preset] = &[
         client_auth: ClientAuth::Post,
         confidential: false,
         rotation: Rotation::Never,
+        doors: Known {
+            device: Some("https://login.microsoftonline.com/common/oauth2/v2.0/devicecode"),
+            authorization: Some("https://login.microsoftonline.com/common/oauth2/v2.0/authorize"),
+            ..UNKNOWN
+        },
     },
 ];
 
