@@ -25,6 +25,7 @@ use crate::name::AccountId;
 use crate::provider::Heard;
 use crate::provider::Login;
 use crate::provider::LoginStart;
+use crate::provider::Method;
 use crate::provider::Prompt;
 use crate::provider::Provider;
 use crate::provider::Request;
@@ -63,11 +64,12 @@ pub(super) struct Talk<R> {
     answers: mpsc::Receiver<Secret>,
     /// When the last request was sent.
     sent: Now,
-    /// Whether the next request is a login in the eyes of the provider: the first one, and
-    /// each that follows an answer of the person.
+    /// Whether the next request that submits something is a login in the eyes of the provider:
+    /// the first one, and each that follows an answer of the person. What is only looked up
+    /// is none.
     turn_due: bool,
-    /// Whether anything was sent.
-    begun: bool,
+    /// Whether the person has done anything for it yet.
+    answered: bool,
 }
 
 impl<R: Reach> Talk<R> {
@@ -90,7 +92,7 @@ impl<R: Reach> Talk<R> {
             stage,
             answers,
             turn_due: true,
-            begun: false,
+            answered: false,
         };
         (talk, shown, given)
     }
@@ -142,6 +144,7 @@ impl<R: Reach> Talk<R> {
                     patience = Box::pin(sleep(IDLE));
                     (lost, in_a_row) = (0, 0);
                     self.turn_due = true;
+                    self.answered = true;
                 }
                 Turn::Pause { span, shown } => {
                     self.show_prompt(shown, false);
@@ -181,10 +184,10 @@ impl<R: Reach> Talk<R> {
         &mut self,
         request: Request,
     ) -> Result<Result<crate::provider::Response, RefreshError>, Refusal> {
-        if std::mem::take(&mut self.turn_due) {
+        if self.turn_due && request.method == Method::Post {
             self.take_turn().await?;
+            self.turn_due = false;
         }
-        self.begun = true;
         self.sent = self.reach.now();
         let transport = &self.provider.profile().transport;
         Ok(self.reach.send(request, transport, REQUEST_LIMIT).await)
@@ -203,7 +206,7 @@ impl<R: Reach> Talk<R> {
             };
             match turn {
                 Some(Ok(())) => return Ok(()),
-                Some(Err(free)) if self.begun => {
+                Some(Err(free)) if self.answered => {
                     sleep(free.since(self.reach.now().boot).max(PAUSES.0)).await;
                 }
                 Some(Err(free)) => {

@@ -288,6 +288,24 @@ async fn whoever_begins_too_often_is_refused_and_whoever_answered_waits() {
     .await;
 }
 
+/// Metadata, say.
+#[tokio::test(start_paused = true)]
+async fn what_is_only_looked_up_is_no_login() {
+    let look = || Turn::Ask(Request { method: Method::Get, ..request() });
+    let stage = Stand::new(move || vec![look(), prompt("password"), ask(), done("r1")], 200);
+    stage.turns.lock().unwrap().push_back(Err(Moment::from_millis(31_000)));
+    stage
+        .play(async {
+            let visit = stage.begin().await.unwrap();
+            until_asked(&visit).await;
+            let began = began();
+            stage.answer(&visit, "hunter2").await.unwrap();
+            stage.next_order().await;
+            assert_eq!(began.elapsed(), secs(30), "whoever did something already waits");
+        })
+        .await;
+}
+
 #[tokio::test(start_paused = true)]
 async fn no_more_logins_are_held_than_there_is_room_for() {
     let stage = Stand::new(|| vec![prompt("password")], 200);

@@ -123,8 +123,13 @@ impl Terminal {
         let until = question.left.map(|left| clock::now().boot + left);
         let quiet = self.tty.as_ref().map(QuietTerminal::new).transpose()?;
         let mut typing = Typing::new(MAX_SECRET);
+        let mut drawn = Zeroizing::default();
         let outcome = loop {
-            self.write(&line(question, until, &typing));
+            let line = line(question, until, &typing);
+            if *line != *drawn {
+                self.write(&line);
+                drawn = line;
+            }
             if self.is_gone() {
                 break Err(Fault::Interrupted);
             }
