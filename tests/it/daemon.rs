@@ -3,6 +3,7 @@
 mod access;
 mod grants;
 mod lives;
+mod login;
 mod orders;
 mod purge;
 mod reload;
