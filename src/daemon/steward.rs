@@ -205,13 +205,14 @@ impl Steward {
         written.map(|()| true).map_err(|error| ill(&error))
     }
 
-    /// A secret that no exchange would ever read is a spelling mistake.
+    /// A secret that no exchange and no sign-in would ever read is a spelling mistake.
     fn knows_slot(&self, account: &AccountId, slot: &str) -> Result<(), Refusal> {
         let Some(settings) = self.cast.config().accounts.get(account) else {
             return Err(Refusal::new(Code::AccountUnknown, "no such account"));
         };
-        let slots = settings.provider.profile().secrets.iter().map(|(slot, _)| *slot);
-        let slots = slots.collect::<Vec<_>>();
+        let profile = settings.provider.profile();
+        let slots = profile.secrets.iter().chain(profile.sign_in.iter().flatten());
+        let slots = slots.map(|(slot, _)| *slot).collect::<Vec<_>>();
         if slots.contains(&slot) {
             return Ok(());
         }

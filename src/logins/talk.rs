@@ -29,6 +29,7 @@ use crate::provider::Method;
 use crate::provider::Prompt;
 use crate::provider::Provider;
 use crate::provider::Request;
+use crate::provider::Response;
 use crate::provider::Turn;
 use crate::snapshot::Refusal;
 use crate::supervisor::Control;
@@ -180,10 +181,7 @@ impl<R: Reach> Talk<R> {
     }
 
     /// Sends a request, when its turn has come.
-    async fn ask(
-        &mut self,
-        request: Request,
-    ) -> Result<Result<crate::provider::Response, RefreshError>, Refusal> {
+    async fn ask(&mut self, request: Request) -> Result<Result<Response, RefreshError>, Refusal> {
         if self.turn_due && request.method == Method::Post {
             self.take_turn().await?;
             self.turn_due = false;
