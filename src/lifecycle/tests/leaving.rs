@@ -17,19 +17,20 @@ fn a_logout_ends_the_login_and_then_forgets_it() {
     sim.feed(1100, Input::Ordered(Action::Logout));
     sim.feed(1100, Input::Ordered(Action::Clear));
     sim.feed(1100, Input::Intended(sim.ticket(), Ok(true)));
-    sim.feed(1101, Input::Revoked(sim.ticket(), Revocation::Ended));
-    sim.feed(1101, Input::Written(sim.ticket(), Ok(None)));
+    let logout = sim.ticket();
+    sim.feed(1101, Input::Revoked(logout, Revocation::Ended));
+    sim.feed(1101, Input::Written(logout, Ok(None)));
     sim.feed(1200, Input::Ordered(Action::Logout));
 
     insta::assert_snapshot!(sim.log, @r"
     1000  fresh until 3548       Publish
-    1100  exchanging             AnswerLater, Intend(1), Publish
+    1100  exchanging             answer 1 later, Intend(1), Publish
     1100  exchanging             Joined(Generation(1))
     1100  exchanging             refused REFRESH_PENDING
     1100  exchanging             refused REFRESH_PENDING
     1100  exchanging             Revoke(1, 30 s)
     1101  vacant                 Clear, Note, Publish, state_changed
-    1101  vacant                 logged out
+    1101  vacant                 answer 1: Changed(Generation(1))
     1200  vacant                 refused TOKEN_MISSING
     ");
 }
@@ -48,16 +49,16 @@ fn a_logout_that_fails_forgets_nothing() {
 
     insta::assert_snapshot!(sim.log, @r"
     1000  fresh until 3548       Publish
-    1100  exchanging             AnswerLater, Intend(1), Publish
+    1100  exchanging             answer 1 later, Intend(1), Publish
     1100  exchanging             Revoke(1, 30 s)
-    1101  fresh until 3548       Note, intent over, Publish, state_changed, not logged out PROVIDER_UNREACHABLE
+    1101  fresh until 3548       Note, intent over, Publish, state_changed, answer 1: refused PROVIDER_UNREACHABLE
     1101  fresh until 3548       -
-    1100  exchanging             AnswerLater, Intend(2), Publish
+    1100  exchanging             answer 2 later, Intend(2), Publish
     1100  exchanging             Revoke(2, 30 s)
-    1101  fresh until 3548       Note, intent over, Publish, state_changed, not logged out NOT_SUPPORTED
+    1101  fresh until 3548       Note, intent over, Publish, state_changed, answer 2: refused NOT_SUPPORTED
     1101  fresh until 3548       -
     3549  queued                 Queue(3, Planned), Publish
-    3549  exchanging             Intend(3), Publish
+    3549  exchanging             refresh_started, Intend(3), Publish
     3549  exchanging             Exchange(3, 15 s)
     3550  saving                 Commit, Publish
     3550  fresh until 6171       Publish, token_changed
@@ -75,7 +76,7 @@ fn an_account_that_works_with_something_else_is_not_logged_out_meanwhile() {
     insta::assert_snapshot!(sim.log, @r"
     1000  fresh until 3548       Publish
     3549  queued                 Queue(1, Planned), Publish
-    3549  exchanging             Intend(1), Publish
+    3549  exchanging             refresh_started, Intend(1), Publish
     3549  exchanging             Exchange(1, 15 s)
     3550  exchanging             refused REFRESH_PENDING
     3551  exchanging             Note
