@@ -238,7 +238,7 @@ mod tests {
         $ tokenctl get mail --wait 2m
         --wait: "2m" is longer than the 60s that one request may wait; "tokenctl wait" waits longer; see "tokenctl get --help"
         $ tokenctl get mail --format yaml
-        --format is raw or json or header, not "yaml"; see "tokenctl get --help"
+        --format is raw or json or header or aws, not "yaml"; see "tokenctl get --help"
         $ tokenctl get mail --format raw --header
         --header and --format exclude each other; see "tokenctl get --help"
         $ tokenctl get mail --fromat raw

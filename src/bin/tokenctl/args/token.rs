@@ -28,8 +28,8 @@ pub(crate) struct GetArgs {
     /// comes at once; up to 60s [default: 20s].
     #[arg(long, value_name = "SPAN", value_parser = wait)]
     pub(crate) wait: Option<Duration>,
-    /// The bare token (raw), all about it (json), or a header as "curl -H" takes it (header)
-    /// [default: raw, with --json: json].
+    /// The bare token (raw), all about it (json), a header as "curl -H" takes it (header), or AWS
+    /// credentials as "credential_process" takes them (aws) [default: raw, with --json: json].
     #[arg(long, conflicts_with = "header", hide_possible_values = true)]
     pub(crate) format: Option<TokenFormat>,
     /// The same as --format header.
@@ -72,6 +72,8 @@ pub(crate) enum TokenFormat {
     Json,
     /// A header.
     Header,
+    /// AWS credentials, which are JSON.
+    Aws,
 }
 
 /// `wait`.

@@ -18,7 +18,7 @@ pub(super) fn get(session: &Session, args: &GetArgs) -> Result<(), Fault> {
     let request =
         Request::get(target(args, format)).waiting(args.wait.unwrap_or(limits::DEFAULT_WAIT));
     let reply = session.daemon.ask(&request)?;
-    if format == TokenFormat::Json {
+    if matches!(format, TokenFormat::Json | TokenFormat::Aws) {
         return session.output.reply(&reply);
     }
     let text = one_line(&reply.body).ok_or_else(|| session.daemon.unexpected())?;
@@ -34,12 +34,16 @@ fn format(args: &GetArgs, form: Form) -> Result<TokenFormat, Mistake> {
         (_, true) => (Some(TokenFormat::Header), "--header"),
         (Some(TokenFormat::Header), false) => (args.format, "--format header"),
         (Some(TokenFormat::Raw), false) => (args.format, "--format raw"),
+        (Some(TokenFormat::Aws), false) if args.kind.is_some() => {
+            return Err(Mistake::contradiction("get", "--kind", "--format aws"));
+        }
+        (Some(TokenFormat::Aws), false) => return Ok(TokenFormat::Aws),
         (Some(TokenFormat::Json) | None, false) => (args.format, "--format json"),
     };
     match (form, asked) {
         (Form::Text, asked) => Ok(asked.unwrap_or(TokenFormat::Raw)),
         (Form::Json, None | Some(TokenFormat::Json)) => Ok(TokenFormat::Json),
-        (Form::Json, Some(TokenFormat::Raw | TokenFormat::Header)) => {
+        (Form::Json, Some(TokenFormat::Raw | TokenFormat::Header | TokenFormat::Aws)) => {
             Err(Mistake::contradiction("get", "--json", option))
         }
     }
@@ -58,6 +62,7 @@ fn target(args: &GetArgs, format: TokenFormat) -> String {
         TokenFormat::Raw => "raw",
         TokenFormat::Json => "json",
         TokenFormat::Header => "header",
+        TokenFormat::Aws => "json&kind=aws",
     };
     let mut target = of(&args.account, &format!("/token?format={format}"));
     if let Some(kind) = args.kind {
@@ -114,6 +119,8 @@ mod tests {
             (Form::Json,  Some(TokenFormat::Raw),     false,    Err("--json and --format raw")),
             (Form::Json,  Some(TokenFormat::Header),  false,    Err("--json and --format header")),
             (Form::Json,  None,                       true,     Err("--json and --header")),
+            (Form::Text,  Some(TokenFormat::Aws),     false,    Ok(TokenFormat::Aws)),
+            (Form::Json,  Some(TokenFormat::Aws),     false,    Ok(TokenFormat::Aws)),
         ];
         for (form, format, header, expected) in cases {
             let args = GetArgs { format, header, ..plain() };
@@ -136,6 +143,16 @@ mod tests {
             target(&full, TokenFormat::Header),
             "/v1/accounts/mail/token?format=header&kind=id&min_ttl=300&wait=0"
         );
+    }
+
+    #[test]
+    fn aws_credentials_are_a_kind_of_their_own() {
+        let aws = GetArgs { format: Some(TokenFormat::Aws), ..plain() };
+        assert_eq!(target(&aws, TokenFormat::Aws), "/v1/accounts/mail/token?format=json&kind=aws");
+        let both = GetArgs { kind: Some(TokenKind::Id), ..aws };
+        let mistake = super::format(&both, Form::Text).map_err(|mistake| mistake.to_string());
+        let end = "see \"tokenctl get --help\"";
+        assert_eq!(mistake, Err(format!("--kind and --format aws exclude each other; {end}")));
     }
 
     fn plain() -> GetArgs {
