@@ -253,6 +253,11 @@ impl Snapshot {
         }
     }
 
+    /// Whether an attempt is queued or under way, whatever the last one came to.
+    pub const fn is_in_flight(&self) -> bool {
+        matches!(self.state, StateName::Queued | StateName::Exchanging | StateName::Saving)
+    }
+
     /// The raised failure as an answer.
     pub fn refusal(&self) -> Refusal {
         if self.is_paused() {

@@ -107,7 +107,9 @@ pub(super) async fn renew(
         if held.is_some_and(|held| held > from) {
             return renewed(&seat, &snapshot, Renewed::Now);
         }
-        if snapshot.failure.is_some() && snapshot.failure != before.failure {
+        // A refused refresh may be followed by a sign-in, which is what is waited for then.
+        let failed = snapshot.failure.is_some() && snapshot.failure != before.failure;
+        if failed && !snapshot.is_in_flight() {
             return Err(about(snapshot.refusal()));
         }
         match follower.change(None).await {
