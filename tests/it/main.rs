@@ -7,8 +7,10 @@
 //! 2. `daemon`: what an operator and a program see of an ordinary day.
 //!    `exec`: the same with programs of an operator's in the place of a provider.
 //! 3. `corpus`, `waiters`, `crash`: one kind of trouble each, at many accounts at once.
-//! 4. `providers`: against other people's servers. `badinput`: the command line.
-//! 5. `architecture`, `units`: rules about the source text, the manual and the unit.
+//! 4. `services`: Quilt, Navien and Kasa Monitor, with their quirks, and what each says of every
+//!    failure.
+//! 5. `providers`: against other people's servers. `badinput`: the command line.
+//! 6. `architecture`, `units`: rules about the source text, the manual and the unit.
 //!
 //! # Invariants
 //!
@@ -34,6 +36,7 @@ mod crash;
 mod daemon;
 mod exec;
 mod providers;
+mod services;
 mod support;
 mod units;
 mod waiters;

@@ -8,6 +8,7 @@ use std::process::Stdio;
 use serde::Deserialize;
 use serde_json::Value;
 use serde_json::json;
+use tokenkeeper::protocol::HeaderView;
 
 use super::PATIENCE;
 use super::http::Reply;
@@ -51,9 +52,13 @@ impl Idp {
 
     /// Creates an account or resets it, and returns its refresh token.
     pub(crate) fn put(&self, account: &str, behaviour: &Value) -> String {
-        let path = format!("/control/accounts/{account}");
-        let created: Value = self.send("PUT", &path, behaviour).success();
+        let created = self.create(account, behaviour);
         created["refresh_token"].as_str().unwrap().to_owned()
+    }
+
+    /// Creates an account or resets it, and returns all that is to be known of it.
+    pub(crate) fn create(&self, account: &str, behaviour: &Value) -> Value {
+        self.send("PUT", &format!("/control/accounts/{account}"), behaviour).success()
     }
 
     /// Creates many accounts, and returns their refresh tokens.
@@ -144,6 +149,28 @@ impl Idp {
         let headers = [("authorization", bearer.as_str())];
         let request = Request { headers: &headers, ..Request::get(&path) };
         request.on_tcp(&self.address).unwrap().status == 200
+    }
+
+    /// Whether the API of an account's service takes a header as the daemon hands it out.
+    pub(crate) fn takes(&self, account: &str, header: &HeaderView) -> bool {
+        let headers = [(header.name.as_str(), header.value.as_str())];
+        let path = format!("/{account}/resource");
+        let request = Request { headers: &headers, ..Request::get(&path) };
+        request.on_tcp(&self.address).unwrap().status == 200
+    }
+
+    /// What was asked of an account so far and what came of it, such as `refresh granted`.
+    pub(crate) fn story(&self, account: &str) -> Vec<String> {
+        #[derive(Deserialize)]
+        struct Entry {
+            operation: String,
+            verdict: String,
+        }
+
+        let path = format!("/control/ledger?account={account}");
+        let entries: Vec<Entry> = Request::get(&path).on_tcp(&self.address).unwrap().success();
+        let told = |Entry { operation, verdict }| format!("{operation} {verdict}");
+        entries.into_iter().map(told).collect()
     }
 
     fn send(&self, method: &str, path: &str, body: &Value) -> Reply {
