@@ -63,6 +63,7 @@ use crate::token::AwsGrant;
 use crate::token::Generation;
 
 pub use self::words::Action;
+pub use self::words::Bar;
 pub use self::words::Beginning;
 pub use self::words::Command;
 pub use self::words::Credential;
@@ -189,7 +190,9 @@ impl Account {
         match input {
             Input::Woken => self.woken(now, &mut out),
             Input::Admitted(ticket) => self.admitted(ticket, now, &mut out),
-            Input::Barred { ticket, until } => self.barred(ticket, until, now, &mut out),
+            Input::Barred { ticket, until, why } => {
+                self.barred(ticket, until, why, now, &mut out);
+            }
             Input::Intended(ticket, result) => {
                 self.intended(ticket, result, now, jitter, &mut out);
             }

@@ -18,10 +18,12 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::lifecycle::Bar;
 use crate::lifecycle::Risk;
 use crate::lifecycle::Ticket;
 use crate::lifecycle::Urgency;
 use crate::name::AccountId;
+use crate::record::Stake;
 use crate::time::Jitter;
 use crate::time::Moment;
 
@@ -86,6 +88,8 @@ pub struct Place {
     pub account: AccountId,
     /// Which of its attempts.
     pub ticket: Ticket,
+    /// What it works with: a sign-in counts as a login.
+    pub stake: Stake,
     /// What can be lost by it.
     pub risk: Risk,
 }
@@ -106,7 +110,16 @@ pub enum Turn {
     /// It may begin.
     Admit(AccountId, Ticket),
     /// It may not before that moment, and should not wait in the queue.
-    Bar(AccountId, Ticket, Moment),
+    Bar {
+        /// Whose attempt.
+        account: AccountId,
+        /// Which of its attempts.
+        ticket: Ticket,
+        /// When to queue again.
+        until: Moment,
+        /// Why.
+        why: Bar,
+    },
 }
 
 impl Pacing {
@@ -171,22 +184,29 @@ impl Pacing {
         let place = host.first(admission, now)?;
         host.queue.remove(&place);
         self.queued.remove(&place.account);
-        let turn = match host.gate(place.urgency.rank, now) {
+        let free = match host.gate(place.urgency.rank, now) {
             Gate::Closed(until) => {
-                let until = until + jitter.of(Duration::from_secs(1));
-                Turn::Bar(place.account, place.ticket, until)
+                Err((until + jitter.of(Duration::from_secs(1)), Bar::OthersFail))
             }
-            Gate::Open | Gate::Later(_) | Gate::Full => {
+            Gate::Open | Gate::Later(_) | Gate::Full if place.stake == Stake::SignIn => {
+                self.logins.take(&route.host, now).map_err(|until| (until, Bar::Logins))
+            }
+            Gate::Open | Gate::Later(_) | Gate::Full => Ok(()),
+        };
+        let Place { account, ticket, .. } = place;
+        let turn = match free {
+            Ok(()) => {
                 host.begin(now);
                 self.in_flight += 1;
-                Turn::Admit(place.account, place.ticket)
+                Turn::Admit(account, ticket)
             }
+            Err((until, why)) => Turn::Bar { account, ticket, until, why },
         };
         self.place(&route, now);
         Some(turn)
     }
 
-    /// Takes one login at `host`, whoever's it is.
+    /// Takes one login of a person's at `host`; a sign-in without one takes it with its turn.
     ///
     /// # Errors
     ///

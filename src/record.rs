@@ -255,7 +255,7 @@ pub enum Write {
 }
 
 /// What an attempt works with.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub enum Stake {
     /// The refresh token that the account lives by, or what stands in for one (client credentials).
     Current,

@@ -294,8 +294,8 @@ impl<W: World> Supervisor<W> {
                         self.slot_is_free(&account, Verdict::Unused);
                     }
                 }
-                Turn::Bar(account, ticket, until) => {
-                    self.feed(&account, Input::Barred { ticket, until });
+                Turn::Bar { account, ticket, until, why } => {
+                    self.feed(&account, Input::Barred { ticket, until, why });
                 }
             }
         }

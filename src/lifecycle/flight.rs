@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use super::Account;
 use super::Attempt;
+use super::Bar;
 use super::Brought;
 use super::Command;
 use super::Discovery;
@@ -62,7 +63,7 @@ impl Account {
         let ticket = self.next_ticket();
         self.state = State::Queued(Attempt { ticket, reason, stake });
         let urgency = self.urgency(reason, stake, now);
-        out.push(Command::Queue { ticket, urgency, risk: self.risk_of(stake) });
+        out.push(Command::Queue { ticket, stake, urgency, risk: self.risk_of(stake) });
         out.push(Command::Publish);
         true
     }
@@ -107,6 +108,7 @@ impl Account {
         &mut self,
         ticket: Ticket,
         until: Moment,
+        why: Bar,
         now: Now,
         out: &mut Vec<Command>,
     ) {
@@ -115,8 +117,7 @@ impl Account {
             return;
         }
         if self.standing.failure.is_none() && self.left(now).is_zero() {
-            let why = "other accounts at this provider fail too, so this one waits".to_owned();
-            self.record_failure(RefreshError::Unreachable(why), now);
+            self.record_failure(RefreshError::Unreachable(why.words().to_owned()), now);
             self.tell_failure(attempt.reason, out);
         }
         self.postpone(until.max(self.budgeted(now.boot)));

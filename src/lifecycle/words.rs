@@ -50,12 +50,14 @@ pub enum Input {
     Woken,
     /// The queued attempt may begin.
     Admitted(Ticket),
-    /// The queued attempt may not begin before `until`: the provider's host fails for others too.
+    /// The queued attempt may not begin before `until`.
     Barred {
         /// Which attempt.
         ticket: Ticket,
         /// When to queue again.
         until: Moment,
+        /// Why.
+        why: Bar,
     },
     /// Secrets and refresh token are at hand; `Ok(true)` if the intent is durable.
     Intended(Ticket, Result<bool, RefreshError>),
@@ -71,6 +73,27 @@ pub enum Input {
     Reconfigured(Arc<Plan>, Lineage),
     /// The wall clock was set, or the host slept.
     ClockStepped,
+}
+
+/// Why a queued attempt may not begin yet.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Bar {
+    /// The provider's host fails for other accounts too.
+    OthersFail,
+    /// There were as many logins at the provider's host as a minute allows.
+    Logins,
+}
+
+impl Bar {
+    /// Why, for people.
+    pub(super) const fn words(self) -> &'static str {
+        match self {
+            Self::OthersFail => "other accounts at this provider fail too, so this one waits",
+            Self::Logins => {
+                "there were as many logins at this provider as a minute allows, so this one waits"
+            }
+        }
+    }
 }
 
 /// What can be ordered of an account. Each is answered with [`Command::Answer`], at once or
@@ -134,6 +157,8 @@ pub enum Command {
     Queue {
         /// Which.
         ticket: Ticket,
+        /// What it works with.
+        stake: Stake,
         /// How it compares with others.
         urgency: Urgency,
         /// What can be lost by it.

@@ -8,11 +8,13 @@ use super::Place;
 use super::Route;
 use super::Turn;
 use super::Verdict;
+use crate::lifecycle::Bar;
 use crate::lifecycle::Rank;
 use crate::lifecycle::Risk;
 use crate::lifecycle::Ticket;
 use crate::lifecycle::Urgency;
 use crate::name::AccountId;
+use crate::record::Stake;
 use crate::time::Jitter;
 use crate::time::Moment;
 
@@ -37,6 +39,30 @@ fn a_route_carries_eight_at_a_time_and_the_next_when_one_ends() {
 
     pacing.ended(&id("a-0"), &route("a"), Verdict::Good, at(1), none());
     assert_eq!(admitted(&mut pacing, 1).len(), 1);
+}
+
+/// Accounts at one host may be of several clients; the host counts them together.
+#[test]
+fn sign_ins_and_logins_of_people_share_the_five_of_a_host_and_refreshes_pass() {
+    let mut pacing = Pacing::default();
+    for second in 0..2 {
+        assert_eq!(pacing.login(&route("a").host, at(second)), Ok(()));
+    }
+    for index in 0..4 {
+        let planned = urgency(Rank::Planned, index);
+        let sign_in =
+            Place { stake: Stake::SignIn, ..place(&format!("s-{index}"), planned, Risk::None) };
+        pacing.queue(&route("a"), sign_in, at(2));
+    }
+    assert_eq!(admitted(&mut pacing, 2), ["s-0", "s-1", "s-2"]);
+
+    let late = urgency(Rank::Planned, 9);
+    let sign_in = Place { stake: Stake::SignIn, ..place("s-4", late, Risk::None) };
+    pacing.queue(&route("a"), sign_in, at(3));
+    pacing.queue(&route("a"), place("refresh", late, Risk::Replayable), at(3));
+    assert_eq!(admitted(&mut pacing, 3), ["refresh"]);
+    assert_eq!(pacing.login(&route("a").host, at(3)), Err(at(61)));
+    assert_eq!(pacing.login(&route("b").host, at(3)), Ok(()));
 }
 
 #[test]
@@ -96,7 +122,9 @@ fn a_provider_that_fails_for_several_gets_rest_and_then_one_probe() {
         pacing.ended(&id(&account), &route("a"), Verdict::Failing, at(0), none());
     }
     fill(&mut pacing, "a", 3, Rank::Planned);
-    assert!(matches!(pacing.turn(at(1), none()), Some(Turn::Bar(_, _, until)) if until > at(1)));
+    let turn = pacing.turn(at(1), none());
+    let Some(Turn::Bar { until, why: Bar::OthersFail, .. }) = turn else { panic!("{turn:?}") };
+    assert!(until > at(1));
     assert!(admitted(&mut pacing, 1).is_empty());
 
     fill(&mut pacing, "a", 3, Rank::Planned);
@@ -180,7 +208,7 @@ fn fill(pacing: &mut Pacing, name: &str, count: u64, rank: Rank) {
 }
 
 fn place(account: &str, urgency: Urgency, risk: Risk) -> Place {
-    Place { urgency, account: id(account), ticket: Ticket::from(1), risk }
+    Place { urgency, account: id(account), ticket: Ticket::from(1), stake: Stake::Current, risk }
 }
 
 fn route(host: &str) -> Route {

@@ -150,8 +150,8 @@ impl<W: World> Supervisor<W> {
         for command in commands {
             let Some(seat) = self.seats.get_mut(id) else { return };
             match command {
-                Command::Queue { ticket, urgency, risk } => {
-                    let place = Place { urgency, account: id.clone(), ticket, risk };
+                Command::Queue { ticket, stake, urgency, risk } => {
+                    let place = Place { urgency, account: id.clone(), ticket, stake, risk };
                     self.pacing.queue(&seat.settings.route, place, now.boot);
                 }
                 Command::Unqueue => self.pacing.unqueue(id, now.boot),

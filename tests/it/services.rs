@@ -65,6 +65,41 @@ fn two_accounts_of_one_service_never_mix() {
     }
 }
 
+/// Providers count logins by address, so those of all accounts at one host count together.
+#[test]
+fn the_sixth_login_of_a_minute_at_one_host_waits_and_says_so() {
+    let idp = Idp::start();
+    let mut daemon = Daemon::new(&Config::default());
+    daemon.write("password", "pw");
+    let file = daemon.path("password");
+    let names = ["a", "b", "c", "d", "e", "f", "g"];
+    let config = names.iter().fold(Config::default(), |config, name| {
+        let username = format!("{name}@example.test");
+        idp.create(name, &json!({ "service": "navien", "username": username, "password": "pw" }));
+        let keys = keys(SERVICE_OF_NAVIEN, &idp, name);
+        config.account(name, &format!("{keys}password = {{ file = \"{}\" }}\n", file.display()))
+    });
+    daemon.configure(&config);
+    daemon.begin();
+
+    let stands = |name| {
+        daemon.until(name, "signed in or told why not", |view| {
+            view.generation == 1 || view.refresh_error.is_some()
+        })
+    };
+    let waiting = names.into_iter().map(stands).filter_map(|view| view.refresh_error);
+    let waiting = waiting.collect::<Vec<_>>();
+
+    assert_eq!(waiting.len(), 2, "{}", daemon.log());
+    for error in waiting {
+        assert_eq!(error.error_code.as_str(), "PROVIDER_UNREACHABLE");
+        assert!(error.message.contains("as many logins at this provider"), "{}", error.message);
+        assert!(error.retry_at.is_some());
+    }
+    let logins = idp.all_totals().values().map(|totals| totals.requests).sum::<u64>();
+    assert_eq!(logins, 5);
+}
+
 const SERVICE_OF_QUILT: &str = "cognito";
 const SERVICE_OF_NAVIEN: &str = "navien";
 const SERVICE_OF_KASA_MONITOR: &str = "kasa-monitor";
