@@ -150,7 +150,7 @@ mod tests {
         let aws = GetArgs { format: Some(TokenFormat::Aws), ..plain() };
         assert_eq!(target(&aws, TokenFormat::Aws), "/v1/accounts/mail/token?format=json&kind=aws");
         let both = GetArgs { kind: Some(TokenKind::Id), ..aws };
-        let mistake = super::format(&both, Form::Text).map_err(|mistake| mistake.to_string());
+        let mistake = format(&both, Form::Text).map_err(|mistake| mistake.to_string());
         let end = "see \"tokenctl get --help\"";
         assert_eq!(mistake, Err(format!("--kind and --format aws exclude each other; {end}")));
     }
