@@ -36,8 +36,8 @@ fn quilt_is_served_the_bare_id_token_and_is_told_as_quilt() {
 #[test]
 fn a_stored_password_brings_the_first_tokens_with_and_without_a_client_secret() {
     let proven = "client_auth = \"secret-hash\"\n";
-    let cases: [(Value, &str, &[(&str, &str)]); 2] = [
-        (json!({}), "", &[("password", "pw")]),
+    let cases = [
+        (json!({}), "", &[("password", "pw")][..]),
         (
             json!({ "client_secret": "hush" }),
             proven,
