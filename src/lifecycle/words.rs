@@ -46,7 +46,7 @@ impl From<u64> for Ticket {
 
 /// What an account hears.
 pub enum Input {
-    /// The time of [`Account::wake_at`] has come.
+    /// The time of [`Account::wake_at`](super::Account::wake_at) has come.
     Woken,
     /// The queued attempt may begin.
     Admitted(Ticket),

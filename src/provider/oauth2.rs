@@ -20,7 +20,7 @@
 //!   issuer names, and nowhere else.
 //! * A new refresh token in a success is never dropped, whatever else is wrong with it; one
 //!   beside an `error` is not believed.
-//! * No error carries a part of a body except through [`OauthError`](crate::error::OauthError).
+//! * No error carries a part of a body except through [`OauthError`].
 
 use std::sync::Arc;
 use std::time::Duration;
