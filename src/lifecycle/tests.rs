@@ -6,6 +6,7 @@ mod doubt;
 mod duties;
 mod imports;
 mod leaving;
+mod lives;
 mod moved;
 mod orders;
 mod refreshing;
