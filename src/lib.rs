@@ -39,10 +39,12 @@
 //! [RFC 6749]: https://www.rfc-editor.org/rfc/rfc6749
 
 pub mod access;
+pub mod backup;
 pub mod budget;
 pub mod clock;
 pub mod config;
 pub mod daemon;
+pub mod envelope;
 pub mod error;
 pub mod files;
 pub mod front;

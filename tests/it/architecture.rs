@@ -25,6 +25,7 @@ const MODULES: &[&str] = &[
     "policy",
     "access",
     "limits",
+    "backup",
     "spelling",
     "section",
     "provider",
@@ -47,6 +48,7 @@ const MODULES: &[&str] = &[
     "http",
     "programs",
     "secret",
+    "envelope",
     "store",
     "front",
     "harden",
@@ -81,6 +83,7 @@ const EFFECTS: &[&str] = &[
     "rustix::",
     "nix::",
     "getrandom::",
+    "age::",
     "signal_hook::",
     "sd_notify::",
 ];
@@ -90,6 +93,8 @@ const OWNED: &[(&str, &[&str])] = &[
     ("reqwest::", &["http"]),
     ("rusqlite::", &["store"]),
     ("getrandom::", &["random"]),
+    // It draws its keys by itself.
+    ("age::", &["envelope"]),
     ("clock_gettime", &["clock"]),
     // The client reads in its errors whether a request was sent.
     ("hyper::", &["front", "http"]),
