@@ -23,6 +23,7 @@ use crate::record::StoreError;
 use crate::record::Write;
 use crate::record::Written;
 use crate::store::Change;
+use crate::store::Exported;
 use crate::store::Health;
 use crate::store::Loaded;
 use crate::store::TokenStore;
@@ -310,6 +311,10 @@ impl TokenStore for Sqlite {
 
     fn secret(&mut self, slot: &str) -> Result<Option<Secret>, StoreError> {
         self.tables()?.secret(slot)
+    }
+
+    fn export(&mut self) -> Result<Exported, StoreError> {
+        self.tables()?.export()
     }
 
     fn secret_names(&mut self) -> Result<Vec<String>, StoreError> {
