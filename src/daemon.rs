@@ -14,6 +14,7 @@
 //! the start with everything that is wrong in it, and so does a store that is not ours;
 //! one broken account is that account's business.
 
+mod backup;
 mod call;
 mod check;
 mod findings;

@@ -21,6 +21,7 @@ use crate::lifecycle::Action;
 use crate::lifecycle::Done;
 use crate::name::AccountId;
 use crate::notice::Notice;
+use crate::protocol::BackupView;
 use crate::protocol::Finding;
 use crate::protocol::ReloadView;
 use crate::provider::Profile;
@@ -86,6 +87,13 @@ pub enum Errand {
     Reload(oneshot::Sender<Result<ReloadView, Refusal>>),
     /// Read the configuration and say what a reload would do.
     CheckConfig(oneshot::Sender<Result<ReloadView, Refusal>>),
+    /// Seal everything that the store knows to these age recipients.
+    Backup {
+        /// Public keys, `age1…`.
+        recipients: Vec<String>,
+        /// Where to answer.
+        reply: oneshot::Sender<Result<BackupView, Refusal>>,
+    },
     /// Seal a secret into an account's slot; `None` forgets it. Answered with whether there was
     /// anything to do: an empty slot has nothing to forget.
     PutSecret {
@@ -95,6 +103,8 @@ pub enum Errand {
         slot: String,
         /// What.
         secret: Option<Secret>,
+        /// Whether it takes the place of another.
+        over: Over,
         /// Where to answer.
         reply: oneshot::Sender<Result<bool, Refusal>>,
     },
@@ -107,6 +117,15 @@ pub enum Errand {
     },
     /// What an administrator should know.
     Findings(oneshot::Sender<Vec<Finding>>),
+}
+
+/// Which slots a secret is put into.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Over {
+    /// Any: what was there is replaced.
+    Anything,
+    /// Empty ones alone.
+    Nothing,
 }
 
 impl Keeper {

@@ -126,6 +126,10 @@ pub struct AccountView {
     pub failing_since: Option<String>,
     /// What this peer may do with it.
     pub rights: Vec<String>,
+    /// A fingerprint of the place that its credential belongs to: issuer or endpoint, client
+    /// and user. Administrators of the account see it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lineage: Option<String>,
 }
 
 /// `GET /v1/accounts`.
@@ -292,6 +296,47 @@ pub struct SecretRequest {
     pub slot: String,
     /// Its content; `null` forgets it.
     pub value: Option<String>,
+    /// Whether a slot that is not empty is left as it is.
+    #[serde(default)]
+    pub if_empty: bool,
+}
+
+/// `POST /v1/backup`: everything that the store knows, sealed.
+#[derive(Clone, Debug, Deserialize, Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct BackupRequest {
+    /// Public keys of those who can open it: `age1…`, one to 16.
+    pub recipients: Vec<String>,
+}
+
+/// The answer to [`BackupRequest`].
+#[derive(Clone, Debug, Deserialize, Serialize, ToSchema)]
+pub struct BackupView {
+    /// The age file, in base64 (RFC 4648 section 4).
+    pub sealed: String,
+    /// When the store was read.
+    pub made_at: String,
+    /// What is in it.
+    pub accounts: Vec<BackupAccount>,
+    /// What is missing in it: sentences for people.
+    pub damage: Vec<String>,
+}
+
+/// One account in a backup.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize, ToSchema)]
+pub struct BackupAccount {
+    /// Its name.
+    pub account: String,
+    /// The generation of its credential.
+    pub generation: u64,
+    /// Whether there is a refresh token.
+    pub refresh_token: bool,
+    /// Whether that is good only until the next refresh: its provider rotates, or may.
+    pub rotates: bool,
+    /// Whether a refresh was under way, or is not saved: the refresh token may be spent.
+    pub doubtful: bool,
+    /// The slots of its secrets.
+    pub secrets: Vec<String>,
 }
 
 /// The answer of every verb that has nothing else to say.

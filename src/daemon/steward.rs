@@ -1,5 +1,5 @@
 //! Runs the errands that concern the daemon as a whole: reloads, secrets, purges, signals.
-//! What it finds wrong is in `findings`.
+//! What it finds wrong is in `findings`, what it seals for a backup in `backup`.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -21,6 +21,7 @@ use crate::config::Listen;
 use crate::error::Code;
 use crate::keeper::Errand;
 use crate::keeper::Keeper;
+use crate::keeper::Over;
 use crate::log::Threshold;
 use crate::name::AccountId;
 use crate::notify;
@@ -105,8 +106,11 @@ impl Steward {
             Errand::CheckConfig(reply) => {
                 let _gone = reply.send(self.check());
             }
-            Errand::PutSecret { account, slot, secret, reply } => {
-                let _gone = reply.send(self.put_secret(&account, &slot, secret).await);
+            Errand::Backup { recipients, reply } => {
+                let _gone = reply.send(self.backup(&recipients).await);
+            }
+            Errand::PutSecret { account, slot, secret, over, reply } => {
+                let _gone = reply.send(self.put_secret(&account, &slot, secret, over).await);
             }
             Errand::Purge { account, reply } => {
                 let _gone = reply.send(self.purge(&account).await);
@@ -191,15 +195,16 @@ impl Steward {
         account: &AccountId,
         slot: &str,
         secret: Option<Secret>,
+        over: Over,
     ) -> Result<bool, Refusal> {
         self.knows_slot(account, slot)?;
         let name = format!("{account}.{slot}");
+        // Nobody else writes secrets, so none comes in between.
+        let filled = self.store.secrets().await.map_err(|error| ill(&error))?.contains(&name);
         let written = match secret {
+            Some(_) if filled && over == Over::Nothing => return Ok(false),
             Some(secret) => self.store.put_secret(name, secret).await,
-            // Nobody else writes secrets, so none comes in between.
-            None if self.store.secrets().await.map_err(|error| ill(&error))?.contains(&name) => {
-                self.store.forget_secret(name).await
-            }
+            None if filled => self.store.forget_secret(name).await,
             None => return Ok(false),
         };
         written.map(|()| true).map_err(|error| ill(&error))
@@ -272,6 +277,6 @@ fn refused(failure: &Failure) -> Refusal {
     Refusal::new(Code::ConfigInvalid, failure.to_string())
 }
 
-fn ill(error: &StoreError) -> Refusal {
+pub(super) fn ill(error: &StoreError) -> Refusal {
     Refusal::new(Code::StoreUnavailable, error.to_string())
 }

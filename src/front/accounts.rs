@@ -70,6 +70,7 @@ fn view(seat: &Seat, rights: Rights, now: Now) -> AccountView {
         attempt: failure.map_or(0, |failure| failure.attempt),
         failing_since: failure.map(|failure| Timestamp::from_millis(failure.since_ms).to_string()),
         rights: words(rights),
+        lineage: rights.has(Right::Admin).then(|| seat.profile().lineage.0.to_string()),
     }
 }
 

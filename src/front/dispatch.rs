@@ -160,6 +160,9 @@ fn begin(caller: &Rc<Caller>, head: Parts, body: Incoming) -> Step {
             );
             return Step::later(work);
         }
+        Route::Backup => {
+            return Step::later(admin::backup(caller.clone(), head.uri.clone(), body));
+        }
         Route::Purge => {
             let name = account.to_owned();
             return Step::later(admin::purge(caller.clone(), name, head.uri.clone(), body));

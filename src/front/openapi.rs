@@ -38,6 +38,9 @@ use crate::front::token;
 use crate::protocol::AccessView;
 use crate::protocol::AccountList;
 use crate::protocol::AccountView;
+use crate::protocol::BackupAccount;
+use crate::protocol::BackupRequest;
+use crate::protocol::BackupView;
 use crate::protocol::DoneAnswer;
 use crate::protocol::ErrorBody;
 use crate::protocol::EventView;
@@ -176,6 +179,14 @@ fn about(route: Route) -> About {
         Route::Pause => done("Spends nothing until it is resumed (right: admin)"),
         Route::Resume => done("Ends a pause (right: admin)"),
         Route::Retry => done("Leaves a resting state and tries now (right: admin)"),
+        Route::Backup => About {
+            request: Some(BackupRequest::name().into_owned()),
+            ..plain(
+                "Seals everything that the store knows to age recipients (daemon admin, never \
+                 through a narrowing socket)",
+                json::<BackupView>(),
+            )
+        },
         Route::Purge => done(
             "Forgets all that the store holds of an account that is not configured (daemon admin)",
         ),
@@ -262,6 +273,9 @@ fn components() -> Components {
         .schema_from::<AccessView>()
         .schema_from::<AccountList>()
         .schema_from::<AccountView>()
+        .schema_from::<BackupAccount>()
+        .schema_from::<BackupRequest>()
+        .schema_from::<BackupView>()
         .schema_from::<DoneAnswer>()
         .schema_from::<ErrorBody>()
         .schema_from::<EventView>()
@@ -340,6 +354,7 @@ mod tests {
             (LoginRequest::name(), login::LOGIN),
             (LogoutRequest::name(), orders::LOGOUT),
             (SecretRequest::name(), orders::SECRET),
+            (BackupRequest::name(), admin::BACKUP),
         ];
         for (schema, read) in cases {
             let fields = &document["components"]["schemas"][schema.as_ref()]["properties"];

@@ -18,6 +18,7 @@ use crate::front::reply;
 use crate::front::reply::Body;
 use crate::front::reply::Refused;
 use crate::keeper::Errand;
+use crate::keeper::Over;
 use crate::keeper::Seat;
 use crate::lifecycle::Action;
 use crate::lifecycle::Done;
@@ -33,7 +34,7 @@ pub(super) const IMPORT: &[&str] = &["refresh_token"];
 pub(super) const LOGOUT: &[&str] = &["local"];
 
 /// Fields of `secret`.
-pub(super) const SECRET: &[&str] = &["slot", "value"];
+pub(super) const SECRET: &[&str] = &["slot", "value", "if_empty"];
 
 /// What is changed.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -163,12 +164,16 @@ async fn secret(
     if secret.as_ref().is_some_and(Secret::is_empty) {
         return Err(about(bad("body field `value` must not be empty".into())));
     }
+    let over = match fields.flag("if_empty").map_err(about)? {
+        true => Over::Nothing,
+        false => Over::Anything,
+    };
     let words = match &secret {
-        Some(_) => ["the secret is sealed", "the secret is there"],
+        Some(_) => ["the secret is sealed", "the slot is not empty, so it stays as it is"],
         None => ["the secret is forgotten", "the slot was empty, so there was nothing to forget"],
     };
     let account = seat.account.clone();
-    let errand = |reply| Errand::PutSecret { account, slot, secret, reply };
+    let errand = |reply| Errand::PutSecret { account, slot, secret, over, reply };
     let errand = caller.desk.keeper.errand(errand);
     let outcome = tokio::time::timeout(limits::ORDER, errand).await;
     let changed =

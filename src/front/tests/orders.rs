@@ -19,6 +19,7 @@ use crate::access::Rights;
 use crate::clock;
 use crate::error::Code;
 use crate::keeper::Errand;
+use crate::keeper::Over;
 use crate::lifecycle::Action;
 use crate::lifecycle::Done;
 use crate::name::AccountId;
@@ -212,11 +213,13 @@ fn a_secret_is_sealed_first_and_the_account_told_after() {
         alone(async {
             let world = World::new(fresh(7, 600));
             let sealing = async {
-                let Errand::PutSecret { account, slot, secret, reply } = world.next_errand().await
+                let Errand::PutSecret { account, slot, secret, over, reply } =
+                    world.next_errand().await
                 else {
                     panic!("another errand");
                 };
                 assert_eq!((account.as_str(), slot.as_str()), ("mail", "client_secret"));
+                assert_eq!(over, Over::Anything);
                 assert_eq!(secret.as_ref().map(Secret::expose), given);
                 assert!(world.is_quiet(), "the account is told before the secret is sealed");
                 reply.send(Ok(true)).unwrap();

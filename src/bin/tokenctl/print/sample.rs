@@ -37,6 +37,7 @@ pub(crate) fn view(account: &str, state: &str) -> AccountView {
         attempt: 0,
         failing_since: None,
         rights: vec!["read".into(), "report".into()],
+        lineage: None,
     }
 }
 
