@@ -23,8 +23,10 @@ use clap::Subcommand;
 use tokenkeeper::name::AccountId;
 
 use self::admin::AccessArgs;
+use self::admin::BackupArgs;
 use self::admin::ConfigVerb;
 use self::admin::ImportArgs;
+use self::admin::RestoreArgs;
 use self::admin::SecretVerb;
 use self::global::Global;
 use self::login::LoginArgs;
@@ -156,6 +158,12 @@ pub(crate) enum Verb {
     /// Forget an account that is not configured any more.
     #[command(after_help = help::PURGE)]
     Purge(OneAccount),
+    /// Seal everything that the daemon knows into a file.
+    #[command(after_help = help::BACKUP)]
+    Backup(BackupArgs),
+    /// Take accounts over from a backup.
+    #[command(after_help = help::RESTORE)]
+    Restore(RestoreArgs),
     /// Look for problems, here and in the daemon.
     #[command(after_help = help::DOCTOR)]
     Doctor,
@@ -199,7 +207,13 @@ impl Verb {
                 [one] => Some(one),
                 _ => None,
             },
-            Self::List | Self::Whoami | Self::Doctor | Self::Config { .. } | Self::Reload => None,
+            Self::List
+            | Self::Whoami
+            | Self::Backup(_)
+            | Self::Restore(_)
+            | Self::Doctor
+            | Self::Config { .. }
+            | Self::Reload => None,
         }
     }
 }
@@ -291,6 +305,8 @@ mod tests {
             "secret set mail.client_secret --file /f", "secret forget mail.password",
             "pause mail", "resume mail", "retry mail", "purge mail", "doctor --color never",
             "config check", "reload --quiet", "reload -q",
+            "backup --recipient age1one --recipient age1two --output /f", "backup --recipient age1one",
+            "restore --identity /k /f", "restore /f --identity /k --account mail --account ci --dry-run --force",
         ];
         for line in cases {
             let arguments = line.split(' ').map(OsString::from).collect::<Vec<_>>();

@@ -24,6 +24,7 @@ use crate::input::InputError;
 use crate::people::NobodyKnown;
 use crate::print::Form;
 use crate::print::shown;
+use crate::sealed::SealedError;
 use crate::usage::Mistake;
 
 /// Why a command did not do what it was asked.
@@ -35,6 +36,9 @@ pub(crate) enum Fault {
     /// A file or the standard input is not what the verb needs.
     #[error(transparent)]
     Input(#[from] InputError),
+    /// A backup that is none, or cannot be opened or written.
+    #[error(transparent)]
+    Sealed(#[from] SealedError),
     /// A user or group that the host does not know.
     #[error(transparent)]
     Nobody(#[from] NobodyKnown),
@@ -108,6 +112,7 @@ impl Fault {
             Self::Usage(_) | Self::Input(_) | Self::Nobody(_) | Self::NoRuntimeDir(_) => {
                 Code::BadRequest.exit_status()
             }
+            Self::Sealed(why) => why.exit_status(),
             Self::NoDaemon(_) => 69,
             Self::NotTheDaemon { .. } | Self::RefusedAnew { .. } => Code::Internal.exit_status(),
             Self::Silent { .. } | Self::WaitedInVain { .. } => Code::RefreshPending.exit_status(),
@@ -151,6 +156,7 @@ impl Fault {
             Self::Refused { body, .. } => serde_json::to_string(body),
             Self::Usage(_)
             | Self::Input(_)
+            | Self::Sealed(_)
             | Self::Nobody(_)
             | Self::NoRuntimeDir(_)
             | Self::NoDaemon(_)
@@ -176,6 +182,7 @@ impl Fault {
             }
             Self::Usage(_)
             | Self::Input(_)
+            | Self::Sealed(_)
             | Self::Nobody(_)
             | Self::NoRuntimeDir(_)
             | Self::Interrupted

@@ -34,6 +34,8 @@ Log in, take over and change accounts
   purge     Forget an account that is not configured any more
 
 The daemon
+  backup    Seal everything that the daemon knows into a file
+  restore   Take accounts over from a backup
   doctor    Look for problems, here and in the daemon
   config    Check the configuration without applying it
   reload    Apply the configuration
@@ -283,6 +285,42 @@ told, so that the refresh token stays good there until it expires or is revoked.
 
 Exit status: 0 forgotten; 3 it is configured; 4 the store holds nothing of it; 69 no daemon;
 75 not just now; 77 not allowed.";
+
+/// `backup`.
+pub(crate) const BACKUP: &str = "\
+Examples:
+  tokenctl backup --recipient age1… --output tokens.age
+  tokenctl backup --recipient age1… | ssh vault 'cat > tokens.age'
+
+The daemon seals every refresh token and every secret of its store, so that whoever has the
+identity of a recipient can open the file, and nobody else. \"age-keygen\" makes a pair of
+keys; keep the identity away from this host.
+
+A backup ages. A refresh token that rotates is good only until the next refresh: make a
+backup when you mean to need it, right before a move, with the daemon stopped after it.
+
+Exit status: 0 written; 2 a recipient is none, or the file is no file; 3 the state is larger
+than a backup can be; 69 no daemon; 74 the file cannot be written; 75 the store cannot be
+read just now; 77 you are no administrator of the daemon.";
+
+/// `restore`.
+pub(crate) const RESTORE: &str = "\
+Examples:
+  tokenctl restore --identity key.txt tokens.age --dry-run
+  tokenctl restore --identity key.txt tokens.age
+  tokenctl restore --identity key.txt tokens.age --account mail --force
+
+Each account is proven by one refresh before anything of it is replaced. The one that can
+lose least goes first; if it fails, no other is touched. Left alone are accounts that are
+not configured, that lead to another issuer, client or user, and whose credential here is
+newer. Secrets go into empty slots. --force overrules all of that but the first.
+
+It can be interrupted and repeated: what is done is newer here, and left alone. The host
+that the backup is of must not refresh these accounts any more.
+
+Exit status: 0 every account is restored or left alone; 2 wrong file, wrong identity or a
+damaged backup; otherwise that of the first account that failed, as \"tokenctl import\" has
+it; 69 no daemon.";
 
 /// `doctor`.
 pub(crate) const DOCTOR: &str = "\

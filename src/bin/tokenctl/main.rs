@@ -1,8 +1,9 @@
 //! `tokenctl`: arguments, one request, the answer printed, an exit status.
 //!
 //! Reading order: `args` (what can be asked), `verb` (what each verb does), `client` (one
-//! request over the socket), `print` (what people see), `fault` (why it did not work and
-//! with which exit status). A login needs more of a person than any other verb: `person` (the
+//! request over the socket), `restoring` (what becomes of each account of a backup, decided),
+//! `sealed` (backups as files), `print` (what people see), `fault` (why it did not work and with
+//! which exit status). A login needs more of a person than any other verb: `person` (the
 //! terminal), `typing` (a line on it) and `browser` (which comes back by itself).
 //!
 //! # Invariants
@@ -21,6 +22,8 @@ mod input;
 mod people;
 mod person;
 mod print;
+mod restoring;
+mod sealed;
 mod typing;
 mod usage;
 mod verb;

@@ -1,10 +1,12 @@
 //! What each verb does: ask the daemon, print the answer.
 
+mod backup;
 mod change;
 mod daemon;
 mod get;
 mod leave;
 mod login;
+mod restore;
 mod show;
 mod wait;
 mod watch;
@@ -69,6 +71,8 @@ impl Session {
             Verb::Resume(args) => change::order(self, &args.account, "resume")?,
             Verb::Retry(args) => change::order(self, &args.account, "retry")?,
             Verb::Purge(args) => change::order(self, &args.account, "purge")?,
+            Verb::Backup(args) => backup::backup(self, args)?,
+            Verb::Restore(args) => return restore::restore(self, args),
             Verb::Doctor => return daemon::doctor(self),
             Verb::Config { verb: ConfigVerb::Check } => daemon::check(self)?,
             Verb::Reload => daemon::reload(self)?,

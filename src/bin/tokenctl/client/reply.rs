@@ -11,8 +11,8 @@ const MAX_HEAD: usize = 8 * 1024;
 /// Most headers in a head.
 const MAX_HEADERS: usize = 32;
 
-/// Longest body: what ten thousand accounts take, each with an error.
-const MAX_BODY: usize = 16 * 1024 * 1024;
+/// Longest body: a backup, in base64.
+const MAX_BODY: usize = 24 * 1024 * 1024;
 
 /// A whole answer.
 pub(crate) struct Reply {

@@ -1,6 +1,7 @@
 //! The lines of `watch`: one event, one line.
 
 use tokenkeeper::protocol::EventView;
+use tokenkeeper::time::Timestamp;
 use tokenkeeper::time::spoken;
 
 use crate::print::Hue;
@@ -8,7 +9,6 @@ use crate::print::Style;
 use crate::print::shown;
 use crate::print::status::own_words;
 use crate::print::status::words;
-use crate::print::time::parse;
 
 /// `event` as a line, without its newline. Times are the daemon's, so that the lines of two
 /// hosts can be compared.
@@ -53,7 +53,7 @@ pub(crate) fn line(event: &EventView, style: Style) -> String {
 
 /// How long after the event `time` is, in words; none if it is not after it.
 fn from_event(event: &EventView, time: Option<&str>) -> Option<String> {
-    let span = parse(time?)?.since(parse(&event.timestamp)?);
+    let span = Timestamp::parse(time?)?.since(Timestamp::parse(&event.timestamp)?);
     (!span.is_zero()).then(|| spoken(span))
 }
 

@@ -8,6 +8,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use serde::Serialize;
+use tokenkeeper::keeper::Over;
 use tokenkeeper::name::AccountId;
 use tokenkeeper::protocol::DoneAnswer;
 use tokenkeeper::protocol::RefreshAnswer;
@@ -76,12 +77,6 @@ fn outcome(answer: &RefreshAnswer) -> String {
 
 /// Hands a refresh token over.
 pub(super) fn import(session: &Session, args: &ImportArgs) -> Result<(), Fault> {
-    /// As the protocol's `ImportRequest`, borrowed.
-    #[derive(Serialize)]
-    struct Import<'a> {
-        refresh_token: &'a str,
-    }
-
     if args.literal.is_some() {
         let instead = "put it into a file and name that by --refresh-token-file, or leave it \
                        out to be asked";
@@ -89,8 +84,19 @@ pub(super) fn import(session: &Session, args: &ImportArgs) -> Result<(), Fault> 
     }
     let prompt = format!("Refresh token of {}", args.account);
     let token = given(session, args.refresh_token_file.as_deref(), &prompt)?;
-    let body = json(&Import { refresh_token: &token }, token.len());
-    done(session, &Request::post(of(&args.account, "/import")).json(body))
+    done(session, &import_request(&args.account, &token))
+}
+
+/// The request that hands a refresh token over.
+pub(super) fn import_request(account: &AccountId, refresh_token: &str) -> Request {
+    /// As the protocol's `ImportRequest`, borrowed.
+    #[derive(Serialize)]
+    struct Import<'a> {
+        refresh_token: &'a str,
+    }
+
+    let body = json(&Import { refresh_token }, refresh_token.len());
+    Request::post(of(account, "/import")).json(body)
 }
 
 /// Stores a secret.
@@ -106,7 +112,7 @@ pub(super) fn set_secret(
     }
     let prompt = format!("{} of {}", slot.name, slot.account);
     let secret = given(session, file, &prompt)?;
-    put_secret(session, slot, Some(&secret))
+    done(session, &secret_request(slot, Some(&secret), Over::Anything))
 }
 
 /// Reads a secret, and warns of where it lies.
@@ -120,19 +126,24 @@ fn given(session: &Session, file: Option<&Path>, prompt: &str) -> Result<Zeroizi
 
 /// Forgets a secret.
 pub(super) fn forget_secret(session: &Session, slot: &Slot) -> Result<(), Fault> {
-    put_secret(session, slot, None)
+    done(session, &secret_request(slot, None, Over::Anything))
 }
 
-fn put_secret(session: &Session, slot: &Slot, value: Option<&str>) -> Result<(), Fault> {
+/// The request that puts a secret into a slot, or forgets what is there.
+pub(super) fn secret_request(slot: &Slot, value: Option<&str>, over: Over) -> Request {
     /// As the protocol's `SecretRequest`, borrowed.
     #[derive(Serialize)]
     struct Put<'a> {
         slot: &'a str,
         value: Option<&'a str>,
+        // An older daemon does not know it, and is not asked for it without need.
+        #[serde(skip_serializing_if = "std::ops::Not::not")]
+        if_empty: bool,
     }
 
-    let body = json(&Put { slot: &slot.name, value }, value.map_or(0, str::len));
-    done(session, &Request::post(of(&slot.account, "/secret")).json(body))
+    let put = Put { slot: &slot.name, value, if_empty: over == Over::Nothing };
+    let body = json(&put, value.map_or(0, str::len));
+    Request::post(of(&slot.account, "/secret")).json(body)
 }
 
 /// Gives an order that is one word: `pause`, `resume`, `retry`, `purge`.

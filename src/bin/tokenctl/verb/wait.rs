@@ -105,6 +105,7 @@ fn is_final(fault: &Fault) -> bool {
         | Fault::Silent { .. }
         | Fault::RefusedAnew { .. } => false,
         Fault::Usage(_)
+        | Fault::Sealed(_)
         | Fault::Input(_)
         | Fault::Nobody(_)
         | Fault::NoRuntimeDir(_)

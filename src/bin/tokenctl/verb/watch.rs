@@ -82,6 +82,7 @@ fn passes(fault: &Fault) -> bool {
         Fault::Refused { body, .. } => body.remedy == Remedy::Wait,
         Fault::RefusedAnew { .. }
         | Fault::Usage(_)
+        | Fault::Sealed(_)
         | Fault::Input(_)
         | Fault::Nobody(_)
         | Fault::NoRuntimeDir(_)
