@@ -182,11 +182,13 @@ pub fn open(sealed: &[u8], identities: &Identities) -> Result<Zeroizing<Vec<u8>>
 }
 
 fn unopened(error: &DecryptError) -> Unopened {
-    match error {
-        DecryptError::NoMatchingKeys => Unopened::WrongIdentity,
-        DecryptError::UnknownFormat => Unopened::NotSealed,
-        // A header that ends too soon, or that somebody changed, and whatever age may add.
-        _ => Unopened::Damaged,
+    if matches!(error, DecryptError::NoMatchingKeys) {
+        Unopened::WrongIdentity
+    } else if matches!(error, DecryptError::UnknownFormat) {
+        Unopened::NotSealed
+    } else {
+        // A header that ends too soon, or that somebody changed.
+        Unopened::Damaged
     }
 }
 

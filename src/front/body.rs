@@ -159,16 +159,7 @@ impl Fields {
             None | Some(Value::Null) => {
                 Err(bad(format!("body field `{name}` is missing; it must be a list of strings")))
             }
-            Some(Value::List(list)) => list
-                .iter()
-                .map(|item| match item {
-                    Value::Text(text) => Ok(text),
-                    other => Err(bad(format!(
-                        "body field `{name}` must be a list of strings; there is {} in it",
-                        other.sort()
-                    ))),
-                })
-                .collect(),
+            Some(Value::List(list)) => list.iter().map(|item| item.text_of(name)).collect(),
             Some(other) => Err(wrong(name, "a list of strings", other)),
         }
     }
@@ -195,6 +186,15 @@ enum Value {
 }
 
 impl Value {
+    /// It as a text in the list of that name.
+    fn text_of(&self, list: &str) -> Result<&Secret, Refusal> {
+        if let Self::Text(text) = self {
+            return Ok(text);
+        }
+        let sort = self.sort();
+        Err(bad(format!("body field `{list}` must be a list of strings; there is {sort} in it")))
+    }
+
     const fn sort(&self) -> &'static str {
         match self {
             Self::Null => "null",

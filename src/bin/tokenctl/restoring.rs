@@ -112,9 +112,8 @@ fn against(kept: &Kept, here: Option<&AccountView>, overrule: Overrule) -> Optio
     if !kept.lineage.0.is_empty() && *kept.lineage.0 != *lineage {
         return Some(Left::Elsewhere);
     }
-    if kept.refresh_token.is_none() {
-        return None;
-    }
+    // Secrets have no age, and no provider has spoken of them.
+    kept.refresh_token.as_ref()?;
     if here.state != "vacant"
         && let Some(left) = against_by_age(kept, here)
     {

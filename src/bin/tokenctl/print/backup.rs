@@ -127,14 +127,14 @@ mod tests {
             rotates: false,
             doubtful: true,
             secrets: Vec::new(),
-            ..mail.clone()
+            ..mail
         };
         let boiler = BackupAccount {
             account: "boiler".into(),
             refresh_token: false,
             rotates: false,
             secrets: vec!["client_secret".into(), "password".into()],
-            ..mail.clone()
+            ..mail
         };
         let view = |accounts| BackupView {
             sealed: String::new(),

@@ -144,9 +144,10 @@ impl Run<'_> {
         if self.status == 0 {
             self.status = fault.exit_status();
         }
-        let error_code = match fault {
-            Fault::Refused { body, .. } => Some(body.error_code.as_str()),
-            _ => None,
+        let error_code = if let Fault::Refused { body, .. } = fault {
+            Some(body.error_code.as_str())
+        } else {
+            None
         };
         let message = fault.to_string();
         let account = kept.account.as_str();
