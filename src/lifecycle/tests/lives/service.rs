@@ -112,7 +112,7 @@ impl Service for Navien {
             return json(401, at, &json!({ "code": 401, "msg": "TOKEN_INVALID", "data": null }));
         } else {
             self.refreshes += 1;
-            let rotates = self.refreshes % 2 == 0;
+            let rotates = self.refreshes.is_multiple_of(2);
             self.newest += u64::from(rotates);
             tokens(&if rotates { self.newest.to_string() } else { String::new() })
         };
