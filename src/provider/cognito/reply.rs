@@ -10,6 +10,7 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use super::challenge::Challenge;
+use super::refusal;
 use super::refusal::Asked;
 use super::refusal::Exception;
 use super::refusal::Meaning;
@@ -20,6 +21,7 @@ use crate::provider::Response;
 use crate::provider::answer::is_page;
 use crate::provider::answer::is_printable;
 use crate::provider::answer::redirect;
+use crate::provider::answer::with_stored_password;
 use crate::provider::jwt::Claims;
 use crate::provider::lifetime::lifetime;
 use crate::provider::member::Member;
@@ -52,7 +54,13 @@ pub(super) fn refreshed(response: &Response) -> Outcome {
 
 /// Reads the answer to a sign-in in which no person has a part.
 pub(super) fn signed_in(response: &Response) -> Outcome {
-    outcome(read(response, Asked::SignIn))
+    match outcome(read(response, Asked::SignIn)) {
+        // What a challenge asks for is no matter of the password.
+        Outcome::Failed(error) if error.provider_error().is_some_and(refusal::is_of_password) => {
+            Outcome::Failed(with_stored_password(error))
+        }
+        outcome @ (Outcome::Failed(_) | Outcome::Granted(_) | Outcome::Salvaged(..)) => outcome,
+    }
 }
 
 fn outcome(reply: Reply) -> Outcome {
