@@ -2,9 +2,10 @@
 //! Amazon Cognito, Navien, and Kasa Monitor.
 //!
 //! Reading order: what is the same for all of them, here; then `cognito`, `navien` and
-//! `kasa_monitor`, each with its quirks.
+//! `kasa_monitor`, each with its quirks; `failures` holds what users read to the manual.
 
 mod cognito;
+mod failures;
 mod kasa_monitor;
 mod navien;
 

@@ -178,7 +178,13 @@ fn the_numbers_in_the_page_of_programs_are_those_of_the_code() {
 
 #[test]
 fn the_pages_are_mdoc_without_a_warning() {
-    for page in ["tokenctl.1", "tokenkeeper-exec.7", "tokenkeeper.toml.5", "tokenkeeperd.8"] {
+    for page in [
+        "tokenctl.1",
+        "tokenkeeper-exec.7",
+        "tokenkeeper-providers.7",
+        "tokenkeeper.toml.5",
+        "tokenkeeperd.8",
+    ] {
         let path = format!("{}/packaging/man/{page}", env!("CARGO_MANIFEST_DIR"));
         if let Some(said) = output_if_there("mandoc", &["-Tlint", "-W", "warning", &path]) {
             assert_eq!(said, "");

@@ -137,6 +137,15 @@ fn now() -> Timestamp {
 
 /// A daemon with a boiler, whose password is stored.
 fn boiler(behaviour: &Value, further: &str) -> (Idp, Daemon) {
+    boiler_with(behaviour, further, &[("password", "pw")])
+}
+
+/// A daemon with a boiler and these secrets.
+pub(super) fn boiler_with(
+    behaviour: &Value,
+    further: &str,
+    secrets: &[(&str, &str)],
+) -> (Idp, Daemon) {
     let mut behaviour = behaviour.clone();
     behaviour["service"] = json!("navien");
     behaviour["username"] = json!("pat@example.test");
@@ -147,5 +156,5 @@ fn boiler(behaviour: &Value, further: &str) -> (Idp, Daemon) {
             "provider = \"navien\"\nbase_url = \"{url}\"\nemail = \"pat@example.test\"\n{further}"
         )
     };
-    with_secrets("boiler", &behaviour, keys, &[("password", "pw")])
+    with_secrets("boiler", &behaviour, keys, secrets)
 }
