@@ -48,6 +48,7 @@ fn a_host_that_lost_everything_lives_on_by_its_backup() {
     let told = host.restores(&[]);
     assert_eq!(told, "ci: restored\nmail: restored: client_secret sealed\n");
     for account in ["ci", "mail"] {
+        host.daemon.until(account, "restored", |view| view.generation == 1);
         let token = host.daemon.token(account, "").unwrap();
         assert!(host.idp.accepts(account, &token.token), "{account}");
         assert_eq!(host.idp.totals(account).reuses, 0);
@@ -135,7 +136,7 @@ fn what_is_newer_here_or_leads_elsewhere_is_left_alone_unless_it_is_forced() {
     // The provider forgives a spent refresh token for a while.
     let told = host.restores(&["--account", "mail", "--force"]);
     assert_eq!(told, "mail: restored: client_secret sealed\n");
-    assert_eq!(host.daemon.token("mail", "").unwrap().generation, 3);
+    host.daemon.until("mail", "of another generation", |view| view.generation == 3);
     assert_eq!(host.idp.totals("mail").replays, 1);
 }
 

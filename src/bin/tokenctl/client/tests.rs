@@ -52,7 +52,7 @@ fn an_answer_that_is_none_is_told_apart() {
         ("a signed length",    "HTTP/1.1 200 OK\r\nContent-Length: +5\r\n\r\ntoken",       "its Content-Length makes no sense"),
         ("an empty length",    "HTTP/1.1 200 OK\r\nContent-Length:\r\n\r\ntoken",          "its Content-Length makes no sense"),
         ("an absurd length",   "HTTP/1.1 200 OK\r\nContent-Length: 99999999999999999999999\r\n\r\n", "its Content-Length makes no sense"),
-        ("an oversized body",  "HTTP/1.1 200 OK\r\nContent-Length: 16777217\r\n\r\n",      "its body is longer than 16777216 bytes"),
+        ("an oversized body",  "HTTP/1.1 200 OK\r\nContent-Length: 25165825\r\n\r\n",      "its body is longer than 25165824 bytes"),
         ("chunks",             "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", "it is sent in a transfer coding, which was not asked for"),
         ("a long head",        &long_head,                                                 "its head is longer than 8192 bytes"),
         ("an endless head",    &endless_head,                                              "its head is longer than 8192 bytes"),
