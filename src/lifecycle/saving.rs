@@ -141,7 +141,6 @@ impl Account {
             if let Some(held) = &mut self.held {
                 held.aws = None;
             }
-            self.answer_importer(Ok(Done::Changed(generation)), out);
         }
         match &catch.what {
             Brought::Tokens(grant) => {
@@ -175,6 +174,10 @@ impl Account {
                 let failed = attempts.saturating_sub(1).max(1);
                 out.push(Command::Tell(Event::Recovered { failed }));
             }
+        }
+        if attempt.stake == Stake::Staged {
+            // After the publication: whoever hears of it finds it done.
+            self.answer_importer(Ok(Done::Changed(generation)), out);
         }
         self.look_ahead(now);
         self.settle_if_due_elsewhere(now, jitter, out);
