@@ -31,8 +31,8 @@ const PASSWORD: &str = "correct horse battery staple";
 const SEED: &str = "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ";
 
 /// Files with secrets, in the demo's directory.
-const PASSWORD_FILE: &str = "plugs-password";
-const SEED_FILE: &str = "plugs-totp";
+const PASSWORD_FILE: &str = "password";
+const SEED_FILE: &str = "totp";
 
 /// What each account is, for the introduction.
 pub(super) const CHARACTERS: [(&str, &str); ACCOUNTS] = [
@@ -40,7 +40,7 @@ pub(super) const CHARACTERS: [(&str, &str); ACCOUNTS] = [
     ("flaky", "tokens of 40 s; the provider answers every second request with an error"),
     ("ci", "tokens of 50 s; a program's own account: a client secret and no refresh token"),
     ("heatpump", "Quilt: ID tokens of 60 s; a login is by a code that arrives by e-mail"),
-    ("boiler", "Navien: tokens of 45 s, and AWS credentials of 90 s which only a login renews"),
+    ("boiler", "Navien: tokens of 45 s; AWS credentials of 90 s, which it renews by logins"),
     ("plugs", "Kasa Monitor: tokens of 50 s; it logs in by itself, with one-time codes"),
 ];
 
@@ -115,6 +115,7 @@ email = "pat@example.test"
 provider = "navien"
 base_url = "{provider}/boiler"
 email = "pat@example.test"
+password = {{ file = {password} }}
 aws_credentials = true
 
 [accounts.plugs]
@@ -159,8 +160,7 @@ pub(super) fn hand_over(control: &Control<'_>, logins: &Value) -> Result<(), Tro
     let secret = granted(logins, "ci", "client_secret")?;
     control.run(&["secret", "set", "ci.client_secret", "--file", "-"], secret)?;
     // The account has waited for its secret since the start.
-    control.run(&["retry", "ci"], "")?;
-    control.run(&["secret", "set", "boiler.password", "--file", "-"], PASSWORD)
+    control.run(&["retry", "ci"], "")
 }
 
 fn granted<'a>(logins: &'a Value, account: &str, field: &str) -> Result<&'a str, Trouble> {
