@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 use serde_json::json;
 use tokenkeeper::clock;
+use tokenkeeper::protocol::LoginView;
 
 use crate::services::with_secrets;
 use crate::support::daemon::Daemon;
@@ -76,6 +77,24 @@ fn aws_credentials_come_as_credential_process_wants_them() {
     let texts = ["AccessKeyId", "SecretAccessKey", "SessionToken"].map(|name| &answer[name]);
     assert!(texts.iter().all(|text| text.as_str().is_some_and(|text| !text.is_empty())));
     assert!(ends(&answer) > now());
+}
+
+/// The login's own credentials are kept: nothing but another login would bring some.
+#[test]
+fn a_login_with_a_typed_password_brings_aws_credentials_too() {
+    let (idp, mut daemon) = boiler_with(&json!({}), "aws_credentials = true\n", &[]);
+    let login = "/v1/accounts/boiler/login?wait=60";
+    let asked = daemon.ask(Request::with("POST", login, "{}")).success::<LoginView>();
+    assert_eq!(asked.prompt.unwrap().kind, "password");
+    let answer = json!({ "login": asked.login, "answer": "pw", "seen": asked.turn }).to_string();
+    let done = daemon.ask(Request::with("POST", login, &answer)).success::<LoginView>();
+    assert_eq!(done.state, "done", "{}", daemon.log());
+    let brought = aws(&daemon, None).credentials;
+    assert!(ends(&brought) > now());
+    assert_eq!(idp.story("boiler"), ["sign-in granted", "refresh granted"]);
+    daemon.stop();
+    daemon.begin();
+    assert_eq!(aws(&daemon, None).credentials, brought, "a restart costs nothing");
 }
 
 #[test]
