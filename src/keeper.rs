@@ -30,6 +30,7 @@ use crate::provider::SessionOrder;
 use crate::provider::Sessions;
 use crate::snapshot::Refusal;
 use crate::snapshot::Snapshot;
+use crate::token::Generation;
 use crate::token::Secret;
 
 pub use self::visit::At;
@@ -107,6 +108,13 @@ pub enum Errand {
         over: Over,
         /// Where to answer.
         reply: oneshot::Sender<Result<bool, Refusal>>,
+    },
+    /// Hand out the refresh token of an account that is released, with its generation.
+    HandOut {
+        /// Whose.
+        account: AccountId,
+        /// Where to answer.
+        reply: oneshot::Sender<Result<(Generation, Secret), Refusal>>,
     },
     /// Forget all that the store holds of an account that is not configured.
     Purge {

@@ -366,6 +366,7 @@ mod tests {
             failure: Some(Arc::new(failure())),
             alarm: None,
             unsaved: false,
+            released: false,
         }
     }
 

@@ -100,6 +100,9 @@ pub struct AccountView {
     pub ready: bool,
     /// Whether an operator paused it.
     pub paused: bool,
+    /// Whether its refresh token was handed out, so that somebody else owns it; paused with it.
+    #[serde(default)]
+    pub released: bool,
     /// Counts the saved token sets.
     pub generation: u64,
     /// When the current token was granted.
@@ -179,6 +182,24 @@ pub struct ReportRequest {
 pub struct ImportRequest {
     /// The refresh token to take over.
     pub refresh_token: String,
+    /// Whether it was found in a file where a program logs in by itself. One that was taken over
+    /// before is no fault then, and one of another subject is raised as `FOREIGN_WRITER`.
+    #[serde(default)]
+    pub found: bool,
+}
+
+/// `POST /v1/accounts/{account}/release`: the refresh token, handed out. From then on the
+/// account is frozen, and whoever has the token owns it.
+///
+/// Written by hand in the daemon, since secrets have no `Serialize`.
+#[derive(Deserialize, ToSchema)]
+pub struct ReleaseAnswer {
+    /// The account.
+    pub account: String,
+    /// Its refresh token.
+    pub refresh_token: String,
+    /// The generation that it belongs to.
+    pub generation: u64,
 }
 
 /// `POST /v1/accounts/{account}/login`. Without `login` it begins a login; with it, it gives

@@ -38,6 +38,8 @@ pub struct Snapshot {
     pub alarm: Option<Moment>,
     /// Whether the held tokens are not on disk yet.
     pub unsaved: bool,
+    /// Whether its refresh token was handed out, so that somebody else owns it.
+    pub released: bool,
 }
 
 /// Tokens with their dates.
@@ -260,6 +262,11 @@ impl Snapshot {
 
     /// The raised failure as an answer.
     pub fn refusal(&self) -> Refusal {
+        if self.is_paused() && self.released {
+            let message = "its refresh token was handed out, and somebody else owns it; an import \
+                           or a login takes the account back";
+            return Refusal::new(Code::NotSupported, message);
+        }
         if self.is_paused() {
             return Refusal::new(Code::NotSupported, "the account is paused; resume it first");
         }
@@ -427,6 +434,7 @@ mod tests {
             })),
             alarm: None,
             unsaved: false,
+            released: false,
         }
     }
 

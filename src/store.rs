@@ -19,7 +19,8 @@
 //!   that was thought dead.
 //! * A write is answered after it is durable, and in the order in which it was asked for.
 //! * Refresh tokens and secrets leave sealed to the disk, and otherwise only through
-//!   [`Written::Leased`], [`Store::secret`] and, for a backup, [`Store::export`].
+//!   [`Written::Leased`], [`Store::secret`], for a backup [`Store::export`], and of an account
+//!   that is given up [`Store::released`].
 //! * Nothing is lost silently: what cannot be read is told in [`Loaded::damage`].
 
 use std::io;
@@ -30,6 +31,7 @@ use tokio::sync::oneshot;
 
 use crate::backup::Kept;
 use crate::name::AccountId;
+use crate::record::Lease;
 use crate::record::Record;
 use crate::record::StoreError;
 use crate::record::Write;
@@ -73,6 +75,13 @@ pub trait TokenStore: Send {
     /// database could be made, which each further write tries: the caller decides how long
     /// to pause between them.
     fn write(&mut self, batch: Vec<Change>) -> Vec<Result<Written, StoreError>>;
+
+    /// Reads the refresh token of an account whose durable standing says that it is released.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Missing`] if it is not; and if it cannot be read.
+    fn released(&mut self, account: &AccountId) -> Result<Lease, StoreError>;
 
     /// Reads one account secret.
     ///
@@ -211,6 +220,15 @@ impl Store {
         self.change(Change::Account(write)).await
     }
 
+    /// Reads the refresh token of a released account.
+    ///
+    /// # Errors
+    ///
+    /// As [`TokenStore::released`]; [`StoreError::Closed`] after [`close`](Self::close).
+    pub async fn released(&self, account: AccountId) -> Result<Lease, StoreError> {
+        self.ask(|reply| Question::Released(account, reply)).await?
+    }
+
     /// Reads one account secret.
     ///
     /// # Errors
@@ -317,6 +335,7 @@ enum Request {
 /// What is asked without changing anything.
 enum Question {
     Load(oneshot::Sender<Result<Loaded, StoreError>>),
+    Released(AccountId, oneshot::Sender<Result<Lease, StoreError>>),
     Secret(String, oneshot::Sender<Result<Option<Secret>, StoreError>>),
     Export(oneshot::Sender<Result<Exported, StoreError>>),
     SecretNames(oneshot::Sender<Result<Vec<String>, StoreError>>),
@@ -363,6 +382,7 @@ fn answer(
 ) {
     match question {
         Question::Load(reply) => reply_to(reply, store.load()),
+        Question::Released(account, reply) => reply_to(reply, store.released(&account)),
         Question::Secret(slot, reply) => reply_to(reply, store.secret(&slot)),
         Question::Export(reply) => reply_to(reply, store.export()),
         Question::SecretNames(reply) => reply_to(reply, store.secret_names()),

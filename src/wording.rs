@@ -69,11 +69,13 @@ fn next_step(refusal: &Refusal, account: Option<&AccountId>) -> Option<String> {
     let name = account.map_or("ACCOUNT", AccountId::as_str);
     let goes_on = refusal.retry_at.is_some();
     Some(match refusal.code {
-        Code::NeedsLogin
-        | Code::TokenMissing
-        | Code::SessionExpired
-        | Code::LoginRejected
-        | Code::ForeignWriter => format!("Type: tokenctl login {name}"),
+        Code::NeedsLogin | Code::TokenMissing | Code::SessionExpired | Code::LoginRejected => {
+            format!("Type: tokenctl login {name}")
+        }
+        Code::ForeignWriter => {
+            "Log that program in as this account's user, or follow its file for another account."
+                .to_owned()
+        }
         Code::GrantRejected if goes_on => {
             format!("It is being confirmed; if it stays so, type: tokenctl login {name}")
         }

@@ -33,6 +33,7 @@ use crate::store::Orphan;
 use crate::store::Store;
 use crate::supervisor::Control;
 use crate::supervisor::Lineup;
+use crate::token::Generation;
 use crate::token::Secret;
 
 /// How often names that meant nobody are looked up again.
@@ -111,6 +112,9 @@ impl Steward {
             }
             Errand::PutSecret { account, slot, secret, over, reply } => {
                 let _gone = reply.send(self.put_secret(&account, &slot, secret, over).await);
+            }
+            Errand::HandOut { account, reply } => {
+                let _gone = reply.send(self.hand_out(account).await);
             }
             Errand::Purge { account, reply } => {
                 let _gone = reply.send(self.purge(&account).await);
@@ -227,6 +231,22 @@ impl Steward {
             format!("it has no slot {slot}; it has {}", slots.join(", "))
         };
         Err(Refusal::new(Code::BadRequest, message))
+    }
+
+    /// The refresh token of an account that is durably released, and of no other.
+    async fn hand_out(&self, account: AccountId) -> Result<(Generation, Secret), Refusal> {
+        let lease = match self.store.released(account).await {
+            Ok(lease) => lease,
+            Err(StoreError::Missing) => {
+                let message = "somebody has taken it back meanwhile";
+                return Err(Refusal::new(Code::NotSupported, message));
+            }
+            Err(error) => return Err(ill(&error)),
+        };
+        match lease.refresh_token {
+            Some(token) => Ok((lease.generation, token)),
+            None => Err(Refusal::new(Code::TokenMissing, "the account has no refresh token")),
+        }
     }
 
     /// Forgets all of an account that is not configured.

@@ -53,6 +53,7 @@ use crate::protocol::LogoutRequest;
 use crate::protocol::PromptView;
 use crate::protocol::ProviderErrorView;
 use crate::protocol::RefreshAnswer;
+use crate::protocol::ReleaseAnswer;
 use crate::protocol::ReloadView;
 use crate::protocol::ReportRequest;
 use crate::protocol::RuleView;
@@ -176,6 +177,11 @@ fn about(route: Route) -> About {
             request: Some(SecretRequest::name().into_owned()),
             ..done("Seals one of the account's secrets into the store (right: admin)")
         },
+        Route::Release => plain(
+            "Freezes the account and hands its refresh token out, to whom it belongs from then \
+             on; asked again, it answers again (right: admin, and through no narrowing socket)",
+            json::<ReleaseAnswer>(),
+        ),
         Route::Pause => done("Spends nothing until it is resumed (right: admin)"),
         Route::Resume => done("Ends a pause (right: admin)"),
         Route::Retry => done("Leaves a resting state and tries now (right: admin)"),
@@ -288,6 +294,7 @@ fn components() -> Components {
         .schema_from::<PromptView>()
         .schema_from::<ProviderErrorView>()
         .schema_from::<RefreshAnswer>()
+        .schema_from::<ReleaseAnswer>()
         .schema_from::<ReloadView>()
         .schema_from::<ReportRequest>()
         .schema_from::<RuleView>()

@@ -21,6 +21,7 @@ use crate::keeper::Errand;
 use crate::keeper::Over;
 use crate::keeper::Seat;
 use crate::lifecycle::Action;
+use crate::lifecycle::Credential;
 use crate::lifecycle::Done;
 use crate::limits;
 use crate::protocol::DoneAnswer;
@@ -28,7 +29,7 @@ use crate::snapshot::Refusal;
 use crate::token::Secret;
 
 /// Fields of `import`.
-pub(super) const IMPORT: &[&str] = &["refresh_token"];
+pub(super) const IMPORT: &[&str] = &["refresh_token", "found"];
 
 /// Fields of `logout`.
 pub(super) const LOGOUT: &[&str] = &["local"];
@@ -77,7 +78,9 @@ pub(super) async fn carry_out(
     let (changed, [done, idle]) = match change {
         Change::Import => {
             let token = fields.text("refresh_token").map_err(about)?.clone();
-            let changed = order(&caller, &seat, Action::Import(token.into())).await?;
+            let found = fields.flag("found").map_err(about)?;
+            let credential = Credential { refresh_token: token, aws: None, found };
+            let changed = order(&caller, &seat, Action::Import(Box::new(credential))).await?;
             (changed, ["its credential was proven and taken over", "it has this credential"])
         }
         Change::Logout if local => {
@@ -97,8 +100,14 @@ pub(super) async fn carry_out(
             (changed, [paused, "it was paused already"])
         }
         Change::Resume => {
+            let released = seat.now().released;
             let changed = order(&caller, &seat, Action::Resume).await?;
-            (changed, ["it is resumed", "it was not paused"])
+            let done = if released {
+                "it is resumed; whoever its refresh token was handed to must not use it any more"
+            } else {
+                "it is resumed"
+            };
+            (changed, [done, "it was not paused"])
         }
         Change::Retry => {
             let changed = order(&caller, &seat, Action::Retry).await?;
@@ -133,7 +142,11 @@ fn what_stays(seat: &Seat) -> String {
 }
 
 /// Has the supervisor do it. Says whether there was anything to do.
-async fn order(caller: &Caller, seat: &Seat, action: Action) -> Result<bool, Box<Refused>> {
+pub(super) async fn order(
+    caller: &Caller,
+    seat: &Seat,
+    action: Action,
+) -> Result<bool, Box<Refused>> {
     let order = caller.desk.keeper.order(&seat.account, action);
     let outcome = tokio::time::timeout(limits::ORDER, order).await;
     let outcome = outcome.unwrap_or_else(|_| Err(follow::pending()));

@@ -158,6 +158,8 @@ impl Account {
         jitter: Jitter,
         out: &mut Vec<Command>,
     ) {
+        let foreign = self.found && matches!(error, RefreshError::SubjectChanged);
+        let error = if foreign { &RefreshError::ForeignWriter } else { error };
         let refusal = Refusal {
             provider_error: error.provider_error().cloned(),
             ..Refusal::new(error.code(), format!("the credential was not taken over: {error}"))
@@ -179,7 +181,17 @@ impl Account {
             self.owe(What::Unstage(Some(Box::new(refusal))), now, out);
             self.state = State::Vacant;
             self.settle(now, jitter, out);
+            if foreign {
+                self.tell_foreign_writer(error, now, out);
+            }
         }
+    }
+
+    /// Raises that somebody else logged in where the account's token is kept: to everyone who
+    /// follows, beside what is said of the account's own credential, of which it says nothing.
+    fn tell_foreign_writer(&self, error: &RefreshError, now: Now, out: &mut Vec<Command>) {
+        let failure = Arc::new(self.failure(error.clone(), now));
+        out.push(Command::Tell(Event::RefreshFailed { reason: Reason::Requested, failure }));
     }
 
     /// When the next replay of a spend in doubt is due; `pause` is the ordinary backoff.

@@ -94,7 +94,8 @@ impl Account {
         if self.is_flying() {
             return;
         }
-        if self.standing.paused {
+        let taken_back = self.standing.released && self.staged.is_some();
+        if self.standing.paused && !taken_back {
             self.rest(State::Frozen { until: None }, out);
         } else if self.staged.as_ref().is_some_and(|lineage| *lineage != self.lineage) {
             self.unstage_stray(now, jitter, out);

@@ -98,9 +98,12 @@ impl Account {
             Stake::Staged => &self.candidate,
             Stake::Current | Stake::SignIn => &self.standing.taken_over,
         };
+        // What replaces a credential that was handed out ends the pause that came with that.
+        let taken_back = self.standing.released && attempt.stake == Stake::Staged;
         Standing {
             condition: Condition::Sound,
-            paused: self.standing.paused,
+            paused: self.standing.paused && !taken_back,
+            released: self.standing.released && !taken_back,
             failure,
             taken_over: newest.clone(),
             signed_in: attempt.stake == Stake::SignIn,

@@ -10,6 +10,7 @@ mod lives;
 mod moved;
 mod orders;
 mod refreshing;
+mod release;
 mod saving;
 mod signing_in;
 mod sim;

@@ -19,6 +19,8 @@ use rusqlite::Connection;
 use rusqlite::TransactionBehavior;
 use rusqlite::config::DbConfig;
 
+use crate::name::AccountId;
+use crate::record::Lease;
 use crate::record::StoreError;
 use crate::record::Write;
 use crate::record::Written;
@@ -285,7 +287,7 @@ impl Sqlite {
         match self.tables() {
             Ok(tables) if unwritable => {
                 let lease = tables.lease(account, *stake)?;
-                Ok(Written::Leased(crate::record::Lease { durable: false, ..lease }))
+                Ok(Written::Leased(Lease { durable: false, ..lease }))
             }
             _ => Err(fault),
         }
@@ -307,6 +309,10 @@ impl TokenStore for Sqlite {
         answered
             .map(|(change, answer)| answer.or_else(|fault| self.lease_unwritten(change, fault)))
             .collect()
+    }
+
+    fn released(&mut self, account: &AccountId) -> Result<Lease, StoreError> {
+        self.tables()?.released(account)
     }
 
     fn secret(&mut self, slot: &str) -> Result<Option<Secret>, StoreError> {

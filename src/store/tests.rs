@@ -7,6 +7,7 @@ use std::sync::atomic::Ordering;
 use std::sync::mpsc as std_mpsc;
 
 use super::*;
+use crate::record::Lease;
 use crate::record::Standing;
 
 #[tokio::test]
@@ -105,6 +106,10 @@ impl TokenStore for Noting {
                 },
             )
             .collect()
+    }
+
+    fn released(&mut self, _account: &AccountId) -> Result<Lease, StoreError> {
+        Err(StoreError::Missing)
     }
 
     fn secret(&mut self, _slot: &str) -> Result<Option<Secret>, StoreError> {

@@ -97,6 +97,7 @@ fn allowed(route: Route) -> &'static [u32] {
         | Route::Sessions
         | Route::EndSessions
         | Route::Secret
+        | Route::Release
         | Route::Pause
         | Route::Resume
         | Route::Retry

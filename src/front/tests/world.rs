@@ -332,6 +332,7 @@ pub(in crate::front) fn fresh(generation: u64, ttl: u64) -> Snapshot {
         failure: None,
         alarm: None,
         unsaved: false,
+        released: false,
     }
 }
 
@@ -350,6 +351,7 @@ pub(in crate::front) fn vacant() -> Snapshot {
         failure: None,
         alarm: None,
         unsaved: false,
+        released: false,
     }
 }
 
