@@ -19,6 +19,7 @@ use tokenkeeper::time::spoken;
 
 use crate::client::Garbled;
 use crate::client::Unreachable;
+use crate::file::FileError;
 use crate::find::NoRuntimeDir;
 use crate::input::InputError;
 use crate::people::NobodyKnown;
@@ -39,6 +40,9 @@ pub(crate) enum Fault {
     /// A backup that is none, or cannot be opened or written.
     #[error(transparent)]
     Sealed(#[from] SealedError),
+    /// A file of another program cannot be kept.
+    #[error(transparent)]
+    File(#[from] FileError),
     /// A user or group that the host does not know.
     #[error(transparent)]
     Nobody(#[from] NobodyKnown),
@@ -113,6 +117,7 @@ impl Fault {
                 Code::BadRequest.exit_status()
             }
             Self::Sealed(why) => why.exit_status(),
+            Self::File(error) if error.is_input() => Code::BadRequest.exit_status(),
             Self::NoDaemon(_) => 69,
             Self::NotTheDaemon { .. } | Self::RefusedAnew { .. } => Code::Internal.exit_status(),
             Self::Silent { .. } | Self::WaitedInVain { .. } => Code::RefreshPending.exit_status(),
@@ -121,7 +126,7 @@ impl Fault {
             Self::Interrupted => 130,
             // What the shell reports of a filter that SIGPIPE ended.
             Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => 141,
-            Self::Output(_) => 74,
+            Self::File(_) | Self::Output(_) => 74,
         }
     }
 
@@ -157,6 +162,7 @@ impl Fault {
             Self::Usage(_)
             | Self::Input(_)
             | Self::Sealed(_)
+            | Self::File(_)
             | Self::Nobody(_)
             | Self::NoRuntimeDir(_)
             | Self::NoDaemon(_)
@@ -183,6 +189,7 @@ impl Fault {
             Self::Usage(_)
             | Self::Input(_)
             | Self::Sealed(_)
+            | Self::File(_)
             | Self::Nobody(_)
             | Self::NoRuntimeDir(_)
             | Self::Interrupted

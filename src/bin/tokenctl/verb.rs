@@ -1,9 +1,13 @@
 //! What each verb does: ask the daemon, print the answer.
 
+mod adopt;
 mod backup;
 mod change;
 mod daemon;
+mod export;
+mod follow;
 mod get;
+mod keep;
 mod leave;
 mod login;
 mod restore;
@@ -55,6 +59,10 @@ impl Session {
             Verb::Status { account } => show::status(self, account.as_ref())?,
             Verb::Why(args) => show::why(self, &args.account)?,
             Verb::Watch { accounts } => watch::watch(self, accounts)?,
+            Verb::Follow(args) => follow::follow(self, args)?,
+            Verb::Export(args) => export::export(self, args)?,
+            Verb::Adopt(args) => adopt::adopt(self, args)?,
+            Verb::Handover(args) => export::hand_over(self, args)?,
             Verb::Whoami => show::whoami(self)?,
             Verb::Access(args) => show::access(self, args)?,
             Verb::Login(args) => login::login(self, args)?,

@@ -8,6 +8,7 @@ use clap::Args;
 use clap::Subcommand;
 use tokenkeeper::name::AccountId;
 
+use super::owner::FromArgs;
 use super::value::Slot;
 use super::value::account;
 use super::value::number;
@@ -45,9 +46,12 @@ pub(crate) struct ImportArgs {
     /// terminal is asked and anything else is read.
     #[arg(long, value_name = "FILE")]
     pub(crate) refresh_token_file: Option<PathBuf>,
-    /// A token, which is refused in words.
-    #[arg(hide = true)]
-    pub(crate) literal: Option<OsString>,
+    /// Out of which file of another program.
+    #[command(flatten)]
+    pub(crate) from: FromArgs,
+    /// With --from, the file. A token in its place is refused in words.
+    #[arg(value_name = "FILE")]
+    pub(crate) file: Option<OsString>,
 }
 
 /// `backup`.

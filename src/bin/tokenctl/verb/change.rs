@@ -19,6 +19,7 @@ use tokenkeeper::token::hex;
 use zeroize::Zeroizing;
 
 use super::Session;
+use super::adopt;
 use super::of;
 use crate::args::admin::ImportArgs;
 use crate::args::token::ReportArgs;
@@ -77,7 +78,10 @@ fn outcome(answer: &RefreshAnswer) -> String {
 
 /// Hands a refresh token over.
 pub(super) fn import(session: &Session, args: &ImportArgs) -> Result<(), Fault> {
-    if args.literal.is_some() {
+    if let Some(source) = args.from.source()? {
+        return adopt::import(session, args, &source);
+    }
+    if args.file.is_some() {
         let instead = "put it into a file and name that by --refresh-token-file, or leave it \
                        out to be asked";
         return Err(Mistake::literal_secret("import", instead).into());

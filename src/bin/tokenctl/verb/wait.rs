@@ -107,6 +107,7 @@ fn is_final(fault: &Fault) -> bool {
         Fault::Usage(_)
         | Fault::Sealed(_)
         | Fault::Input(_)
+        | Fault::File(_)
         | Fault::Nobody(_)
         | Fault::NoRuntimeDir(_)
         | Fault::WaitedInVain { .. }

@@ -84,6 +84,7 @@ fn passes(fault: &Fault) -> bool {
         | Fault::Usage(_)
         | Fault::Sealed(_)
         | Fault::Input(_)
+        | Fault::File(_)
         | Fault::Nobody(_)
         | Fault::NoRuntimeDir(_)
         | Fault::WaitedInVain { .. }
@@ -92,7 +93,8 @@ fn passes(fault: &Fault) -> bool {
     }
 }
 
-fn tell(session: &Session, sentence: &str) {
+/// Says something on the standard error, unless notes are hidden.
+pub(super) fn tell(session: &Session, sentence: &str) {
     if session.output.notes == Notes::Shown {
         // Nobody is left to be told if standard error is closed.
         let _told = writeln!(io::stderr(), "tokenctl: {sentence}");
