@@ -6,6 +6,7 @@
 //! 1. [`support`]: the daemon, the scripted provider and the relay as values.
 //! 2. `daemon`: what an operator and a program see of an ordinary day.
 //!    `exec`: the same with programs of an operator's in the place of a provider.
+//!    `owner`: logins that other programs keep in files.
 //! 3. `corpus`, `waiters`, `crash`: one kind of trouble each, at many accounts at once.
 //! 4. `services`: Quilt, Navien and Kasa Monitor, with their quirks, and what each says of every
 //!    failure.
@@ -35,6 +36,7 @@ mod corpus;
 mod crash;
 mod daemon;
 mod exec;
+mod owner;
 mod providers;
 mod services;
 mod support;
