@@ -75,6 +75,7 @@ pub mod section;
 pub mod signals;
 pub mod snapshot;
 pub mod spelling;
+pub mod spool;
 pub mod store;
 pub mod supervisor;
 pub mod time;

@@ -47,6 +47,7 @@ const MODULES: &[&str] = &[
     "names",
     "http",
     "programs",
+    "spool",
     "secret",
     "envelope",
     "store",
