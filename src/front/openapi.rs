@@ -46,6 +46,7 @@ use crate::protocol::ErrorBody;
 use crate::protocol::EventView;
 use crate::protocol::Finding;
 use crate::protocol::HeaderView;
+use crate::protocol::HookFailedView;
 use crate::protocol::ImportRequest;
 use crate::protocol::LoginRequest;
 use crate::protocol::LoginView;
@@ -285,6 +286,7 @@ fn components() -> Components {
         .schema_from::<DoneAnswer>()
         .schema_from::<ErrorBody>()
         .schema_from::<EventView>()
+        .schema_from::<HookFailedView>()
         .schema_from::<Finding>()
         .schema_from::<HeaderView>()
         .schema_from::<ImportRequest>()

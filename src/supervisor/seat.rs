@@ -341,5 +341,7 @@ fn log(account: &AccountId, event: &Event, snapshot: &Snapshot) {
         }
         Event::Expired => warn!(%account, state, generation, "token expired"),
         Event::StateChanged => info!(%account, state, generation, "state changed"),
+        // Told and logged where calls are made.
+        Event::HookFailed { .. } => {}
     }
 }
