@@ -49,6 +49,7 @@ pub mod error;
 pub mod files;
 pub mod front;
 pub mod harden;
+pub mod hook;
 pub mod http;
 pub mod keeper;
 pub mod lifecycle;

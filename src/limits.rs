@@ -130,6 +130,9 @@ pub const SPELLED: usize = 128;
 /// Notices that can be configured of the end of one login.
 pub const RUNGS: usize = 16;
 
+/// Hooks of one account, those of all accounts included.
+pub const HOOKS: usize = 16;
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -15,6 +15,9 @@ use super::Daemon;
 use super::Listen;
 use crate::access::Right;
 use crate::access::Rights;
+use crate::hook::Deed;
+use crate::hook::Hook;
+use crate::hook::Role;
 use crate::name::AccountId;
 use crate::plan::Plan;
 use crate::plan::Rotation;
@@ -90,6 +93,7 @@ fn account(id: &AccountId, account: &Account) -> Vec<String> {
     let secrets = profile.secrets.iter();
     lines.extend(secrets.map(|(slot, reference)| format!("takes {}", source(id, slot, reference))));
     lines.extend([margin(&account.plan), rotation(&account.plan), alarm(&account.plan)]);
+    lines.extend(account.hooks.iter().map(|hook| called(hook)));
     for rule in &account.allow {
         lines.push(format!("{} may {}", who(rule), rights(rule.rights)));
     }
@@ -187,6 +191,33 @@ fn alarm(plan: &Plan) -> String {
     )
 }
 
+/// What a hook does, and when.
+fn called(hook: &Hook) -> String {
+    let Hook { name, on, deed } = hook;
+    let events = on.iter().map(|event| event.as_str()).collect::<Vec<_>>();
+    let events = listed(&events);
+    match deed {
+        Deed::Run { argv, timeout, role } => {
+            let program = argv.first().map_or("", |program| program);
+            let timeout = spoken(*timeout);
+            match role {
+                Role::Follower => {
+                    format!("runs {program} for {timeout} at the most after {events} (hook {name})")
+                }
+                Role::Bearer => format!(
+                    "runs {program} for {timeout} at the most after {events}, with the token on descriptor 3 (hook {name})"
+                ),
+                Role::Gate => format!(
+                    "makes no attempt unless {program} ends well within {timeout} (gate {name})"
+                ),
+            }
+        }
+        Deed::File { directory } => {
+            format!("puts a file into {} after {events} (hook {name})", directory.display())
+        }
+    }
+}
+
 /// Whom a rule speaks of: `user alice`, or all that must match.
 fn who(rule: &Allow) -> String {
     let Allow { user, group, unit, rights: _ } = rule;
@@ -230,6 +261,25 @@ mod tests {
              client_id = 'x'\n\
              client_secret = { file = '/etc/mail-secret' }\n\
              allow = ['alice', 'group:mail']\n\
+             [[accounts.mail.hooks]]\n\
+             name = 'restart'\n\
+             on = ['token_changed']\n\
+             command = ['/usr/local/bin/restart', 'mail']\n\
+             token = true\n\
+             [[accounts.mail.hooks]]\n\
+             name = 'office-hours'\n\
+             on = ['refresh_started']\n\
+             command = ['/usr/local/bin/office-hours']\n\
+             timeout = '5s'\n\
+             gate = true\n\
+             [[hooks]]\n\
+             name = 'page'\n\
+             on = ['alarm', 'expiry_ahead']\n\
+             command = ['/usr/local/bin/page']\n\
+             [[hooks]]\n\
+             name = 'watched'\n\
+             on = ['token_changed']\n\
+             directory = '/run/tokenkeeper/events'\n\
              [accounts.ci]\n\
              issuer = 'https://git.example'\n\
              client_id = 'ci'\n\
@@ -256,6 +306,8 @@ mod tests {
           refreshes 12 to 21 min before the expiry of a token that lives 1 h
           has no refresh token to lose, and begins by itself
           raises an alarm for a failure that lasts into the last 10 min of a token
+          runs /usr/local/bin/page for 10 s at the most after alarm and expiry_ahead (hook page)
+          puts a file into /run/tokenkeeper/events after token_changed (hook watched)
           user ci in group deploy may read, refresh and report
           nobody else has a right to it but root and the user that the daemon runs as
         account mail (google)
@@ -264,6 +316,10 @@ mod tests {
           refreshes 12 to 21 min before the expiry of a token that lives 1 h
           loses nothing with a reply that was lost
           raises an alarm for a failure that lasts into the last 10 min of a token
+          runs /usr/local/bin/page for 10 s at the most after alarm and expiry_ahead (hook page)
+          puts a file into /run/tokenkeeper/events after token_changed (hook watched)
+          runs /usr/local/bin/restart for 10 s at the most after token_changed, with the token on descriptor 3 (hook restart)
+          makes no attempt unless /usr/local/bin/office-hours ends well within 5 s (gate office-hours)
           user alice may read and report
           group mail may read and report
           nobody else has a right to it but root and the user that the daemon runs as

@@ -23,6 +23,7 @@ const MODULES: &[&str] = &[
     "snapshot",
     "notice",
     "policy",
+    "hook",
     "access",
     "limits",
     "backup",
