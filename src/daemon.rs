@@ -2,7 +2,7 @@
 //!
 //! # Threads
 //!
-//! * *act*, the main thread: supervisor, exchanges, logins, the steward;
+//! * *act*, the main thread: supervisor, exchanges, logins, hooks, the steward;
 //! * *serve*: the socket front ends ([`front`]);
 //! * *store*: SQLite ([`store`](crate::store));
 //! * *clock* and *signals*: wait, and say so.
@@ -18,6 +18,7 @@ mod backup;
 mod call;
 mod check;
 mod findings;
+mod hook;
 mod lineup;
 mod outside;
 mod places;
@@ -45,6 +46,9 @@ use crate::files::Unreadable;
 use crate::front;
 use crate::front::Listening;
 use crate::harden;
+use crate::hooks::Caller;
+use crate::hooks::Failing;
+use crate::hooks::Hooks;
 use crate::keeper::Directory;
 use crate::keeper::Keeper;
 use crate::limits;
@@ -189,7 +193,10 @@ async fn live(
     let (cast, lineup) = Cast::begin(config, loaded.records);
     let outside = Outside::new(store.clone(), clock.clone(), places.credentials.clone());
     let logins = Logins::new(outside.clone(), keeper.clone(), control.clone());
-    let supervisor = Supervisor::new(outside, directory_in, notices);
+    let (failing_in, failing) = watch::channel(Failing::default());
+    let hooks = Hooks::new(outside.clone(), notices.clone(), failing_in);
+    let (caller, hook_calls) = Caller::new();
+    let supervisor = Supervisor::new(outside, directory_in, notices, caller);
     // The queue has room: nobody else has sent yet.
     let (done, applied) = oneshot::channel();
     let _sent = control.send(Control::Apply { lineup: Box::new(lineup), done }).await;
@@ -210,6 +217,7 @@ async fn live(
         damage: loaded.damage,
         orphans: loaded.orphans,
         stored,
+        failing,
     };
     let accounts = steward.cast.config().accounts.len();
     let stop = steward.control.clone();
@@ -236,7 +244,10 @@ async fn live(
         }
         Ok(front)
     };
-    let lasting = async { tokio::join!(supervisor.run(orders, controls), serving).1 };
+    let supervised = supervisor.run(orders, controls);
+    // When the supervisor has ended, there is nobody left who could hand a call over.
+    let hooked = hooks.run(hook_calls);
+    let lasting = async { tokio::join!(supervised, hooked, serving).2 };
     tokio::pin!(lasting);
     let served = tokio::select! {
         served = &mut lasting => served,

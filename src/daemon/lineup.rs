@@ -57,6 +57,7 @@ impl Cast {
                 (Some(old), Some(new)) if old.fingerprint != new.fingerprint => {
                     Change::Settings(settings)
                 }
+                (Some(old), Some(new)) if old.hooks != new.hooks => Change::Rules(settings),
                 (Some(_), _) => self.look_again(id, settings),
                 (None, _) => Change::New(settings, records.remove(id)),
             }
@@ -92,7 +93,7 @@ impl Cast {
                 view.added.push(id.to_string());
                 continue;
             };
-            if old.fingerprint == account.fingerprint {
+            if old.fingerprint == account.fingerprint && old.hooks == account.hooks {
                 view.unchanged += 1;
             } else if old.provider.profile().lineage == new.lineage || !new.has_refresh_token {
                 view.changed.push(id.to_string());
@@ -167,5 +168,6 @@ fn settings(account: &config::Account, rules: Vec<Rule>) -> Settings {
         plan: Arc::clone(&account.plan),
         route: Route { host: Arc::clone(&profile.host), client: Arc::clone(&profile.client) },
         rules: rules.into(),
+        hooks: Arc::clone(&account.hooks),
     }
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use tokio::sync::mpsc;
 use tokio::sync::oneshot;
+use tokio::sync::watch;
 use tracing::info;
 use tracing::warn;
 
@@ -19,6 +20,7 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::config::Listen;
 use crate::error::Code;
+use crate::hooks::Failing;
 use crate::keeper::Errand;
 use crate::keeper::Keeper;
 use crate::keeper::Over;
@@ -65,6 +67,8 @@ pub(super) struct Steward {
     pub(super) orphans: Vec<Orphan>,
     /// Accounts whose credential the store held when it was last read, configured or not.
     pub(super) stored: BTreeSet<AccountId>,
+    /// The hooks that failed when they were last called.
+    pub(super) failing: watch::Receiver<Failing>,
 }
 
 impl Steward {

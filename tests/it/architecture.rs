@@ -38,6 +38,7 @@ const MODULES: &[&str] = &[
     // The engine.
     "keeper",
     "metrics",
+    "hooks",
     "supervisor",
     "logins",
     // Adapters: one outside thing each.
