@@ -314,6 +314,7 @@ fn happened(account: &str, event: Event) -> Arc<Notice> {
         failure: None,
         alarm: None,
         unsaved: false,
+        released: false,
     };
     Arc::new(Notice {
         account: AccountId::parse(account).unwrap(),

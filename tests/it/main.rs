@@ -7,6 +7,7 @@
 //! 2. `daemon`: what an operator and a program see of an ordinary day.
 //!    `exec`: the same with programs of an operator's in the place of a provider.
 //!    `owner`: logins that other programs keep in files.
+//!    `hooks`: programs of an operator's that are told what happens.
 //! 3. `corpus`, `waiters`, `crash`: one kind of trouble each, at many accounts at once.
 //! 4. `services`: Quilt, Navien and Kasa Monitor, with their quirks, and what each says of every
 //!    failure.
@@ -36,6 +37,7 @@ mod corpus;
 mod crash;
 mod daemon;
 mod exec;
+mod hooks;
 mod owner;
 mod providers;
 mod services;

@@ -243,6 +243,7 @@ impl<S: Service> Keeper<S> {
             Event::RefreshStarted { .. }
             | Event::TokenChanged { .. }
             | Event::Recovered { .. }
+            | Event::HookFailed { .. }
             | Event::StateChanged => {}
         }
     }
