@@ -135,10 +135,10 @@ fn next_step(refusal: &Refusal, account: Option<&AccountId>) -> Option<String> {
         Code::NeedsLogin | Code::TokenMissing | Code::SessionExpired | Code::LoginRejected => {
             format!("Type: tokenctl login {name}")
         }
-        Code::ForeignWriter => {
-            "Log that program in as this account's user, or follow its file for another account."
-                .to_owned()
-        }
+        Code::ForeignWriter => format!(
+            "Log that program in as this account's user, or give its login an account of its own: \
+             tokenctl adopt. To see this one, type: tokenctl why {name}"
+        ),
         Code::GrantRejected if goes_on => {
             format!("It is being confirmed; if it stays so, type: tokenctl login {name}")
         }

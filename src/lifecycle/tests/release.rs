@@ -36,7 +36,7 @@ fn a_released_account_spends_nothing_until_an_import_takes_it_back() {
     3700  exchanging             refresh_started, Intend(4), Publish
     3700  exchanging             Exchange(4, 60 s)
     3701  saving                 Commit, Publish
-    3701  fresh until 6322       answer 3: Changed(Generation(2)), Publish, token_changed
+    3701  fresh until 6322       Publish, token_changed, answer 3: Changed(Generation(2))
     ");
 }
 
@@ -133,7 +133,7 @@ fn a_token_that_was_taken_over_and_is_found_again_is_no_fault() {
     1100  exchanging             refresh_started, Intend(2), Publish
     1100  exchanging             Exchange(2, 60 s)
     1101  saving                 Commit, Publish
-    1101  fresh until 3722       answer 1: Changed(Generation(2)), Publish, token_changed
+    1101  fresh until 3722       Publish, token_changed, answer 1: Changed(Generation(2))
     1200  fresh until 3722       Current(Generation(2))
     ");
 }
