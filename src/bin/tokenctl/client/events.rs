@@ -64,7 +64,9 @@ impl Events {
             if !self.buffer.contains(&b'\n') {
                 match wake.until(Some(self.stream.as_fd()), left).map_err(Fault::Output)? {
                     Woken::Ready => {}
-                    other => return Ok(other),
+                    Woken::Ended => return Ok(Woken::Ended),
+                    Woken::Touched => return Ok(Woken::Touched),
+                    Woken::Late => return Ok(Woken::Late),
                 }
             }
             match self.next(left)? {
