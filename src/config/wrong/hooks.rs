@@ -34,7 +34,7 @@ pub(super) const IN_A_FILE: &[(&str, &[&str])] = &[
         r#"config.toml:8:8: hooks[0].gate: a gate is asked with on = ["refresh_started"] alone"#,
     ]),
     ("[accounts.mail]\nprovider = \"google\"\nclient_id = \"x\"\n[[accounts.mail.hooks]]\nname = \"a\"\non = [\"refresh_started\"]\ncommand = [\"/a\"]\ngate = true\ntimeout = \"21s\"\n", &[
-        r#"config.toml:9:11: accounts.mail.hooks[0].timeout: expected a duration from "1s" to "20s""#,
+        r#"config.toml:9:11: accounts.mail.hooks[0].timeout: expected a duration from "1s" to "15s""#,
     ]),
     ("[accounts.mail]\nprovider = \"google\"\nclient_id = \"x\"\n[[hooks]]\nname = \"a\"\non = [\"refresh_started\"]\ncommand = [\"/a\"]\ngate = true\n[[accounts.mail.hooks]]\nname = \"a\"\non = [\"refresh_started\"]\ncommand = [\"/a\"]\ngate = true\n", &[
         "config.toml:10:8: accounts.mail.hooks[0].name: another hook of the same accounts has this name",
