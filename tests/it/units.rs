@@ -18,9 +18,12 @@ use std::collections::BTreeSet;
 use std::io;
 use std::io::Write as _;
 use std::process::Command;
+use std::time::Duration;
 
 use tokenkeeper::budget;
 use tokenkeeper::error::Code;
+use tokenkeeper::hook::Hook;
+use tokenkeeper::hooks;
 use tokenkeeper::limits;
 use tokenkeeper::pacing;
 use tokenkeeper::plan::Rotation;
@@ -60,7 +63,10 @@ fn a_stop_waits_longer_than_the_longest_exchange() {
     let unit = assignments(UNIT);
     let (_, stop) = unit.iter().find(|(key, _)| *key == "TimeoutStopSec").unwrap();
     let stop = tokenkeeper::time::parse_span(stop).unwrap();
-    assert!(stop > Rotation::Strict.exchange_timeout() + limits::GRACE, "{stop:?}");
+    // A gate may be asked before it, and its program may have to be killed.
+    let gate = Hook::LONGEST_GATE + programs::GRACE + Duration::from_secs(1);
+    let attempt = gate + Rotation::Strict.exchange_timeout();
+    assert!(stop > attempt + hooks::FAREWELL + limits::GRACE, "{stop:?}");
 }
 
 #[test]
@@ -108,6 +114,31 @@ fn the_page_of_tokenctl_tells_every_error_code_with_its_statuses() {
 #[test]
 fn the_page_of_the_configuration_names_every_key_and_no_others() {
     assert_eq!(keys_of_page(TOKENKEEPER_TOML), keys_of_example());
+}
+
+/// Scripts count on these names.
+#[test]
+fn the_page_of_the_configuration_names_every_variable_of_a_hook_and_no_others() {
+    let code = include_str!("../../src/hooks/call.rs").split('"');
+    let set = code.filter(|word| word.starts_with("TOKENKEEPER_")).collect::<BTreeSet<_>>();
+    let told = items(TOKENKEEPER_TOML, "Ev").filter(|name| name.starts_with("TOKENKEEPER_"));
+    assert_eq!(told.collect::<BTreeSet<_>>(), set);
+    assert!(set.len() > 10, "{set:?}");
+}
+
+#[test]
+fn the_numbers_about_hooks_are_those_of_the_code() {
+    let page = TOKENKEEPER_TOML.split_whitespace().collect::<Vec<_>>().join(" ");
+    let sentences = [
+        format!("default is .Ql \\(dq{}s\\(dq", Hook::TIMEOUT.as_secs()),
+        format!("the most is .Ql \\(dq{}s\\(dq", Hook::LONGEST_TIMEOUT.as_secs()),
+        format!("of a gate .Ql \\(dq{}s\\(dq", Hook::LONGEST_GATE.as_secs()),
+        format!("at most {} hooks", limits::HOOKS),
+        format!("{} seconds", hooks::FAREWELL.as_secs()),
+    ];
+    for sentence in sentences {
+        assert!(page.contains(&sentence), "{sentence}");
+    }
 }
 
 #[test]
@@ -311,7 +342,14 @@ fn keys_of_example() -> Keys {
 
 /// The kind of table that a heading begins.
 fn table_of(heading: &str) -> Option<&'static str> {
-    let known = [("[daemon]", "daemon"), ("[accounts.", "accounts"), ("[[listen]]", "listen")];
+    let known = [
+        ("[daemon]", "daemon"),
+        ("[accounts.", "accounts"),
+        ("[[hooks]]", "hooks"),
+        // Of what an account has tables of, hooks are all.
+        ("[[accounts.", "hooks"),
+        ("[[listen]]", "listen"),
+    ];
     known.into_iter().find_map(|(begin, table)| heading.starts_with(begin).then_some(table))
 }
 
