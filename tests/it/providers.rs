@@ -6,6 +6,7 @@
 mod copies;
 mod django;
 mod moto;
+mod nwp500;
 mod oidc;
 
 use std::collections::BTreeMap;

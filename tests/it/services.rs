@@ -9,7 +9,7 @@ mod cognito;
 mod failures;
 mod kasa_monitor;
 mod leaving;
-mod navien;
+pub(crate) mod navien;
 
 use serde_json::Value;
 use serde_json::json;

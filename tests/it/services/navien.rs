@@ -155,7 +155,7 @@ fn now() -> Timestamp {
 }
 
 /// A daemon with a boiler, whose password is stored.
-fn boiler(behaviour: &Value, further: &str) -> (Idp, Daemon) {
+pub(crate) fn boiler(behaviour: &Value, further: &str) -> (Idp, Daemon) {
     boiler_with(behaviour, further, &[("password", "pw")])
 }
 
