@@ -19,8 +19,10 @@ use crate::hook::Deed;
 use crate::hook::Hook;
 use crate::hook::Role;
 use crate::name::AccountId;
+use crate::plan::FailureAction;
 use crate::plan::Plan;
 use crate::plan::Rotation;
+use crate::plan::SignIn;
 use crate::provider::Callee;
 use crate::provider::Method;
 use crate::provider::Spend;
@@ -92,6 +94,7 @@ fn account(id: &AccountId, account: &Account) -> Vec<String> {
     let mut lines = vec![format!("{}, as client {}", place(account), profile.client)];
     let secrets = profile.secrets.iter();
     lines.extend(secrets.map(|(slot, reference)| format!("takes {}", source(id, slot, reference))));
+    lines.extend(sign_in(id, account));
     lines.extend([margin(&account.plan), rotation(&account.plan), alarm(&account.plan)]);
     lines.extend(account.hooks.iter().map(|hook| called(hook)));
     for rule in &account.allow {
@@ -130,6 +133,22 @@ fn place(account: &Account) -> String {
         },
         Step::Done(_) => format!("asks {} for tokens", profile.host),
     }
+}
+
+/// When it logs in without a person, and with what.
+fn sign_in(id: &AccountId, account: &Account) -> Vec<String> {
+    let begin = match account.plan.sign_in {
+        SignIn::Never => return Vec::new(),
+        SignIn::Possible => "logs in by itself to begin with",
+        SignIn::ForAws => "logs in by itself to begin with and when its AWS credentials are due",
+    };
+    let after = match account.plan.on_refresh_failure {
+        FailureAction::Raise => "",
+        FailureAction::SignIn => ", and once after a refresh that is refused",
+    };
+    let secrets = account.provider.profile().sign_in.iter().flatten();
+    let takes = secrets.map(|(slot, reference)| format!("takes {}", source(id, slot, reference)));
+    takes.chain([format!("{begin}{after}, if its secrets are there")]).collect()
 }
 
 fn source(id: &AccountId, slot: &str, reference: &SecretRef) -> String {
@@ -343,6 +362,29 @@ mod tests {
                 assert!(words.contains(part), "{keys}: {part}\n{words}");
             }
         }
+    }
+
+    #[test]
+    fn a_login_without_a_person_is_told_with_its_secrets() {
+        let words = words(
+            "[accounts.boiler]\nprovider = 'navien'\nemail = 'x'\naws_credentials = true\n\
+             [accounts.heatpump]\nprovider = 'quilt'\nemail = 'x'\n\
+             [accounts.plugs]\nprovider = 'kasa-monitor'\nbase_url = 'http://127.0.0.1:5272'\n\
+             username = 'x'\ntotp = true\npassword = { file = '/etc/p' }\n\
+             on_refresh_failure = 'sign-in'\n",
+        );
+        let told = ["logs in", "takes", "account"];
+        let told = words.lines().filter(|line| told.iter().any(|it| line.trim().starts_with(it)));
+        insta::assert_snapshot!(told.collect::<Vec<_>>().join("\n"), @r"
+        account boiler (navien)
+          takes password from the store, where tokenctl secret set boiler.password puts it
+          logs in by itself to begin with and when its AWS credentials are due, if its secrets are there
+        account heatpump (quilt)
+        account plugs (kasa-monitor)
+          takes password from the file /etc/p
+          takes totp from the store, where tokenctl secret set plugs.totp puts it
+          logs in by itself to begin with, and once after a refresh that is refused, if its secrets are there
+        ");
     }
 
     /// A query may hold what should not be shown.
