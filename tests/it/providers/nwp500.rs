@@ -7,9 +7,13 @@ use std::process::Command;
 use serde::Deserialize;
 
 use crate::services::navien::boiler;
+use crate::support::daemon::Daemon;
 use crate::support::process::run;
 use crate::support::process::said;
 use crate::support::skipped;
+
+/// West of Greenwich, so that local time and UTC are never taken for each other unseen.
+const ZONE: &str = "America/Los_Angeles";
 
 /// What the library says of a file.
 #[derive(Debug, Deserialize)]
@@ -29,7 +33,7 @@ fn the_library_lives_by_a_followed_file_and_asks_nobody() {
     let file = daemon.path("tokens.json");
     let path = file.to_str().unwrap();
     let follow = ["follow", "boiler", "--file", path, "--format", "nwp500-legacy", "--once"];
-    daemon.tokenctl_does(&follow, None);
+    in_zone(&daemon, &follow);
 
     let requests = idp.totals("boiler").requests;
     let loaded: Loaded =
@@ -51,7 +55,7 @@ fn what_the_library_saved_is_imported_with_its_dates() {
     library(&python, "dump", &file, &idp.url("/boiler"), Some("pw\n"));
 
     let path = file.to_str().unwrap();
-    let told = daemon.tokenctl_does(&["import", "boiler", "--from", "nwp500-legacy", path], None);
+    let told = in_zone(&daemon, &["import", "boiler", "--from", "nwp500-legacy", path]);
 
     let until = saved_until(&file);
     assert!(told.contains(&format!("whose own token expires at {until}")), "{told}, not {until}");
@@ -63,7 +67,7 @@ fn saved_until(file: &Path) -> jiff::Timestamp {
     let text = std::fs::read_to_string(file).unwrap();
     let dump: serde_json::Value = serde_json::from_str(&text).unwrap();
     let issued = dump["issued_at"].as_str().unwrap().parse::<jiff::civil::DateTime>().unwrap();
-    let issued = issued.to_zoned(jiff::tz::TimeZone::system()).unwrap().timestamp();
+    let issued = issued.to_zoned(jiff::tz::TimeZone::get(ZONE).unwrap()).unwrap().timestamp();
     let lifetime = dump["authentication_expires_in"].as_i64().unwrap();
     jiff::Timestamp::from_second(issued.as_second() + lifetime).unwrap()
 }
@@ -72,7 +76,16 @@ fn saved_until(file: &Path) -> jiff::Timestamp {
 fn library(python: &str, verb: &str, file: &Path, url: &str, input: Option<&str>) -> String {
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/providers/nwp500/library.py");
     let mut command = Command::new(python);
-    let output = run(command.arg(script).arg(verb).arg(file).arg(url), input);
+    let output = run(command.env("TZ", ZONE).arg(script).arg(verb).arg(file).arg(url), input);
+    assert!(output.status.success(), "{}", said(&output));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// What `tokenctl` says there.
+fn in_zone(daemon: &Daemon, arguments: &[&str]) -> String {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_tokenctl"));
+    command.env("TZ", ZONE).env("TOKENKEEPER_SOCKET", daemon.path("api.sock"));
+    let output = run(command.args(arguments), None);
     assert!(output.status.success(), "{}", said(&output));
     String::from_utf8(output.stdout).unwrap()
 }

@@ -139,7 +139,7 @@ mod tests {
         #[rustfmt::skip]
         let cases = [
             ("whole seconds, rounded down", 2_999_999, 2_999),
-            ("none left is not unknown",        0_500,    -1),
+            ("none left is not unknown",          500,    -1),
             ("over before the refresh",        -1_500,    -2),
         ];
         for (name, millis, expected) in cases {
