@@ -232,16 +232,21 @@ fn end_of_value(text: &str, start: usize) -> usize {
     text.len()
 }
 
-/// `text` with each of these spans replaced; they do not overlap.
-pub(super) fn replaced(
-    text: &str,
-    mut changes: Vec<(Range<usize>, Zeroizing<String>)>,
-) -> Zeroizing<String> {
-    changes.sort_by_key(|(span, _)| span.start);
-    let grown = changes.iter().map(|(_, new)| new.len()).sum::<usize>();
+/// What is to stand in the place of a span.
+pub(super) struct Change {
+    /// The span.
+    pub(super) span: Range<usize>,
+    /// What is to stand there, as JSON.
+    pub(super) new: Zeroizing<String>,
+}
+
+/// `text` with these changes, whose spans do not overlap.
+pub(super) fn changed(text: &str, mut changes: Vec<Change>) -> Zeroizing<String> {
+    changes.sort_by_key(|change| change.span.start);
+    let grown = changes.iter().map(|change| change.new.len()).sum::<usize>();
     let mut out = Zeroizing::new(String::with_capacity(text.len() + grown));
     let mut at = 0;
-    for (span, new) in changes {
+    for Change { span, new } in changes {
         out.push_str(text.get(at..span.start).unwrap_or_default());
         out.push_str(&new);
         at = span.end;

@@ -7,10 +7,11 @@ use super::DateForm;
 use super::Facts;
 use super::Pointer;
 use super::Unfit;
+use super::json::Change;
 use super::json::Json;
 use super::json::Sort;
+use super::json::changed;
 use super::json::quote;
-use super::json::replaced;
 
 /// What the file is called in messages.
 const NAME: &str = "a JSON file with tokens";
@@ -53,7 +54,7 @@ impl Places {
     /// As [`refresh_token`](Self::refresh_token).
     pub(crate) fn blanked(&self, present: &str) -> Result<Zeroizing<String>, Unfit> {
         let file = Json::parse(present)?;
-        Ok(replaced(present, self.blank(&file)?.into_iter().collect()))
+        Ok(changed(present, self.blank(&file)?.into_iter().collect()))
     }
 
     /// The file with the newest token, and without a refresh token.
@@ -69,26 +70,25 @@ impl Places {
             let value = file.at(place).ok_or_else(|| Unfit::NoSuchPlace(place.clone()))?;
             let mut token = Zeroizing::new(String::with_capacity(6 * facts.token.len() + 2));
             quote(&mut token, &facts.token);
-            changes.push((value.span(), token));
+            changes.push(Change { span: value.span(), new: token });
         }
         if let Some(place) = &self.expires {
             let value = file.at(place).ok_or_else(|| Unfit::NoSuchPlace(place.clone()))?;
             let form = self.form.or_else(|| DateForm::of(&value));
             let expected = || Unfit::NotA { place: place.clone(), expected: "time" };
             let time = form.ok_or_else(expected)?.json(facts.expires_at);
-            changes.push((value.span(), Zeroizing::new(time)));
+            changes.push(Change { span: value.span(), new: Zeroizing::new(time) });
         }
-        Ok(replaced(present, changes))
+        Ok(changed(present, changes))
     }
 
-    fn blank(
-        &self,
-        file: &Json<'_>,
-    ) -> Result<Option<(std::ops::Range<usize>, Zeroizing<String>)>, Unfit> {
+    fn blank(&self, file: &Json<'_>) -> Result<Option<Change>, Unfit> {
         let Some(place) = &self.refresh else { return Ok(None) };
         let value = file.at(place).ok_or_else(|| Unfit::NoSuchPlace(place.clone()))?;
         match value.sort() {
-            Sort::Text => Ok(Some((value.span(), Zeroizing::new("\"\"".to_owned())))),
+            Sort::Text => {
+                Ok(Some(Change { span: value.span(), new: Zeroizing::new("\"\"".to_owned()) }))
+            }
             Sort::Bare if value.is_null() => Ok(None),
             Sort::Bare | Sort::Object | Sort::List => {
                 Err(Unfit::NotA { place: place.clone(), expected: "text" })
