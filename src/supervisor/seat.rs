@@ -30,6 +30,7 @@ use crate::name::AccountId;
 use crate::notice::Event;
 use crate::notice::EventName;
 use crate::notice::Notice;
+use crate::notice::Reason;
 use crate::pacing::Admission;
 use crate::pacing::Place;
 use crate::pacing::Route;
@@ -263,7 +264,8 @@ impl<W: World> Supervisor<W> {
 
     /// Fetches what an attempt may spend: the secrets first, then the refresh token,
     /// whose hand-out is the durable intent. Before either, a gate is asked about what was
-    /// `started`; a logout is nothing that a gate is asked about.
+    /// `started`. A logout is nothing that a gate is asked about, and neither is a replay: what
+    /// it is about is spent already, and may be lost while somebody thinks.
     fn intend(
         &mut self,
         id: &AccountId,
@@ -275,6 +277,9 @@ impl<W: World> Supervisor<W> {
         let Some(seat) = self.seats.get_mut(id) else { return };
         seat.asked = Some(Arc::clone(&seat.settings.provider));
         let gate = started.and_then(|notice| {
+            if is_replay(&notice.event) {
+                return None;
+            }
             let hook = seat.settings.hooks.iter().find(|hook| hook.is_gate())?;
             let kind = seat.settings.provider.profile().default_kind;
             Some(self.world.gate(Call { hook: Arc::clone(hook), notice, kind }))
@@ -345,6 +350,10 @@ impl<W: World> Supervisor<W> {
 
 /// What cannot happen: the order of commands hands something out first.
 const NOTHING_TO_SPEND: &str = "an attempt had nothing to spend";
+
+fn is_replay(started: &Event) -> bool {
+    matches!(started, Event::RefreshStarted { reason: Reason::Replay, .. })
+}
 
 fn nothing_to_spend() -> Product {
     let error = RefreshError::Internal(NOTHING_TO_SPEND.into());

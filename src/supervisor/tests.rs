@@ -389,6 +389,21 @@ async fn a_logout_asks_no_gate() {
     assert_eq!(stage.log.said(), ["mail intent", "mail revoke", "mail clear"]);
 }
 
+/// What is in doubt is spent already: nothing is gained by waiting, and the grace runs out.
+#[tokio::test(start_paused = true)]
+async fn a_replay_asks_no_gate() {
+    let stage = Stage::hooked(&["bomb"], vec![gate("open")]);
+    let script = async {
+        stage.refresh("bomb").await;
+        while stage.log.count("bomb exchange") < 2 {
+            sleep(Duration::from_secs(1)).await;
+        }
+        stage.control.send(Control::Stop).await.unwrap();
+    };
+    let ((), ()) = tokio::join!(stage.run(), script);
+    assert_eq!(stage.log.count("bomb open"), 1);
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_hook_that_there_is_no_room_for_is_told_of_and_calls_nothing() {
     let stage = Stage::hooked(&["mail"], vec![follower()]);
