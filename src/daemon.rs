@@ -27,6 +27,7 @@ mod steward;
 mod watchdog;
 
 use std::io;
+use std::path::Path;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -39,9 +40,12 @@ use tracing::warn;
 
 use crate::access::Masters;
 use crate::access::Narrowing;
+use crate::activation;
+use crate::activation::Passed;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::config::Invalid;
+use crate::error::Code;
 use crate::files::Unreadable;
 use crate::front;
 use crate::front::Listening;
@@ -92,6 +96,9 @@ pub enum Failure {
     /// The environment does not say where a user's files are.
     #[error("{0} is not set, so it is not known where this user's files are")]
     Homeless(&'static str),
+    /// What the service manager handed over is not what is served.
+    #[error("{0}")]
+    Passed(#[from] activation::Unusable),
     /// The state directory is not to be used.
     #[error("{0}")]
     State(state::Flaw),
@@ -114,7 +121,11 @@ impl Failure {
     /// new start makes sense, 75 for what passes, 74 for the disk, 71 for the system.
     pub const fn exit_status(&self) -> u8 {
         match self {
-            Self::Unreadable(_) | Self::Invalid(_) | Self::Homeless(_) | Self::State(_) => 78,
+            Self::Unreadable(_)
+            | Self::Invalid(_)
+            | Self::Homeless(_)
+            | Self::Passed(_)
+            | Self::State(_) => 78,
             Self::Store(refused) => refused.exit_status(),
             Self::Unloaded(_) => 74,
             Self::Socket(_) => 75,
@@ -133,6 +144,18 @@ fn lines(errors: &[Unreadable]) -> String {
 ///
 /// Why it could not begin. Once it runs, nothing ends it but a signal.
 pub fn run(options: &Options) -> Result<(), Failure> {
+    let passed = activation::take()?;
+    let waiting = passed.try_clone().map_err(|error| Failure::System("sockets", error))?;
+    let ended = keep(options, passed);
+    if let Err(failure) = &ended
+        && failure.exit_status() == Code::ConfigInvalid.exit_status()
+    {
+        waiting.turn_away();
+    }
+    ended
+}
+
+fn keep(options: &Options, passed: Passed) -> Result<(), Failure> {
     let places = Places::find(options)?;
     let config = places.read()?;
     let threshold = log::start(config.daemon.log);
@@ -159,7 +182,7 @@ pub fn run(options: &Options) -> Result<(), Failure> {
         .max_blocking_threads(8)
         .build()
         .map_err(|error| Failure::System("runtime", error))?;
-    runtime.block_on(live(places, config, threshold, signals, clock, store))
+    runtime.block_on(live(places, config, threshold, signals, clock, store, passed))
 }
 
 async fn live(
@@ -169,6 +192,7 @@ async fn live(
     signals: mpsc::Receiver<signals::Signal>,
     clock: Clock,
     store: Store,
+    passed: Passed,
 ) -> Result<(), Failure> {
     let loaded = store.load().await?;
     for sentence in &loaded.damage {
@@ -183,7 +207,7 @@ async fn live(
     let keeper = Keeper::new(directory, orders_in, errands_in, calls_in, notices.clone());
     let metrics = Arc::new(Metrics::new());
 
-    let listening = listening(&config)?;
+    let listening = listening(&config, passed)?;
     let opened = Opened {
         socket: config.daemon.socket.clone(),
         state: config.daemon.state.clone(),
@@ -264,13 +288,29 @@ async fn live(
     Ok(())
 }
 
-/// Binds the sockets that the configuration names.
-fn listening(config: &Config) -> Result<Vec<Listening>, Failure> {
-    let mut listening = vec![Listening {
-        socket: front::bind::bind(&config.daemon.socket, limits::SOCKET_MODE)?,
-        path: config.daemon.socket.display().to_string().into(),
+/// The sockets that the service manager handed over, or else the one that the configuration
+/// names; and those that narrow, which nobody hands over.
+fn listening(config: &Config, passed: Passed) -> Result<Vec<Listening>, Failure> {
+    let ordinary = |socket, path: &Path| Listening {
+        socket,
+        path: path.display().to_string().into(),
         narrowing: None,
-    }];
+    };
+    let named = &config.daemon.socket;
+    let mut listening = Vec::new();
+    for (socket, path) in passed.api {
+        if path != *named {
+            warn!(
+                "the service manager listens at {}, so the socket {} is not made",
+                path.display(),
+                named.display()
+            );
+        }
+        listening.push(ordinary(socket, &path));
+    }
+    if listening.is_empty() {
+        listening.push(ordinary(front::bind::bind(named, limits::SOCKET_MODE)?, named));
+    }
     for listen in &config.listen {
         listening.push(Listening {
             socket: front::bind::bind(&listen.path, listen.mode)?,

@@ -41,6 +41,7 @@
 
 pub mod access;
 pub mod backup;
+pub mod activation;
 pub mod budget;
 pub mod clock;
 pub mod config;

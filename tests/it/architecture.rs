@@ -53,6 +53,7 @@ const MODULES: &[&str] = &[
     "secret",
     "envelope",
     "store",
+    "activation",
     "front",
     "harden",
     "log",
@@ -102,7 +103,8 @@ const OWNED: &[(&str, &[&str])] = &[
     // The client reads in its errors whether a request was sent.
     ("hyper::", &["front", "http"]),
     ("signal_hook::", &["signals"]),
-    ("sd_notify::", &["notify"]),
+    ("sd_notify::", &["activation", "notify"]),
+    ("listenfd::", &["activation"]),
     ("std::net::TcpStream", &[]),
     ("std::net::TcpListener", &[]),
     ("tokio::net::TcpStream", &[]),

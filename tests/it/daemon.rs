@@ -2,6 +2,7 @@
 
 mod access;
 mod backup;
+mod activation;
 mod grants;
 mod lives;
 mod login;
