@@ -20,6 +20,7 @@ use std::io::Write as _;
 use std::process::Command;
 use std::time::Duration;
 
+use tokenkeeper::activation;
 use tokenkeeper::budget;
 use tokenkeeper::error::Code;
 use tokenkeeper::hook::Hook;
@@ -33,6 +34,7 @@ use tokenkeeper::schedule;
 use tokenkeeper::snapshot::StateName;
 
 const UNIT: &str = include_str!("../../systemd/tokenkeeper.service");
+const SOCKET: &str = include_str!("../../systemd/tokenkeeper-api.socket");
 const EXAMPLE: &str = include_str!("../../config.example.toml");
 const TOKENCTL: &str = include_str!("../../packaging/man/tokenctl.1");
 const TOKENKEEPER_TOML: &str = include_str!("../../packaging/man/tokenkeeper.toml.5");
@@ -55,6 +57,18 @@ fn the_unit_grants_what_the_daemon_counts_on() {
         of("RestartPreventExitStatus"),
         Some(&*Code::ConfigInvalid.exit_status().to_string())
     );
+}
+
+#[test]
+fn the_socket_is_the_one_that_the_daemon_knows_and_tokenctl_looks_for() {
+    let socket = assignments(SOCKET);
+    let of = |key: &str| socket.iter().find_map(|(name, value)| (*name == key).then_some(*value));
+    assert_eq!(of("FileDescriptorName"), Some(activation::API));
+    assert_eq!(of("SocketMode"), Some(&*format!("{:04o}", limits::SOCKET_MODE)));
+    let path = of("ListenStream").unwrap();
+    assert!(EXAMPLE.contains(&format!("#socket = \"{path}\"")), "{path}");
+    let unit = assignments(UNIT);
+    assert!(unit.contains(&("Sockets", "tokenkeeper-api.socket")));
 }
 
 /// A daemon that is killed in an exchange may lose a login.
@@ -80,7 +94,9 @@ fn no_key_of_the_unit_stands_twice() {
 #[test]
 fn systemd_finds_nothing_wrong_with_the_unit_but_that_its_programs_are_not_installed() {
     let unit = concat!(env!("CARGO_MANIFEST_DIR"), "/systemd/tokenkeeper.service");
-    let Some(said) = output_if_there("systemd-analyze", &["verify", "--man=no", unit]) else {
+    let socket = concat!(env!("CARGO_MANIFEST_DIR"), "/systemd/tokenkeeper-api.socket");
+    let Some(said) = output_if_there("systemd-analyze", &["verify", "--man=no", unit, socket])
+    else {
         return;
     };
     let absent = |line: &&str| INSTALLED.iter().any(|path| line.contains(&not_executable(path)));
