@@ -22,6 +22,7 @@ mod hook;
 mod lineup;
 mod outside;
 mod places;
+mod standing;
 mod state;
 mod steward;
 mod watchdog;
@@ -70,6 +71,7 @@ use crate::supervisor::Supervisor;
 use self::lineup::Cast;
 use self::outside::Outside;
 use self::places::Places;
+use self::standing::Standing;
 use self::steward::Opened;
 use self::steward::Steward;
 
@@ -204,6 +206,7 @@ async fn live(
     let (calls_in, calls) = mpsc::channel(Keeper::CALLS);
     let (notices, _) = broadcast::channel(Keeper::NOTICES);
     let (directory_in, directory) = watch::channel(Arc::new(Directory::default()));
+    let standing = Standing { directory: directory.clone(), notices: notices.subscribe() };
     let keeper = Keeper::new(directory, orders_in, errands_in, calls_in, notices.clone());
     let metrics = Arc::new(Metrics::new());
 
@@ -258,13 +261,13 @@ async fn live(
             }
         };
         notify::ready();
-        notify::status(&format!("{accounts} accounts"));
         info!(accounts, "ready");
         let proofs =
             watchdog::Proofs { control: stop.clone(), store: store.clone(), front: front.probe() };
         tokio::select! {
             () = steward.run(errands, signals) => {}
             () = proofs.feed() => {}
+            () = standing.tell() => {}
         }
         Ok(front)
     };
