@@ -40,8 +40,8 @@
 //! [RFC 6749]: https://www.rfc-editor.org/rfc/rfc6749
 
 pub mod access;
-pub mod backup;
 pub mod activation;
+pub mod backup;
 pub mod budget;
 pub mod clock;
 pub mod config;

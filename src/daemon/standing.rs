@@ -135,6 +135,15 @@ mod tests {
 
     fn standing(state: StateName, next: Option<Moment>) -> Snapshot {
         let generation = Generation(0);
-        Snapshot { state, generation, held: None, next, failure: None, alarm: None, unsaved: false }
+        Snapshot {
+            state,
+            generation,
+            held: None,
+            next,
+            failure: None,
+            alarm: None,
+            unsaved: false,
+            released: false,
+        }
     }
 }

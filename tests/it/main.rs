@@ -1,5 +1,6 @@
-//! The real programs: the daemon and `tokenctl` against providers that misbehave on request, and
-//! against providers that others wrote. The design calls these layers 2 and 3.
+//! The real programs: the daemon and `tokenctl` against providers that misbehave on request, against
+//! providers that others wrote, and in their package under systemd. The design calls these layers 2
+//! to 4.
 //!
 //! # Reading order
 //!
@@ -11,7 +12,8 @@
 //! 3. `corpus`, `waiters`, `crash`: one kind of trouble each, at many accounts at once.
 //! 4. `services`: Quilt, Navien and Kasa Monitor, with their quirks, and what each says of every
 //!    failure.
-//! 5. `providers`: against other people's servers. `badinput`: the command line.
+//! 5. `providers`: against other people's servers. `host`: as a package, under systemd.
+//!    `badinput`: the command line.
 //! 6. `architecture`, `units`: rules about the source text, the manual and the unit.
 //!
 //! # Invariants
@@ -38,6 +40,7 @@ mod crash;
 mod daemon;
 mod exec;
 mod hooks;
+mod host;
 mod owner;
 mod providers;
 mod services;
