@@ -242,6 +242,7 @@ impl Account {
             alarm: self.alarm(),
             unsaved: self.unsaved,
             released: self.standing.released,
+            origin: self.has_credential().then(|| self.origin.clone()),
         }
     }
 

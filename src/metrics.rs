@@ -392,6 +392,7 @@ mod tests {
             alarm: None,
             unsaved: false,
             released: false,
+            origin: None,
         }
     }
 

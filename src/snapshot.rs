@@ -11,6 +11,7 @@ use std::time::Duration;
 use crate::error::Code;
 use crate::error::OauthError;
 use crate::record::Failure;
+use crate::record::Lineage;
 use crate::schedule;
 use crate::time::Moment;
 use crate::time::Now;
@@ -40,6 +41,8 @@ pub struct Snapshot {
     pub unsaved: bool,
     /// Whether its refresh token was handed out, so that somebody else owns it.
     pub released: bool,
+    /// Where its credential came from, and may be sent; `None` if there is none.
+    pub origin: Option<Lineage>,
 }
 
 /// Tokens with their dates.
@@ -435,6 +438,7 @@ mod tests {
             alarm: None,
             unsaved: false,
             released: false,
+            origin: None,
         }
     }
 

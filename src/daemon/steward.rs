@@ -158,7 +158,7 @@ impl Steward {
         };
         let restart = self.needs_restart(&config);
         self.threshold.set(config.daemon.log);
-        let (lineup, view) = self.cast.change(config, records);
+        let (lineup, view) = self.cast.change(config, records, &self.keeper.directory());
         self.apply(lineup).await;
         for warning in &view.warnings {
             warn!("{warning}");
@@ -178,7 +178,8 @@ impl Steward {
     fn check(&self) -> Result<ReloadView, Refusal> {
         let config = self.places.read().map_err(|failure| refused(&failure))?;
         let restart = self.needs_restart(&config);
-        let mut view = ReloadView { restart, ..self.cast.compare(&config) };
+        let compared = self.cast.compare(&config, &self.keeper.directory());
+        let mut view = ReloadView { restart, ..compared };
         view.warnings.extend(strangers(&config).iter().map(ToString::to_string));
         Ok(view)
     }

@@ -315,6 +315,7 @@ fn happened(account: &str, event: Event) -> Arc<Notice> {
         alarm: None,
         unsaved: false,
         released: false,
+        origin: None,
     };
     Arc::new(Notice {
         account: AccountId::parse(account).unwrap(),

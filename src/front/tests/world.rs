@@ -333,6 +333,7 @@ pub(in crate::front) fn fresh(generation: u64, ttl: u64) -> Snapshot {
         alarm: None,
         unsaved: false,
         released: false,
+        origin: None,
     }
 }
 
@@ -352,6 +353,7 @@ pub(in crate::front) fn vacant() -> Snapshot {
         alarm: None,
         unsaved: false,
         released: false,
+        origin: None,
     }
 }
 
