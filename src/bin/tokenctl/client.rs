@@ -311,11 +311,27 @@ impl Attempt {
 
 fn garbled(place: &Place, patience: Duration, why: Garbled) -> Fault {
     let socket = place.path.clone();
-    if matches!(&why, Garbled::Broken(error) if is_timeout(error)) {
-        Fault::Silent { socket, waited: patience }
-    } else {
-        Fault::NotTheDaemon { socket, why }
+    match &why {
+        Garbled::Broken(error) if is_timeout(error) => Fault::Silent { socket, waited: patience },
+        Garbled::Broken(error) if is_end(error) => Fault::WentAway { socket },
+        Garbled::HeadCut(0) => Fault::WentAway { socket },
+        Garbled::Broken(_)
+        | Garbled::NotHttp(_)
+        | Garbled::HeadTooLong
+        | Garbled::HeadCut(_)
+        | Garbled::BodyCut { .. }
+        | Garbled::BodyTooLong
+        | Garbled::BadLength
+        | Garbled::Coded
+        | Garbled::Status(_)
+        | Garbled::LineTooLong(_)
+        | Garbled::Unexpected => Fault::NotTheDaemon { socket, why },
     }
+}
+
+/// Whether the peer has gone: its end of the connection is closed.
+fn is_end(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset)
 }
 
 fn refusal(reply: &Reply, place: &Place) -> Fault {

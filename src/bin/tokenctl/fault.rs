@@ -60,6 +60,15 @@ pub(crate) enum Fault {
         /// What is wrong with the answer.
         why: Garbled,
     },
+    /// The connection ended before an answer began.
+    #[error(
+        "{}: the daemon went away before it answered; whether it did what was asked is not known",
+        .socket.display()
+    )]
+    WentAway {
+        /// Where.
+        socket: PathBuf,
+    },
     /// The daemon took the request and said nothing for too long.
     #[error(
         "{}: the daemon did not answer within {}; \
@@ -113,12 +122,14 @@ impl Fault {
     /// Exit status of the process.
     pub(crate) fn exit_status(&self) -> u8 {
         match self {
+            // As [`Self::Interrupted`].
+            Self::Input(InputError::Aborted) => 130,
             Self::Usage(_) | Self::Input(_) | Self::Nobody(_) | Self::NoRuntimeDir(_) => {
                 Code::BadRequest.exit_status()
             }
             Self::Sealed(why) => why.exit_status(),
             Self::File(error) if error.is_input() => Code::BadRequest.exit_status(),
-            Self::NoDaemon(_) => 69,
+            Self::NoDaemon(_) | Self::WentAway { .. } => 69,
             Self::NotTheDaemon { .. } | Self::RefusedAnew { .. } => Code::Internal.exit_status(),
             Self::Silent { .. } | Self::WaitedInVain { .. } => Code::RefreshPending.exit_status(),
             Self::Refused { body, .. } => body.error_code.exit_status(),
@@ -166,6 +177,7 @@ impl Fault {
             | Self::Nobody(_)
             | Self::NoRuntimeDir(_)
             | Self::NoDaemon(_)
+            | Self::WentAway { .. }
             | Self::NotTheDaemon { .. }
             | Self::Silent { .. }
             | Self::RefusedAnew { .. }
@@ -181,7 +193,7 @@ impl Fault {
     fn local(&self, now: Timestamp) -> LocalBody {
         let (error_code, remedy) = match self {
             Self::RefusedAnew { code, .. } => (code.as_str(), Remedy::Wait),
-            Self::NoDaemon(_) => ("NO_DAEMON", Remedy::Wait),
+            Self::NoDaemon(_) | Self::WentAway { .. } => ("NO_DAEMON", Remedy::Wait),
             Self::NotTheDaemon { .. } | Self::Output(_) => (Code::Internal.as_str(), Remedy::Wait),
             Self::Silent { .. } | Self::WaitedInVain { .. } => {
                 (Code::RefreshPending.as_str(), Remedy::Wait)

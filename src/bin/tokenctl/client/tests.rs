@@ -42,7 +42,6 @@ fn an_answer_that_is_none_is_told_apart() {
     let many_headers = format!("HTTP/1.1 200 OK\r\n{}\r\n", "X: y\r\n".repeat(40));
     #[rustfmt::skip]
     let cases = [
-        ("nothing",            "",                                                         "it ended after 0 bytes of its head"),
         ("half a head",        "HTTP/1.1 200 OK\r\nContent-Le",                            "it ended after 27 bytes of its head"),
         ("half a body",        "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\ntoken",        "it ended after 5 of 9 bytes"),
         ("not HTTP",           "SSH-2.0-OpenSSH_9.2\r\n",                                  "it does not speak HTTP (invalid HTTP version)"),
@@ -70,6 +69,13 @@ fn an_answer_that_is_none_is_told_apart() {
             other => panic!("{name}: {other:?}"),
         }
     }
+}
+
+#[test]
+fn a_daemon_that_ends_during_a_request_is_no_stranger_but_gone() {
+    let fault = ask(&[b""]).0.map(|_| ()).unwrap_err();
+    assert!(matches!(fault, Fault::WentAway { .. }), "{fault:?}");
+    assert_eq!(fault.exit_status(), 69);
 }
 
 #[test]

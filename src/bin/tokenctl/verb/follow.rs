@@ -136,7 +136,10 @@ fn is_final(fault: &Fault) -> bool {
                 | Code::AccountUnknown
                 | Code::ForeignWriter
         ),
-        Fault::NoDaemon(_) | Fault::NotTheDaemon { .. } | Fault::Silent { .. } => false,
+        Fault::NoDaemon(_)
+        | Fault::WentAway { .. }
+        | Fault::NotTheDaemon { .. }
+        | Fault::Silent { .. } => false,
         Fault::RefusedAnew { .. }
         | Fault::Usage(_)
         | Fault::Input(_)

@@ -101,6 +101,7 @@ fn is_final(fault: &Fault) -> bool {
                 | Code::LifetimeTooShort
         ),
         Fault::NoDaemon(_)
+        | Fault::WentAway { .. }
         | Fault::NotTheDaemon { .. }
         | Fault::Silent { .. }
         | Fault::RefusedAnew { .. } => false,

@@ -78,7 +78,10 @@ fn reconnect(session: &Session, request: &Request) -> Result<Events, Fault> {
 /// Whether a daemon that starts may answer so.
 fn passes(fault: &Fault) -> bool {
     match fault {
-        Fault::NoDaemon(_) | Fault::NotTheDaemon { .. } | Fault::Silent { .. } => true,
+        Fault::NoDaemon(_)
+        | Fault::WentAway { .. }
+        | Fault::NotTheDaemon { .. }
+        | Fault::Silent { .. } => true,
         Fault::Refused { body, .. } => body.remedy == Remedy::Wait,
         Fault::RefusedAnew { .. }
         | Fault::Usage(_)
