@@ -32,7 +32,7 @@ use crate::usage::Mistake;
 
 /// Has `account` refreshed.
 pub(super) fn refresh(session: &Session, account: &AccountId) -> Result<(), Fault> {
-    refreshed(session, &Request::post(of(account, "/refresh")))
+    refreshed(session, &Request::post(of(account, "/refresh")), outcome)
 }
 
 /// Tells that a token was rejected.
@@ -53,12 +53,31 @@ pub(super) fn report(session: &Session, args: &ReportArgs) -> Result<(), Fault> 
     };
     let reason = args.stream.then(|| "stream_unauthenticated".to_owned());
     let body = json(&ReportRequest { generation: args.generation, token_sha256, reason }, 256);
-    refreshed(session, &Request::post(of(&args.account, "/report")).json(body))
+    let outcome = if args.generation.is_some() { outcome } else { outcome_of_token };
+    refreshed(session, &Request::post(of(&args.account, "/report")).json(body), outcome)
 }
 
-fn refreshed(session: &Session, request: &Request) -> Result<(), Fault> {
+fn refreshed(
+    session: &Session,
+    request: &Request,
+    outcome: fn(&RefreshAnswer) -> String,
+) -> Result<(), Fault> {
     let (answer, reply) = session.daemon.fetch::<RefreshAnswer>(request)?;
     session.output.note(&outcome(&answer), &reply)
+}
+
+/// The same for a reported token: one that is not current may be older, or none of the
+/// account's at all, which nobody can tell apart.
+fn outcome_of_token(answer: &RefreshAnswer) -> String {
+    let RefreshAnswer { account, generation, ttl, .. } = answer;
+    if answer.changed || !answer.refreshed {
+        return outcome(answer);
+    }
+    let left = spoken(Duration::from_secs(*ttl));
+    format!(
+        "{account}: not refreshed, since this token is not one that the account has now; its \
+         generation {generation} is good for {left}"
+    )
 }
 
 fn outcome(answer: &RefreshAnswer) -> String {
@@ -199,6 +218,11 @@ mod tests {
         assert_eq!(
             outcome(&answer),
             "mail: not refreshed, since there is a newer token already, generation 8, good for 1 h"
+        );
+        assert_eq!(
+            outcome_of_token(&answer),
+            "mail: not refreshed, since this token is not one that the account has now; its \
+             generation 8 is good for 1 h"
         );
         let answer = RefreshAnswer { refreshed: false, ..answer };
         assert_eq!(
