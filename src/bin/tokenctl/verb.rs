@@ -46,7 +46,9 @@ impl Session {
     ///
     /// Whatever kept it from being done.
     pub(crate) fn run(&self, verb: &Verb) -> Result<ExitCode, Fault> {
-        self.dispatch(verb).map_err(|fault| self.with_nearest(fault, verb.account()))
+        // A purge is of an account that is not configured, and those are not listed.
+        let account = verb.account().filter(|_| !matches!(verb, Verb::Purge(_)));
+        self.dispatch(verb).map_err(|fault| self.with_nearest(fault, account))
     }
 
     fn dispatch(&self, verb: &Verb) -> Result<ExitCode, Fault> {
