@@ -149,10 +149,12 @@ fn next_step(refusal: &Refusal, account: Option<&AccountId>) -> Option<String> {
              {name}"
         ),
         Code::ClientRejected => format!(
-            "Correct its issuer or endpoint, client_id or secret, then type: tokenctl reload, or \
-             tokenctl retry {name}"
+            "Correct its issuer, endpoint or client_id, then type: tokenctl reload; or its stored \
+             secret: tokenctl secret set; and to try it, type: tokenctl retry {name}"
         ),
-        Code::SecretUnavailable => format!("Provide the secret, then type: tokenctl retry {name}"),
+        Code::SecretUnavailable => format!(
+            "It is looked for again by itself; to have that done now, type: tokenctl retry {name}"
+        ),
         Code::ConfigInvalid => "Correct the configuration, then type: tokenctl reload".to_owned(),
         Code::InsufficientPermissions => "To see your rights, type: tokenctl whoami".to_owned(),
         Code::AccountUnknown => "To see the accounts, type: tokenctl list".to_owned(),
@@ -176,6 +178,7 @@ fn next_step(refusal: &Refusal, account: Option<&AccountId>) -> Option<String> {
         | Code::InDoubt
         | Code::TokenExpired
         | Code::HookFailed => "Ask again later.".to_owned(),
+        Code::RefreshPending if goes_on => "It is refreshed as soon as it may be.".to_owned(),
         Code::RefreshPending => "Ask again, or with a larger wait.".to_owned(),
         Code::RateLimitExceeded | Code::Stopping => "Ask again later.".to_owned(),
         Code::BadRequest | Code::LifetimeTooShort | Code::NotSupported => return None,
