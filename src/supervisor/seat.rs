@@ -200,7 +200,13 @@ impl<W: World> Supervisor<W> {
                 Command::Revoke { ticket, timeout } => self.revoke(id, ticket, timeout),
                 Command::Answer(answer) => seat.answer(answer),
                 Command::AnswerLater(ticket) => seat.answer_later(ticket),
-                Command::AnswerTo(ticket, answer) => seat.answer_to(ticket, answer),
+                Command::AnswerTo(ticket, answer) => {
+                    if let Err(refusal) = &answer {
+                        let code = refusal.code.as_str();
+                        warn!(account = %id, code, "order failed: {}", refusal.message);
+                    }
+                    seat.answer_to(ticket, answer);
+                }
             }
         }
         self.after(id, now.boot);
