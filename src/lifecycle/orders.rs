@@ -289,7 +289,13 @@ impl Account {
         self.arm_sign_in();
         let bound = self.series.not_before.filter(|bound| *bound > now.boot);
         if let Some(bound) = bound {
-            let refusal = Refusal { retry_at: Some(bound), ..self.snapshot().refusal() };
+            let last = self.snapshot().refusal();
+            let wait = spoken(bound.since(now.boot));
+            let message = format!(
+                "not tried, since the provider asked to wait, {wait} from now on; the last attempt: {}",
+                last.message
+            );
+            let refusal = Refusal { retry_at: Some(bound), message, ..last };
             out.push(Command::Answer(Err(refusal)));
         } else if self.go_on(Reason::Requested, now, out) {
             out.push(Command::Answer(Ok(Done::Joined(self.generation))));
