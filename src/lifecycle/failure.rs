@@ -93,7 +93,13 @@ impl Account {
             Class::Config => {
                 let local = matches!(error, RefreshError::SecretUnavailable { .. });
                 let probe = if local { schedule::SECRET_PROBE } else { schedule::CONFIG_PROBE };
-                State::Frozen { until: Some(now.boot + probe) }
+                let until = now.boot + probe;
+                match self.tokens_due_without_sign_in().filter(|_| local) {
+                    Some(due) => {
+                        State::Waiting { until: until.min(due).max(self.budgeted(now.boot)) }
+                    }
+                    None => State::Frozen { until: Some(until) },
+                }
             }
             Class::NotSent | Class::Transient | Class::Throttled | Class::Ambiguous => {
                 let pause = self.next_pause(class, now, jitter);
