@@ -144,6 +144,7 @@ mod tests {
             alarm: None,
             unsaved: false,
             released: false,
+            origin: None,
         }
     }
 }
