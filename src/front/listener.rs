@@ -194,9 +194,6 @@ pub(super) async fn converse(stream: UnixStream, caller: Rc<Caller>) {
         .max_header_size(limits::HEAD)
         .max_buf_size(limits::HEAD)
         .header_read_timeout(None)
-        // Whoever has said all (`nc -N`) still waits for its answer. One that is gone is found
-        // out when the answer is written, a minute later at most.
-        .half_close(true)
         .serve_connection(line, Answering::new(caller, pulse.clone()));
     let ended = tokio::select! {
         biased;
