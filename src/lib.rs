@@ -39,6 +39,7 @@
 //! [RFC 6749]: https://www.rfc-editor.org/rfc/rfc6749
 
 pub mod access;
+pub mod asking;
 pub mod budget;
 pub mod clock;
 pub mod config;

@@ -35,6 +35,7 @@ const MODULES: &[&str] = &[
     "wording",
     // The engine.
     "keeper",
+    "asking",
     "metrics",
     "supervisor",
     "logins",

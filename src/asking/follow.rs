@@ -96,11 +96,11 @@ pub(super) fn not_stopping(keeper: &Keeper, account: &AccountId) -> Result<(), R
 }
 
 /// That the refresh takes longer than the peer cares to wait.
-pub(super) fn pending() -> Refusal {
+pub fn pending() -> Refusal {
     Refusal::new(Code::RefreshPending, "a refresh is under way and not done yet")
 }
 
 /// That nobody got round to it.
-pub(super) fn late() -> Refusal {
+pub fn late() -> Refusal {
     Refusal::new(Code::Internal, "the daemon did not get round to it in time")
 }
