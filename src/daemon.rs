@@ -57,6 +57,7 @@ use crate::store::refusal::OpenError;
 use crate::store::sqlite::Sqlite;
 use crate::supervisor::Control;
 use crate::supervisor::Supervisor;
+use crate::threshold::Threshold;
 
 use self::lineup::Cast;
 use self::outside::Outside;
@@ -130,7 +131,8 @@ fn lines(errors: &[Unreadable]) -> String {
 pub fn run(options: &Options) -> Result<(), Failure> {
     let places = Places::find(options)?;
     let config = places.read()?;
-    let threshold = log::start(config.daemon.log);
+    let threshold = Threshold::new(config.daemon.log);
+    log::start(&threshold);
     for complaint in &config.warnings {
         warn!("{complaint}");
     }
@@ -160,7 +162,7 @@ pub fn run(options: &Options) -> Result<(), Failure> {
 async fn live(
     places: Places,
     config: Config,
-    threshold: log::Threshold,
+    threshold: Threshold,
     signals: mpsc::Receiver<signals::Signal>,
     clock: Clock,
     store: Store,

@@ -76,6 +76,7 @@ pub mod snapshot;
 pub mod spelling;
 pub mod store;
 pub mod supervisor;
+pub mod threshold;
 pub mod time;
 pub mod token;
 pub mod wording;

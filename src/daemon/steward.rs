@@ -21,7 +21,6 @@ use crate::config::Listen;
 use crate::error::Code;
 use crate::keeper::Errand;
 use crate::keeper::Keeper;
-use crate::log::Threshold;
 use crate::name::AccountId;
 use crate::notify;
 use crate::protocol::ReloadView;
@@ -32,6 +31,7 @@ use crate::store::Orphan;
 use crate::store::Store;
 use crate::supervisor::Control;
 use crate::supervisor::Lineup;
+use crate::threshold::Threshold;
 use crate::token::Secret;
 
 /// How often names that meant nobody are looked up again.

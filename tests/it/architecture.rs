@@ -36,6 +36,7 @@ const MODULES: &[&str] = &[
     // The engine.
     "keeper",
     "asking",
+    "threshold",
     "metrics",
     "supervisor",
     "logins",
