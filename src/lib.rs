@@ -41,6 +41,7 @@
 pub mod access;
 pub mod asking;
 pub mod budget;
+pub mod bus;
 pub mod clock;
 pub mod config;
 pub mod daemon;

@@ -51,6 +51,7 @@ const MODULES: &[&str] = &[
     "secret",
     "store",
     "front",
+    "bus",
     "harden",
     "log",
     "notify",
@@ -78,6 +79,7 @@ const EFFECTS: &[&str] = &[
     "Instant::now",
     "SystemTime",
     "reqwest::",
+    "zbus::",
     "hyper::",
     "rusqlite::",
     "rustix::",
@@ -95,6 +97,7 @@ const OWNED: &[(&str, &[&str])] = &[
     ("clock_gettime", &["clock"]),
     // The client reads in its errors whether a request was sent.
     ("hyper::", &["front", "http"]),
+    ("zbus::", &["bus"]),
     ("signal_hook::", &["signals"]),
     ("sd_notify::", &["notify"]),
     ("std::net::TcpStream", &[]),
