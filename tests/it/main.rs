@@ -31,6 +31,7 @@
 
 mod architecture;
 mod badinput;
+mod bus;
 mod corpus;
 mod crash;
 mod daemon;
