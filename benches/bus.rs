@@ -152,13 +152,13 @@ impl Client {
     ///
     /// If there is none.
     pub(crate) fn token(&self) -> Result<Message, Trouble> {
-        let options = HashMap::<&str, Variant<'_>>::new();
+        let arguments = (name(0), HashMap::<&str, Variant<'_>>::new());
         let call = self.connection.call_method(
             Some("org.tokenkeeper1"),
             "/org/tokenkeeper1",
             Some("org.tokenkeeper1.Manager"),
             "GetToken",
-            &(name(0), options),
+            &arguments,
         );
         self.runtime.block_on(call).map_err(said)
     }
