@@ -22,6 +22,7 @@ use crate::provider::answer::is_page;
 use crate::provider::answer::is_printable;
 use crate::provider::answer::redirect;
 use crate::provider::answer::with_stored_password;
+use crate::provider::fault::Stranger;
 use crate::provider::jwt::Claims;
 use crate::provider::lifetime::lifetime;
 use crate::provider::member::Member;
@@ -196,7 +197,7 @@ fn failure(response: &Response, asked: Asked, exception: Option<&Exception>) -> 
         (503, _) if retry_after.is_some() => RefreshError::Throttled { answer, retry_after },
         (408 | 425, _) => RefreshError::Unavailable { answer, retry_after, maybe_rotated: false },
         // RFC 6585 section 6: by its definition the request never arrived.
-        (511, _) => RefreshError::NotTheProvider("a network that wants a login".into()),
+        (511, _) => Stranger::CaptivePortal.into(),
         (500..=599, _) => {
             let maybe_rotated = asked == Asked::Refresh;
             RefreshError::Unavailable { answer, retry_after, maybe_rotated }
@@ -234,5 +235,5 @@ fn exception(response: &Response) -> Option<Exception> {
 }
 
 fn page(response: &Response) -> RefreshError {
-    RefreshError::NotTheProvider(format!("a page, with HTTP {}", response.status))
+    Stranger::Page(response.status).into()
 }
