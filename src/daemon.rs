@@ -5,7 +5,8 @@
 //! * *act*, the main thread: supervisor, exchanges, logins, hooks, the steward;
 //! * *serve*: the socket front ends ([`front`]);
 //! * *store*: SQLite ([`store`](crate::store));
-//! * *clock* and *signals*: wait, and say so.
+//! * *clock* and *signals*: wait, and say so;
+//! * *notify*: tells the service manager, which may be slow to listen.
 //!
 //! # Order
 //!
@@ -60,7 +61,7 @@ use crate::limits;
 use crate::log;
 use crate::logins::Logins;
 use crate::metrics::Metrics;
-use crate::notify;
+use crate::notify::Manager;
 use crate::signals;
 use crate::store::Store;
 use crate::store::refusal::OpenError;
@@ -196,6 +197,7 @@ async fn live(
     store: Store,
     passed: Passed,
 ) -> Result<(), Failure> {
+    let manager = Manager::find().map_err(|error| Failure::System("notify thread", error))?;
     let loaded = store.load().await?;
     for sentence in &loaded.damage {
         warn!("{sentence}");
@@ -206,7 +208,11 @@ async fn live(
     let (calls_in, calls) = mpsc::channel(Keeper::CALLS);
     let (notices, _) = broadcast::channel(Keeper::NOTICES);
     let (directory_in, directory) = watch::channel(Arc::new(Directory::default()));
-    let standing = Standing { directory: directory.clone(), notices: notices.subscribe() };
+    let standing = Standing {
+        directory: directory.clone(),
+        notices: notices.subscribe(),
+        manager: manager.clone(),
+    };
     let keeper = Keeper::new(directory, orders_in, errands_in, calls_in, notices.clone());
     let metrics = Arc::new(Metrics::new());
 
@@ -240,6 +246,7 @@ async fn live(
         control,
         keeper: keeper.clone(),
         clock,
+        manager: manager.clone(),
         refused: None,
         damage: loaded.damage,
         orphans: loaded.orphans,
@@ -260,10 +267,14 @@ async fn live(
                 return Err(Failure::System("serve thread", error));
             }
         };
-        notify::ready();
+        manager.ready();
         info!(accounts, "ready");
-        let proofs =
-            watchdog::Proofs { control: stop.clone(), store: store.clone(), front: front.probe() };
+        let proofs = watchdog::Proofs {
+            control: stop.clone(),
+            store: store.clone(),
+            front: front.probe(),
+            manager,
+        };
         tokio::select! {
             () = steward.run(errands, signals) => {}
             () = proofs.feed() => {}

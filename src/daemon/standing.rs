@@ -15,7 +15,7 @@ use crate::clock;
 use crate::keeper::Directory;
 use crate::name::AccountId;
 use crate::notice::Notice;
-use crate::notify;
+use crate::notify::Manager;
 use crate::snapshot::Snapshot;
 use crate::time::Moment;
 use crate::time::Now;
@@ -29,6 +29,7 @@ pub(super) struct Standing {
     pub(super) directory: watch::Receiver<Arc<Directory>>,
     /// What happens to them.
     pub(super) notices: broadcast::Receiver<Arc<Notice>>,
+    pub(super) manager: Manager,
 }
 
 impl Standing {
@@ -38,7 +39,7 @@ impl Standing {
         loop {
             let line = self.line(clock::now());
             if line != told {
-                notify::status(&line);
+                self.manager.status(&line);
                 told = line;
             }
             tokio::time::sleep(PAUSE).await;

@@ -26,7 +26,7 @@ use crate::keeper::Keeper;
 use crate::keeper::Over;
 use crate::log::Threshold;
 use crate::name::AccountId;
-use crate::notify;
+use crate::notify::Manager;
 use crate::protocol::ReloadView;
 use crate::record::StoreError;
 use crate::signals::Signal;
@@ -59,6 +59,7 @@ pub(super) struct Steward {
     pub(super) control: mpsc::Sender<Control>,
     pub(super) keeper: Keeper,
     pub(super) clock: Clock,
+    pub(super) manager: Manager,
     /// What was wrong at the last reload, if it was refused.
     pub(super) refused: Option<String>,
     /// What the store could not read at start.
@@ -97,7 +98,7 @@ impl Steward {
                 }
             }
         }
-        notify::stopping();
+        self.manager.stopping();
         info!("stopping");
         self.tell(Control::Stop).await;
     }
@@ -140,10 +141,10 @@ impl Steward {
 
     /// Reads, checks and applies the configuration, as a whole or not at all.
     async fn reload(&mut self) -> Result<ReloadView, Refusal> {
-        notify::reloading();
+        self.manager.reloading();
         let reloaded = self.reload_now().await;
         self.refused = reloaded.as_ref().err().map(|refusal| refusal.message.clone());
-        notify::ready();
+        self.manager.ready();
         reloaded
     }
 

@@ -1,6 +1,7 @@
-//! Starts that are refused, and what they say.
+//! Starts that are refused, and what they say; and a service manager that says nothing.
 
 use std::fs;
+use std::os::unix::net::UnixDatagram;
 
 use serde_json::json;
 
@@ -123,4 +124,19 @@ fn a_state_directory_that_others_may_enter_is_refused_by_the_name_of_its_key() {
     let refused = run(&mut daemon.command(), None);
     assert_eq!(refused.status.code(), Some(78), "{}", said(&refused));
     assert!(said(&refused).ends_with(&format!("tokenkeeperd: {flaw}")), "{}", said(&refused));
+}
+
+#[test]
+fn a_service_manager_that_does_not_listen_holds_nothing_up() {
+    let (_idp, daemon) = with_mail(&json!({}));
+    let others = UnixDatagram::unbound().unwrap();
+    others.set_nonblocking(true).unwrap();
+    while others.send_to(b"X_FULL=1", daemon.path("notify")).is_ok() {}
+
+    // Each reload is told to the service manager twice.
+    for _ in 0..3 {
+        daemon.tokenctl_does(&["reload"], None);
+    }
+    daemon.order("mail", "refresh");
+    assert_eq!(daemon.token_after("mail", 1).generation, 2);
 }
