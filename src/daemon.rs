@@ -15,6 +15,7 @@
 //! the start with everything that is wrong in it, and so does a store that is not ours;
 //! one broken account is that account's business.
 
+mod absent;
 mod backup;
 mod call;
 mod check;

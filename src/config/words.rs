@@ -91,7 +91,7 @@ fn socket(listen: &Listen) -> Vec<String> {
 
 fn account(id: &AccountId, account: &Account) -> Vec<String> {
     let profile = account.provider.profile();
-    let mut lines = vec![format!("{}, as client {}", place(account), profile.client)];
+    let mut lines = vec![place(account)];
     let secrets = profile.secrets.iter();
     lines.extend(secrets.map(|(slot, reference)| format!("takes {}", source(id, slot, reference))));
     lines.extend(sign_in(id, account));
@@ -105,8 +105,8 @@ fn account(id: &AccountId, account: &Account) -> Vec<String> {
     lines
 }
 
-/// Where its exchanges begin. The codec itself is asked for its first request, with
-/// stand-ins for what it would spend; nothing is sent.
+/// Where its exchanges begin, and as what. The codec itself is asked for its first request,
+/// with stand-ins for what it would spend; nothing is sent.
 fn place(account: &Account) -> String {
     let profile = account.provider.profile();
     let stand_in = || Secret::new("stand-in");
@@ -120,11 +120,17 @@ fn place(account: &Account) -> String {
     match account.provider.exchange(spend).next(None) {
         Step::Ask(mut request) => {
             request.url.set_query(None);
-            match request.method {
+            let asks = match request.method {
                 Method::Post | Method::Delete => format!("asks {} for tokens", request.url),
                 Method::Get => {
                     format!("asks {} where to ask for tokens, and asks there", request.url)
                 }
+            };
+            // Services of one client only are counted under their own name.
+            if *profile.client == *profile.name {
+                asks
+            } else {
+                format!("{asks}, as client {}", profile.client)
             }
         }
         Step::Call(call) => match &call.callee {

@@ -92,6 +92,37 @@ fn a_check_warns_of_names_that_mean_nobody_and_touches_nothing() {
     assert!(!daemon.path("state").exists(), "a check looks and touches nothing");
 }
 
+#[test]
+fn a_check_warns_of_files_and_programs_that_are_not_there() {
+    let keys = "client_id = \"m\"\nissuer = \"https://idp.example\"\n\
+                client_secret = { file = \"HOME/absent\" }\nca_file = \"HOME\"\n\
+                [[accounts.mail.hooks]]\nname = \"a\"\ncommand = [\"HOME/absent\"]\non = [\"alarm\"]\n\
+                [[accounts.mail.hooks]]\nname = \"b\"\ndirectory = \"HOME/config.toml\"\non = [\"alarm\"]\n\
+                [[accounts.mail.hooks]]\nname = \"c\"\ncommand = [\"HOME/config.toml\"]\non = [\"alarm\"]\n";
+    let mut daemon = Daemon::new(&Config::default());
+    let keys = keys.replace("HOME", &daemon.home().display().to_string());
+    daemon.configure(&Config::default().account("mail", &keys));
+
+    let checked = run(daemon.command().arg("--check"), None);
+    let said = said(&checked);
+    assert_eq!(checked.status.code(), Some(0), "{said}");
+    let lines = said.lines().filter_map(|line| line.strip_prefix("warning: mail: "));
+    let lines = lines.map(|line| line.replace(&daemon.home().display().to_string(), "HOME"));
+    assert_eq!(
+        lines.collect::<Vec<_>>(),
+        [
+            "the file for client_secret, HOME/absent, is not there",
+            "the ca_file, HOME, is no regular file",
+            "the command of the hook a, HOME/absent, is not there",
+            "the directory of the hook b, HOME/config.toml, is no directory",
+            "the command of the hook c, HOME/config.toml, is no program that could be run",
+        ]
+    );
+    // They may come yet.
+    daemon.begin();
+    assert_eq!(daemon.account("mail").state, "vacant");
+}
+
 /// A reload says the same of names as a check before the start.
 #[test]
 fn a_check_by_the_daemon_warns_of_names_that_mean_nobody() {
