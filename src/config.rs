@@ -8,7 +8,7 @@
 //! # Reading order
 //!
 //! [`Config::parse`], then `account` (the table that most configurations are made of),
-//! `allow`, `listen` and `daemon`.
+//! `allow`, `hook`, `listen` and `daemon`.
 //!
 //! # Invariants
 //!
@@ -39,6 +39,7 @@ mod allow;
 mod daemon;
 #[cfg(test)]
 mod example;
+mod hook;
 mod listen;
 mod words;
 #[cfg(test)]
@@ -123,6 +124,8 @@ struct Draft {
     daemon: daemon::Keys,
     accounts: BTreeMap<AccountId, Named>,
     listen: Vec<listen::Draft>,
+    /// Those of all accounts.
+    hooks: Vec<hook::Draft>,
     /// Whether a file was no TOML, so that nobody knows what it would have said.
     torn: bool,
 }
@@ -170,6 +173,9 @@ impl Draft {
         if let Some(items) = section.value("listen").and_then(|it| it.list("[[listen]] tables")) {
             self.listen.extend(items.iter().filter_map(listen::Draft::read));
         }
+        if let Some(hooks) = section.value("hooks") {
+            self.hooks.extend(hook::read_all(&hooks));
+        }
     }
 
     fn add_account(&mut self, name: &str, value: &Value<'_>) {
@@ -212,11 +218,22 @@ impl Draft {
             let problem = Problem::Rule("no account is configured".into());
             report.warning(Complaint { place: None, key: "accounts".into(), problem });
         }
+        let general = hook::conclude(&[], &self.hooks, report);
+        let hooks = |own: &[hook::Draft]| {
+            if own.is_empty() {
+                Arc::clone(&general)
+            } else {
+                hook::conclude(&general, own, report)
+            }
+        };
         let accounts = self
             .accounts
             .into_iter()
             .filter_map(|(id, named)| Some((id, named.draft?)))
-            .map(|(id, draft)| (id, Arc::new(draft.conclude(&daemon))))
+            .map(|(id, draft)| {
+                let hooks = hooks(&draft.hooks);
+                (id, Arc::new(draft.conclude(&daemon, hooks)))
+            })
             .collect();
         (daemon, accounts, listen)
     }
@@ -308,6 +325,22 @@ mod tests {
     }
 
     #[test]
+    fn an_account_has_the_hooks_of_all_accounts_and_then_its_own() {
+        let hook = |table: &str, name: &str| {
+            format!("[[{table}]]\nname = '{name}'\non = ['alarm']\ncommand = ['/x']\n")
+        };
+        let own = format!("{MAIL}{}", hook("accounts.mail.hooks", "own"));
+        let other = "[accounts.ci]\nprovider = 'google'\nclient_id = 'x'\n";
+        let config = good(&[&hook("hooks", "first"), &own, other, &hook("hooks", "last")]);
+        let names = |account: &str| {
+            let hooks = config.accounts[account].hooks.iter();
+            hooks.map(|hook| hook.name.to_string()).collect::<Vec<_>>()
+        };
+        assert_eq!(names("mail"), ["first", "last", "own"]);
+        assert_eq!(names("ci"), ["first", "last"]);
+    }
+
+    #[test]
     fn a_fingerprint_follows_the_meaning_and_not_the_spelling() {
         let print = |files: &[&str]| good(files).accounts["mail"].fingerprint;
         let base = print(&[MAIL]);
@@ -317,6 +350,8 @@ mod tests {
             ("order and comments",   true,  print(&["accounts.mail = { client_id = \"x\", provider = 'google' } # x"]) == base),
             ("another file",         true,  print(&["", MAIL]) == base),
             ("another account",      true,  print(&[MAIL, "[accounts.b]\nprovider = 'google'\nclient_id = 'x'"]) == base),
+            ("everybody's hooks",    true,  daemon("[[hooks]]\nname = 'a'\non = ['alarm']\ncommand = ['/x']")),
+            ("its own hooks",        false, print(&[&format!("{MAIL}[[accounts.mail.hooks]]\nname = 'a'\non = ['alarm']\ncommand = ['/x']")]) == base),
             ("the daemon's log",     true,  daemon("[daemon]\nlog = 'debug'")),
             ("the daemon's alarm",   false, daemon("[daemon]\nalarm_before = '1m'")),
             ("a rule",               false, print(&[&format!("{MAIL}allow = ['alice']")]) == base),

@@ -2,10 +2,11 @@
 //!
 //! # Threads
 //!
-//! * *act*, the main thread: supervisor, exchanges, logins, the steward;
+//! * *act*, the main thread: supervisor, exchanges, logins, hooks, the steward;
 //! * *serve*: the socket front ends ([`front`]);
 //! * *store*: SQLite ([`store`](crate::store));
-//! * *clock* and *signals*: wait, and say so.
+//! * *clock* and *signals*: wait, and say so;
+//! * *notify*: tells the service manager, which may be slow to listen.
 //!
 //! # Order
 //!
@@ -14,17 +15,22 @@
 //! the start with everything that is wrong in it, and so does a store that is not ours;
 //! one broken account is that account's business.
 
+mod absent;
+mod backup;
 mod call;
 mod check;
 mod findings;
+mod hook;
 mod lineup;
 mod outside;
 mod places;
+mod standing;
 mod state;
 mod steward;
 mod watchdog;
 
 use std::io;
+use std::path::Path;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -37,20 +43,26 @@ use tracing::warn;
 
 use crate::access::Masters;
 use crate::access::Narrowing;
+use crate::activation;
+use crate::activation::Passed;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::config::Invalid;
+use crate::error::Code;
 use crate::files::Unreadable;
 use crate::front;
 use crate::front::Listening;
 use crate::harden;
+use crate::hooks::Caller;
+use crate::hooks::Failing;
+use crate::hooks::Hooks;
 use crate::keeper::Directory;
 use crate::keeper::Keeper;
 use crate::limits;
 use crate::log;
 use crate::logins::Logins;
 use crate::metrics::Metrics;
-use crate::notify;
+use crate::notify::Manager;
 use crate::signals;
 use crate::store::Store;
 use crate::store::refusal::OpenError;
@@ -61,6 +73,7 @@ use crate::supervisor::Supervisor;
 use self::lineup::Cast;
 use self::outside::Outside;
 use self::places::Places;
+use self::standing::Standing;
 use self::steward::Opened;
 use self::steward::Steward;
 
@@ -87,6 +100,9 @@ pub enum Failure {
     /// The environment does not say where a user's files are.
     #[error("{0} is not set, so it is not known where this user's files are")]
     Homeless(&'static str),
+    /// What the service manager handed over is not what is served.
+    #[error("{0}")]
+    Passed(#[from] activation::Unusable),
     /// The state directory is not to be used.
     #[error("{0}")]
     State(state::Flaw),
@@ -109,7 +125,11 @@ impl Failure {
     /// new start makes sense, 75 for what passes, 74 for the disk, 71 for the system.
     pub const fn exit_status(&self) -> u8 {
         match self {
-            Self::Unreadable(_) | Self::Invalid(_) | Self::Homeless(_) | Self::State(_) => 78,
+            Self::Unreadable(_)
+            | Self::Invalid(_)
+            | Self::Homeless(_)
+            | Self::Passed(_)
+            | Self::State(_) => 78,
             Self::Store(refused) => refused.exit_status(),
             Self::Unloaded(_) => 74,
             Self::Socket(_) => 75,
@@ -128,6 +148,18 @@ fn lines(errors: &[Unreadable]) -> String {
 ///
 /// Why it could not begin. Once it runs, nothing ends it but a signal.
 pub fn run(options: &Options) -> Result<(), Failure> {
+    let passed = activation::take()?;
+    let waiting = passed.try_clone().map_err(|error| Failure::System("sockets", error))?;
+    let ended = keep(options, passed);
+    if let Err(failure) = &ended
+        && failure.exit_status() == Code::ConfigInvalid.exit_status()
+    {
+        waiting.turn_away();
+    }
+    ended
+}
+
+fn keep(options: &Options, passed: Passed) -> Result<(), Failure> {
     let places = Places::find(options)?;
     let config = places.read()?;
     let threshold = log::start(config.daemon.log);
@@ -154,7 +186,7 @@ pub fn run(options: &Options) -> Result<(), Failure> {
         .max_blocking_threads(8)
         .build()
         .map_err(|error| Failure::System("runtime", error))?;
-    runtime.block_on(live(places, config, threshold, signals, clock, store))
+    runtime.block_on(live(places, config, threshold, signals, clock, store, passed))
 }
 
 async fn live(
@@ -164,7 +196,9 @@ async fn live(
     signals: mpsc::Receiver<signals::Signal>,
     clock: Clock,
     store: Store,
+    passed: Passed,
 ) -> Result<(), Failure> {
+    let manager = Manager::find().map_err(|error| Failure::System("notify thread", error))?;
     let loaded = store.load().await?;
     for sentence in &loaded.damage {
         warn!("{sentence}");
@@ -175,10 +209,15 @@ async fn live(
     let (calls_in, calls) = mpsc::channel(Keeper::CALLS);
     let (notices, _) = broadcast::channel(Keeper::NOTICES);
     let (directory_in, directory) = watch::channel(Arc::new(Directory::default()));
+    let standing = Standing {
+        directory: directory.clone(),
+        notices: notices.subscribe(),
+        manager: manager.clone(),
+    };
     let keeper = Keeper::new(directory, orders_in, errands_in, calls_in, notices.clone());
     let metrics = Arc::new(Metrics::new());
 
-    let listening = listening(&config)?;
+    let listening = listening(&config, passed)?;
     let opened = Opened {
         socket: config.daemon.socket.clone(),
         state: config.daemon.state.clone(),
@@ -188,7 +227,10 @@ async fn live(
     let (cast, lineup) = Cast::begin(config, loaded.records);
     let outside = Outside::new(store.clone(), clock.clone(), places.credentials.clone());
     let logins = Logins::new(outside.clone(), keeper.clone(), control.clone());
-    let supervisor = Supervisor::new(outside, directory_in, notices);
+    let (failing_in, failing) = watch::channel(Failing::default());
+    let hooks = Hooks::new(outside.clone(), notices.clone(), failing_in);
+    let (caller, hook_calls) = Caller::new();
+    let supervisor = Supervisor::new(outside, directory_in, notices, caller);
     // The queue has room: nobody else has sent yet.
     let (done, applied) = oneshot::channel();
     let _sent = control.send(Control::Apply { lineup: Box::new(lineup), done }).await;
@@ -205,10 +247,12 @@ async fn live(
         control,
         keeper: keeper.clone(),
         clock,
+        manager: manager.clone(),
         refused: None,
         damage: loaded.damage,
         orphans: loaded.orphans,
         stored,
+        failing,
     };
     let accounts = steward.cast.config().accounts.len();
     let stop = steward.control.clone();
@@ -224,18 +268,25 @@ async fn live(
                 return Err(Failure::System("serve thread", error));
             }
         };
-        notify::ready();
-        notify::status(&format!("{accounts} accounts"));
+        manager.ready();
         info!(accounts, "ready");
-        let proofs =
-            watchdog::Proofs { control: stop.clone(), store: store.clone(), front: front.probe() };
+        let proofs = watchdog::Proofs {
+            control: stop.clone(),
+            store: store.clone(),
+            front: front.probe(),
+            manager,
+        };
         tokio::select! {
             () = steward.run(errands, signals) => {}
             () = proofs.feed() => {}
+            () = standing.tell() => {}
         }
         Ok(front)
     };
-    let lasting = async { tokio::join!(supervisor.run(orders, controls), serving).1 };
+    let supervised = supervisor.run(orders, controls);
+    // When the supervisor has ended, there is nobody left who could hand a call over.
+    let hooked = hooks.run(hook_calls);
+    let lasting = async { tokio::join!(supervised, hooked, serving).2 };
     tokio::pin!(lasting);
     let served = tokio::select! {
         served = &mut lasting => served,
@@ -252,13 +303,29 @@ async fn live(
     Ok(())
 }
 
-/// Binds the sockets that the configuration names.
-fn listening(config: &Config) -> Result<Vec<Listening>, Failure> {
-    let mut listening = vec![Listening {
-        socket: front::bind::bind(&config.daemon.socket, limits::SOCKET_MODE)?,
-        path: config.daemon.socket.display().to_string().into(),
+/// The sockets that the service manager handed over, or else the one that the configuration
+/// names; and those that narrow, which nobody hands over.
+fn listening(config: &Config, passed: Passed) -> Result<Vec<Listening>, Failure> {
+    let ordinary = |socket, path: &Path| Listening {
+        socket,
+        path: path.display().to_string().into(),
         narrowing: None,
-    }];
+    };
+    let named = &config.daemon.socket;
+    let mut listening = Vec::new();
+    for (socket, path) in passed.api {
+        if path != *named {
+            warn!(
+                "the service manager listens at {}, so the socket {} is not made",
+                path.display(),
+                named.display()
+            );
+        }
+        listening.push(ordinary(socket, &path));
+    }
+    if listening.is_empty() {
+        listening.push(ordinary(front::bind::bind(named, limits::SOCKET_MODE)?, named));
+    }
     for listen in &config.listen {
         listening.push(Listening {
             socket: front::bind::bind(&listen.path, listen.mode)?,

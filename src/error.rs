@@ -82,6 +82,9 @@ pub enum RefreshError {
     /// The tokens belong to somebody else than this account's.
     #[error("the provider answered with tokens of another subject")]
     SubjectChanged,
+    /// A program that keeps its tokens in a file logged in by itself, as somebody else.
+    #[error("a program has logged in by itself, as another subject than this account's")]
+    ForeignWriter,
     /// RFC 6749 `invalid_grant`, or the provider's word for it.
     #[error("refresh token refused: {0}")]
     GrantRejected(OauthError),
@@ -125,6 +128,7 @@ impl RefreshError {
                 Code::ProviderMalformed
             }
             Self::SubjectChanged | Self::LoginRequired(_) => Code::NeedsLogin,
+            Self::ForeignWriter => Code::ForeignWriter,
             Self::GrantRejected(_) => Code::GrantRejected,
             Self::LoginRejected(_) => Code::LoginRejected,
             Self::SessionExpired(_) => Code::SessionExpired,
@@ -150,7 +154,8 @@ impl RefreshError {
             Self::LoginRequired(_)
             | Self::LoginRejected(_)
             | Self::SessionExpired(_)
-            | Self::SubjectChanged => Class::Definite,
+            | Self::SubjectChanged
+            | Self::ForeignWriter => Class::Definite,
             Self::SecretUnavailable { .. } | Self::ClientRejected(_) | Self::NoEndpoint(_) => {
                 Class::Config
             }
@@ -185,6 +190,7 @@ impl RefreshError {
             | Self::Malformed(_)
             | Self::BornExpired
             | Self::SubjectChanged
+            | Self::ForeignWriter
             | Self::NoEndpoint(_)
             | Self::HookFailed { .. }
             | Self::Internal(_) => (None, None),

@@ -46,6 +46,16 @@ pub enum Unreadable {
         /// What.
         path: PathBuf,
     },
+    /// Others can write the directory, and it is not the daemon's alone to close it.
+    #[error(
+        "{}: can be written by others; move the configuration to a directory that only its owner \
+         can write",
+        path.display()
+    )]
+    Shared {
+        /// What.
+        path: PathBuf,
+    },
     /// It belongs to somebody who is neither root nor the daemon's user.
     #[error(
         "{}: belongs to user {owner}, expected root or the user that tokenkeeperd runs as",
@@ -206,6 +216,9 @@ impl Reading {
             Ok(meta) if !trusted_owner(meta.uid(), self.own_uid) => {
                 Err(Unreadable::Foreign { path, owner: meta.uid() })
             }
+            Ok(meta) if others_write(meta.mode()) && is_shared(&meta, self.own_uid) => {
+                Err(Unreadable::Shared { path })
+            }
             Ok(meta) if others_write(meta.mode()) => Err(Unreadable::Writable { path }),
             Ok(_) => Ok(()),
             Err(error) => Err(Unreadable::Io { path, error }),
@@ -221,6 +234,14 @@ const fn trusted_owner(owner: u32, own_uid: u32) -> bool {
 /// the group's bits.
 const fn others_write(mode: u32) -> bool {
     mode & 0o022 != 0
+}
+
+/// Whether a directory is there for others as well, as `/tmp` is: to close it would break their
+/// programs.
+fn is_shared(meta: &fs::Metadata, own_uid: u32) -> bool {
+    const STICKY: u32 = 0o1000;
+
+    meta.is_dir() && (meta.mode() & STICKY != 0 || meta.uid() != own_uid)
 }
 
 fn open_directory(path: &Path) -> io::Result<fs::File> {
@@ -294,6 +315,19 @@ mod tests {
         assert_eq!(home.complaints().len(), 1);
         home.set_mode("", 0o700);
         assert_eq!(home.complaints(), [""; 0]);
+    }
+
+    #[test]
+    fn nobody_is_told_to_close_a_directory_that_others_need() {
+        let home = Home::new("shared");
+        home.file("config.toml", b"", 0o600);
+        home.set_mode("", 0o1777);
+        let expected = format!(
+            "{}: can be written by others; move the configuration to a directory that only its \
+             owner can write",
+            home.0.display()
+        );
+        assert_eq!(home.complaints(), [expected]);
     }
 
     #[test]

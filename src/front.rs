@@ -73,6 +73,7 @@ mod peer;
 mod places;
 mod query;
 mod refusals;
+mod release;
 mod renew;
 mod reply;
 mod router;

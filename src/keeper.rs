@@ -21,6 +21,7 @@ use crate::lifecycle::Action;
 use crate::lifecycle::Done;
 use crate::name::AccountId;
 use crate::notice::Notice;
+use crate::protocol::BackupView;
 use crate::protocol::Finding;
 use crate::protocol::ReloadView;
 use crate::provider::Profile;
@@ -29,6 +30,7 @@ use crate::provider::SessionOrder;
 use crate::provider::Sessions;
 use crate::snapshot::Refusal;
 use crate::snapshot::Snapshot;
+use crate::token::Generation;
 use crate::token::Secret;
 
 pub use self::visit::At;
@@ -86,6 +88,13 @@ pub enum Errand {
     Reload(oneshot::Sender<Result<ReloadView, Refusal>>),
     /// Read the configuration and say what a reload would do.
     CheckConfig(oneshot::Sender<Result<ReloadView, Refusal>>),
+    /// Seal everything that the store knows to these age recipients.
+    Backup {
+        /// Public keys, `age1…`.
+        recipients: Vec<String>,
+        /// Where to answer.
+        reply: oneshot::Sender<Result<BackupView, Refusal>>,
+    },
     /// Seal a secret into an account's slot; `None` forgets it. Answered with whether there was
     /// anything to do: an empty slot has nothing to forget.
     PutSecret {
@@ -95,8 +104,17 @@ pub enum Errand {
         slot: String,
         /// What.
         secret: Option<Secret>,
+        /// Whether it takes the place of another.
+        over: Over,
         /// Where to answer.
         reply: oneshot::Sender<Result<bool, Refusal>>,
+    },
+    /// Hand out the refresh token of an account that is released, with its generation.
+    HandOut {
+        /// Whose.
+        account: AccountId,
+        /// Where to answer.
+        reply: oneshot::Sender<Result<(Generation, Secret), Refusal>>,
     },
     /// Forget all that the store holds of an account that is not configured.
     Purge {
@@ -107,6 +125,15 @@ pub enum Errand {
     },
     /// What an administrator should know.
     Findings(oneshot::Sender<Vec<Finding>>),
+}
+
+/// Which slots a secret is put into.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Over {
+    /// Any: what was there is replaced.
+    Anything,
+    /// Empty ones alone.
+    Nothing,
 }
 
 impl Keeper {

@@ -14,9 +14,10 @@
 //! 2. [`schedule`], [`budget`], [`pacing`]: when something is due, and how much is too much.
 //! 3. [`provider`]: how a refresh is phrased for one identity provider.
 //! 4. [`supervisor`]: the one loop that carries all of that out; [`logins`]: what people do.
-//! 5. [`snapshot`] and [`keeper`]: what is published, and who reads it.
-//! 6. [`store`]: what is on disk, and when.
-//! 7. [`daemon`]: how it all hangs together.
+//! 5. [`hook`] and [`hooks`]: what of all that is told to programs of the administrator's.
+//! 6. [`snapshot`] and [`keeper`]: what is published, and who reads it.
+//! 7. [`store`]: what is on disk, and when.
+//! 8. [`daemon`]: how it all hangs together.
 //!
 //! # Invariants
 //!
@@ -39,14 +40,19 @@
 //! [RFC 6749]: https://www.rfc-editor.org/rfc/rfc6749
 
 pub mod access;
+pub mod activation;
+pub mod backup;
 pub mod budget;
 pub mod clock;
 pub mod config;
 pub mod daemon;
+pub mod envelope;
 pub mod error;
 pub mod files;
 pub mod front;
 pub mod harden;
+pub mod hook;
+pub mod hooks;
 pub mod http;
 pub mod keeper;
 pub mod lifecycle;
@@ -73,6 +79,7 @@ pub mod section;
 pub mod signals;
 pub mod snapshot;
 pub mod spelling;
+pub mod spool;
 pub mod store;
 pub mod supervisor;
 pub mod time;

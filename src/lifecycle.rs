@@ -13,7 +13,8 @@
 //! 3. `saving` and `failure`: what becomes of the answer; `duties`: what must be written besides.
 //! 4. `rest`: where an account comes to rest, and what wakes it.
 //! 5. `renewal`: by what its tokens are renewed, and when; `ahead`: the end of a login.
-//! 6. `orders`: what people and programs may ask of it; `leaving`: a logout.
+//! 6. `orders`: what people and programs may ask of it; `leaving`: a logout; `release`: after
+//!    which somebody else owns its refresh token.
 //!
 //! # Invariants
 //!
@@ -36,6 +37,7 @@ mod failure;
 mod flight;
 mod leaving;
 mod orders;
+mod release;
 mod renewal;
 mod rest;
 mod saving;
@@ -112,6 +114,8 @@ pub struct Account {
     staged_aws: Option<(AwsGrant, Now)>,
     /// What [`Standing::taken_over`] is once that is proven.
     candidate: Option<Box<str>>,
+    /// Whether that was found where another program logs in by itself.
+    found: bool,
     /// The write that stages one.
     staging: Option<(Ticket, Lineage)>,
     /// Who handed that in and waits to hear what came of it.
@@ -157,6 +161,7 @@ impl Account {
             staged: None,
             staged_aws: None,
             candidate: None,
+            found: false,
             staging: None,
             importer: None,
             ordered: Vec::new(),
@@ -236,6 +241,8 @@ impl Account {
             failure: self.standing.failure.as_deref().cloned().map(Arc::new),
             alarm: self.alarm(),
             unsaved: self.unsaved,
+            released: self.standing.released,
+            origin: self.has_credential().then(|| self.origin.clone()),
         }
     }
 

@@ -114,11 +114,24 @@ pub const FIELDS: usize = 16;
 /// Supplementary groups of a peer. Linux allows 65,536.
 pub const GROUPS: usize = 65_536;
 
+/// Whom a backup can be sealed to, and the identities of a file that opens one.
+pub const RECIPIENTS: usize = 16;
+
+/// What is sealed in a backup, in bytes: some 10,000 accounts with refresh tokens of the
+/// longest kind.
+pub const BACKUP: usize = 16 * 1024 * 1024;
+
+/// Accounts in a backup.
+pub const BACKUP_ACCOUNTS: usize = 50_000;
+
 /// A path or a name of which a nearest spelling is looked for, in bytes: the search is quadratic.
 pub const SPELLED: usize = 128;
 
 /// Notices that can be configured of the end of one login.
 pub const RUNGS: usize = 16;
+
+/// Hooks of one account, those of all accounts included.
+pub const HOOKS: usize = 16;
 
 #[cfg(test)]
 mod tests {

@@ -37,6 +37,7 @@ pub struct Metrics {
     failures: Family<Failed, Counter>,
     alarms: Family<Account, Counter>,
     expirations: Family<Account, Counter>,
+    hook_failures: Family<Hooked, Counter>,
     notices_lost: Counter,
     answers: Family<Status, Counter>,
     answers_ok: Counter,
@@ -59,6 +60,12 @@ struct Outcome {
 struct Failed {
     account: String,
     code: &'static str,
+}
+
+#[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
+struct Hooked {
+    account: String,
+    hook: String,
 }
 
 #[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
@@ -99,6 +106,7 @@ impl Metrics {
             failures: Family::default(),
             alarms: Family::default(),
             expirations: Family::default(),
+            hook_failures: Family::default(),
             notices_lost: Counter::default(),
             answers,
             answers_ok,
@@ -116,6 +124,7 @@ impl Metrics {
             failures,
             alarms,
             expirations,
+            hook_failures,
             notices_lost,
             answers,
             answers_ok: _,
@@ -126,6 +135,11 @@ impl Metrics {
         registry.register("refresh_failures", "Attempts that failed, by code", failures.clone());
         registry.register("alarms", "Failures that need attention", alarms.clone());
         registry.register("expirations", "Tokens that expired unreplaced", expirations.clone());
+        registry.register(
+            "hook_failures",
+            "Calls of hooks that failed or found no room",
+            hook_failures.clone(),
+        );
         registry.register("notices_lost", "Events not counted here", notices_lost.clone());
         registry.register("answers", "Answers on local sockets, by status", answers.clone());
         registry.register("connections", "Open connections of local peers", connections.clone());
@@ -149,6 +163,10 @@ impl Metrics {
             }
             Event::Expired => {
                 self.expirations.get_or_create(&Account { account }).inc();
+            }
+            Event::HookFailed { hook, .. } => {
+                let hook = hook.to_string();
+                self.hook_failures.get_or_create(&Hooked { account, hook }).inc();
             }
             Event::RefreshStarted { .. }
             | Event::Recovered { .. }
@@ -291,6 +309,7 @@ impl Standing {
 mod tests {
     use super::*;
     use crate::error::RefreshError;
+    use crate::notice::EventName;
     use crate::notice::Reason;
     use crate::record::Failure;
     use crate::time::Now;
@@ -308,6 +327,11 @@ mod tests {
             Event::Recovered { failed: 2 },
             Event::Expired,
             Event::StateChanged,
+            Event::HookFailed {
+                hook: "restart".into(),
+                about: EventName::Expired,
+                why: "exit status: 1".into(),
+            },
         ] {
             metrics.notice(&Notice {
                 account: AccountId::parse("mail").unwrap(),
@@ -332,6 +356,7 @@ mod tests {
         tokenkeeper_answers_total{status="403"} 1
         tokenkeeper_connections 1
         tokenkeeper_expirations_total{account="mail"} 1
+        tokenkeeper_hook_failures_total{account="mail",hook="restart"} 1
         tokenkeeper_notices_lost_total 0
         tokenkeeper_refresh_failures_total{account="mail",code="PROVIDER_UNREACHABLE"} 2
         tokenkeeper_refreshes_total{account="mail",outcome="failure"} 2
@@ -366,6 +391,8 @@ mod tests {
             failure: Some(Arc::new(failure())),
             alarm: None,
             unsaved: false,
+            released: false,
+            origin: None,
         }
     }
 

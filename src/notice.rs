@@ -67,20 +67,70 @@ pub enum Event {
     },
     /// The state changed in a way that none of the others tells.
     StateChanged,
+    /// A hook could not be called, failed, or was not called for want of room.
+    HookFailed {
+        /// Its name in the configuration.
+        hook: Box<str>,
+        /// What it was, or should have been, called about.
+        about: EventName,
+        /// What went wrong.
+        why: Box<str>,
+    },
 }
 
 impl Event {
-    /// The word on the wire.
-    pub const fn as_str(&self) -> &'static str {
+    /// Which of them it is.
+    pub const fn name(&self) -> EventName {
         match self {
-            Self::RefreshStarted { .. } => "refresh_started",
-            Self::TokenChanged { .. } => "token_changed",
-            Self::RefreshFailed { .. } => "refresh_failed",
-            Self::Alarm { .. } => "alarm",
-            Self::Recovered { .. } => "recovered",
+            Self::RefreshStarted { .. } => EventName::RefreshStarted,
+            Self::TokenChanged { .. } => EventName::TokenChanged,
+            Self::RefreshFailed { .. } => EventName::RefreshFailed,
+            Self::Alarm { .. } => EventName::Alarm,
+            Self::Recovered { .. } => EventName::Recovered,
+            Self::Expired => EventName::Expired,
+            Self::ExpiryAhead { .. } => EventName::ExpiryAhead,
+            Self::StateChanged => EventName::StateChanged,
+            Self::HookFailed { .. } => EventName::HookFailed,
+        }
+    }
+}
+
+/// Names of what happens, as on the wire.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum EventName {
+    /// See [`Event::RefreshStarted`].
+    RefreshStarted,
+    /// See [`Event::TokenChanged`].
+    TokenChanged,
+    /// See [`Event::RefreshFailed`].
+    RefreshFailed,
+    /// See [`Event::Alarm`].
+    Alarm,
+    /// See [`Event::Recovered`].
+    Recovered,
+    /// See [`Event::Expired`].
+    Expired,
+    /// See [`Event::ExpiryAhead`].
+    ExpiryAhead,
+    /// See [`Event::StateChanged`].
+    StateChanged,
+    /// See [`Event::HookFailed`].
+    HookFailed,
+}
+
+impl EventName {
+    /// The word on the wire.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::RefreshStarted => "refresh_started",
+            Self::TokenChanged => "token_changed",
+            Self::RefreshFailed => "refresh_failed",
+            Self::Alarm => "alarm",
+            Self::Recovered => "recovered",
             Self::Expired => "expired",
-            Self::ExpiryAhead { .. } => "expiry_ahead",
+            Self::ExpiryAhead => "expiry_ahead",
             Self::StateChanged => "state_changed",
+            Self::HookFailed => "hook_failed",
         }
     }
 }

@@ -1,49 +1,151 @@
 //! What the service manager is told. Without one, every call does nothing.
+//!
+//! Its socket is one that blocks when the manager is slow to read, and nothing here may wait for
+//! that: a thread of its own does. While it waits, the newest word of each kind is kept, and in
+//! the order in which they were said.
 
+use std::collections::VecDeque;
+use std::env;
+use std::io;
+use std::mem::discriminant;
+use std::sync::Arc;
+use std::sync::Condvar;
+use std::sync::Mutex;
+use std::sync::MutexGuard;
+use std::sync::PoisonError;
+use std::thread;
 use std::time::Duration;
 
 use sd_notify::NotifyState;
 
-/// Requests are answered.
-pub fn ready() {
-    send(&[NotifyState::Ready]);
+/// The service manager's end, as far as the daemon has one.
+#[derive(Clone)]
+pub struct Manager(Option<Arc<Unsaid>>);
+
+/// What the thread has yet to say.
+#[derive(Default)]
+struct Unsaid {
+    words: Mutex<VecDeque<Word>>,
+    more: Condvar,
 }
 
-/// The configuration is being read again; [`ready`] says when that is over.
-pub fn reloading() {
-    if let Ok(since) = NotifyState::monotonic_usec_now() {
-        send(&[NotifyState::Reloading, since]);
+/// What there is to say, in the manager's terms (sd_notify(3)).
+#[derive(Clone, Debug, Eq, PartialEq)]
+enum Word {
+    Ready,
+    Reloading {
+        /// By the monotonic clock, in microseconds.
+        since: i128,
+    },
+    Alive,
+    Stopping,
+    Status(String),
+}
+
+impl Manager {
+    /// Starts the thread, which ends with the process; none where nobody listens.
+    ///
+    /// # Errors
+    ///
+    /// What the kernel says to threads.
+    pub fn find() -> io::Result<Self> {
+        if env::var_os("NOTIFY_SOCKET").is_none() {
+            return Ok(Self(None));
+        }
+        let unsaid = Arc::new(Unsaid::default());
+        let theirs = Arc::clone(&unsaid);
+        thread::Builder::new().name("notify".to_owned()).stack_size(64 * 1024).spawn(
+            move || {
+                loop {
+                    theirs.next().send();
+                }
+            },
+        )?;
+        Ok(Self(Some(unsaid)))
+    }
+
+    /// Requests are answered.
+    pub fn ready(&self) {
+        self.say(Word::Ready);
+    }
+
+    /// The configuration is being read again; [`ready`](Self::ready) says when that is over.
+    pub fn reloading(&self) {
+        if let Ok(NotifyState::MonotonicUsec(since)) = NotifyState::monotonic_usec_now() {
+            self.say(Word::Reloading { since });
+        }
+    }
+
+    /// Everything gets on.
+    pub fn alive(&self) {
+        self.say(Word::Alive);
+    }
+
+    /// The end has begun.
+    pub fn stopping(&self) {
+        self.say(Word::Stopping);
+    }
+
+    /// One line for `systemctl status`. A newline would inject assignments, so control
+    /// characters become spaces.
+    pub fn status(&self, line: &str) {
+        self.say(Word::Status(one_line(line)));
+    }
+
+    fn say(&self, word: Word) {
+        if let Some(unsaid) = &self.0 {
+            unsaid.add(word);
+        }
     }
 }
 
-/// How often the service manager wants to hear [`alive`], at the least; `None` if it does not.
+/// How often the service manager wants to hear [`Manager::alive`], at the least; `None` if it
+/// does not.
 pub fn watchdog() -> Option<Duration> {
     sd_notify::watchdog_enabled()
 }
 
-/// Everything gets on.
-pub fn alive() {
-    send(&[NotifyState::Watchdog]);
+impl Unsaid {
+    fn add(&self, word: Word) {
+        let mut words = self.words();
+        words.retain(|earlier| discriminant(earlier) != discriminant(&word));
+        words.push_back(word);
+        self.more.notify_one();
+    }
+
+    /// The next word, when there is one.
+    fn next(&self) -> Word {
+        let mut words = self.words();
+        loop {
+            if let Some(word) = words.pop_front() {
+                return word;
+            }
+            words = self.more.wait(words).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    fn words(&self) -> MutexGuard<'_, VecDeque<Word>> {
+        self.words.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
-/// The end has begun.
-pub fn stopping() {
-    send(&[NotifyState::Stopping]);
-}
-
-/// One line for `systemctl status`. A newline would inject assignments, so control
-/// characters become spaces.
-pub fn status(line: &str) {
-    send(&[NotifyState::Status(&one_line(line))]);
+impl Word {
+    fn send(&self) {
+        // The service manager may be gone, or not listen: that stops nothing.
+        let _unheard = match self {
+            Self::Ready => sd_notify::notify(&[NotifyState::Ready]),
+            Self::Reloading { since } => {
+                sd_notify::notify(&[NotifyState::Reloading, NotifyState::MonotonicUsec(*since)])
+            }
+            Self::Alive => sd_notify::notify(&[NotifyState::Watchdog]),
+            Self::Stopping => sd_notify::notify(&[NotifyState::Stopping]),
+            Self::Status(line) => sd_notify::notify(&[NotifyState::Status(line)]),
+        };
+    }
 }
 
 fn one_line(text: &str) -> String {
     text.chars().map(|character| if character.is_control() { ' ' } else { character }).collect()
-}
-
-fn send(states: &[NotifyState<'_>]) {
-    // The service manager may be gone, or not listen: that stops nothing.
-    let _unheard = sd_notify::notify(states);
 }
 
 #[cfg(test)]
@@ -53,5 +155,21 @@ mod tests {
     #[test]
     fn a_status_stays_on_one_line() {
         assert_eq!(one_line("a\nMAINPID=1\tb"), "a MAINPID=1 b");
+    }
+
+    #[test]
+    fn a_manager_that_does_not_listen_is_told_the_newest_of_each_kind() {
+        let unsaid = Unsaid::default();
+        for round in 0..3 {
+            unsaid.add(Word::Status(format!("round {round}")));
+            unsaid.add(Word::Reloading { since: round });
+            unsaid.add(Word::Ready);
+        }
+        let said = (0..3).map(|_| unsaid.next()).collect::<Vec<_>>();
+        assert_eq!(
+            said,
+            [Word::Status("round 2".into()), Word::Reloading { since: 2 }, Word::Ready]
+        );
+        assert!(unsaid.words().is_empty());
     }
 }

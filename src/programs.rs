@@ -6,7 +6,8 @@
 //! # Reading order
 //!
 //! [`run`] and [`ask`] here, then `group` (the process and all that it starts), `streams` (its
-//! three streams), `report` (what of its standard error may be told).
+//! three streams), `report` (what of its standard error may be told),
+//! `handed` (a secret as a descriptor).
 //!
 //! # Invariants
 //!
@@ -40,7 +41,10 @@ use self::streams::Full;
 use self::streams::read_into;
 use crate::token::Secret;
 
+pub use self::handed::handed;
+
 mod group;
+mod handed;
 mod report;
 mod streams;
 

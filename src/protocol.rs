@@ -100,6 +100,9 @@ pub struct AccountView {
     pub ready: bool,
     /// Whether an operator paused it.
     pub paused: bool,
+    /// Whether its refresh token was handed out, so that somebody else owns it; paused with it.
+    #[serde(default)]
+    pub released: bool,
     /// Counts the saved token sets.
     pub generation: u64,
     /// When the current token was granted.
@@ -126,6 +129,10 @@ pub struct AccountView {
     pub failing_since: Option<String>,
     /// What this peer may do with it.
     pub rights: Vec<String>,
+    /// A fingerprint of the place that its credential belongs to: issuer or endpoint, client
+    /// and user. Administrators of the account see it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lineage: Option<String>,
 }
 
 /// `GET /v1/accounts`.
@@ -175,6 +182,24 @@ pub struct ReportRequest {
 pub struct ImportRequest {
     /// The refresh token to take over.
     pub refresh_token: String,
+    /// Whether it was found in a file where a program logs in by itself. One that was taken over
+    /// before is no fault then, and one of another subject is raised as `FOREIGN_WRITER`.
+    #[serde(default)]
+    pub found: bool,
+}
+
+/// `POST /v1/accounts/{account}/release`: the refresh token, handed out. From then on the
+/// account is frozen, and whoever has the token owns it.
+///
+/// Written by hand in the daemon, since secrets have no `Serialize`.
+#[derive(Deserialize, ToSchema)]
+pub struct ReleaseAnswer {
+    /// The account.
+    pub account: String,
+    /// Its refresh token.
+    pub refresh_token: String,
+    /// The generation that it belongs to.
+    pub generation: u64,
 }
 
 /// `POST /v1/accounts/{account}/login`. Without `login` it begins a login; with it, it gives
@@ -292,6 +317,47 @@ pub struct SecretRequest {
     pub slot: String,
     /// Its content; `null` forgets it.
     pub value: Option<String>,
+    /// Whether a slot that is not empty is left as it is.
+    #[serde(default)]
+    pub if_empty: bool,
+}
+
+/// `POST /v1/backup`: everything that the store knows, sealed.
+#[derive(Clone, Debug, Deserialize, Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct BackupRequest {
+    /// Public keys of those who can open it: `age1…`, one to 16.
+    pub recipients: Vec<String>,
+}
+
+/// The answer to [`BackupRequest`].
+#[derive(Clone, Debug, Deserialize, Serialize, ToSchema)]
+pub struct BackupView {
+    /// The age file, in base64 (RFC 4648 section 4).
+    pub sealed: String,
+    /// When the store was read.
+    pub made_at: String,
+    /// What is in it.
+    pub accounts: Vec<BackupAccount>,
+    /// What is missing in it: sentences for people.
+    pub damage: Vec<String>,
+}
+
+/// One account in a backup.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize, ToSchema)]
+pub struct BackupAccount {
+    /// Its name.
+    pub account: String,
+    /// The generation of its credential.
+    pub generation: u64,
+    /// Whether there is a refresh token.
+    pub refresh_token: bool,
+    /// Whether that is good only until the next refresh: its provider rotates, or may.
+    pub rotates: bool,
+    /// Whether a refresh was under way, or is not saved: the refresh token may be spent.
+    pub doubtful: bool,
+    /// The slots of its secrets.
+    pub secrets: Vec<String>,
 }
 
 /// The answer of every verb that has nothing else to say.
@@ -435,10 +501,12 @@ pub struct ReloadView {
     pub restart: Vec<String>,
 }
 
-/// One server-sent event of `GET /v1/events`: `event: <kind>`, `data: <this>`.
+/// One server-sent event of `GET /v1/events` (`event: <kind>`, `data: <this>`), and what a hook
+/// reads on its standard input.
 #[derive(Clone, Debug, Deserialize, Serialize, ToSchema)]
 pub struct EventView {
-    /// `token_changed`, `refresh_failed`, `alarm`, `recovered`, `expired`, `state_changed`, `lost`.
+    /// `refresh_started`, `token_changed`, `refresh_failed`, `alarm`, `recovered`, `expired`,
+    /// `expiry_ahead`, `state_changed`, `hook_failed`, `lost`.
     pub event: String,
     /// The account.
     pub account: String,
@@ -455,6 +523,9 @@ pub struct EventView {
     pub expires_at: Option<String>,
     /// When something happens next by itself.
     pub next_at: Option<String>,
+    /// Whether its token is not on disk yet.
+    #[serde(default)]
+    pub unsaved: bool,
     /// Why the attempt was made: `scheduled`, `requested`, `replay`, `expired_cached_token`,
     /// `transport_unauthenticated`, `stream_unauthenticated`.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -465,4 +536,24 @@ pub struct EventView {
     /// The failure, where it is about one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub refresh_error: Option<ErrorBody>,
+    /// Of `expiry_ahead`: when the login ends.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ends_at: Option<String>,
+    /// Of `hook_failed`: which hook, and about what it was called.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hook: Option<HookFailedView>,
+}
+
+/// A hook that failed.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize, ToSchema)]
+pub struct HookFailedView {
+    /// Its name in the configuration.
+    pub name: String,
+    /// The event that it was called about, or should have been.
+    pub about: String,
+    /// `HOOK_FAILED`.
+    #[schema(value_type = String)]
+    pub error_code: Code,
+    /// What went wrong.
+    pub message: String,
 }

@@ -133,7 +133,8 @@ pub trait Provider: Send + Sync {
 pub struct Profile {
     /// Word for `provider` on the wire: the name in the configuration.
     pub name: &'static str,
-    /// Host and port that exchanges go to: what concurrency and pacing are counted by.
+    /// Host and port that exchanges go to, or the path of the program or socket that is called:
+    /// what concurrency and pacing are counted by.
     pub host: Arc<str>,
     /// `client_id`, the other half of the pacing key.
     pub client: Arc<str>,

@@ -101,6 +101,9 @@ pub struct Standing {
     pub condition: Condition,
     /// Whether an operator paused it.
     pub paused: bool,
+    /// Whether its refresh token was handed out, so that somebody else owns it. Paused with it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub released: bool,
     /// The failure that is raised.
     pub failure: Option<Box<Failure>>,
     /// The refresh token that was taken over last, as 128 bits of its SHA-256 in hex. It is

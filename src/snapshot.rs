@@ -11,6 +11,7 @@ use std::time::Duration;
 use crate::error::Code;
 use crate::error::OauthError;
 use crate::record::Failure;
+use crate::record::Lineage;
 use crate::schedule;
 use crate::time::Moment;
 use crate::time::Now;
@@ -38,6 +39,10 @@ pub struct Snapshot {
     pub alarm: Option<Moment>,
     /// Whether the held tokens are not on disk yet.
     pub unsaved: bool,
+    /// Whether its refresh token was handed out, so that somebody else owns it.
+    pub released: bool,
+    /// Where its credential came from, and may be sent; `None` if there is none.
+    pub origin: Option<Lineage>,
 }
 
 /// Tokens with their dates.
@@ -260,6 +265,11 @@ impl Snapshot {
 
     /// The raised failure as an answer.
     pub fn refusal(&self) -> Refusal {
+        if self.is_paused() && self.released {
+            let message = "its refresh token was handed out, and somebody else owns it; an import \
+                           or a login takes the account back";
+            return Refusal::new(Code::NotSupported, message);
+        }
         if self.is_paused() {
             return Refusal::new(Code::NotSupported, "the account is paused; resume it first");
         }
@@ -427,6 +437,8 @@ mod tests {
             })),
             alarm: None,
             unsaved: false,
+            released: false,
+            origin: None,
         }
     }
 

@@ -9,7 +9,7 @@
 //! 1. this file: the contract, and the thread with its group commit;
 //! 2. [`sqlite`]: a batch as a transaction, and what becomes of faults; `open` before it
 //!    says what is made of what is found;
-//! 3. `write` and `read`: rows; `schema`: tables and versions;
+//! 3. `write`, `read` and `export`: rows; `schema`: tables and versions;
 //! 4. `seal` and `body`: what a row's body is; [`key`]: the key to it;
 //! 5. `dir`, `lock`, `ballast`, `connection`: files, and how each step survives a crash.
 //!
@@ -19,7 +19,8 @@
 //!   that was thought dead.
 //! * A write is answered after it is durable, and in the order in which it was asked for.
 //! * Refresh tokens and secrets leave sealed to the disk, and otherwise only through
-//!   [`Written::Leased`] and [`Store::secret`].
+//!   [`Written::Leased`], [`Store::secret`], for a backup [`Store::export`], and of an account
+//!   that is given up [`Store::released`].
 //! * Nothing is lost silently: what cannot be read is told in [`Loaded::damage`].
 
 use std::io;
@@ -28,7 +29,9 @@ use std::thread;
 use tokio::sync::mpsc;
 use tokio::sync::oneshot;
 
+use crate::backup::Kept;
 use crate::name::AccountId;
+use crate::record::Lease;
 use crate::record::Record;
 use crate::record::StoreError;
 use crate::record::Write;
@@ -40,6 +43,7 @@ mod ballast;
 mod body;
 mod connection;
 mod dir;
+mod export;
 mod fault;
 pub mod key;
 mod lock;
@@ -72,12 +76,26 @@ pub trait TokenStore: Send {
     /// to pause between them.
     fn write(&mut self, batch: Vec<Change>) -> Vec<Result<Written, StoreError>>;
 
+    /// Reads the refresh token of an account whose durable standing says that it is released.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Missing`] if it is not; and if it cannot be read.
+    fn released(&mut self, account: &AccountId) -> Result<Lease, StoreError>;
+
     /// Reads one account secret.
     ///
     /// # Errors
     ///
     /// If it cannot be read or does not open.
     fn secret(&mut self, slot: &str) -> Result<Option<Secret>, StoreError>;
+
+    /// Reads everything that a backup keeps, refresh tokens and secrets included.
+    ///
+    /// # Errors
+    ///
+    /// If nothing can be read. Damage of single accounts is in [`Exported::damage`] instead.
+    fn export(&mut self) -> Result<Exported, StoreError>;
 
     /// The slots that hold an account secret, sorted.
     ///
@@ -121,6 +139,16 @@ pub struct Loaded {
     /// Grants that were kept aside for the operator.
     pub orphans: Vec<Orphan>,
     /// What could not be read, and what stands in for it: sentences for the journal.
+    pub damage: Vec<String>,
+}
+
+/// What a backup keeps of a store.
+#[derive(Default)]
+pub struct Exported {
+    /// Every account of which there is a credential or a secret, by name. What their
+    /// provider does with spent refresh tokens is not the store's to know.
+    pub accounts: Vec<Kept>,
+    /// What could not be read: sentences for people.
     pub damage: Vec<String>,
 }
 
@@ -192,6 +220,15 @@ impl Store {
         self.change(Change::Account(write)).await
     }
 
+    /// Reads the refresh token of a released account.
+    ///
+    /// # Errors
+    ///
+    /// As [`TokenStore::released`]; [`StoreError::Closed`] after [`close`](Self::close).
+    pub async fn released(&self, account: AccountId) -> Result<Lease, StoreError> {
+        self.ask(|reply| Question::Released(account, reply)).await?
+    }
+
     /// Reads one account secret.
     ///
     /// # Errors
@@ -200,6 +237,15 @@ impl Store {
     pub async fn secret(&self, slot: impl Into<String>) -> Result<Option<Secret>, StoreError> {
         let slot = slot.into();
         self.ask(|reply| Question::Secret(slot, reply)).await?
+    }
+
+    /// Reads everything that a backup keeps. What comes back is to be sealed at once.
+    ///
+    /// # Errors
+    ///
+    /// As [`TokenStore::export`]; [`StoreError::Closed`] after [`close`](Self::close).
+    pub async fn export(&self) -> Result<Exported, StoreError> {
+        self.ask(Question::Export).await?
     }
 
     /// The slots that hold an account secret, sorted.
@@ -289,7 +335,9 @@ enum Request {
 /// What is asked without changing anything.
 enum Question {
     Load(oneshot::Sender<Result<Loaded, StoreError>>),
+    Released(AccountId, oneshot::Sender<Result<Lease, StoreError>>),
     Secret(String, oneshot::Sender<Result<Option<Secret>, StoreError>>),
+    Export(oneshot::Sender<Result<Exported, StoreError>>),
     SecretNames(oneshot::Sender<Result<Vec<String>, StoreError>>),
     Probe(oneshot::Sender<Health>),
     Close(oneshot::Sender<()>),
@@ -334,7 +382,9 @@ fn answer(
 ) {
     match question {
         Question::Load(reply) => reply_to(reply, store.load()),
+        Question::Released(account, reply) => reply_to(reply, store.released(&account)),
         Question::Secret(slot, reply) => reply_to(reply, store.secret(&slot)),
+        Question::Export(reply) => reply_to(reply, store.export()),
         Question::SecretNames(reply) => reply_to(reply, store.secret_names()),
         Question::Probe(reply) => reply_to(reply, store.health()),
         Question::Close(reply) => {

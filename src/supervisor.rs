@@ -40,6 +40,8 @@ use tracing::warn;
 use crate::error::Class;
 use crate::error::Code;
 use crate::error::RefreshError;
+use crate::hooks::Call;
+use crate::hooks::Caller;
 use crate::keeper::Directory;
 use crate::keeper::Order;
 use crate::lifecycle::Input;
@@ -93,6 +95,9 @@ pub trait World {
         provider: &Arc<dyn Provider>,
         stake: Stake,
     ) -> impl Future<Output = Result<Vec<(&'static str, Secret)>, RefreshError>> + Send + 'static;
+
+    /// Asks a gate whether an attempt may be made, for as long as its hook says.
+    fn gate(&self, call: Call) -> impl Future<Output = Result<(), RefreshError>> + Send + 'static;
 
     /// Makes one exchange, or a sign-in, in `timeout` at the most.
     fn exchange(
@@ -164,6 +169,7 @@ pub struct Supervisor<W> {
     under_way: HashMap<tokio::task::Id, (AccountId, Ticket, Stage)>,
     directory: watch::Sender<Arc<Directory>>,
     notices: broadcast::Sender<Arc<Notice>>,
+    hooks: Caller,
     /// Accounts whose tokens are not durable.
     unsaved: BTreeSet<AccountId>,
     stopping: bool,
@@ -192,6 +198,7 @@ impl<W: World> Supervisor<W> {
         world: W,
         directory: watch::Sender<Arc<Directory>>,
         notices: broadcast::Sender<Arc<Notice>>,
+        hooks: Caller,
     ) -> Self {
         Self {
             world,
@@ -202,6 +209,7 @@ impl<W: World> Supervisor<W> {
             under_way: HashMap::new(),
             directory,
             notices,
+            hooks,
             unsaved: BTreeSet::new(),
             stopping: false,
         }

@@ -68,6 +68,11 @@ impl Timestamp {
         self.0.div_euclid(1000)
     }
 
+    /// Reads a time of RFC 3339, as [`Display`](fmt::Display) writes it.
+    pub fn parse(text: &str) -> Option<Self> {
+        text.parse::<jiff::Timestamp>().ok().map(|time| Self(time.as_millisecond()))
+    }
+
     /// The time `span` earlier.
     pub fn before(self, span: Duration) -> Self {
         Self(self.0.saturating_sub_unsigned(millis(span)))
@@ -257,6 +262,17 @@ mod tests {
         let last = Timestamp::from_millis(i64::MAX);
         assert_eq!(last + Duration::MAX, last);
         assert_eq!(Timestamp::from_millis(i64::MIN).since(last), Duration::ZERO);
+    }
+
+    #[test]
+    fn times_are_read_as_they_are_written() {
+        for secs in [-1, 0, 1_700_000_000] {
+            let time = Timestamp::from_millis(secs * 1_000);
+            assert_eq!(Timestamp::parse(&time.to_string()), Some(time));
+        }
+        for wrong in ["", "yesterday", "2023-11-14", "2023-11-14T25:13:20Z"] {
+            assert_eq!(Timestamp::parse(wrong), None, "{wrong}");
+        }
     }
 
     #[test]

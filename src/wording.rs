@@ -1,11 +1,16 @@
-//! What a refusal says to people: what happened, to which account, and what to type next.
+//! What refusals and events say: what happened, to which account, and what to type next.
 //!
-//! The one place where the wire's [`ErrorBody`] is made, so that every answer and event
+//! The one place where the wire's [`ErrorBody`] and [`EventView`] are made, so that every answer and event
 //! says the same of the same failure. Pure: the time is an argument.
 
 use crate::error::Code;
+use crate::error::RefreshError;
 use crate::name::AccountId;
+use crate::notice::Event;
+use crate::notice::Notice;
 use crate::protocol::ErrorBody;
+use crate::protocol::EventView;
+use crate::protocol::HookFailedView;
 use crate::snapshot::Refusal;
 use crate::snapshot::Snapshot;
 use crate::time::Now;
@@ -29,6 +34,64 @@ pub fn error_body(refusal: &Refusal, account: Option<&AccountId>, now: Now) -> E
 pub fn raised(snapshot: &Snapshot, account: &AccountId, now: Now) -> Option<ErrorBody> {
     snapshot.failure.as_ref()?;
     Some(error_body(&snapshot.refusal(), Some(account), now))
+}
+
+/// Something that happened, as it goes over the wire and to hooks.
+pub fn event(notice: &Notice) -> EventView {
+    let snapshot = &notice.snapshot;
+    let view = EventView {
+        event: notice.event.name().as_str().to_owned(),
+        account: notice.account.to_string(),
+        timestamp: notice.at.wall.to_string(),
+        state: snapshot.state.as_str().to_owned(),
+        paused: snapshot.is_paused(),
+        generation: snapshot.generation.0,
+        expires_at: snapshot.held.as_ref().map(|held| held.expires_wall.to_string()),
+        next_at: snapshot.next.map(|next| notice.at.wall_at(next).to_string()),
+        unsaved: snapshot.unsaved,
+        reason: None,
+        attempt: None,
+        refresh_error: None,
+        ends_at: None,
+        hook: None,
+    };
+    match &notice.event {
+        Event::RefreshStarted { reason, attempt } | Event::TokenChanged { reason, attempt } => {
+            let reason = Some(reason.as_str().to_owned());
+            EventView { reason, attempt: Some(*attempt), ..view }
+        }
+        Event::RefreshFailed { reason, failure } => EventView {
+            reason: Some(reason.as_str().to_owned()),
+            attempt: Some(failure.attempt),
+            refresh_error: Some(told(&failure.error, notice)),
+            ..view
+        },
+        Event::Alarm { failure } => EventView {
+            attempt: Some(failure.attempt),
+            refresh_error: Some(told(&failure.error, notice)),
+            ..view
+        },
+        Event::ExpiryAhead { at, within: _ } => EventView { ends_at: Some(at.to_string()), ..view },
+        Event::HookFailed { hook, about, why } => {
+            let hook = HookFailedView {
+                name: hook.to_string(),
+                about: about.as_str().to_owned(),
+                error_code: Code::HookFailed,
+                message: why.to_string(),
+            };
+            EventView { hook: Some(hook), ..view }
+        }
+        Event::Recovered { .. } | Event::Expired | Event::StateChanged => view,
+    }
+}
+
+fn told(error: &RefreshError, notice: &Notice) -> ErrorBody {
+    let refusal = Refusal {
+        retry_at: notice.snapshot.next,
+        provider_error: error.provider_error().cloned(),
+        ..Refusal::new(error.code(), error.to_string())
+    };
+    error_body(&refusal, Some(&notice.account), notice.at)
 }
 
 /// What happened, to which account, and what to do next.
@@ -69,11 +132,13 @@ fn next_step(refusal: &Refusal, account: Option<&AccountId>) -> Option<String> {
     let name = account.map_or("ACCOUNT", AccountId::as_str);
     let goes_on = refusal.retry_at.is_some();
     Some(match refusal.code {
-        Code::NeedsLogin
-        | Code::TokenMissing
-        | Code::SessionExpired
-        | Code::LoginRejected
-        | Code::ForeignWriter => format!("Type: tokenctl login {name}"),
+        Code::NeedsLogin | Code::TokenMissing | Code::SessionExpired | Code::LoginRejected => {
+            format!("Type: tokenctl login {name}")
+        }
+        Code::ForeignWriter => format!(
+            "Log that program in as this account's user, or give its login an account of its own: \
+             tokenctl adopt. To see this one, type: tokenctl why {name}"
+        ),
         Code::GrantRejected if goes_on => {
             format!("It is being confirmed; if it stays so, type: tokenctl login {name}")
         }
@@ -84,10 +149,12 @@ fn next_step(refusal: &Refusal, account: Option<&AccountId>) -> Option<String> {
              {name}"
         ),
         Code::ClientRejected => format!(
-            "Correct its issuer or endpoint, client_id or secret, then type: tokenctl reload, or \
-             tokenctl retry {name}"
+            "Correct its issuer, endpoint or client_id, then type: tokenctl reload; or its stored \
+             secret: tokenctl secret set; and to try it, type: tokenctl retry {name}"
         ),
-        Code::SecretUnavailable => format!("Provide the secret, then type: tokenctl retry {name}"),
+        Code::SecretUnavailable => format!(
+            "It is looked for again by itself; to have that done now, type: tokenctl retry {name}"
+        ),
         Code::ConfigInvalid => "Correct the configuration, then type: tokenctl reload".to_owned(),
         Code::InsufficientPermissions => "To see your rights, type: tokenctl whoami".to_owned(),
         Code::AccountUnknown => "To see the accounts, type: tokenctl list".to_owned(),
@@ -111,6 +178,7 @@ fn next_step(refusal: &Refusal, account: Option<&AccountId>) -> Option<String> {
         | Code::InDoubt
         | Code::TokenExpired
         | Code::HookFailed => "Ask again later.".to_owned(),
+        Code::RefreshPending if goes_on => "It is refreshed as soon as it may be.".to_owned(),
         Code::RefreshPending => "Ask again, or with a larger wait.".to_owned(),
         Code::RateLimitExceeded | Code::Stopping => "Ask again later.".to_owned(),
         Code::BadRequest | Code::LifetimeTooShort | Code::NotSupported => return None,

@@ -12,6 +12,8 @@ use super::allow;
 use super::allow::Allow;
 use super::allow::Gives;
 use super::daemon::Daemon;
+use super::hook;
+use crate::hook::Hook;
 use crate::limits;
 use crate::plan::FailureAction;
 use crate::plan::Plan;
@@ -38,8 +40,11 @@ pub struct Account {
     pub plan: Arc<Plan>,
     /// Who may have what of it.
     pub allow: Vec<Allow>,
-    /// A fingerprint of all that the configuration says of it, however it is written. A
-    /// reload leaves an account alone whose fingerprint is still the same.
+    /// What is called when something happens to it: what is said for all, then its own.
+    pub hooks: Arc<[Arc<Hook>]>,
+    /// A fingerprint of all that the configuration says of it, however it is written, but
+    /// for what is said of all accounts' hooks. A reload leaves an account alone whose
+    /// fingerprint is still the same.
     pub fingerprint: [u8; 32],
 }
 
@@ -54,6 +59,8 @@ pub(super) struct Draft {
     refresh_token_idle: Option<Duration>,
     expiry_ahead: Option<Arc<[Duration]>>,
     allow: Vec<Allow>,
+    /// Its own.
+    pub(super) hooks: Vec<hook::Draft>,
     digest: [u8; 32],
 }
 
@@ -73,6 +80,7 @@ impl Draft {
         let refresh_token_idle = read_life(&mut section, "refresh_token_idle");
         let expiry_ahead = section.value("expiry_ahead").and_then(|it| read_ladder(&it));
         let allow = section.value("allow").map(|value| allow::read(&value, Gives::Stated));
+        let hooks = section.value("hooks").map(|hooks| hook::read_all(&hooks));
 
         if allow.as_ref().is_some_and(|rules| rules.iter().any(|rule| rule.unit.is_some())) {
             section.warn(Problem::Rule(BY_UNIT.into()));
@@ -99,12 +107,13 @@ impl Draft {
             refresh_token_idle,
             expiry_ahead,
             allow: allow.unwrap_or_default(),
+            hooks: hooks.unwrap_or_default(),
             digest,
         })
     }
 
-    /// The account, with what `[daemon]` says for all.
-    pub(super) fn conclude(self, daemon: &Daemon) -> Account {
+    /// The account, with what `[daemon]` says for all, and with its hooks.
+    pub(super) fn conclude(self, daemon: &Daemon, hooks: Arc<[Arc<Hook>]>) -> Account {
         let profile = self.provider.profile();
         let sign_in = match (&profile.sign_in, profile.aws) {
             (None, _) => SignIn::Never,
@@ -130,7 +139,8 @@ impl Draft {
             fingerprint.update(rung.as_secs().to_le_bytes());
         }
         let fingerprint = fingerprint.finalize().into();
-        Account { provider: self.provider, plan: Arc::new(plan), allow: self.allow, fingerprint }
+        let Self { provider, allow, .. } = self;
+        Account { provider, plan: Arc::new(plan), allow, hooks, fingerprint }
     }
 }
 

@@ -190,8 +190,12 @@ fn plant(table: &mut Table, path: &str, written: &mut BTreeMap<String, BTreeSet<
     }
 }
 
-/// A path without the parts that are names and numbers.
+/// A path without the parts that are names and numbers. The tables of an account's hooks are
+/// those of everybody's.
 fn shape(path: &str) -> String {
+    if path.starts_with("accounts.") && path.contains(".hooks[") {
+        return "hooks".to_owned();
+    }
     let parts = path.split('.').enumerate().map(|(depth, part)| {
         if depth == 1 && path.starts_with("accounts.") {
             return "*".to_owned();

@@ -15,9 +15,14 @@ use super::Daemon;
 use super::Listen;
 use crate::access::Right;
 use crate::access::Rights;
+use crate::hook::Deed;
+use crate::hook::Hook;
+use crate::hook::Role;
 use crate::name::AccountId;
+use crate::plan::FailureAction;
 use crate::plan::Plan;
 use crate::plan::Rotation;
+use crate::plan::SignIn;
 use crate::provider::Callee;
 use crate::provider::Method;
 use crate::provider::Spend;
@@ -86,10 +91,12 @@ fn socket(listen: &Listen) -> Vec<String> {
 
 fn account(id: &AccountId, account: &Account) -> Vec<String> {
     let profile = account.provider.profile();
-    let mut lines = vec![format!("{}, as client {}", place(account), profile.client)];
+    let mut lines = vec![place(account)];
     let secrets = profile.secrets.iter();
     lines.extend(secrets.map(|(slot, reference)| format!("takes {}", source(id, slot, reference))));
+    lines.extend(sign_in(id, account));
     lines.extend([margin(&account.plan), rotation(&account.plan), alarm(&account.plan)]);
+    lines.extend(account.hooks.iter().map(|hook| called(hook)));
     for rule in &account.allow {
         lines.push(format!("{} may {}", who(rule), rights(rule.rights)));
     }
@@ -98,8 +105,8 @@ fn account(id: &AccountId, account: &Account) -> Vec<String> {
     lines
 }
 
-/// Where its exchanges begin. The codec itself is asked for its first request, with
-/// stand-ins for what it would spend; nothing is sent.
+/// Where its exchanges begin, and as what. The codec itself is asked for its first request,
+/// with stand-ins for what it would spend; nothing is sent.
 fn place(account: &Account) -> String {
     let profile = account.provider.profile();
     let stand_in = || Secret::new("stand-in");
@@ -113,11 +120,17 @@ fn place(account: &Account) -> String {
     match account.provider.exchange(spend).next(None) {
         Step::Ask(mut request) => {
             request.url.set_query(None);
-            match request.method {
+            let asks = match request.method {
                 Method::Post | Method::Delete => format!("asks {} for tokens", request.url),
                 Method::Get => {
                     format!("asks {} where to ask for tokens, and asks there", request.url)
                 }
+            };
+            // Services of one client only are counted under their own name.
+            if *profile.client == *profile.name {
+                asks
+            } else {
+                format!("{asks}, as client {}", profile.client)
             }
         }
         Step::Call(call) => match &call.callee {
@@ -126,6 +139,22 @@ fn place(account: &Account) -> String {
         },
         Step::Done(_) => format!("asks {} for tokens", profile.host),
     }
+}
+
+/// When it logs in without a person, and with what.
+fn sign_in(id: &AccountId, account: &Account) -> Vec<String> {
+    let begin = match account.plan.sign_in {
+        SignIn::Never => return Vec::new(),
+        SignIn::Possible => "logs in by itself to begin with",
+        SignIn::ForAws => "logs in by itself to begin with and when its AWS credentials are due",
+    };
+    let after = match account.plan.on_refresh_failure {
+        FailureAction::Raise => "",
+        FailureAction::SignIn => ", and once after a refresh that is refused",
+    };
+    let secrets = account.provider.profile().sign_in.iter().flatten();
+    let takes = secrets.map(|(slot, reference)| format!("takes {}", source(id, slot, reference)));
+    takes.chain([format!("{begin}{after}, if its secrets are there")]).collect()
 }
 
 fn source(id: &AccountId, slot: &str, reference: &SecretRef) -> String {
@@ -187,6 +216,33 @@ fn alarm(plan: &Plan) -> String {
     )
 }
 
+/// What a hook does, and when.
+fn called(hook: &Hook) -> String {
+    let Hook { name, on, deed } = hook;
+    let events = on.iter().map(|event| event.as_str()).collect::<Vec<_>>();
+    let events = listed(&events);
+    match deed {
+        Deed::Run { argv, timeout, role } => {
+            let program = argv.first().map_or("", |program| program);
+            let timeout = spoken(*timeout);
+            match role {
+                Role::Follower => {
+                    format!("runs {program} for {timeout} at the most after {events} (hook {name})")
+                }
+                Role::Bearer => format!(
+                    "runs {program} for {timeout} at the most after {events}, with the token on descriptor 3 (hook {name})"
+                ),
+                Role::Gate => format!(
+                    "makes no attempt unless {program} ends well within {timeout} (gate {name})"
+                ),
+            }
+        }
+        Deed::File { directory } => {
+            format!("puts a file into {} after {events} (hook {name})", directory.display())
+        }
+    }
+}
+
 /// Whom a rule speaks of: `user alice`, or all that must match.
 fn who(rule: &Allow) -> String {
     let Allow { user, group, unit, rights: _ } = rule;
@@ -230,6 +286,25 @@ mod tests {
              client_id = 'x'\n\
              client_secret = { file = '/etc/mail-secret' }\n\
              allow = ['alice', 'group:mail']\n\
+             [[accounts.mail.hooks]]\n\
+             name = 'restart'\n\
+             on = ['token_changed']\n\
+             command = ['/usr/local/bin/restart', 'mail']\n\
+             token = true\n\
+             [[accounts.mail.hooks]]\n\
+             name = 'office-hours'\n\
+             on = ['refresh_started']\n\
+             command = ['/usr/local/bin/office-hours']\n\
+             timeout = '5s'\n\
+             gate = true\n\
+             [[hooks]]\n\
+             name = 'page'\n\
+             on = ['alarm', 'expiry_ahead']\n\
+             command = ['/usr/local/bin/page']\n\
+             [[hooks]]\n\
+             name = 'watched'\n\
+             on = ['token_changed']\n\
+             directory = '/run/tokenkeeper/events'\n\
              [accounts.ci]\n\
              issuer = 'https://git.example'\n\
              client_id = 'ci'\n\
@@ -256,6 +331,8 @@ mod tests {
           refreshes 12 to 21 min before the expiry of a token that lives 1 h
           has no refresh token to lose, and begins by itself
           raises an alarm for a failure that lasts into the last 10 min of a token
+          runs /usr/local/bin/page for 10 s at the most after alarm and expiry_ahead (hook page)
+          puts a file into /run/tokenkeeper/events after token_changed (hook watched)
           user ci in group deploy may read, refresh and report
           nobody else has a right to it but root and the user that the daemon runs as
         account mail (google)
@@ -264,6 +341,10 @@ mod tests {
           refreshes 12 to 21 min before the expiry of a token that lives 1 h
           loses nothing with a reply that was lost
           raises an alarm for a failure that lasts into the last 10 min of a token
+          runs /usr/local/bin/page for 10 s at the most after alarm and expiry_ahead (hook page)
+          puts a file into /run/tokenkeeper/events after token_changed (hook watched)
+          runs /usr/local/bin/restart for 10 s at the most after token_changed, with the token on descriptor 3 (hook restart)
+          makes no attempt unless /usr/local/bin/office-hours ends well within 5 s (gate office-hours)
           user alice may read and report
           group mail may read and report
           nobody else has a right to it but root and the user that the daemon runs as
@@ -287,6 +368,29 @@ mod tests {
                 assert!(words.contains(part), "{keys}: {part}\n{words}");
             }
         }
+    }
+
+    #[test]
+    fn a_login_without_a_person_is_told_with_its_secrets() {
+        let words = words(
+            "[accounts.boiler]\nprovider = 'navien'\nemail = 'x'\naws_credentials = true\n\
+             [accounts.heatpump]\nprovider = 'quilt'\nemail = 'x'\n\
+             [accounts.plugs]\nprovider = 'kasa-monitor'\nbase_url = 'http://127.0.0.1:5272'\n\
+             username = 'x'\ntotp = true\npassword = { file = '/etc/p' }\n\
+             on_refresh_failure = 'sign-in'\n",
+        );
+        let told = ["logs in", "takes", "account"];
+        let told = words.lines().filter(|line| told.iter().any(|it| line.trim().starts_with(it)));
+        insta::assert_snapshot!(told.collect::<Vec<_>>().join("\n"), @r"
+        account boiler (navien)
+          takes password from the store, where tokenctl secret set boiler.password puts it
+          logs in by itself to begin with and when its AWS credentials are due, if its secrets are there
+        account heatpump (quilt)
+        account plugs (kasa-monitor)
+          takes password from the file /etc/p
+          takes totp from the store, where tokenctl secret set plugs.totp puts it
+          logs in by itself to begin with, and once after a refresh that is refused, if its secrets are there
+        ");
     }
 
     /// A query may hold what should not be shown.

@@ -10,6 +10,7 @@ use super::File;
 use crate::section::Mode;
 
 mod cognito;
+mod hooks;
 
 /// Lines that are wrong in an account, and all that is said of each.
 #[rustfmt::skip]
@@ -94,10 +95,10 @@ const IN_AN_ACCOUNT: &[(&str, &[&str])] = &[
         r#"config.toml:4:1: accounts.mail.scopes: unknown key; did you mean "scope"?"#,
     ]),
     ("banana = true", &[
-        r#"config.toml:4:1: accounts.mail.banana: unknown key; known here are "alarm_before", "allow", "auth_params", "authorization_endpoint", "ca_file", "client_auth", "client_id", "client_secret", "default_lifetime", "device_endpoint", "expiry_ahead", "grant", "header", "issuer", "login", "on_refresh_failure", "plain_http", "provider", "refresh_before", "refresh_token_idle", "refresh_token_lifetime", "request_format", "revocation_endpoint", "rotation", "scope", "token", "token_endpoint", "token_params" and "username""#,
+        r#"config.toml:4:1: accounts.mail.banana: unknown key; known here are "alarm_before", "allow", "auth_params", "authorization_endpoint", "ca_file", "client_auth", "client_id", "client_secret", "default_lifetime", "device_endpoint", "expiry_ahead", "grant", "header", "hooks", "issuer", "login", "on_refresh_failure", "plain_http", "provider", "refresh_before", "refresh_token_idle", "refresh_token_lifetime", "request_format", "revocation_endpoint", "rotation", "scope", "token", "token_endpoint", "token_params" and "username""#,
     ]),
     (r#""a\nb" = true"#, &[
-        r#"config.toml:4:1: accounts.mail."a\nb": unknown key; known here are "alarm_before", "allow", "auth_params", "authorization_endpoint", "ca_file", "client_auth", "client_id", "client_secret", "default_lifetime", "device_endpoint", "expiry_ahead", "grant", "header", "issuer", "login", "on_refresh_failure", "plain_http", "provider", "refresh_before", "refresh_token_idle", "refresh_token_lifetime", "request_format", "revocation_endpoint", "rotation", "scope", "token", "token_endpoint", "token_params" and "username""#,
+        r#"config.toml:4:1: accounts.mail."a\nb": unknown key; known here are "alarm_before", "allow", "auth_params", "authorization_endpoint", "ca_file", "client_auth", "client_id", "client_secret", "default_lifetime", "device_endpoint", "expiry_ahead", "grant", "header", "hooks", "issuer", "login", "on_refresh_failure", "plain_http", "provider", "refresh_before", "refresh_token_idle", "refresh_token_lifetime", "request_format", "revocation_endpoint", "rotation", "scope", "token", "token_endpoint", "token_params" and "username""#,
     ]),
     (r#"provider = "gogle""#, &[
         r#"config.toml:4:12: accounts.mail.provider: expected "cognito", "exec", "github", "gitlab", "google", "kasa-monitor", "microsoft", "navien", "oauth2" or "quilt"; did you mean "google"?"#,
@@ -253,7 +254,7 @@ const IN_A_FILE: &[(&str, &[&str])] = &[
     ]),
     ("[accounts.boiler]\nprovider = \"navien\"\nemail = \"x\"\nbase_url = \"https://navien.example/?x\"\nclient_id = \"x\"\n", &[
         r#"config.toml:4:12: accounts.boiler.base_url: a URL must not have a query ("?…") here"#,
-        r#"config.toml:5:1: accounts.boiler.client_id: unknown key; known here are "alarm_before", "allow", "aws_credentials", "base_url", "ca_file", "email", "expiry_ahead", "on_refresh_failure", "password", "plain_http", "provider", "refresh_before", "refresh_token_idle", "refresh_token_lifetime" and "rotation""#,
+        r#"config.toml:5:1: accounts.boiler.client_id: unknown key; known here are "alarm_before", "allow", "aws_credentials", "base_url", "ca_file", "email", "expiry_ahead", "hooks", "on_refresh_failure", "password", "plain_http", "provider", "refresh_before", "refresh_token_idle", "refresh_token_lifetime" and "rotation""#,
     ]),
     ("[accounts.plugs]\nprovider = \"kasa-monitor\"\n", &[
         r#"config.toml:1:11: accounts.plugs.base_url: missing; expected the address of the server, such as "https://plugs.example.org:5273""#,
@@ -268,7 +269,7 @@ const IN_A_FILE: &[(&str, &[&str])] = &[
     ]),
     ("[accounts.plugs]\nprovider = \"kasa-monitor\"\nusername = \"x\"\nbase_url = \"https://plugs.example/\"\ntotp = {}\nemail = \"x\"\n", &[
         r#"config.toml:5:1: accounts.plugs.totp: expected exactly one of credential = "NAME", file = "/PATH" and command = ["/PROGRAM"]; or write totp = true and type: tokenctl secret set plugs.totp"#,
-        r#"config.toml:6:1: accounts.plugs.email: unknown key; known here are "alarm_before", "allow", "base_url", "ca_file", "expiry_ahead", "on_refresh_failure", "password", "plain_http", "provider", "refresh_before", "refresh_token_idle", "refresh_token_lifetime", "rotation", "totp" and "username""#,
+        r#"config.toml:6:1: accounts.plugs.email: unknown key; known here are "alarm_before", "allow", "base_url", "ca_file", "expiry_ahead", "hooks", "on_refresh_failure", "password", "plain_http", "provider", "refresh_before", "refresh_token_idle", "refresh_token_lifetime", "rotation", "totp" and "username""#,
     ]),
     ("[accounts.\"My Mail\"]\nprovider = \"google\"\nclient_id = \"x\"\n", &[
         r#"config.toml:1:11: accounts."My Mail": an account name is 1 to 40 of a-z, 0-9, '_' and '-', beginning with a letter or a digit"#,
@@ -341,7 +342,7 @@ fn every_mistake_in_an_account_is_told_in_these_words() {
 
 #[test]
 fn every_mistake_in_a_file_is_told_in_these_words() {
-    for (text, words) in IN_A_FILE.iter().chain(cognito::IN_A_FILE) {
+    for (text, words) in IN_A_FILE.iter().chain(cognito::IN_A_FILE).chain(hooks::IN_A_FILE) {
         assert_eq!(told(&[("config.toml", text)]), *words, "{text}");
     }
 }

@@ -8,6 +8,7 @@ use std::fmt::Write as _;
 use super::Failure;
 use super::Options;
 use super::Places;
+use super::absent::absent;
 use super::lineup;
 use super::state;
 use super::state::Found;
@@ -24,6 +25,7 @@ pub fn check(options: &Options) -> Result<String, Failure> {
     let config = places.read()?;
     let mut warnings = config.warnings.iter().map(ToString::to_string).collect::<Vec<_>>();
     warnings.extend(lineup::strangers(&config).iter().map(ToString::to_string));
+    warnings.extend(absent(&config).iter().map(ToString::to_string));
     let directory = match state::look(&config.daemon.state) {
         Ok(Found::Nothing) => "is made at the first start".to_owned(),
         Ok(Found::OwnedBy(owner)) => format!("is good for a daemon of {}", names::of_user(owner)),

@@ -6,6 +6,8 @@ use std::collections::BTreeSet;
 use super::steward::Steward;
 use crate::clock;
 use crate::config::Config;
+use crate::hooks::Failing;
+use crate::hooks::LastFailure;
 use crate::keeper::Directory;
 use crate::name::AccountId;
 use crate::plan::Rotation;
@@ -55,6 +57,7 @@ impl Steward {
         self.leftover_findings(&mut findings).await;
         let directory = self.keeper.directory();
         account_findings(self.cast.config(), &directory, clock::now(), &mut findings);
+        hook_findings(self.cast.config(), &self.failing.borrow(), &mut findings);
         findings.sort_by_key(|finding| finding.severity);
         findings
     }
@@ -196,6 +199,24 @@ fn account_findings(config: &Config, directory: &Directory, now: Now, findings: 
                 advice: "ask the provider for a grace period, and set rotation to it".into(),
             });
         }
+    }
+}
+
+/// A hook that is configured no longer, or not for that account, is nobody's concern.
+fn hook_findings(config: &Config, failing: &Failing, findings: &mut Vec<Finding>) {
+    for (account, hook, failure) in failing.iter() {
+        let hooks = config.accounts.get(account).map(|account| &account.hooks);
+        if !hooks.is_some_and(|hooks| hooks.iter().any(|it| *it.name == *hook)) {
+            continue;
+        }
+        let LastFailure { about, at, why } = failure;
+        let about = about.as_str();
+        findings.push(Finding {
+            severity: Severity::Problem,
+            account: Some(account.to_string()),
+            message: format!("its hook {hook} failed about {about} of {at}: {why}"),
+            advice: "correct it; it is called again when its next event comes".into(),
+        });
     }
 }
 

@@ -7,6 +7,7 @@ use crate::access::Rule;
 use crate::config;
 use crate::config::Allow;
 use crate::config::Config;
+use crate::keeper::Directory;
 use crate::name::AccountId;
 use crate::names::Names;
 use crate::pacing::Route;
@@ -48,15 +49,21 @@ impl Cast {
     }
 
     /// Takes over another configuration. `records` is what the store knows of accounts that
-    /// are new in it.
-    pub(super) fn change(&mut self, config: Config, records: Vec<Record>) -> (Lineup, ReloadView) {
-        let view = self.compare(&config);
+    /// are new in it, and `directory` how the accounts stand.
+    pub(super) fn change(
+        &mut self,
+        config: Config,
+        records: Vec<Record>,
+        directory: &Directory,
+    ) -> (Lineup, ReloadView) {
+        let view = self.compare(&config, directory);
         let mut records = by_account(records);
         let (lineup, unknown) = lineup(&config, |id, settings| {
             match (self.config.accounts.get(id), config.accounts.get(id)) {
                 (Some(old), Some(new)) if old.fingerprint != new.fingerprint => {
                     Change::Settings(settings)
                 }
+                (Some(old), Some(new)) if old.hooks != new.hooks => Change::Rules(settings),
                 (Some(_), _) => self.look_again(id, settings),
                 (None, _) => Change::New(settings, records.remove(id)),
             }
@@ -75,8 +82,8 @@ impl Cast {
         lineup
     }
 
-    /// What a change to `config` would do.
-    pub(super) fn compare(&self, config: &Config) -> ReloadView {
+    /// What a change to `config` would do to accounts that stand as `directory` says.
+    pub(super) fn compare(&self, config: &Config, directory: &Directory) -> ReloadView {
         let mut view = ReloadView {
             added: Vec::new(),
             removed: Vec::new(),
@@ -92,9 +99,12 @@ impl Cast {
                 view.added.push(id.to_string());
                 continue;
             };
-            if old.fingerprint == account.fingerprint {
+            // A credential goes back to where it came from, whatever was configured meanwhile.
+            let origin = directory.seats.get(id).and_then(|seat| seat.now().origin.clone());
+            let origin = origin.as_ref().unwrap_or(&old.provider.profile().lineage);
+            if old.fingerprint == account.fingerprint && old.hooks == account.hooks {
                 view.unchanged += 1;
-            } else if old.provider.profile().lineage == new.lineage || !new.has_refresh_token {
+            } else if *origin == new.lineage || !new.has_refresh_token {
                 view.changed.push(id.to_string());
             } else {
                 view.needs_login.push(id.to_string());
@@ -167,5 +177,6 @@ fn settings(account: &config::Account, rules: Vec<Rule>) -> Settings {
         plan: Arc::clone(&account.plan),
         route: Route { host: Arc::clone(&profile.host), client: Arc::clone(&profile.client) },
         rules: rules.into(),
+        hooks: Arc::clone(&account.hooks),
     }
 }

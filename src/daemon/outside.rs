@@ -1,4 +1,5 @@
-//! The supervisor's world, and what logins reach: clock, chance, store and providers.
+//! The supervisor's world, and what logins and hooks reach: clock, chance, store, providers and
+//! programs.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -9,6 +10,9 @@ use zeroize::Zeroizing;
 use crate::clock;
 use crate::clock::Clock;
 use crate::error::RefreshError;
+use crate::hooks::Call;
+use crate::hooks::Flaw;
+use crate::hooks::Runner;
 use crate::http;
 use crate::lifecycle::Revocation;
 use crate::logins::Reach;
@@ -39,6 +43,7 @@ use crate::token::Secret;
 use crate::token::hex;
 
 use super::call;
+use super::hook;
 
 /// The real world.
 #[derive(Clone)]
@@ -113,6 +118,10 @@ impl World for Outside {
         }
     }
 
+    fn gate(&self, call: Call) -> impl Future<Output = Result<(), RefreshError>> + Send + 'static {
+        hook::ask(call)
+    }
+
     fn revoke(
         &self,
         provider: &Arc<dyn Provider>,
@@ -179,6 +188,16 @@ impl Reach for Outside {
         let sent = self.http.send(request, transport, limit, clock::now().wall).await;
         // What a login sends spends no refresh token.
         sent.map_err(|error| error.into_error(false))
+    }
+}
+
+impl Runner for Outside {
+    fn now(&self) -> Now {
+        clock::now()
+    }
+
+    fn make(&self, call: Arc<Call>) -> impl Future<Output = Result<(), Flaw>> + Send + 'static {
+        hook::make(call)
     }
 }
 

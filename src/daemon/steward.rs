@@ -1,5 +1,5 @@
 //! Runs the errands that concern the daemon as a whole: reloads, secrets, purges, signals.
-//! What it finds wrong is in `findings`.
+//! What it finds wrong is in `findings`, what it seals for a backup in `backup`.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use tokio::sync::mpsc;
 use tokio::sync::oneshot;
+use tokio::sync::watch;
 use tracing::info;
 use tracing::warn;
 
@@ -19,11 +20,13 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::config::Listen;
 use crate::error::Code;
+use crate::hooks::Failing;
 use crate::keeper::Errand;
 use crate::keeper::Keeper;
+use crate::keeper::Over;
 use crate::log::Threshold;
 use crate::name::AccountId;
-use crate::notify;
+use crate::notify::Manager;
 use crate::protocol::ReloadView;
 use crate::record::StoreError;
 use crate::signals::Signal;
@@ -32,6 +35,7 @@ use crate::store::Orphan;
 use crate::store::Store;
 use crate::supervisor::Control;
 use crate::supervisor::Lineup;
+use crate::token::Generation;
 use crate::token::Secret;
 
 /// How often names that meant nobody are looked up again.
@@ -55,6 +59,7 @@ pub(super) struct Steward {
     pub(super) control: mpsc::Sender<Control>,
     pub(super) keeper: Keeper,
     pub(super) clock: Clock,
+    pub(super) manager: Manager,
     /// What was wrong at the last reload, if it was refused.
     pub(super) refused: Option<String>,
     /// What the store could not read at start.
@@ -63,6 +68,8 @@ pub(super) struct Steward {
     pub(super) orphans: Vec<Orphan>,
     /// Accounts whose credential the store held when it was last read, configured or not.
     pub(super) stored: BTreeSet<AccountId>,
+    /// The hooks that failed when they were last called.
+    pub(super) failing: watch::Receiver<Failing>,
 }
 
 impl Steward {
@@ -91,7 +98,7 @@ impl Steward {
                 }
             }
         }
-        notify::stopping();
+        self.manager.stopping();
         info!("stopping");
         self.tell(Control::Stop).await;
     }
@@ -105,8 +112,14 @@ impl Steward {
             Errand::CheckConfig(reply) => {
                 let _gone = reply.send(self.check());
             }
-            Errand::PutSecret { account, slot, secret, reply } => {
-                let _gone = reply.send(self.put_secret(&account, &slot, secret).await);
+            Errand::Backup { recipients, reply } => {
+                let _gone = reply.send(self.backup(&recipients).await);
+            }
+            Errand::PutSecret { account, slot, secret, over, reply } => {
+                let _gone = reply.send(self.put_secret(&account, &slot, secret, over).await);
+            }
+            Errand::HandOut { account, reply } => {
+                let _gone = reply.send(self.hand_out(account).await);
             }
             Errand::Purge { account, reply } => {
                 let _gone = reply.send(self.purge(&account).await);
@@ -128,10 +141,10 @@ impl Steward {
 
     /// Reads, checks and applies the configuration, as a whole or not at all.
     async fn reload(&mut self) -> Result<ReloadView, Refusal> {
-        notify::reloading();
+        self.manager.reloading();
         let reloaded = self.reload_now().await;
         self.refused = reloaded.as_ref().err().map(|refusal| refusal.message.clone());
-        notify::ready();
+        self.manager.ready();
         reloaded
     }
 
@@ -146,7 +159,7 @@ impl Steward {
         };
         let restart = self.needs_restart(&config);
         self.threshold.set(config.daemon.log);
-        let (lineup, view) = self.cast.change(config, records);
+        let (lineup, view) = self.cast.change(config, records, &self.keeper.directory());
         self.apply(lineup).await;
         for warning in &view.warnings {
             warn!("{warning}");
@@ -166,7 +179,8 @@ impl Steward {
     fn check(&self) -> Result<ReloadView, Refusal> {
         let config = self.places.read().map_err(|failure| refused(&failure))?;
         let restart = self.needs_restart(&config);
-        let mut view = ReloadView { restart, ..self.cast.compare(&config) };
+        let compared = self.cast.compare(&config, &self.keeper.directory());
+        let mut view = ReloadView { restart, ..compared };
         view.warnings.extend(strangers(&config).iter().map(ToString::to_string));
         Ok(view)
     }
@@ -191,15 +205,16 @@ impl Steward {
         account: &AccountId,
         slot: &str,
         secret: Option<Secret>,
+        over: Over,
     ) -> Result<bool, Refusal> {
         self.knows_slot(account, slot)?;
         let name = format!("{account}.{slot}");
+        // Nobody else writes secrets, so none comes in between.
+        let filled = self.store.secrets().await.map_err(|error| ill(&error))?.contains(&name);
         let written = match secret {
+            Some(_) if filled && over == Over::Nothing => return Ok(false),
             Some(secret) => self.store.put_secret(name, secret).await,
-            // Nobody else writes secrets, so none comes in between.
-            None if self.store.secrets().await.map_err(|error| ill(&error))?.contains(&name) => {
-                self.store.forget_secret(name).await
-            }
+            None if filled => self.store.forget_secret(name).await,
             None => return Ok(false),
         };
         written.map(|()| true).map_err(|error| ill(&error))
@@ -222,6 +237,22 @@ impl Steward {
             format!("it has no slot {slot}; it has {}", slots.join(", "))
         };
         Err(Refusal::new(Code::BadRequest, message))
+    }
+
+    /// The refresh token of an account that is durably released, and of no other.
+    async fn hand_out(&self, account: AccountId) -> Result<(Generation, Secret), Refusal> {
+        let lease = match self.store.released(account).await {
+            Ok(lease) => lease,
+            Err(StoreError::Missing) => {
+                let message = "somebody has taken it back meanwhile";
+                return Err(Refusal::new(Code::NotSupported, message));
+            }
+            Err(error) => return Err(ill(&error)),
+        };
+        match lease.refresh_token {
+            Some(token) => Ok((lease.generation, token)),
+            None => Err(Refusal::new(Code::TokenMissing, "the account has no refresh token")),
+        }
     }
 
     /// Forgets all of an account that is not configured.
@@ -272,6 +303,6 @@ fn refused(failure: &Failure) -> Refusal {
     Refusal::new(Code::ConfigInvalid, failure.to_string())
 }
 
-fn ill(error: &StoreError) -> Refusal {
+pub(super) fn ill(error: &StoreError) -> Refusal {
     Refusal::new(Code::StoreUnavailable, error.to_string())
 }

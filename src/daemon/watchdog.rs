@@ -13,6 +13,7 @@ use tracing::error;
 
 use crate::front::Probe;
 use crate::notify;
+use crate::notify::Manager;
 use crate::store::Store;
 use crate::supervisor::Control;
 
@@ -24,6 +25,7 @@ pub(super) struct Proofs {
     pub(super) control: mpsc::Sender<Control>,
     pub(super) store: Store,
     pub(super) front: Probe,
+    pub(super) manager: Manager,
 }
 
 impl Proofs {
@@ -34,7 +36,7 @@ impl Proofs {
         loop {
             tick.tick().await;
             match self.silent().await {
-                None => notify::alive(),
+                None => self.manager.alive(),
                 Some(who) => error!("{who} does not answer; the watchdog is not fed"),
             }
         }

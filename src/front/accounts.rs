@@ -58,6 +58,7 @@ fn view(seat: &Seat, rights: Rights, now: Now) -> AccountView {
         state: snapshot.state.as_str().to_owned(),
         ready: matches!(snapshot.answer(demand, now), Answer::Token { .. }),
         paused: snapshot.is_paused(),
+        released: snapshot.released,
         generation: snapshot.generation.0,
         issued_at: held.map(|held| held.issued_at.to_string()),
         expires_at: held.map(|held| held.expires_wall.to_string()),
@@ -70,6 +71,7 @@ fn view(seat: &Seat, rights: Rights, now: Now) -> AccountView {
         attempt: failure.map_or(0, |failure| failure.attempt),
         failing_since: failure.map(|failure| Timestamp::from_millis(failure.since_ms).to_string()),
         rights: words(rights),
+        lineage: rights.has(Right::Admin).then(|| seat.profile().lineage.0.to_string()),
     }
 }
 

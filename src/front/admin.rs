@@ -1,5 +1,5 @@
 //! What concerns the daemon as a whole, and verdicts explained beforehand: reload,
-//! `config/check`, purges, metrics, access.
+//! `config/check`, backups, purges, metrics, access.
 
 use std::rc::Rc;
 
@@ -34,6 +34,9 @@ use crate::protocol::ReloadView;
 use crate::protocol::RuleView;
 use crate::snapshot::Refusal;
 
+/// Fields of `backup`.
+pub(super) const BACKUP: &[&str] = &["recipients"];
+
 /// What `access` asks about.
 pub(super) const ACCESS: &[Param] = &[
     Param { name: "uid", says: "the peer's user id; needed" },
@@ -61,6 +64,30 @@ pub(super) async fn configuration(
     let errand = caller.desk.keeper.errand(errand);
     let outcome = tokio::time::timeout(limits::ORDER, errand).await;
     let view = outcome.unwrap_or_else(|_| Err(follow::late())).and_then(|view| view)?;
+    reply::json(&view)
+}
+
+/// `POST /v1/backup`: has everything that the store knows sealed.
+pub(super) async fn backup(
+    caller: Rc<Caller>,
+    uri: Uri,
+    body: Incoming,
+) -> Result<Response<Body>, Box<Refused>> {
+    if !caller.is_daemon_admin(&caller.desk.keeper.directory()) {
+        return Err(caller.not_for_you("take a backup", "admin"));
+    }
+    Query::read(uri.query(), &[])?;
+    let fields = body::fields_of_daemon(body, BACKUP).await?;
+    let recipients = fields.texts("recipients")?;
+    let recipients = recipients.into_iter().map(|text| text.expose().to_owned()).collect();
+    let errand = caller.desk.keeper.errand(|reply| Errand::Backup { recipients, reply });
+    let outcome = tokio::time::timeout(limits::ORDER, errand).await;
+    let view = outcome.unwrap_or_else(|_| Err(follow::late())).and_then(|view| view)?;
+    tracing::info!(
+        peer_uid = caller.peer.uid,
+        accounts = view.accounts.len(),
+        "a backup was sealed, every refresh token in it"
+    );
     reply::json(&view)
 }
 

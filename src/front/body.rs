@@ -37,6 +37,19 @@ pub(super) async fn fields(
     Fields::read(&bytes, known).map_err(|refusal| Refused::about(account, refusal))
 }
 
+/// Reads the fields of a request about the daemon as a whole.
+///
+/// # Errors
+///
+/// `BAD_REQUEST`.
+pub(super) async fn fields_of_daemon(
+    body: Incoming,
+    known: &[&str],
+) -> Result<Fields, Box<Refused>> {
+    let bytes = whole(body).await?;
+    Ok(Fields::read(&bytes, known)?)
+}
+
 /// Reads the body of a request that takes no fields.
 ///
 /// # Errors
@@ -140,6 +153,17 @@ impl Fields {
         }
     }
 
+    /// A list of texts that must be there.
+    pub(super) fn texts(&self, name: &str) -> Result<Vec<&Secret>, Refusal> {
+        match self.get(name) {
+            None | Some(Value::Null) => {
+                Err(bad(format!("body field `{name}` is missing; it must be a list of strings")))
+            }
+            Some(Value::List(list)) => list.iter().map(|item| item.text_of(name)).collect(),
+            Some(other) => Err(wrong(name, "a list of strings", other)),
+        }
+    }
+
     /// Whether the field is there, `null` or not.
     pub(super) fn has(&self, name: &str) -> bool {
         self.get(name).is_some()
@@ -157,18 +181,27 @@ enum Value {
     Whole(u64),
     Number,
     Text(Secret),
-    List,
+    List(Vec<Self>),
     Object(Vec<(String, Self)>),
 }
 
 impl Value {
+    /// It as a text in the list of that name.
+    fn text_of(&self, list: &str) -> Result<&Secret, Refusal> {
+        if let Self::Text(text) = self {
+            return Ok(text);
+        }
+        let sort = self.sort();
+        Err(bad(format!("body field `{list}` must be a list of strings; there is {sort} in it")))
+    }
+
     const fn sort(&self) -> &'static str {
         match self {
             Self::Null => "null",
             Self::Bool(_) => "a boolean",
             Self::Whole(_) | Self::Number => "a number",
             Self::Text(_) => "a string",
-            Self::List => "a list",
+            Self::List(_) => "a list",
             Self::Object(_) => "an object",
         }
     }
@@ -214,8 +247,14 @@ impl<'de> de::Visitor<'de> for Reader {
     }
 
     fn visit_seq<A: de::SeqAccess<'de>>(self, mut list: A) -> Result<Value, A::Error> {
+        let mut items = Vec::new();
+        // The longest list that is taken is shorter by one, so that one of these is refused.
+        while items.len() <= limits::RECIPIENTS {
+            let Some(item) = list.next_element()? else { return Ok(Value::List(items)) };
+            items.push(item);
+        }
         while list.next_element::<IgnoredAny>()?.is_some() {}
-        Ok(Value::List)
+        Ok(Value::List(items))
     }
 
     fn visit_map<A: de::MapAccess<'de>>(self, mut object: A) -> Result<Value, A::Error> {

@@ -32,6 +32,7 @@ use crate::front::login;
 use crate::front::openapi;
 use crate::front::orders;
 use crate::front::orders::Change;
+use crate::front::release;
 use crate::front::renew;
 use crate::front::renew::Renewal;
 use crate::front::reply::Body;
@@ -160,6 +161,9 @@ fn begin(caller: &Rc<Caller>, head: Parts, body: Incoming) -> Step {
             );
             return Step::later(work);
         }
+        Route::Backup => {
+            return Step::later(admin::backup(caller.clone(), head.uri.clone(), body));
+        }
         Route::Purge => {
             let name = account.to_owned();
             return Step::later(admin::purge(caller.clone(), name, head.uri.clone(), body));
@@ -173,6 +177,10 @@ fn begin(caller: &Rc<Caller>, head: Parts, body: Incoming) -> Step {
         Route::Sessions => return about_sessions(caller, account, Act::List, &head.uri),
         Route::EndSessions => return about_sessions(caller, account, Act::End, &head.uri),
         Route::Import => Change::Import,
+        Route::Release => {
+            let work = |seat| release::release(caller.clone(), seat, head.uri.clone(), body);
+            return administer(caller, account, work);
+        }
         Route::Logout => Change::Logout,
         Route::Secret => Change::Secret,
         Route::Pause => Change::Pause,

@@ -21,7 +21,6 @@ use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::watch;
 
 use crate::clock;
-use crate::error::RefreshError;
 use crate::front::caller::Caller;
 use crate::front::query::Param;
 use crate::front::query::Query;
@@ -30,12 +29,8 @@ use crate::front::reply::Body;
 use crate::front::reply::Refused;
 use crate::limits;
 use crate::name::AccountId;
-use crate::notice::Event;
 use crate::notice::Notice;
-use crate::notice::Reason;
 use crate::protocol::EventView;
-use crate::record::Failure;
-use crate::snapshot::Refusal;
 use crate::time::Now;
 use crate::wording;
 
@@ -110,7 +105,7 @@ impl Follower {
             };
             match heard {
                 Some(Ok(notice)) if self.hears_of(&notice.account) => {
-                    let event = text(&view(&notice), notice.at);
+                    let event = text(&wording::event(&notice), notice.at);
                     return Some((event.into(), self));
                 }
                 Some(Ok(_)) => {}
@@ -142,51 +137,6 @@ fn text(view: &EventView, at: Now) -> String {
     format!("id: {id}\nevent: {event}\ndata: {data}\n\n")
 }
 
-fn view(notice: &Notice) -> EventView {
-    let snapshot = &notice.snapshot;
-    let (reason, attempt, failure) = details(&notice.event);
-    EventView {
-        event: notice.event.as_str().to_owned(),
-        account: notice.account.to_string(),
-        timestamp: notice.at.wall.to_string(),
-        state: snapshot.state.as_str().to_owned(),
-        paused: snapshot.is_paused(),
-        generation: snapshot.generation.0,
-        expires_at: snapshot.held.as_ref().map(|held| held.expires_wall.to_string()),
-        next_at: snapshot.next.map(|next| notice.at.wall_at(next).to_string()),
-        reason: reason.map(|reason| reason.as_str().to_owned()),
-        attempt,
-        refresh_error: failure.map(|failure| {
-            let refusal = told(&failure.error, notice);
-            wording::error_body(&refusal, Some(&notice.account), notice.at)
-        }),
-    }
-}
-
-fn details(event: &Event) -> (Option<Reason>, Option<u32>, Option<&Failure>) {
-    match event {
-        Event::RefreshStarted { reason, attempt } | Event::TokenChanged { reason, attempt } => {
-            (Some(*reason), Some(*attempt), None)
-        }
-        Event::RefreshFailed { reason, failure } => {
-            (Some(*reason), Some(failure.attempt), Some(failure))
-        }
-        Event::Alarm { failure } => (None, Some(failure.attempt), Some(failure)),
-        Event::Recovered { .. }
-        | Event::Expired
-        | Event::ExpiryAhead { .. }
-        | Event::StateChanged => (None, None, None),
-    }
-}
-
-fn told(error: &RefreshError, notice: &Notice) -> Refusal {
-    Refusal {
-        retry_at: notice.snapshot.next,
-        provider_error: error.provider_error().cloned(),
-        ..Refusal::new(error.code(), error.to_string())
-    }
-}
-
 /// That events are missing, nobody knows of which accounts.
 fn lost(now: Now) -> EventView {
     EventView {
@@ -198,8 +148,11 @@ fn lost(now: Now) -> EventView {
         generation: 0,
         expires_at: None,
         next_at: None,
+        unsaved: false,
         reason: None,
         attempt: None,
         refresh_error: None,
+        ends_at: None,
+        hook: None,
     }
 }

@@ -17,6 +17,7 @@ use crate::keeper::Seat;
 use crate::name::AccountId;
 use crate::snapshot::Refusal;
 use crate::snapshot::Snapshot;
+use crate::snapshot::StateName;
 
 /// What a wait ended with.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -98,6 +99,16 @@ pub(super) fn not_stopping(keeper: &Keeper, account: &AccountId) -> Result<(), R
 /// That the refresh takes longer than the peer cares to wait.
 pub(super) fn pending() -> Refusal {
     Refusal::new(Code::RefreshPending, "a refresh is under way and not done yet")
+}
+
+/// That the refresh of somebody's demand takes longer than the peer cares to wait: it is under
+/// way, or has its time, since the last one was too short ago.
+pub(super) fn pending_or_planned(snapshot: &Snapshot) -> Refusal {
+    if snapshot.state != StateName::Fresh || snapshot.next.is_none() {
+        return pending();
+    }
+    let message = "no refresh is under way, since the last one was too short ago";
+    Refusal { retry_at: snapshot.next, ..Refusal::new(Code::RefreshPending, message) }
 }
 
 /// That nobody got round to it.

@@ -21,6 +21,10 @@ use std::task::Context;
 use std::task::Poll;
 use std::time::Duration;
 
+use rustix::event::PollFd;
+use rustix::event::PollFlags;
+use rustix::event::Timespec;
+use rustix::event::poll;
 use tokio::io::AsyncRead;
 use tokio::io::AsyncWrite;
 use tokio::io::ReadBuf;
@@ -215,6 +219,10 @@ impl AsyncRead for Line {
             if buffer.filled().len() > before {
                 line.pulse.heard();
                 line.active = true;
+            } else if line.pulse.awaited().is_none() && !has_hung_up(&line.stream) {
+                // It has said all (`nc -N`) and waits for its answer. Nothing more comes, so
+                // nothing has to wake this; the next read follows the answer.
+                return Poll::Pending;
             }
             return outcome;
         }
@@ -269,6 +277,15 @@ impl AsyncWrite for Line {
     }
 }
 
+/// Whether the peer is gone altogether, and not only done with sending.
+fn has_hung_up(stream: &UnixStream) -> bool {
+    let mut fds = [PollFd::new(stream, PollFlags::empty())];
+    let at_once = Timespec { tv_sec: 0, tv_nsec: 0 };
+    // What cannot be asked is as good as gone.
+    poll(&mut fds, Some(&at_once)).is_err()
+        || fds.iter().any(|fd| fd.revents().intersects(PollFlags::HUP | PollFlags::ERR))
+}
+
 fn no_request() -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, "what came is no request")
 }
@@ -321,6 +338,20 @@ mod tests {
         pulse.begin();
         let hour = tokio::time::timeout(Duration::from_secs(3_600), line.read_u8()).await;
         assert!(hour.is_err());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_peer_that_has_said_all_waits_for_its_answer_and_one_that_is_gone_does_not() {
+        let (mut line, mut peer, pulse) = line();
+        peer.write_all(b"x").await.unwrap();
+        line.read_u8().await.unwrap();
+        pulse.begin();
+        peer.shutdown().await.unwrap();
+        let hour = tokio::time::timeout(Duration::from_secs(3_600), line.read_u8()).await;
+        assert!(hour.is_err(), "it was hung up on");
+        drop(peer);
+        let gone = line.read_u8().await.unwrap_err();
+        assert_eq!(gone.kind(), io::ErrorKind::UnexpectedEof);
     }
 
     #[tokio::test(start_paused = true)]

@@ -38,11 +38,15 @@ use crate::front::token;
 use crate::protocol::AccessView;
 use crate::protocol::AccountList;
 use crate::protocol::AccountView;
+use crate::protocol::BackupAccount;
+use crate::protocol::BackupRequest;
+use crate::protocol::BackupView;
 use crate::protocol::DoneAnswer;
 use crate::protocol::ErrorBody;
 use crate::protocol::EventView;
 use crate::protocol::Finding;
 use crate::protocol::HeaderView;
+use crate::protocol::HookFailedView;
 use crate::protocol::ImportRequest;
 use crate::protocol::LoginRequest;
 use crate::protocol::LoginView;
@@ -50,6 +54,7 @@ use crate::protocol::LogoutRequest;
 use crate::protocol::PromptView;
 use crate::protocol::ProviderErrorView;
 use crate::protocol::RefreshAnswer;
+use crate::protocol::ReleaseAnswer;
 use crate::protocol::ReloadView;
 use crate::protocol::ReportRequest;
 use crate::protocol::RuleView;
@@ -173,9 +178,22 @@ fn about(route: Route) -> About {
             request: Some(SecretRequest::name().into_owned()),
             ..done("Seals one of the account's secrets into the store (right: admin)")
         },
+        Route::Release => plain(
+            "Freezes the account and hands its refresh token out, to whom it belongs from then \
+             on; asked again, it answers again (right: admin, and through no narrowing socket)",
+            json::<ReleaseAnswer>(),
+        ),
         Route::Pause => done("Spends nothing until it is resumed (right: admin)"),
         Route::Resume => done("Ends a pause (right: admin)"),
         Route::Retry => done("Leaves a resting state and tries now (right: admin)"),
+        Route::Backup => About {
+            request: Some(BackupRequest::name().into_owned()),
+            ..plain(
+                "Seals everything that the store knows to age recipients (daemon admin, never \
+                 through a narrowing socket)",
+                json::<BackupView>(),
+            )
+        },
         Route::Purge => done(
             "Forgets all that the store holds of an account that is not configured (daemon admin)",
         ),
@@ -262,9 +280,13 @@ fn components() -> Components {
         .schema_from::<AccessView>()
         .schema_from::<AccountList>()
         .schema_from::<AccountView>()
+        .schema_from::<BackupAccount>()
+        .schema_from::<BackupRequest>()
+        .schema_from::<BackupView>()
         .schema_from::<DoneAnswer>()
         .schema_from::<ErrorBody>()
         .schema_from::<EventView>()
+        .schema_from::<HookFailedView>()
         .schema_from::<Finding>()
         .schema_from::<HeaderView>()
         .schema_from::<ImportRequest>()
@@ -274,6 +296,7 @@ fn components() -> Components {
         .schema_from::<PromptView>()
         .schema_from::<ProviderErrorView>()
         .schema_from::<RefreshAnswer>()
+        .schema_from::<ReleaseAnswer>()
         .schema_from::<ReloadView>()
         .schema_from::<ReportRequest>()
         .schema_from::<RuleView>()
@@ -340,6 +363,7 @@ mod tests {
             (LoginRequest::name(), login::LOGIN),
             (LogoutRequest::name(), orders::LOGOUT),
             (SecretRequest::name(), orders::SECRET),
+            (BackupRequest::name(), admin::BACKUP),
         ];
         for (schema, read) in cases {
             let fields = &document["components"]["schemas"][schema.as_ref()]["properties"];

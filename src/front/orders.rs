@@ -18,8 +18,10 @@ use crate::front::reply;
 use crate::front::reply::Body;
 use crate::front::reply::Refused;
 use crate::keeper::Errand;
+use crate::keeper::Over;
 use crate::keeper::Seat;
 use crate::lifecycle::Action;
+use crate::lifecycle::Credential;
 use crate::lifecycle::Done;
 use crate::limits;
 use crate::protocol::DoneAnswer;
@@ -27,13 +29,13 @@ use crate::snapshot::Refusal;
 use crate::token::Secret;
 
 /// Fields of `import`.
-pub(super) const IMPORT: &[&str] = &["refresh_token"];
+pub(super) const IMPORT: &[&str] = &["refresh_token", "found"];
 
 /// Fields of `logout`.
 pub(super) const LOGOUT: &[&str] = &["local"];
 
 /// Fields of `secret`.
-pub(super) const SECRET: &[&str] = &["slot", "value"];
+pub(super) const SECRET: &[&str] = &["slot", "value", "if_empty"];
 
 /// What is changed.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -76,7 +78,9 @@ pub(super) async fn carry_out(
     let (changed, [done, idle]) = match change {
         Change::Import => {
             let token = fields.text("refresh_token").map_err(about)?.clone();
-            let changed = order(&caller, &seat, Action::Import(token.into())).await?;
+            let found = fields.flag("found").map_err(about)?;
+            let credential = Credential { refresh_token: token, aws: None, found };
+            let changed = order(&caller, &seat, Action::Import(Box::new(credential))).await?;
             (changed, ["its credential was proven and taken over", "it has this credential"])
         }
         Change::Logout if local => {
@@ -96,8 +100,14 @@ pub(super) async fn carry_out(
             (changed, [paused, "it was paused already"])
         }
         Change::Resume => {
+            let released = seat.now().released;
             let changed = order(&caller, &seat, Action::Resume).await?;
-            (changed, ["it is resumed", "it was not paused"])
+            let done = if released {
+                "it is resumed; whoever its refresh token was handed to must not use it any more"
+            } else {
+                "it is resumed"
+            };
+            (changed, [done, "it was not paused"])
         }
         Change::Retry => {
             let changed = order(&caller, &seat, Action::Retry).await?;
@@ -132,7 +142,11 @@ fn what_stays(seat: &Seat) -> String {
 }
 
 /// Has the supervisor do it. Says whether there was anything to do.
-async fn order(caller: &Caller, seat: &Seat, action: Action) -> Result<bool, Box<Refused>> {
+pub(super) async fn order(
+    caller: &Caller,
+    seat: &Seat,
+    action: Action,
+) -> Result<bool, Box<Refused>> {
     let order = caller.desk.keeper.order(&seat.account, action);
     let outcome = tokio::time::timeout(limits::ORDER, order).await;
     let outcome = outcome.unwrap_or_else(|_| Err(follow::pending()));
@@ -163,12 +177,16 @@ async fn secret(
     if secret.as_ref().is_some_and(Secret::is_empty) {
         return Err(about(bad("body field `value` must not be empty".into())));
     }
+    let over = match fields.flag("if_empty").map_err(about)? {
+        true => Over::Nothing,
+        false => Over::Anything,
+    };
     let words = match &secret {
-        Some(_) => ["the secret is sealed", "the secret is there"],
+        Some(_) => ["the secret is sealed", "the slot is not empty, so it stays as it is"],
         None => ["the secret is forgotten", "the slot was empty, so there was nothing to forget"],
     };
     let account = seat.account.clone();
-    let errand = |reply| Errand::PutSecret { account, slot, secret, reply };
+    let errand = |reply| Errand::PutSecret { account, slot, secret, over, reply };
     let errand = caller.desk.keeper.errand(errand);
     let outcome = tokio::time::timeout(limits::ORDER, errand).await;
     let changed =

@@ -5,6 +5,7 @@
 //! everybody waits. See [`world`] for what there is.
 
 mod access;
+mod backup;
 mod events;
 mod limits;
 mod login;

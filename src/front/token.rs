@@ -176,6 +176,7 @@ async fn wait(
 ) -> Result<Response<Body>, Box<Refused>> {
     let mut follower = Follower::new(&seat, wish.patience);
     let mut demanded = false;
+    let mut heard = false;
     loop {
         let snapshot = follower.newest();
         let nap = match look(&caller, &seat, &snapshot, &wish) {
@@ -190,7 +191,10 @@ async fn wait(
                     let action = Action::Demand(wish.demand.kind);
                     let order = caller.desk.keeper.order(&seat.account, action);
                     match follower.within(order).await {
-                        Some(Ok(_)) => continue,
+                        Some(Ok(_)) => {
+                            heard = true;
+                            continue;
+                        }
                         Some(Err(refusal)) => return Err(about(&seat, refusal)),
                         None => {}
                     }
@@ -200,11 +204,11 @@ async fn wait(
         };
         match follower.change(nap).await {
             Woken::Changed => {}
-            Woken::Late => return last_word(&caller, &seat, &follower.newest(), &wish),
+            Woken::Late => return last_word(&caller, &seat, &follower.newest(), &wish, heard),
             Woken::Gone => {
                 follow::not_stopping(&caller.desk.keeper, &seat.account)
                     .map_err(|refusal| about(&seat, refusal))?;
-                demanded = false;
+                (demanded, heard) = (false, false);
                 seat = caller.seat(seat.account.as_str(), Right::Read)?;
                 follower.move_to(&seat);
             }
@@ -212,16 +216,20 @@ async fn wait(
     }
 }
 
+/// What is answered when the patience is over. `heard`: whether the account knew of the demand
+/// before, so that its next refresh is the one that answers it.
 fn last_word(
     caller: &Caller,
     seat: &Seat,
     snapshot: &Arc<Snapshot>,
     wish: &Wish,
+    heard: bool,
 ) -> Result<Response<Body>, Box<Refused>> {
     match look(caller, seat, snapshot, wish) {
         Look::Answer(response) => Ok(response),
         Look::Unchanged { etag, .. } => Ok(reply::not_modified(etag)),
         Look::Refuse(refusal) => Err(about(seat, refusal)),
+        Look::Join if heard => Err(about(seat, follow::pending_or_planned(snapshot))),
         Look::Join => Err(about(seat, follow::pending())),
     }
 }

@@ -93,7 +93,13 @@ impl Account {
             Class::Config => {
                 let local = matches!(error, RefreshError::SecretUnavailable { .. });
                 let probe = if local { schedule::SECRET_PROBE } else { schedule::CONFIG_PROBE };
-                State::Frozen { until: Some(now.boot + probe) }
+                let until = now.boot + probe;
+                match self.tokens_due_without_sign_in().filter(|_| local) {
+                    Some(due) => {
+                        State::Waiting { until: until.min(due).max(self.budgeted(now.boot)) }
+                    }
+                    None => State::Frozen { until: Some(until) },
+                }
             }
             Class::NotSent | Class::Transient | Class::Throttled | Class::Ambiguous => {
                 let pause = self.next_pause(class, now, jitter);
@@ -158,6 +164,8 @@ impl Account {
         jitter: Jitter,
         out: &mut Vec<Command>,
     ) {
+        let foreign = self.found && matches!(error, RefreshError::SubjectChanged);
+        let error = if foreign { &RefreshError::ForeignWriter } else { error };
         let refusal = Refusal {
             provider_error: error.provider_error().cloned(),
             ..Refusal::new(error.code(), format!("the credential was not taken over: {error}"))
@@ -179,7 +187,17 @@ impl Account {
             self.owe(What::Unstage(Some(Box::new(refusal))), now, out);
             self.state = State::Vacant;
             self.settle(now, jitter, out);
+            if foreign {
+                self.tell_foreign_writer(error, now, out);
+            }
         }
+    }
+
+    /// Raises that somebody else logged in where the account's token is kept: to everyone who
+    /// follows, beside what is said of the account's own credential, of which it says nothing.
+    fn tell_foreign_writer(&self, error: &RefreshError, now: Now, out: &mut Vec<Command>) {
+        let failure = Arc::new(self.failure(error.clone(), now));
+        out.push(Command::Tell(Event::RefreshFailed { reason: Reason::Requested, failure }));
     }
 
     /// When the next replay of a spend in doubt is due; `pause` is the ordinary backoff.

@@ -7,6 +7,7 @@
 //! | retry | tries now, not before `Retry-After` | replays now | probes once | refused |
 //! | import | proves it, then replaces | the same | the same | refused |
 //! | logout | ends the login | refused | ends the login | ends the login |
+//! | release | pauses for good | refused | refused | the same |
 //! | resume | nothing | nothing | nothing | finds its place again |
 
 use std::fmt;
@@ -85,6 +86,7 @@ impl Account {
             Action::Import(credential) => self.import(*credential, out),
             Action::Pause => self.pause(now, jitter, out),
             Action::Resume => self.resume(now, jitter, out),
+            Action::Release => self.release(now, jitter, out),
             Action::Retry => self.retry(now, out),
             Action::Clear => self.clear(now, jitter, out),
             Action::Logout => self.logout(now, out),
@@ -149,8 +151,13 @@ impl Account {
     /// An operator hands in a refresh token, or a login brought one. It is staged, proven by
     /// one exchange, and only then replaces the current one.
     fn import(&mut self, credential: Credential, out: &mut Vec<Command>) {
-        let Credential { refresh_token, aws } = credential;
+        let Credential { refresh_token, aws, found } = credential;
         let mark = mark(&refresh_token);
+        if found && self.standing.taken_over.as_ref() == Some(&mark) {
+            // Whoever found it did not come to remove it there.
+            out.push(Command::Answer(Ok(Done::Current(self.generation))));
+            return;
+        }
         let refusal = if self.standing.taken_over.as_ref() == Some(&mark) {
             // To spend it again may end the login that it began.
             Some((
@@ -159,7 +166,7 @@ impl Account {
             ))
         } else if !self.plan.has_refresh_token {
             Some((Code::NotSupported, "this account works without a refresh token"))
-        } else if self.standing.paused {
+        } else if self.standing.paused && !self.standing.released {
             Some((Code::NotSupported, "the account is paused; resume it first"))
         } else if self.staged.is_some() || self.staging.is_some() {
             Some((Code::RefreshPending, "an earlier import is still being proven"))
@@ -179,6 +186,7 @@ impl Account {
         out.push(Command::AnswerLater(ticket));
         self.candidate = Some(mark);
         self.staged_aws = aws;
+        self.found = found;
         let write = Write::Stage { account: self.id.clone(), lineage, refresh_token };
         out.push(Command::Write { ticket, write });
     }
@@ -230,7 +238,7 @@ impl Account {
     }
 
     /// The order that is being carried out is answered when a write has ended.
-    fn answered_by_write(&mut self, out: &mut Vec<Command>) -> Ticket {
+    pub(super) fn answered_by_write(&mut self, out: &mut Vec<Command>) -> Ticket {
         let ticket = self.next_ticket();
         self.ordered.push((ticket, Done::Changed(self.generation)));
         out.push(Command::AnswerLater(ticket));
@@ -240,6 +248,7 @@ impl Account {
     fn resume(&mut self, now: Now, jitter: Jitter, out: &mut Vec<Command>) {
         if self.standing.paused {
             self.standing.paused = false;
+            self.standing.released = false;
             let ticket = self.answered_by_write(out);
             out.push(Command::Write { ticket, write: self.note(now) });
             self.settle(now, jitter, out);
@@ -280,7 +289,13 @@ impl Account {
         self.arm_sign_in();
         let bound = self.series.not_before.filter(|bound| *bound > now.boot);
         if let Some(bound) = bound {
-            let refusal = Refusal { retry_at: Some(bound), ..self.snapshot().refusal() };
+            let last = self.snapshot().refusal();
+            let wait = spoken(bound.since(now.boot));
+            let message = format!(
+                "not tried, since the provider asked to wait, {wait} from now on; the last attempt: {}",
+                last.message
+            );
+            let refusal = Refusal { retry_at: Some(bound), message, ..last };
             out.push(Command::Answer(Err(refusal)));
         } else if self.go_on(Reason::Requested, now, out) {
             out.push(Command::Answer(Ok(Done::Joined(self.generation))));

@@ -89,6 +89,16 @@ impl Account {
         earliest.into_iter().flatten().min().map_or(free, |due| due.max(free))
     }
 
+    /// When the tokens are due that a refresh renews, though the AWS credentials beside them
+    /// cannot be signed in for. `None` if nothing but a sign-in helps, or none has failed.
+    pub(super) fn tokens_due_without_sign_in(&self) -> Option<Moment> {
+        let apart = self.plan.sign_in == SignIn::ForAws
+            && self.series.sign_in_failed
+            && self.refreshable
+            && !self.must_sign_in();
+        self.tokens_due().filter(|_| apart)
+    }
+
     fn tokens_due(&self) -> Option<Moment> {
         let held = self.held.as_ref()?;
         Some(self.due_of(held.lifetime, held.expires_boot))

@@ -94,7 +94,8 @@ impl Account {
         if self.is_flying() {
             return;
         }
-        if self.standing.paused {
+        let taken_back = self.standing.released && self.staged.is_some();
+        if self.standing.paused && !taken_back {
             self.rest(State::Frozen { until: None }, out);
         } else if self.staged.as_ref().is_some_and(|lineage| *lineage != self.lineage) {
             self.unstage_stray(now, jitter, out);
@@ -331,9 +332,12 @@ impl Account {
 
     /// Whether the configuration sends the credential to another place than it came from.
     pub(super) fn leads_elsewhere(&self) -> bool {
-        self.plan.has_refresh_token
-            && (self.refreshable || self.held.is_some())
-            && self.origin != self.lineage
+        self.plan.has_refresh_token && self.has_credential() && self.origin != self.lineage
+    }
+
+    /// Whether there is something that must go nowhere but where it came from.
+    pub(super) const fn has_credential(&self) -> bool {
+        self.refreshable || self.held.is_some()
     }
 
     fn rest(&mut self, state: State, out: &mut Vec<Command>) {

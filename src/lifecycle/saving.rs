@@ -98,9 +98,12 @@ impl Account {
             Stake::Staged => &self.candidate,
             Stake::Current | Stake::SignIn => &self.standing.taken_over,
         };
+        // What replaces a credential that was handed out ends the pause that came with that.
+        let taken_back = self.standing.released && attempt.stake == Stake::Staged;
         Standing {
             condition: Condition::Sound,
-            paused: self.standing.paused,
+            paused: self.standing.paused && !taken_back,
+            released: self.standing.released && !taken_back,
             failure,
             taken_over: newest.clone(),
             signed_in: attempt.stake == Stake::SignIn,
@@ -141,7 +144,6 @@ impl Account {
             if let Some(held) = &mut self.held {
                 held.aws = None;
             }
-            self.answer_importer(Ok(Done::Changed(generation)), out);
         }
         match &catch.what {
             Brought::Tokens(grant) => {
@@ -175,6 +177,10 @@ impl Account {
                 let failed = attempts.saturating_sub(1).max(1);
                 out.push(Command::Tell(Event::Recovered { failed }));
             }
+        }
+        if attempt.stake == Stake::Staged {
+            // After the publication: whoever hears of it finds it done.
+            self.answer_importer(Ok(Done::Changed(generation)), out);
         }
         self.look_ahead(now);
         self.settle_if_due_elsewhere(now, jitter, out);

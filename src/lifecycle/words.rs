@@ -117,6 +117,9 @@ pub enum Action {
     Pause,
     /// End a pause.
     Resume,
+    /// Spend nothing any more, since the refresh token is to be handed out. Answered when that
+    /// is durable.
+    Release,
     /// Leave a resting state and try now.
     Retry,
     /// Forget the credential.
@@ -133,11 +136,13 @@ pub struct Credential {
     pub refresh_token: Secret,
     /// AWS credentials that came with it, and when the request that brought them was sent.
     pub aws: Option<(AwsGrant, Now)>,
+    /// Whether it was found in a file where a program other than this daemon logs in by itself.
+    pub found: bool,
 }
 
 impl From<Secret> for Box<Credential> {
     fn from(refresh_token: Secret) -> Self {
-        Self::new(Credential { refresh_token, aws: None })
+        Self::new(Credential { refresh_token, aws: None, found: false })
     }
 }
 

@@ -229,7 +229,7 @@ impl<R: Reach> Talk<R> {
         };
         let aws = grant.aws.map(|aws| (aws, self.sent));
         self.show(At::Proving);
-        let action = Action::Import(Box::new(Credential { refresh_token, aws }));
+        let action = Action::Import(Box::new(Credential { refresh_token, aws, found: false }));
         self.keeper.order(&self.account, action).await.map(|done| match done {
             Done::Joined(generation) | Done::Changed(generation) | Done::Current(generation) => {
                 generation

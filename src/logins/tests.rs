@@ -595,6 +595,8 @@ fn seat(name: &str, script: &Script, lines: &Lines) -> Seat {
         failure: None,
         alarm: None,
         unsaved: false,
+        released: false,
+        origin: None,
     };
     let (_, snapshot) = watch::channel(Arc::new(snapshot));
     Seat { account: id(name), provider: Arc::new(provider), rules: Vec::new().into(), snapshot }

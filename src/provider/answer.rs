@@ -2,6 +2,8 @@
 
 use super::Response;
 use super::fault::Stranger;
+use crate::error::OauthError;
+use crate::error::RefreshError;
 use crate::token::Secret;
 
 /// Whether a body is written for a browser. Some servers call JSON `text/html`.
@@ -12,6 +14,19 @@ pub(super) fn is_page(response: &Response) -> bool {
         Some(b'{') | None => false,
         Some(_) => matches!(&*response.content_type, "text/html" | "application/xhtml+xml"),
     }
+}
+
+/// The failure of a sign-in that was made with the stored password: a login would be made with
+/// the same one, so who reads of a refusal has to know what to correct first.
+pub(super) fn with_stored_password(error: RefreshError) -> RefreshError {
+    const HINT: &str = "the stored password was used; tokenctl secret set replaces it";
+
+    let RefreshError::LoginRejected(answer) = error else { return error };
+    let words = match answer.description.as_deref() {
+        Some(said) => format!("{}; {HINT}", said.trim_end_matches('.')),
+        None => HINT.to_owned(),
+    };
+    RefreshError::LoginRejected(OauthError::new(&answer.code, Some(&words)))
 }
 
 /// What an answer of 300 to 399 is: somebody else's. It is never followed.

@@ -43,6 +43,7 @@ use super::Response;
 use super::Spend;
 use super::Step;
 use crate::error::RefreshError;
+use crate::provider::answer::with_stored_password;
 use crate::section::Section;
 
 mod login;
@@ -114,7 +115,10 @@ impl Exchange for Conversation {
         match (self.request.take(), response) {
             (Some(Ok(request)), None) => Step::Ask(request),
             (Some(Err(error)), None) => Step::Done(Outcome::Failed(error)),
-            (None, Some(reply)) => Step::Done(reply::read(&reply, &self.rules)),
+            (None, Some(reply)) => Step::Done(match reply::read(&reply, &self.rules) {
+                Outcome::Failed(error) => Outcome::Failed(with_stored_password(error)),
+                outcome @ (Outcome::Granted(_) | Outcome::Salvaged(..)) => outcome,
+            }),
             (Some(_), Some(_)) | (None, None) => Step::Done(Outcome::Failed(
                 RefreshError::Internal("an exchange was driven out of order".into()),
             )),

@@ -138,6 +138,19 @@ impl Tables<'_> {
         }
     }
 
+    /// The refresh token of an account that stands there as released.
+    pub(super) fn released(&self, account: &AccountId) -> Result<Lease, StoreError> {
+        let sql = "SELECT standing FROM account WHERE name = ?";
+        let mut statement = self.conn.prepare_cached(sql)?;
+        let standing = statement.query_row([account.as_str()], |row| row.get::<_, String>(0));
+        let standing = standing.optional()?.and_then(|text| parse_standing(&text));
+        if standing.is_some_and(|standing| standing.released) {
+            self.lease(account, Stake::Current)
+        } else {
+            Err(StoreError::Missing)
+        }
+    }
+
     /// Where a write to the account begins.
     pub(super) fn seat(&self, account: &AccountId) -> Result<Seat, StoreError> {
         let sql = "SELECT id, generation FROM account WHERE name = ?";

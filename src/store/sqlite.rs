@@ -19,10 +19,13 @@ use rusqlite::Connection;
 use rusqlite::TransactionBehavior;
 use rusqlite::config::DbConfig;
 
+use crate::name::AccountId;
+use crate::record::Lease;
 use crate::record::StoreError;
 use crate::record::Write;
 use crate::record::Written;
 use crate::store::Change;
+use crate::store::Exported;
 use crate::store::Health;
 use crate::store::Loaded;
 use crate::store::TokenStore;
@@ -284,7 +287,7 @@ impl Sqlite {
         match self.tables() {
             Ok(tables) if unwritable => {
                 let lease = tables.lease(account, *stake)?;
-                Ok(Written::Leased(crate::record::Lease { durable: false, ..lease }))
+                Ok(Written::Leased(Lease { durable: false, ..lease }))
             }
             _ => Err(fault),
         }
@@ -308,8 +311,16 @@ impl TokenStore for Sqlite {
             .collect()
     }
 
+    fn released(&mut self, account: &AccountId) -> Result<Lease, StoreError> {
+        self.tables()?.released(account)
+    }
+
     fn secret(&mut self, slot: &str) -> Result<Option<Secret>, StoreError> {
         self.tables()?.secret(slot)
+    }
+
+    fn export(&mut self) -> Result<Exported, StoreError> {
+        self.tables()?.export()
     }
 
     fn secret_names(&mut self) -> Result<Vec<String>, StoreError> {

@@ -7,6 +7,7 @@ use std::sync::atomic::Ordering;
 use std::sync::mpsc as std_mpsc;
 
 use super::*;
+use crate::record::Lease;
 use crate::record::Standing;
 
 #[tokio::test]
@@ -107,8 +108,16 @@ impl TokenStore for Noting {
             .collect()
     }
 
+    fn released(&mut self, _account: &AccountId) -> Result<Lease, StoreError> {
+        Err(StoreError::Missing)
+    }
+
     fn secret(&mut self, _slot: &str) -> Result<Option<Secret>, StoreError> {
         Ok(None)
+    }
+
+    fn export(&mut self) -> Result<Exported, StoreError> {
+        Ok(Exported::default())
     }
 
     fn secret_names(&mut self) -> Result<Vec<String>, StoreError> {

@@ -7,6 +7,7 @@ use super::Seat;
 use super::Supervisor;
 use super::World;
 use crate::access::Rule;
+use crate::hook::Hook;
 use crate::keeper;
 use crate::keeper::Directory;
 use crate::lifecycle::Account;
@@ -32,7 +33,7 @@ pub struct Lineup {
 pub enum Change {
     /// Nothing: it keeps token, schedule and waiters.
     Nothing,
-    /// Who its rules speak of, and nothing else.
+    /// Who its rules speak of, or its hooks, and nothing that its life goes by.
     Rules(Arc<Settings>),
     /// Its settings. A new lineage means a new login.
     Settings(Arc<Settings>),
@@ -50,6 +51,8 @@ pub struct Settings {
     pub route: Route,
     /// Who may have what of it.
     pub rules: Arc<[Rule]>,
+    /// What is called about it.
+    pub hooks: Arc<[Arc<Hook>]>,
 }
 
 impl<W: World> Supervisor<W> {

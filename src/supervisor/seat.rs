@@ -17,6 +17,8 @@ use super::Stage;
 use super::Supervisor;
 use super::World;
 use crate::error::RefreshError;
+use crate::hooks;
+use crate::hooks::Call;
 use crate::lifecycle::Account;
 use crate::lifecycle::Command;
 use crate::lifecycle::Discovery;
@@ -26,7 +28,9 @@ use crate::lifecycle::Revocation;
 use crate::lifecycle::Ticket;
 use crate::name::AccountId;
 use crate::notice::Event;
+use crate::notice::EventName;
 use crate::notice::Notice;
+use crate::notice::Reason;
 use crate::pacing::Admission;
 use crate::pacing::Place;
 use crate::pacing::Route;
@@ -147,6 +151,7 @@ impl<W: World> Supervisor<W> {
     pub(super) fn carry_out(&mut self, id: &AccountId, commands: Vec<Command>) {
         let now = self.world.now();
         let mut shown: Option<Arc<Snapshot>> = None;
+        let mut started: Option<Arc<Notice>> = None;
         for command in commands {
             let Some(seat) = self.seats.get_mut(id) else { return };
             match command {
@@ -155,7 +160,9 @@ impl<W: World> Supervisor<W> {
                     self.pacing.queue(&seat.settings.route, place, now.boot);
                 }
                 Command::Unqueue => self.pacing.unqueue(id, now.boot),
-                Command::Intend { ticket, stake, write } => self.intend(id, ticket, stake, write),
+                Command::Intend { ticket, stake, write } => {
+                    self.intend(id, ticket, stake, write, started.take());
+                }
                 Command::Exchange { ticket, stake, timeout } => match seat.spend.take() {
                     Some(spend) if spend.0 == ticket => {
                         let (_, spend) = *spend;
@@ -184,18 +191,43 @@ impl<W: World> Supervisor<W> {
                 Command::Tell(event) => {
                     let snapshot =
                         shown.clone().unwrap_or_else(|| Arc::new(seat.account.snapshot()));
-                    log(id, &event, &snapshot);
                     let notice = Notice { account: id.clone(), at: now, event, snapshot };
-                    // Nobody may be following.
-                    let _unheard = self.notices.send(Arc::new(notice));
+                    let notice = self.tell(notice);
+                    if notice.event.name() == EventName::RefreshStarted {
+                        started = Some(notice);
+                    }
                 }
                 Command::Revoke { ticket, timeout } => self.revoke(id, ticket, timeout),
                 Command::Answer(answer) => seat.answer(answer),
                 Command::AnswerLater(ticket) => seat.answer_later(ticket),
-                Command::AnswerTo(ticket, answer) => seat.answer_to(ticket, answer),
+                Command::AnswerTo(ticket, answer) => {
+                    if let Err(refusal) = &answer {
+                        let code = refusal.code.as_str();
+                        warn!(account = %id, code, "order failed: {}", refusal.message);
+                    }
+                    seat.answer_to(ticket, answer);
+                }
             }
         }
         self.after(id, now.boot);
+    }
+
+    /// Tells what happened to everybody who follows, hooks last.
+    fn tell(&self, notice: Notice) -> Arc<Notice> {
+        log(&notice.account, &notice.event, &notice.snapshot);
+        let notice = Arc::new(notice);
+        // Nobody may be following.
+        let _unheard = self.notices.send(Arc::clone(&notice));
+        if let Some(seat) = self.seats.get(&notice.account) {
+            let kind = seat.settings.provider.profile().default_kind;
+            for event in self.hooks.call(&seat.settings.hooks, kind, &notice) {
+                let (account, snapshot) = (notice.account.clone(), Arc::clone(&notice.snapshot));
+                let failed = Notice { account, at: notice.at, event, snapshot };
+                hooks::log(&failed);
+                let _unheard = self.notices.send(Arc::new(failed));
+            }
+        }
+        notice
     }
 
     /// What follows from an account's new state for the loop itself.
@@ -237,10 +269,27 @@ impl<W: World> Supervisor<W> {
     }
 
     /// Fetches what an attempt may spend: the secrets first, then the refresh token,
-    /// whose hand-out is the durable intent.
-    fn intend(&mut self, id: &AccountId, ticket: Ticket, stake: Stake, write: Write) {
+    /// whose hand-out is the durable intent. Before either, a gate is asked about what was
+    /// `started`. A logout is nothing that a gate is asked about, and neither is a replay: what
+    /// it is about is spent already, and may be lost while somebody thinks.
+    fn intend(
+        &mut self,
+        id: &AccountId,
+        ticket: Ticket,
+        stake: Stake,
+        write: Write,
+        started: Option<Arc<Notice>>,
+    ) {
         let Some(seat) = self.seats.get_mut(id) else { return };
         seat.asked = Some(Arc::clone(&seat.settings.provider));
+        let gate = started.and_then(|notice| {
+            if is_replay(&notice.event) {
+                return None;
+            }
+            let hook = seat.settings.hooks.iter().find(|hook| hook.is_gate())?;
+            let kind = seat.settings.provider.profile().default_kind;
+            Some(self.world.gate(Call { hook: Arc::clone(hook), notice, kind }))
+        });
         let secrets = self.world.secrets(id, &seat.settings.provider, stake);
         let write = self.world.write(write);
         let learned = seat.learned.as_deref().cloned();
@@ -251,6 +300,11 @@ impl<W: World> Supervisor<W> {
         };
         let now = self.world.now().wall;
         self.start(id, ticket, Stage::Intending, async move {
+            if let Some(gate) = gate
+                && let Err(error) = gate.await
+            {
+                return Product::Spend(Err(error));
+            }
             let secrets = match secrets.await {
                 Ok(secrets) => secrets,
                 Err(error) => return Product::Spend(Err(error)),
@@ -303,6 +357,10 @@ impl<W: World> Supervisor<W> {
 /// What cannot happen: the order of commands hands something out first.
 const NOTHING_TO_SPEND: &str = "an attempt had nothing to spend";
 
+fn is_replay(started: &Event) -> bool {
+    matches!(started, Event::RefreshStarted { reason: Reason::Replay, .. })
+}
+
 fn nothing_to_spend() -> Product {
     let error = RefreshError::Internal(NOTHING_TO_SPEND.into());
     Product::Exchange(Ended { outcome: crate::provider::Outcome::Failed(error), learned: None })
@@ -341,5 +399,7 @@ fn log(account: &AccountId, event: &Event, snapshot: &Snapshot) {
         }
         Event::Expired => warn!(%account, state, generation, "token expired"),
         Event::StateChanged => info!(%account, state, generation, "state changed"),
+        // Told and logged where calls are made.
+        Event::HookFailed { .. } => {}
     }
 }

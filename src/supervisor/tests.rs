@@ -1,6 +1,7 @@
 //! The loop on paused time, in a world of values.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::Mutex;
 use std::time::Duration;
@@ -20,7 +21,14 @@ use super::Settings;
 use super::Supervisor;
 use super::World;
 use crate::error::Code;
+use crate::error::OauthError;
 use crate::error::RefreshError;
+use crate::hook::Deed;
+use crate::hook::Hook;
+use crate::hook::Role;
+use crate::hooks::Call;
+use crate::hooks::Caller;
+use crate::hooks::Flaw;
 use crate::keeper::Directory;
 use crate::keeper::Keeper;
 use crate::keeper::Order;
@@ -28,6 +36,7 @@ use crate::lifecycle::Action;
 use crate::lifecycle::Done;
 use crate::lifecycle::Revocation;
 use crate::name::AccountId;
+use crate::notice::EventName;
 use crate::pacing::Route;
 use crate::plan::EXPIRY_AHEAD;
 use crate::plan::FailureAction;
@@ -236,6 +245,182 @@ async fn a_stop_in_mid_logout_still_forgets_the_login() {
     assert_eq!(stage.log.count("mail clear"), 1);
 }
 
+#[tokio::test(start_paused = true)]
+async fn hooks_hear_of_a_refresh_when_it_begins_and_when_it_is_saved() {
+    let stage = Stage::hooked(&["mail"], vec![follower()]);
+    let script = async {
+        stage.refresh("mail").await;
+        stage.until("mail", StateName::Exchanging).await;
+        assert_eq!(stage.called(), ["mail refresh_started 1"]);
+        stage.until_generation("mail", 2).await;
+        assert_eq!(stage.called(), ["mail token_changed 2"]);
+        stage.control.send(Control::Stop).await.unwrap();
+    };
+    let ((), ()) = tokio::join!(stage.run(), script);
+}
+
+#[tokio::test(start_paused = true)]
+async fn hooks_hear_of_a_provider_that_refuses_and_of_one_that_cannot_be_reached() {
+    let stage = Stage::hooked(&["refused", "cut-off"], vec![follower()]);
+    let script = async {
+        for (name, state) in [("refused", StateName::Suspect), ("cut-off", StateName::Waiting)] {
+            stage.refresh(name).await;
+            stage.until(name, state).await;
+        }
+        assert_eq!(
+            stage.called(),
+            [
+                "refused refresh_started 1",
+                "refused refresh_failed 1 GRANT_REJECTED",
+                "cut-off refresh_started 1",
+                "cut-off refresh_failed 1 PROVIDER_UNREACHABLE",
+            ]
+        );
+        stage.control.send(Control::Stop).await.unwrap();
+    };
+    let ((), ()) = tokio::join!(stage.run(), script);
+}
+
+/// The token is published, since nothing else is as new; that it is not on disk is a failure.
+#[tokio::test(start_paused = true)]
+async fn hooks_hear_of_a_token_that_cannot_be_saved_and_of_the_failure() {
+    let stage = Stage::hooked(&["full"], vec![follower()]);
+    let script = async {
+        stage.refresh("full").await;
+        stage.until_generation("full", 2).await;
+        assert_eq!(
+            stage.called(),
+            [
+                "full refresh_started 1",
+                "full token_changed 2",
+                "full refresh_failed 2 STORE_UNAVAILABLE",
+                "full alarm 2 STORE_UNAVAILABLE",
+            ]
+        );
+        stage.control.send(Control::Stop).await.unwrap();
+    };
+    let ((), ()) = tokio::join!(stage.run(), script);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_hangs_up_keeps_nothing_from_hooks() {
+    let stage = Stage::hooked(&["mail"], vec![follower()]);
+    let script = async {
+        stage.until("mail", StateName::Fresh).await;
+        let account = id("mail");
+        // Dropped at once, as a client's connection is.
+        drop(
+            tokio::time::timeout(Duration::ZERO, stage.keeper.order(&account, Action::Refresh))
+                .await,
+        );
+        stage.until_generation("mail", 2).await;
+        assert_eq!(stage.called(), ["mail refresh_started 1", "mail token_changed 2"]);
+        stage.control.send(Control::Stop).await.unwrap();
+    };
+    let ((), ()) = tokio::join!(stage.run(), script);
+}
+
+#[tokio::test(start_paused = true)]
+async fn hooks_hear_how_the_last_attempt_of_a_removed_account_ended() {
+    let stage = Stage::hooked(&["mail"], vec![follower()]);
+    let script = async {
+        stage.refresh("mail").await;
+        stage.until("mail", StateName::Exchanging).await;
+        let kept = stage.seat("mail");
+        stage.apply(BTreeMap::new()).await;
+        let mut snapshot = kept.snapshot.clone();
+        snapshot.wait_for(|snapshot| snapshot.generation == Generation(2)).await.unwrap();
+        stage.control.send(Control::Stop).await.unwrap();
+    };
+    let ((), ()) = tokio::join!(stage.run(), script);
+    assert_eq!(stage.called(), ["mail refresh_started 1", "mail token_changed 2"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn hooks_hear_how_the_attempt_ended_that_a_stop_waited_for() {
+    let stage = Stage::hooked(&["mail"], vec![follower()]);
+    let script = async {
+        stage.refresh("mail").await;
+        stage.until("mail", StateName::Exchanging).await;
+        stage.control.send(Control::Stop).await.unwrap();
+    };
+    let ((), ()) = tokio::join!(stage.run(), script);
+    assert_eq!(stage.called(), ["mail refresh_started 1", "mail token_changed 2"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_gate_is_asked_before_anything_is_announced() {
+    let stage = Stage::hooked(&["mail"], vec![gate("open")]);
+    let script = async {
+        stage.refresh("mail").await;
+        stage.until_generation("mail", 2).await;
+        stage.control.send(Control::Stop).await.unwrap();
+    };
+    let ((), ()) = tokio::join!(stage.run(), script);
+    assert_eq!(stage.log.said(), ["mail open", "mail intent", "mail exchange", "mail commit"]);
+    assert_eq!(stage.called(), [""; 0], "a gate is asked, and not called besides");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_gate_that_refuses_ends_the_attempt_before_anything_is_spent() {
+    let stage = Stage::hooked(&["mail"], vec![gate("shut"), follower()]);
+    let script = async {
+        stage.refresh("mail").await;
+        stage.until("mail", StateName::Waiting).await;
+        assert_eq!(stage.log.said(), ["mail shut"]);
+        let called = ["mail refresh_started 1", "mail refresh_failed 1 HOOK_FAILED"];
+        assert_eq!(stage.called(), called);
+        let failure = stage.seat("mail").now().failure.clone().unwrap();
+        assert_eq!(failure.error.to_string(), "hook shut: exit status: 1");
+        stage.control.send(Control::Stop).await.unwrap();
+    };
+    let ((), ()) = tokio::join!(stage.run(), script);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_logout_asks_no_gate() {
+    let stage = Stage::hooked(&["mail"], vec![gate("shut")]);
+    let script = async {
+        stage.until("mail", StateName::Fresh).await;
+        assert!(stage.keeper.order(&id("mail"), Action::Logout).await.is_ok());
+        stage.control.send(Control::Stop).await.unwrap();
+    };
+    let ((), ()) = tokio::join!(stage.run(), script);
+    assert_eq!(stage.log.said(), ["mail intent", "mail revoke", "mail clear"]);
+}
+
+/// What is in doubt is spent already: nothing is gained by waiting, and the grace runs out.
+#[tokio::test(start_paused = true)]
+async fn a_replay_asks_no_gate() {
+    let stage = Stage::hooked(&["bomb"], vec![gate("open")]);
+    let script = async {
+        stage.refresh("bomb").await;
+        while stage.log.count("bomb exchange") < 2 {
+            sleep(Duration::from_secs(1)).await;
+        }
+        stage.control.send(Control::Stop).await.unwrap();
+    };
+    let ((), ()) = tokio::join!(stage.run(), script);
+    assert_eq!(stage.log.count("bomb open"), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_hook_that_there_is_no_room_for_is_told_of_and_calls_nothing() {
+    let stage = Stage::hooked(&["mail"], vec![follower()]);
+    let mut notices = stage.keeper.notices();
+    // Nobody takes calls any more.
+    stage.calls.lock().unwrap().close();
+    let script = async {
+        stage.refresh("mail").await;
+        stage.until_generation("mail", 2).await;
+        stage.control.send(Control::Stop).await.unwrap();
+    };
+    let ((), ()) = tokio::join!(stage.run(), script);
+    let told = std::iter::from_fn(|| notices.try_recv().ok());
+    let told = told.map(|notice| notice.event.name().as_str()).collect::<Vec<_>>();
+    assert_eq!(told, ["refresh_started", "hook_failed", "token_changed", "hook_failed"]);
+}
+
 /// A supervisor with its channels, in a world of values.
 struct Stage {
     cue: Mutex<Option<Cue>>,
@@ -243,6 +428,7 @@ struct Stage {
     keeper: Keeper,
     directory: watch::Receiver<Arc<Directory>>,
     log: Log,
+    calls: Mutex<mpsc::Receiver<Arc<Call>>>,
 }
 
 /// What a run takes.
@@ -255,6 +441,12 @@ struct Cue {
 impl Stage {
     /// Accounts with an hour's token, just issued.
     fn with(names: &[&str]) -> Self {
+        Self::hooked(names, Vec::new())
+    }
+
+    /// The same, with these hooks.
+    fn hooked(names: &[&str], hooks: Vec<Hook>) -> Self {
+        let hooks = hooks.into_iter().map(Arc::new).collect::<Arc<[_]>>();
         let log = Log::default();
         let world = Values { began: began(), log: log.clone() };
         let (directory_in, directory) = watch::channel(Arc::new(Directory::default()));
@@ -266,14 +458,18 @@ impl Stage {
         let keeper = Keeper::new(directory.clone(), orders_in, errands, calls, notices.clone());
         let accounts = names
             .iter()
-            .map(|name| (id(name), Change::New(settings(), Some(Box::new(record(name))))))
+            .map(|name| {
+                let settings = Settings { hooks: Arc::clone(&hooks), ..plain() };
+                (id(name), Change::New(Arc::new(settings), Some(Box::new(record(name)))))
+            })
             .collect();
         let lineup = Lineup { accounts, admin: Vec::new(), metrics: Vec::new() };
         let (done, _) = oneshot::channel();
         control.try_send(Control::Apply { lineup: Box::new(lineup), done }).unwrap();
-        let supervisor = Supervisor::new(world, directory_in, notices);
+        let (caller, calls) = Caller::new();
+        let supervisor = Supervisor::new(world, directory_in, notices, caller);
         let cue = Mutex::new(Some(Cue { supervisor, orders, controls }));
-        Self { cue, control, keeper, directory, log }
+        Self { cue, control, keeper, directory, log, calls: Mutex::new(calls) }
     }
 
     /// Runs to its end, for a day at the most: accounts never come to an end by themselves.
@@ -291,8 +487,27 @@ impl Stage {
         applied.await.unwrap();
     }
 
+    /// The calls that were handed over: the hook, and what it is about.
+    fn called(&self) -> Vec<String> {
+        let mut calls = self.calls.lock().unwrap();
+        let told = |call: Arc<Call>| {
+            let variables = call.environment().into_iter().collect::<BTreeMap<_, _>>();
+            let code = variables.get("TOKENKEEPER_CODE").map(|code| format!(" {code}"));
+            let (event, generation) =
+                (call.event().as_str(), variables["TOKENKEEPER_GENERATION"].clone());
+            format!("{} {event} {generation}{}", call.account(), code.unwrap_or_default())
+        };
+        std::iter::from_fn(|| calls.try_recv().ok()).map(told).collect()
+    }
+
     fn seat(&self, name: &str) -> Arc<crate::keeper::Seat> {
         Arc::clone(self.directory.borrow().seats.get(name).unwrap())
+    }
+
+    /// Orders a refresh of an account that rests.
+    async fn refresh(&self, name: &str) {
+        self.until(name, StateName::Fresh).await;
+        self.keeper.order(&id(name), Action::Refresh).await.unwrap();
     }
 
     async fn until(&self, name: &str, state: StateName) {
@@ -309,7 +524,8 @@ impl Stage {
 }
 
 /// A world of values. The account called `bomb` panics in its exchange; the one called
-/// `discovers` learns an endpoint in each.
+/// `discovers` learns an endpoint in each; `refused` and `cut-off` fail, and what `full` brings
+/// cannot be written but for once in a while.
 struct Values {
     began: Instant,
     log: Log,
@@ -366,6 +582,9 @@ impl World for Values {
                 Write::Commit { account, .. } => {
                     log.say(format!("{account} commit"));
                     let commits = log.count(&format!("{account} commit"));
+                    if account.as_str() == "full" && commits == 1 {
+                        return Err(StoreError::Closed);
+                    }
                     Ok(Written::Committed(Generation(1 + u64::try_from(commits).unwrap())))
                 }
                 Write::Clear { account } => {
@@ -389,6 +608,16 @@ impl World for Values {
     ) -> impl Future<Output = Result<Vec<(&'static str, Secret)>, RefreshError>> + Send + 'static
     {
         std::future::ready(Ok(Vec::new()))
+    }
+
+    fn gate(&self, call: Call) -> impl Future<Output = Result<(), RefreshError>> + Send + 'static {
+        let log = self.log.clone();
+        async move {
+            log.say(format!("{} {}", call.account(), call.hook.name));
+            sleep(Duration::from_secs(1)).await;
+            let why = Flaw::Ended { how: "exit status: 1".to_owned(), said: String::new() };
+            if &*call.hook.name == "shut" { Err(why.of_gate(&call.hook)) } else { Ok(()) }
+        }
     }
 
     fn revoke(
@@ -420,6 +649,16 @@ impl World for Values {
             log.say(format!("{account} exchange{place}"));
             sleep(Duration::from_secs(2)).await;
             assert_ne!(account, "bomb", "an exchange that goes wrong");
+            let error = match account.as_str() {
+                "refused" => {
+                    Some(RefreshError::GrantRejected(OauthError::new("invalid_grant", None)))
+                }
+                "cut-off" => Some(RefreshError::Unreachable("no route".to_owned())),
+                _ => None,
+            };
+            if let Some(error) = error {
+                return Ended { outcome: Outcome::Failed(error), learned: None };
+            }
             let grant = Grant {
                 tokens: tokens(),
                 refresh_token: Some(Secret::new("r2")),
@@ -433,6 +672,27 @@ impl World for Values {
             let learned = (account == "discovers").then_some(endpoint);
             Ended { outcome: Outcome::Granted(Box::new(grant)), learned }
         }
+    }
+}
+
+/// A hook that hears of every event.
+fn follower() -> Hook {
+    Hook {
+        name: "follower".into(),
+        on: Hook::EVENTS.into(),
+        deed: Deed::File { directory: Path::new("/nowhere").into() },
+    }
+}
+
+fn gate(name: &str) -> Hook {
+    Hook {
+        name: name.into(),
+        on: [EventName::RefreshStarted].into(),
+        deed: Deed::Run {
+            argv: ["/bin/true".into()].into(),
+            timeout: Hook::TIMEOUT,
+            role: Role::Gate,
+        },
     }
 }
 
@@ -458,6 +718,7 @@ fn plain() -> Settings {
         plan: Arc::new(plan),
         route: Route { host: "host".into(), client: "client".into() },
         rules: Vec::new().into(),
+        hooks: Vec::new().into(),
     }
 }
 

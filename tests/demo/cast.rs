@@ -1,5 +1,5 @@
-//! The three accounts of the demo: what the provider does with each, how each is configured,
-//! and how its credential is handed over.
+//! The accounts of the demo: what the provider does with each, how each is configured, and how
+//! its credential is handed over.
 
 use std::fs::OpenOptions;
 use std::io::Write as _;
@@ -13,7 +13,7 @@ use super::programs::Control;
 use super::stage::trouble::Trouble;
 
 /// How many there are.
-pub(super) const ACCOUNTS: usize = 3;
+pub(super) const ACCOUNTS: usize = 6;
 
 /// Name of the daemon's socket in the demo's directory.
 pub(super) const SOCKET: &str = "api.sock";
@@ -21,11 +21,27 @@ pub(super) const SOCKET: &str = "api.sock";
 /// Name of the directory of the daemon's state.
 pub(super) const STATE: &str = "state";
 
+/// The one-time code that the service of the heat pump would mail.
+pub(super) const CODE: &str = "204817";
+
+/// The password of those who have one.
+const PASSWORD: &str = "correct horse battery staple";
+
+/// The seed of the plugs' one-time codes.
+const SEED: &str = "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ";
+
+/// Files with secrets, in the demo's directory.
+const PASSWORD_FILE: &str = "password";
+const SEED_FILE: &str = "totp";
+
 /// What each account is, for the introduction.
 pub(super) const CHARACTERS: [(&str, &str); ACCOUNTS] = [
     ("mail", "tokens of 60 s; every refresh token can be spent once (30 s of grace)"),
     ("flaky", "tokens of 40 s; the provider answers every second request with an error"),
     ("ci", "tokens of 50 s; a program's own account: a client secret and no refresh token"),
+    ("heatpump", "Quilt: ID tokens of 60 s; a login is by a code that arrives by e-mail"),
+    ("boiler", "Navien: tokens of 45 s; AWS credentials of 90 s, which it renews by logins"),
+    ("plugs", "Kasa Monitor: tokens of 50 s; it logs in by itself, with one-time codes"),
 ];
 
 /// What the scripted provider does, by account.
@@ -37,15 +53,35 @@ pub(super) fn behaviours() -> Value {
             "fault": { "fault": "status", "status": 503, "body": "try again" },
             "fault_every": 2
         },
-        "ci": { "lifetime_secs": 50, "grants": ["client_credentials"], "client_auth": "basic" }
+        "ci": { "lifetime_secs": 50, "grants": ["client_credentials"], "client_auth": "basic" },
+        "heatpump": {
+            "service": "cognito",
+            "lifetime_secs": 60,
+            "username": "pat@example.test",
+            "cognito": { "code": CODE }
+        },
+        "boiler": {
+            "service": "navien",
+            "lifetime_secs": 45,
+            "username": "pat@example.test",
+            "password": PASSWORD,
+            "navien": { "authorization_expires_in": 90 }
+        },
+        "plugs": {
+            "service": "kasa-monitor",
+            "lifetime_secs": 50,
+            "username": "pat",
+            "password": PASSWORD,
+            "totp_secret": SEED
+        }
     })
 }
 
-/// Writes the daemon's configuration.
+/// Writes the daemon's configuration, and the files that it refers to.
 ///
 /// # Errors
 ///
-/// If the file cannot be written.
+/// If a file cannot be written.
 pub(super) fn write_config(file: &Path, place: &Path, provider: &str) -> Result<(), Trouble> {
     let text = format!(
         r#"[daemon]
@@ -68,10 +104,40 @@ token_endpoint = "{provider}/ci/token"
 client_id = "ci"
 client_auth = "basic"
 grant = "client_credentials"
+
+[accounts.heatpump]
+provider = "quilt"
+endpoint = "{provider}/heatpump/"
+client_id = "heatpump"
+email = "pat@example.test"
+
+[accounts.boiler]
+provider = "navien"
+base_url = "{provider}/boiler"
+email = "pat@example.test"
+password = {{ file = {password} }}
+aws_credentials = true
+
+[accounts.plugs]
+provider = "kasa-monitor"
+base_url = "{provider}/plugs"
+username = "pat"
+password = {{ file = {password} }}
+totp = {{ file = {seed} }}
+on_refresh_failure = "sign-in"
 "#,
+        password = quoted(&place.join(PASSWORD_FILE)),
+        seed = quoted(&place.join(SEED_FILE)),
         socket = quoted(&place.join(SOCKET)),
         state = quoted(&place.join(STATE).join("state.db")),
     );
+    write_private(&place.join(PASSWORD_FILE), PASSWORD)?;
+    write_private(&place.join(SEED_FILE), SEED)?;
+    write_private(file, &text)
+}
+
+/// Writes a file for nobody else to read.
+fn write_private(file: &Path, text: &str) -> Result<(), Trouble> {
     OpenOptions::new()
         .write(true)
         .create_new(true)
@@ -87,7 +153,7 @@ grant = "client_credentials"
 ///
 /// If `tokenctl` fails, or the provider granted less than it was asked for.
 pub(super) fn hand_over(control: &Control<'_>, logins: &Value) -> Result<(), Trouble> {
-    for account in ["mail", "flaky"] {
+    for account in ["mail", "flaky", "heatpump"] {
         let token = granted(logins, account, "refresh_token")?;
         control.run(&["import", account, "--refresh-token-file", "-"], token)?;
     }

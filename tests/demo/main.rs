@@ -1,7 +1,8 @@
 //! The main job, live: `cargo demo` runs the daemon beside a scripted identity provider.
 //!
-//! Three accounts are kept fresh until Ctrl-C (or SIGTERM, or the end of `--for`, or of
-//! `--once`). What it prints says what happens, and which commands to try meanwhile.
+//! Six accounts, three of them of services with manners of their own, are kept fresh until
+//! Ctrl-C (or SIGTERM, or the end of `--for`, or of `--once`). What it prints says what happens,
+//! and which commands to try meanwhile.
 //!
 //! Reading order: [`run`], then `cast` (the accounts), `tell` (what is printed), `programs`
 //! (the real binaries) and `happening` (events and signals).
@@ -38,7 +39,7 @@ use self::stage::daemon::Daemon;
 use self::stage::idp::Idp;
 use self::stage::trouble::Trouble;
 
-/// Shows tokenkeeper at work: a daemon with three accounts of a scripted identity provider.
+/// Shows tokenkeeper at work: a daemon with six accounts of a scripted identity provider.
 #[derive(Parser)]
 #[command(name = "cargo demo --")]
 struct Arguments {

@@ -10,6 +10,7 @@ use tokenkeeper::protocol::EventView;
 use tokenkeeper::time::spoken;
 
 use super::cast::CHARACTERS;
+use super::cast::CODE;
 use super::programs::Programs;
 
 /// Prints a line. Whoever read may have gone; that ends nothing.
@@ -24,14 +25,15 @@ pub(super) fn beginning(place: &Path) {
     say!(
         "
 tokenkeeperd owns the OAuth tokens of a host: it refreshes every account before its token
-expires, and local programs ask it for the current one. Here it keeps three accounts of a
-scripted identity provider that runs beside it. Everything is in {}
+expires, and local programs ask it for the current one. Here it keeps six accounts of a
+scripted identity provider that runs beside it, and that speaks like Quilt, Navien and a Kasa
+Monitor too. Everything is in {}
 and goes when the demo ends.
 ",
         place.display()
     );
     for (account, character) in CHARACTERS {
-        say!("    {account:<6} {character}");
+        say!("    {account:<8} {character}");
     }
     say!("\nFirst their credentials are handed over, once; no program needs them after that.\n");
 }
@@ -55,11 +57,14 @@ pub(super) fn commands(programs: &Programs, socket: &Path) {
     say!("    {tokenctl} get mail");
     say!("    {tokenctl} why flaky");
     say!("    {tokenctl} refresh ci");
+    say!("    {tokenctl} get boiler --format aws");
+    say!("    {tokenctl} login heatpump");
     say!("    {tokenctl} watch");
     say!(
         "    curl --silent --unix-socket {} http://localhost/v1/accounts/mail/token",
         for_a_shell(socket)
     );
+    say!("\nNobody mails anything here: the code of the heat pump is {CODE}");
 }
 
 /// Says how long the demo goes on, and what is printed until then.
@@ -88,7 +93,7 @@ pub(super) fn line(event: &EventView) -> Option<String> {
     let next = span_from(&event.timestamp, event.next_at.as_deref());
     let what = match event.event.as_str() {
         "token_changed" => {
-            let what = if event.generation > 1 { "refreshed" } else { "taken over" };
+            let what = if event.generation > 1 { "refreshed" } else { "begun" };
             format!("{what}: token {}, good for {ttl}; next refresh in {next}", event.generation)
         }
         "refresh_failed" => {
@@ -105,7 +110,7 @@ pub(super) fn line(event: &EventView) -> Option<String> {
         _ => return None,
     };
     let time = event.timestamp.get(11..19).unwrap_or(&event.timestamp);
-    Some(format!("{time}  {:<6} {what}", event.account))
+    Some(format!("{time}  {:<8} {what}", event.account))
 }
 
 /// From one time to a later one, in words.

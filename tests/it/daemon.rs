@@ -1,6 +1,8 @@
 //! An ordinary day of the daemon, and the things that operators and programs do to it.
 
 mod access;
+mod activation;
+mod backup;
 mod grants;
 mod lives;
 mod login;

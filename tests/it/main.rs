@@ -1,15 +1,19 @@
-//! The real programs: the daemon and `tokenctl` against providers that misbehave on request, and
-//! against providers that others wrote. The design calls these layers 2 and 3.
+//! The real programs: the daemon and `tokenctl` against providers that misbehave on request, against
+//! providers that others wrote, and in their package under systemd. The design calls these layers 2
+//! to 4.
 //!
 //! # Reading order
 //!
 //! 1. [`support`]: the daemon, the scripted provider and the relay as values.
 //! 2. `daemon`: what an operator and a program see of an ordinary day.
 //!    `exec`: the same with programs of an operator's in the place of a provider.
+//!    `owner`: logins that other programs keep in files.
+//!    `hooks`: programs of an operator's that are told what happens.
 //! 3. `corpus`, `waiters`, `crash`: one kind of trouble each, at many accounts at once.
 //! 4. `services`: Quilt, Navien and Kasa Monitor, with their quirks, and what each says of every
 //!    failure.
-//! 5. `providers`: against other people's servers. `badinput`: the command line.
+//! 5. `providers`: against other people's servers. `host`: as a package, under systemd.
+//!    `badinput`: the command line.
 //! 6. `architecture`, `units`: rules about the source text, the manual and the unit.
 //!
 //! # Invariants
@@ -35,6 +39,9 @@ mod corpus;
 mod crash;
 mod daemon;
 mod exec;
+mod hooks;
+mod host;
+mod owner;
 mod providers;
 mod services;
 mod support;

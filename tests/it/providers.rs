@@ -3,8 +3,10 @@
 //! `tests/run providers` installs them and says where they are in the environment; without that
 //! these tests are skipped, which CI forbids.
 
+mod copies;
 mod django;
 mod moto;
+mod nwp500;
 mod oidc;
 
 use std::collections::BTreeMap;

@@ -2,11 +2,14 @@
 //! Amazon Cognito, Navien, and Kasa Monitor.
 //!
 //! Reading order: what is the same for all of them, here; then `cognito`, `navien` and
-//! `kasa_monitor`, each with its quirks.
+//! `kasa_monitor`, each with its quirks; `leaving`, the end of logins; `failures` holds what
+//! users read to the manual.
 
 mod cognito;
+mod failures;
 mod kasa_monitor;
-mod navien;
+mod leaving;
+pub(crate) mod navien;
 
 use serde_json::Value;
 use serde_json::json;

@@ -18,9 +18,13 @@ use std::collections::BTreeSet;
 use std::io;
 use std::io::Write as _;
 use std::process::Command;
+use std::time::Duration;
 
+use tokenkeeper::activation;
 use tokenkeeper::budget;
 use tokenkeeper::error::Code;
+use tokenkeeper::hook::Hook;
+use tokenkeeper::hooks;
 use tokenkeeper::limits;
 use tokenkeeper::pacing;
 use tokenkeeper::plan::Rotation;
@@ -30,6 +34,7 @@ use tokenkeeper::schedule;
 use tokenkeeper::snapshot::StateName;
 
 const UNIT: &str = include_str!("../../systemd/tokenkeeper.service");
+const SOCKET: &str = include_str!("../../systemd/tokenkeeper-api.socket");
 const EXAMPLE: &str = include_str!("../../config.example.toml");
 const TOKENCTL: &str = include_str!("../../packaging/man/tokenctl.1");
 const TOKENKEEPER_TOML: &str = include_str!("../../packaging/man/tokenkeeper.toml.5");
@@ -54,13 +59,28 @@ fn the_unit_grants_what_the_daemon_counts_on() {
     );
 }
 
+#[test]
+fn the_socket_is_the_one_that_the_daemon_knows_and_tokenctl_looks_for() {
+    let socket = assignments(SOCKET);
+    let of = |key: &str| socket.iter().find_map(|(name, value)| (*name == key).then_some(*value));
+    assert_eq!(of("FileDescriptorName"), Some(activation::API));
+    assert_eq!(of("SocketMode"), Some(&*format!("{:04o}", limits::SOCKET_MODE)));
+    let path = of("ListenStream").unwrap();
+    assert!(EXAMPLE.contains(&format!("#socket = \"{path}\"")), "{path}");
+    let unit = assignments(UNIT);
+    assert!(unit.contains(&("Sockets", "tokenkeeper-api.socket")));
+}
+
 /// A daemon that is killed in an exchange may lose a login.
 #[test]
 fn a_stop_waits_longer_than_the_longest_exchange() {
     let unit = assignments(UNIT);
     let (_, stop) = unit.iter().find(|(key, _)| *key == "TimeoutStopSec").unwrap();
     let stop = tokenkeeper::time::parse_span(stop).unwrap();
-    assert!(stop > Rotation::Strict.exchange_timeout() + limits::GRACE, "{stop:?}");
+    // A gate may be asked before it, and its program may have to be killed.
+    let gate = Hook::LONGEST_GATE + programs::GRACE + Duration::from_secs(1);
+    let attempt = gate + Rotation::Strict.exchange_timeout();
+    assert!(stop > attempt + hooks::FAREWELL + limits::GRACE, "{stop:?}");
 }
 
 #[test]
@@ -74,7 +94,9 @@ fn no_key_of_the_unit_stands_twice() {
 #[test]
 fn systemd_finds_nothing_wrong_with_the_unit_but_that_its_programs_are_not_installed() {
     let unit = concat!(env!("CARGO_MANIFEST_DIR"), "/systemd/tokenkeeper.service");
-    let Some(said) = output_if_there("systemd-analyze", &["verify", "--man=no", unit]) else {
+    let socket = concat!(env!("CARGO_MANIFEST_DIR"), "/systemd/tokenkeeper-api.socket");
+    let Some(said) = output_if_there("systemd-analyze", &["verify", "--man=no", unit, socket])
+    else {
         return;
     };
     let absent = |line: &&str| INSTALLED.iter().any(|path| line.contains(&not_executable(path)));
@@ -108,6 +130,31 @@ fn the_page_of_tokenctl_tells_every_error_code_with_its_statuses() {
 #[test]
 fn the_page_of_the_configuration_names_every_key_and_no_others() {
     assert_eq!(keys_of_page(TOKENKEEPER_TOML), keys_of_example());
+}
+
+/// Scripts count on these names.
+#[test]
+fn the_page_of_the_configuration_names_every_variable_of_a_hook_and_no_others() {
+    let code = include_str!("../../src/hooks/call.rs").split('"');
+    let set = code.filter(|word| word.starts_with("TOKENKEEPER_")).collect::<BTreeSet<_>>();
+    let told = items(TOKENKEEPER_TOML, "Ev").filter(|name| name.starts_with("TOKENKEEPER_"));
+    assert_eq!(told.collect::<BTreeSet<_>>(), set);
+    assert!(set.len() > 10, "{set:?}");
+}
+
+#[test]
+fn the_numbers_about_hooks_are_those_of_the_code() {
+    let page = TOKENKEEPER_TOML.split_whitespace().collect::<Vec<_>>().join(" ");
+    let sentences = [
+        format!("default is .Ql \\(dq{}s\\(dq", Hook::TIMEOUT.as_secs()),
+        format!("the most is .Ql \\(dq{}s\\(dq", Hook::LONGEST_TIMEOUT.as_secs()),
+        format!("of a gate .Ql \\(dq{}s\\(dq", Hook::LONGEST_GATE.as_secs()),
+        format!("at most {} hooks", limits::HOOKS),
+        format!("{} seconds", hooks::FAREWELL.as_secs()),
+    ];
+    for sentence in sentences {
+        assert!(page.contains(&sentence), "{sentence}");
+    }
 }
 
 #[test]
@@ -178,7 +225,13 @@ fn the_numbers_in_the_page_of_programs_are_those_of_the_code() {
 
 #[test]
 fn the_pages_are_mdoc_without_a_warning() {
-    for page in ["tokenctl.1", "tokenkeeper-exec.7", "tokenkeeper.toml.5", "tokenkeeperd.8"] {
+    for page in [
+        "tokenctl.1",
+        "tokenkeeper-exec.7",
+        "tokenkeeper-providers.7",
+        "tokenkeeper.toml.5",
+        "tokenkeeperd.8",
+    ] {
         let path = format!("{}/packaging/man/{page}", env!("CARGO_MANIFEST_DIR"));
         if let Some(said) = output_if_there("mandoc", &["-Tlint", "-W", "warning", &path]) {
             assert_eq!(said, "");
@@ -305,7 +358,14 @@ fn keys_of_example() -> Keys {
 
 /// The kind of table that a heading begins.
 fn table_of(heading: &str) -> Option<&'static str> {
-    let known = [("[daemon]", "daemon"), ("[accounts.", "accounts"), ("[[listen]]", "listen")];
+    let known = [
+        ("[daemon]", "daemon"),
+        ("[accounts.", "accounts"),
+        ("[[hooks]]", "hooks"),
+        // Of what an account has tables of, hooks are all.
+        ("[[accounts.", "hooks"),
+        ("[[listen]]", "listen"),
+    ];
     known.into_iter().find_map(|(begin, table)| heading.starts_with(begin).then_some(table))
 }
 

@@ -12,6 +12,7 @@
 pub(crate) mod admin;
 pub(crate) mod global;
 pub(crate) mod login;
+pub(crate) mod owner;
 pub(crate) mod token;
 pub(crate) mod value;
 
@@ -23,13 +24,19 @@ use clap::Subcommand;
 use tokenkeeper::name::AccountId;
 
 use self::admin::AccessArgs;
+use self::admin::BackupArgs;
 use self::admin::ConfigVerb;
 use self::admin::ImportArgs;
+use self::admin::RestoreArgs;
 use self::admin::SecretVerb;
 use self::global::Global;
 use self::login::LoginArgs;
 use self::login::LogoutArgs;
 use self::login::SessionsArgs;
+use self::owner::AdoptArgs;
+use self::owner::ExportArgs;
+use self::owner::FollowArgs;
+use self::owner::HandoverArgs;
 use self::token::GetArgs;
 use self::token::ReportArgs;
 use self::token::WaitArgs;
@@ -119,6 +126,12 @@ pub(crate) enum Verb {
         #[arg(value_parser = account, value_name = "ACCOUNT")]
         accounts: Vec<AccountId>,
     },
+    /// Keep a file current for a program that reads files.
+    #[command(after_help = help::FOLLOW)]
+    Follow(FollowArgs),
+    /// Print a token in the form that a program reads.
+    #[command(after_help = help::EXPORT)]
+    Export(ExportArgs),
     /// Show how the daemon sees you, and what you may do.
     #[command(after_help = help::WHOAMI)]
     Whoami,
@@ -137,6 +150,12 @@ pub(crate) enum Verb {
     /// Take over a refresh token that you have.
     #[command(after_help = help::IMPORT)]
     Import(ImportArgs),
+    /// Take the login of a program that keeps it in a JSON file.
+    #[command(after_help = help::ADOPT)]
+    Adopt(AdoptArgs),
+    /// Give an account up: print its refresh token and freeze it.
+    #[command(after_help = help::HANDOVER)]
+    Handover(HandoverArgs),
     /// Store or forget a secret of an account.
     #[command(subcommand_value_name = "VERB", disable_help_subcommand = true)]
     Secret {
@@ -156,6 +175,12 @@ pub(crate) enum Verb {
     /// Forget an account that is not configured any more.
     #[command(after_help = help::PURGE)]
     Purge(OneAccount),
+    /// Seal everything that the daemon knows into a file.
+    #[command(after_help = help::BACKUP)]
+    Backup(BackupArgs),
+    /// Take accounts over from a backup.
+    #[command(after_help = help::RESTORE)]
+    Restore(RestoreArgs),
     /// Look for problems, here and in the daemon.
     #[command(after_help = help::DOCTOR)]
     Doctor,
@@ -183,6 +208,10 @@ impl Verb {
             | Self::Logout(LogoutArgs { account, .. })
             | Self::Sessions(SessionsArgs { account, .. })
             | Self::Import(ImportArgs { account, .. })
+            | Self::Follow(FollowArgs { account, .. })
+            | Self::Export(ExportArgs { account, .. })
+            | Self::Adopt(AdoptArgs { account, .. })
+            | Self::Handover(HandoverArgs { account, .. })
             | Self::Secret {
                 verb:
                     SecretVerb::Set { slot: Slot { account, .. }, .. }
@@ -199,7 +228,13 @@ impl Verb {
                 [one] => Some(one),
                 _ => None,
             },
-            Self::List | Self::Whoami | Self::Doctor | Self::Config { .. } | Self::Reload => None,
+            Self::List
+            | Self::Whoami
+            | Self::Backup(_)
+            | Self::Restore(_)
+            | Self::Doctor
+            | Self::Config { .. }
+            | Self::Reload => None,
         }
     }
 }
@@ -291,6 +326,13 @@ mod tests {
             "secret set mail.client_secret --file /f", "secret forget mail.password",
             "pause mail", "resume mail", "retry mail", "purge mail", "doctor --color never",
             "config check", "reload --quiet", "reload -q",
+            "backup --recipient age1one --recipient age1two --output /f", "backup --recipient age1one",
+            "restore --identity /k /f", "restore /f --identity /k --account mail --account ci --dry-run --force",
+            "import mail --from quilt-hp /f --email a@b", "import mail --from json /f --at /r",
+            "adopt mail --json /f --at /r --access-at /a --follow", "--json adopt mail --json /f --at /r",
+            "export mail --format header", "export mail --release --output /f", "handover mail",
+            "follow mail --file /f --format raw --mode 0640 --once",
+            "follow mail --file /f --format json --at /r --access-at /a --expires-at /e --expires-as millis",
         ];
         for line in cases {
             let arguments = line.split(' ').map(OsString::from).collect::<Vec<_>>();

@@ -16,6 +16,7 @@ use std::cell::OnceCell;
 use std::fmt;
 use std::io;
 use std::io::Write as _;
+use std::os::fd::AsFd as _;
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
@@ -33,6 +34,8 @@ use self::reply::is_timeout;
 use crate::fault::Fault;
 use crate::find::Origin;
 use crate::find::Place;
+use crate::wake::Wake;
+use crate::wake::Woken;
 
 /// The daemon, wherever it is.
 pub(crate) struct Daemon {
@@ -45,6 +48,8 @@ pub(crate) struct Daemon {
 pub(crate) struct Request {
     method: &'static str,
     target: String,
+    /// The tag of the answer that is known already.
+    known: Option<String>,
     body: Option<Zeroizing<Vec<u8>>>,
     patience: Duration,
 }
@@ -56,7 +61,13 @@ impl Request {
 
     /// Reads something.
     pub(crate) fn get(target: impl Into<String>) -> Self {
-        Self { method: "GET", target: target.into(), body: None, patience: Self::PATIENCE }
+        Self {
+            method: "GET",
+            target: target.into(),
+            known: None,
+            body: None,
+            patience: Self::PATIENCE,
+        }
     }
 
     /// Has something done. The daemon may have to ask a provider first, and gives that as
@@ -65,6 +76,7 @@ impl Request {
         Self {
             method: "POST",
             target: target.into(),
+            known: None,
             body: None,
             patience: Self::PATIENCE + limits::ORDER,
         }
@@ -90,11 +102,19 @@ impl Request {
         Self { patience: Self::PATIENCE + wait, ..self }
     }
 
+    /// The answer of this tag is known already.
+    pub(crate) fn knowing(self, etag: Option<&str>) -> Self {
+        Self { known: etag.map(str::to_owned), ..self }
+    }
+
     fn bytes(&self) -> Zeroizing<Vec<u8>> {
         let body = self.body.as_deref().map_or(&[][..], Vec::as_slice);
         let mut bytes = Zeroizing::new(Vec::with_capacity(256 + self.target.len() + body.len()));
         for part in [self.method, " ", &self.target, " HTTP/1.0\r\nHost: localhost\r\n"] {
             bytes.extend_from_slice(part.as_bytes());
+        }
+        if let Some(etag) = &self.known {
+            bytes.extend_from_slice(format!("If-None-Match: {etag}\r\n").as_bytes());
         }
         if self.body.is_some() {
             let head =
@@ -105,6 +125,18 @@ impl Request {
         bytes.extend_from_slice(body);
         bytes
     }
+}
+
+/// What came of asking for news.
+pub(crate) enum News {
+    /// An answer.
+    Reply(Reply),
+    /// What is known is still so.
+    Unchanged,
+    /// The program is to end.
+    Ended,
+    /// The watched file changed.
+    Touched,
 }
 
 impl Daemon {
@@ -124,6 +156,28 @@ impl Daemon {
             reply::read(&mut stream).map_err(|why| garbled(place, request.patience, why))?;
         match reply.status {
             200..=299 => Ok(reply),
+            _ => Err(refusal(&reply, place)),
+        }
+    }
+
+    /// Asks, and returns what the daemon answers, unless `wake` has something first.
+    ///
+    /// # Errors
+    ///
+    /// As [`ask`](Self::ask), and a `wake` that fails.
+    pub(crate) fn ask_or(&self, request: &Request, wake: &Wake) -> Result<News, Fault> {
+        let (mut stream, place) = self.send(request)?;
+        let garbled = |why| garbled(place, request.patience, why);
+        match wake.until(Some(stream.as_fd()), request.patience).map_err(Fault::Output)? {
+            // Late: the read fails at once, as it does for everyone who asks.
+            Woken::Ready | Woken::Late => {}
+            Woken::Ended => return Ok(News::Ended),
+            Woken::Touched => return Ok(News::Touched),
+        }
+        let reply = reply::read(&mut stream).map_err(garbled)?;
+        match reply.status {
+            200..=299 => Ok(News::Reply(reply)),
+            304 => Ok(News::Unchanged),
             _ => Err(refusal(&reply, place)),
         }
     }
@@ -257,11 +311,27 @@ impl Attempt {
 
 fn garbled(place: &Place, patience: Duration, why: Garbled) -> Fault {
     let socket = place.path.clone();
-    if matches!(&why, Garbled::Broken(error) if is_timeout(error)) {
-        Fault::Silent { socket, waited: patience }
-    } else {
-        Fault::NotTheDaemon { socket, why }
+    match &why {
+        Garbled::Broken(error) if is_timeout(error) => Fault::Silent { socket, waited: patience },
+        Garbled::Broken(error) if is_end(error) => Fault::WentAway { socket },
+        Garbled::HeadCut(0) => Fault::WentAway { socket },
+        Garbled::Broken(_)
+        | Garbled::NotHttp(_)
+        | Garbled::HeadTooLong
+        | Garbled::HeadCut(_)
+        | Garbled::BodyCut { .. }
+        | Garbled::BodyTooLong
+        | Garbled::BadLength
+        | Garbled::Coded
+        | Garbled::Status(_)
+        | Garbled::LineTooLong(_)
+        | Garbled::Unexpected => Fault::NotTheDaemon { socket, why },
     }
+}
+
+/// Whether the peer has gone: its end of the connection is closed.
+fn is_end(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset)
 }
 
 fn refusal(reply: &Reply, place: &Place) -> Fault {

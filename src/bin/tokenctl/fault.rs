@@ -19,11 +19,13 @@ use tokenkeeper::time::spoken;
 
 use crate::client::Garbled;
 use crate::client::Unreachable;
+use crate::file::FileError;
 use crate::find::NoRuntimeDir;
 use crate::input::InputError;
 use crate::people::NobodyKnown;
 use crate::print::Form;
 use crate::print::shown;
+use crate::sealed::SealedError;
 use crate::usage::Mistake;
 
 /// Why a command did not do what it was asked.
@@ -35,6 +37,12 @@ pub(crate) enum Fault {
     /// A file or the standard input is not what the verb needs.
     #[error(transparent)]
     Input(#[from] InputError),
+    /// A backup that is none, or cannot be opened or written.
+    #[error(transparent)]
+    Sealed(#[from] SealedError),
+    /// A file of another program cannot be kept.
+    #[error(transparent)]
+    File(#[from] FileError),
     /// A user or group that the host does not know.
     #[error(transparent)]
     Nobody(#[from] NobodyKnown),
@@ -51,6 +59,15 @@ pub(crate) enum Fault {
         socket: PathBuf,
         /// What is wrong with the answer.
         why: Garbled,
+    },
+    /// The connection ended before an answer began.
+    #[error(
+        "{}: the daemon went away before it answered; whether it did what was asked is not known",
+        .socket.display()
+    )]
+    WentAway {
+        /// Where.
+        socket: PathBuf,
     },
     /// The daemon took the request and said nothing for too long.
     #[error(
@@ -105,10 +122,14 @@ impl Fault {
     /// Exit status of the process.
     pub(crate) fn exit_status(&self) -> u8 {
         match self {
+            // As [`Self::Interrupted`].
+            Self::Input(InputError::Aborted) => 130,
             Self::Usage(_) | Self::Input(_) | Self::Nobody(_) | Self::NoRuntimeDir(_) => {
                 Code::BadRequest.exit_status()
             }
-            Self::NoDaemon(_) => 69,
+            Self::Sealed(why) => why.exit_status(),
+            Self::File(error) if error.is_input() => Code::BadRequest.exit_status(),
+            Self::NoDaemon(_) | Self::WentAway { .. } => 69,
             Self::NotTheDaemon { .. } | Self::RefusedAnew { .. } => Code::Internal.exit_status(),
             Self::Silent { .. } | Self::WaitedInVain { .. } => Code::RefreshPending.exit_status(),
             Self::Refused { body, .. } => body.error_code.exit_status(),
@@ -116,7 +137,7 @@ impl Fault {
             Self::Interrupted => 130,
             // What the shell reports of a filter that SIGPIPE ended.
             Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => 141,
-            Self::Output(_) => 74,
+            Self::File(_) | Self::Output(_) => 74,
         }
     }
 
@@ -151,9 +172,12 @@ impl Fault {
             Self::Refused { body, .. } => serde_json::to_string(body),
             Self::Usage(_)
             | Self::Input(_)
+            | Self::Sealed(_)
+            | Self::File(_)
             | Self::Nobody(_)
             | Self::NoRuntimeDir(_)
             | Self::NoDaemon(_)
+            | Self::WentAway { .. }
             | Self::NotTheDaemon { .. }
             | Self::Silent { .. }
             | Self::RefusedAnew { .. }
@@ -169,13 +193,15 @@ impl Fault {
     fn local(&self, now: Timestamp) -> LocalBody {
         let (error_code, remedy) = match self {
             Self::RefusedAnew { code, .. } => (code.as_str(), Remedy::Wait),
-            Self::NoDaemon(_) => ("NO_DAEMON", Remedy::Wait),
+            Self::NoDaemon(_) | Self::WentAway { .. } => ("NO_DAEMON", Remedy::Wait),
             Self::NotTheDaemon { .. } | Self::Output(_) => (Code::Internal.as_str(), Remedy::Wait),
             Self::Silent { .. } | Self::WaitedInVain { .. } => {
                 (Code::RefreshPending.as_str(), Remedy::Wait)
             }
             Self::Usage(_)
             | Self::Input(_)
+            | Self::Sealed(_)
+            | Self::File(_)
             | Self::Nobody(_)
             | Self::NoRuntimeDir(_)
             | Self::Interrupted

@@ -13,6 +13,8 @@ Ask for tokens
   wait      Wait until an account has a token
   refresh   Have an account refreshed now
   report    Say that the provider's API rejected a token
+  follow    Keep a file current for a program that reads files
+  export    Print a token in the form that a program reads
 
 See how it stands
   list      List the accounts that you may use
@@ -27,6 +29,8 @@ Log in, take over and change accounts
   logout    End the login of an account, at its provider too
   sessions  List or end an account's sessions at its provider
   import    Take over a refresh token that you have
+  adopt     Take the login of a program that keeps it in a JSON file
+  handover  Give an account up: print its refresh token and freeze it
   secret    Store or forget a secret of an account
   pause     Spend nothing of an account until it is resumed
   resume    End a pause
@@ -34,6 +38,8 @@ Log in, take over and change accounts
   purge     Forget an account that is not configured any more
 
 The daemon
+  backup    Seal everything that the daemon knows into a file
+  restore   Take accounts over from a backup
   doctor    Look for problems, here and in the daemon
   config    Check the configuration without applying it
   reload    Apply the configuration
@@ -121,6 +127,26 @@ never sent and never an argument, where every process of the host could read it.
 Exit status: 0 the account has another token by now; 3 a person has to act, or the account
 is paused; 4 no such account; 69 no daemon; 75 not just now; 77 not allowed; 78 a secret
 cannot be read.";
+
+/// `follow`.
+pub(crate) const FOLLOW: &str = "\
+Examples:
+  tokenctl follow mail --file ~/.cache/mail-token --format raw
+  tokenctl follow heatpump --file ~/.config/quilt-hp/tokens.json --format quilt-hp \\
+      --email pat@example.org
+  tokenctl follow ai --file ~/.ai/auth.json --format json --at /tokens/refresh_token \\
+      --access-at /tokens/access_token --expires-at /tokens/expires
+
+Run it as the file's owner. The file is replaced as a whole after each change, and never
+holds the refresh token: where a form has a place for it, that is empty. When the program of
+the file logs in by itself, that login is handed to the daemon, which takes an
+administrator; another person's login is reported and left alone. A daemon that restarts is
+waited for. SIGTERM and SIGINT end it.
+
+Exit status: 0 ended by a signal, or written once; 2 the command line or the file is wrong;
+3 another person logged in there, or with --once there is no token before somebody acts;
+4 no such account; 69 no daemon at the start; 74 the file cannot be written; 75 with --once,
+not just now; 77 not allowed.";
 
 /// `list`.
 pub(crate) const LIST: &str = "\
@@ -216,7 +242,8 @@ daemon; 75 not just now; 77 not allowed.";
 pub(crate) const IMPORT: &str = "\
 Examples:
   tokenctl import mail --refresh-token-file old-token.txt
-  tokenctl import mail
+  tokenctl import heatpump --from quilt-hp ~/.config/quilt-hp/tokens.json
+  tokenctl import ai --from json ~/.ai/auth.json --at /tokens/refresh_token
 
 The daemon proves the token by one refresh before it replaces anything. From then on the
 daemon alone may use it: remove it from wherever it came from. A token is never an
@@ -225,6 +252,47 @@ argument, where every process of the host could read it.
 Exit status: 0 taken over; 2 nothing usable was given; 3 the provider refuses it, or the
 account is paused or takes none; 4 no such account; 69 no daemon; 75 not just now; 77 not
 allowed; 78 a secret cannot be read.";
+
+/// `adopt`.
+pub(crate) const ADOPT: &str = "\
+Examples:
+  tokenctl adopt ai --json ~/.ai/auth.json --at /tokens/refresh_token
+  tokenctl adopt ai --json ~/.ai/auth.json --at /tokens/refresh_token \\
+      --access-at /tokens/access_token --expires-at /tokens/expires --follow
+
+The daemon proves the token by one refresh, and only then it is taken out of the file, whose
+other bytes, owner and mode stay. If that is cut short, repeat it. From then on the daemon
+alone refreshes; its program finds access token and expiry in the file as long as \"follow\"
+keeps them there. JSON is printed by \"tokenctl --json adopt …\".
+
+Exit status: 0 adopted; 2 the command line or the file is wrong; 3 the provider refuses the
+token, or it is another person's; 4 no such account; 69 no daemon; 74 the file cannot be
+written; 75 not just now; 77 not allowed; 78 a secret cannot be read.";
+
+/// `export`.
+pub(crate) const EXPORT: &str = "\
+Examples:
+  tokenctl export mail --format env --output mail.env
+  tokenctl export boiler --format nwp500 --email pat@example.org --output tokens.json
+
+What is written is good until the token expires; \"tokenctl follow\" keeps it current. The
+refresh token is not in it, except with --release: see \"tokenctl handover --help\".
+
+Exit status: 0 written; 2 the command line or the file is wrong; 3 not before somebody acts;
+4 no such account; 69 no daemon; 74 the file cannot be written; 75 not just now; 77 not
+allowed.";
+
+/// `handover`.
+pub(crate) const HANDOVER: &str = "\
+Example:
+  tokenctl handover mail --output mail-refresh-token
+
+The account is frozen before its refresh token is printed, and whoever has the token owns it
+from then on; asked again, it is printed again. Import the owner's newest token to take the
+account back. \"tokenctl resume\" goes on with this one, for when nobody has used it.
+
+Exit status: 0 printed; 3 there is no refresh token; 4 no such account; 69 no daemon; 74 the
+file cannot be written; 75 not just now; 77 not allowed.";
 
 /// `secret set`.
 pub(crate) const SECRET_SET: &str = "\
@@ -283,6 +351,42 @@ told, so that the refresh token stays good there until it expires or is revoked.
 
 Exit status: 0 forgotten; 3 it is configured; 4 the store holds nothing of it; 69 no daemon;
 75 not just now; 77 not allowed.";
+
+/// `backup`.
+pub(crate) const BACKUP: &str = "\
+Examples:
+  tokenctl backup --recipient age1… --output tokens.age
+  tokenctl backup --recipient age1… | ssh vault 'cat > tokens.age'
+
+The daemon seals every refresh token and every secret of its store, so that whoever has the
+identity of a recipient can open the file, and nobody else. \"age-keygen\" makes a pair of
+keys; keep the identity away from this host.
+
+A backup ages. A refresh token that rotates is good only until the next refresh: make a
+backup when you mean to need it, right before a move, with the daemon stopped after it.
+
+Exit status: 0 written; 2 a recipient is none, or the file is no file; 3 the state is larger
+than a backup can be; 69 no daemon; 74 the file cannot be written; 75 the store cannot be
+read just now; 77 you are no administrator of the daemon.";
+
+/// `restore`.
+pub(crate) const RESTORE: &str = "\
+Examples:
+  tokenctl restore --identity key.txt tokens.age --dry-run
+  tokenctl restore --identity key.txt tokens.age
+  tokenctl restore --identity key.txt tokens.age --account mail --force
+
+Each account is proven by one refresh before anything of it is replaced. The one that can
+lose least goes first; if it fails, no other is touched. Left alone are accounts that are
+not configured, that lead to another issuer, client or user, and whose credential here is
+newer. Secrets go into empty slots. --force overrules all of that but the first.
+
+It can be interrupted and repeated: what is done is newer here, and left alone. The host
+that the backup is of must not refresh these accounts any more.
+
+Exit status: 0 every account is restored or left alone; 2 wrong file, wrong identity or a
+damaged backup; otherwise that of the first account that failed, as \"tokenctl import\" has
+it; 69 no daemon.";
 
 /// `doctor`.
 pub(crate) const DOCTOR: &str = "\

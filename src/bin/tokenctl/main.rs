@@ -1,29 +1,37 @@
 //! `tokenctl`: arguments, one request, the answer printed, an exit status.
 //!
 //! Reading order: `args` (what can be asked), `verb` (what each verb does), `client` (one
-//! request over the socket), `print` (what people see), `fault` (why it did not work and
-//! with which exit status). A login needs more of a person than any other verb: `person` (the
+//! request over the socket), `restoring` (what becomes of each account of a backup, decided),
+//! `sealed` (backups as files), `print` (what people see), `fault` (why it did not work and with
+//! which exit status). A login needs more of a person than any other verb: `person` (the
 //! terminal), `typing` (a line on it) and `browser` (which comes back by itself).
+//! Files of other programs: `format` (what is in them), `file` (how they lie on the disk) and
+//! `wake` (what is waited for beside the daemon).
 //!
 //! # Invariants
 //!
 //! * Standard output carries what was asked for and nothing else; faults go to standard error.
-//! * No secret is an argument, and none is printed but by `get`.
+//! * No secret is an argument, and none is printed but by `get` and `export`.
 //! * No runtime and no thread: `tokenctl get` is as fast as a process can be.
 
 mod args;
 mod browser;
 mod client;
 mod fault;
+mod file;
 mod find;
+mod format;
 mod help;
 mod input;
 mod people;
 mod person;
 mod print;
+mod restoring;
+mod sealed;
 mod typing;
 mod usage;
 mod verb;
+mod wake;
 
 use std::env;
 use std::ffi::OsString;

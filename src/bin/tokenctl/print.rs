@@ -4,6 +4,7 @@
 //! its file here. [`Output`] is the only one that writes, to standard output, in one piece.
 //! Text from outside passes [`shown`], so that no terminal escape gets through.
 
+pub(crate) mod backup;
 pub(crate) mod bar;
 pub(crate) mod daemon;
 pub(crate) mod doctor;
@@ -130,6 +131,15 @@ pub(crate) enum Notes {
     Hidden,
 }
 
+/// Where a confirmation goes.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Stream {
+    /// To the standard output.
+    Output,
+    /// To the standard error.
+    Aside,
+}
+
 impl Output {
     /// Prints a page.
     ///
@@ -153,6 +163,41 @@ impl Output {
             (Form::Json, Notes::Shown) => self.reply(reply),
             (Form::Text, Notes::Shown) => self.page(&format!("{}\n", shown(sentence))),
         }
+    }
+
+    /// Prints `text`, or `value` as JSON, unless confirmations are hidden. Where the standard
+    /// output carries what was asked for, it goes to the standard error.
+    ///
+    /// # Errors
+    ///
+    /// [`Fault::Output`].
+    pub(crate) fn confirm(
+        &self,
+        to: Stream,
+        text: &str,
+        value: &impl Serialize,
+    ) -> Result<(), Fault> {
+        match (self.form, self.notes, to) {
+            (_, Notes::Hidden, _) => Ok(()),
+            (Form::Json, Notes::Shown, Stream::Output) => self.json(value),
+            (Form::Text, Notes::Shown, Stream::Output) => self.page(text),
+            (_, Notes::Shown, Stream::Aside) => {
+                // Nobody is left to be told if standard error is closed.
+                let _told = io::stderr().write_all(text.as_bytes());
+                Ok(())
+            }
+        }
+    }
+
+    /// Writes bytes that are no text.
+    ///
+    /// # Errors
+    ///
+    /// [`Fault::Output`].
+    #[allow(clippy::unused_self, reason = "whoever prints holds the output")]
+    pub(crate) fn bytes(&self, bytes: &[u8]) -> Result<(), Fault> {
+        let mut stdout = io::stdout().lock();
+        stdout.write_all(bytes).and_then(|()| stdout.flush()).map_err(Fault::Output)
     }
 
     /// Warns on the standard error, `--quiet` or not: one line, with `--json` of JSON.

@@ -1,10 +1,16 @@
 //! What each verb does: ask the daemon, print the answer.
 
+mod adopt;
+mod backup;
 mod change;
 mod daemon;
+mod export;
+mod follow;
 mod get;
+mod keep;
 mod leave;
 mod login;
+mod restore;
 mod show;
 mod wait;
 mod watch;
@@ -40,7 +46,9 @@ impl Session {
     ///
     /// Whatever kept it from being done.
     pub(crate) fn run(&self, verb: &Verb) -> Result<ExitCode, Fault> {
-        self.dispatch(verb).map_err(|fault| self.with_nearest(fault, verb.account()))
+        // A purge is of an account that is not configured, and those are not listed.
+        let account = verb.account().filter(|_| !matches!(verb, Verb::Purge(_)));
+        self.dispatch(verb).map_err(|fault| self.with_nearest(fault, account))
     }
 
     fn dispatch(&self, verb: &Verb) -> Result<ExitCode, Fault> {
@@ -53,6 +61,10 @@ impl Session {
             Verb::Status { account } => show::status(self, account.as_ref())?,
             Verb::Why(args) => show::why(self, &args.account)?,
             Verb::Watch { accounts } => watch::watch(self, accounts)?,
+            Verb::Follow(args) => follow::follow(self, args)?,
+            Verb::Export(args) => export::export(self, args)?,
+            Verb::Adopt(args) => adopt::adopt(self, args)?,
+            Verb::Handover(args) => export::hand_over(self, args)?,
             Verb::Whoami => show::whoami(self)?,
             Verb::Access(args) => show::access(self, args)?,
             Verb::Login(args) => login::login(self, args)?,
@@ -69,6 +81,8 @@ impl Session {
             Verb::Resume(args) => change::order(self, &args.account, "resume")?,
             Verb::Retry(args) => change::order(self, &args.account, "retry")?,
             Verb::Purge(args) => change::order(self, &args.account, "purge")?,
+            Verb::Backup(args) => backup::backup(self, args)?,
+            Verb::Restore(args) => return restore::restore(self, args),
             Verb::Doctor => return daemon::doctor(self),
             Verb::Config { verb: ConfigVerb::Check } => daemon::check(self)?,
             Verb::Reload => daemon::reload(self)?,

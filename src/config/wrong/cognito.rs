@@ -54,6 +54,6 @@ pub(super) const IN_A_FILE: &[(&str, &[&str])] = &[
         r#"config.toml:4:12: accounts.heat.rotation: expected "unknown", "none", "strict" or a duration such as "30s", found a number"#,
     ]),
     ("[accounts.heat]\nprovider = \"quilt\"\nemail = \"pat@example.org\"\nissuer = \"https://idp.example\"\n", &[
-        r#"config.toml:4:1: accounts.heat.issuer: unknown key; known here are "alarm_before", "allow", "auth_flow", "ca_file", "client_auth", "client_id", "client_secret", "email", "endpoint", "expiry_ahead", "on_refresh_failure", "password", "plain_http", "provider", "refresh_before", "refresh_operation", "refresh_token_idle", "refresh_token_lifetime", "region", "rotation", "token" and "username""#,
+        r#"config.toml:4:1: accounts.heat.issuer: unknown key; known here are "alarm_before", "allow", "auth_flow", "ca_file", "client_auth", "client_id", "client_secret", "email", "endpoint", "expiry_ahead", "hooks", "on_refresh_failure", "password", "plain_http", "provider", "refresh_before", "refresh_operation", "refresh_token_idle", "refresh_token_lifetime", "region", "rotation", "token" and "username""#,
     ]),
 ];

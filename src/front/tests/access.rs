@@ -97,12 +97,13 @@ fn allowed(route: Route) -> &'static [u32] {
         | Route::Sessions
         | Route::EndSessions
         | Route::Secret
+        | Route::Release
         | Route::Pause
         | Route::Resume
         | Route::Retry
         | Route::Credential
         | Route::Access => &[0, OWN, KEEPER, OPERATOR],
-        Route::Reload | Route::CheckConfig | Route::Purge => &[0, OWN, OPERATOR],
+        Route::Reload | Route::CheckConfig | Route::Purge | Route::Backup => &[0, OWN, OPERATOR],
         Route::Metrics => &[0, OWN, SCRAPER],
         Route::Accounts | Route::Events | Route::WhoAmI | Route::Status | Route::OpenApi => {
             &[0, OWN, READER, REFRESHER, KEEPER, OPERATOR, SCRAPER, STRANGER]
@@ -272,6 +273,7 @@ fn a_narrowing_socket_lets_through_its_accounts_and_rights_even_for_root() {
             ("GET /v1/accounts/mail/access?uid=0", 403),
             ("POST /v1/reload",                   403),
             ("POST /v1/config/check",             403),
+            ("POST /v1/backup",                   403),
             ("GET /metrics",                      403),
             ("GET /v1/whoami",                    200),
         ];

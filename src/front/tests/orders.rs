@@ -19,6 +19,7 @@ use crate::access::Rights;
 use crate::clock;
 use crate::error::Code;
 use crate::keeper::Errand;
+use crate::keeper::Over;
 use crate::lifecycle::Action;
 use crate::lifecycle::Done;
 use crate::name::AccountId;
@@ -192,6 +193,7 @@ fn each_verb_orders_its_action_and_says_that_it_is_done() {
                 Action::Logout => "logout",
                 Action::Pause => "pause",
                 Action::Resume => "resume",
+                Action::Release => "release",
                 Action::Retry => "retry",
                 Action::Clear => "clear",
                 Action::Demand(_)
@@ -207,16 +209,60 @@ fn each_verb_orders_its_action_and_says_that_it_is_done() {
 }
 
 #[test]
+fn a_refresh_token_is_handed_out_after_the_account_is_frozen_and_through_no_narrowing_socket() {
+    alone(async {
+        let world = World::new(fresh(7, 600));
+        let handing_out = async {
+            let action = world.obey(Ok(Done::Changed(Generation(7))), []).await;
+            assert!(matches!(action, Action::Release));
+            let Errand::HandOut { account, reply } = world.next_errand().await else {
+                panic!("another errand");
+            };
+            assert_eq!(account.as_str(), "mail");
+            assert!(reply.send(Ok((Generation(7), Secret::new("rt\"1")))).is_ok());
+        };
+        let (reply, ()) = tokio::join!(world.ask(KEEPER, RELEASE), handing_out);
+        assert_eq!(reply.status, 200);
+        assert_eq!(reply.body, r#"{"account":"mail","refresh_token":"rt\"1","generation":7}"#);
+
+        let refusal = Refusal::new(Code::RefreshPending, "a refresh is under way");
+        let (reply, _) = tokio::join!(world.ask(KEEPER, RELEASE), world.obey(Err(refusal), []));
+        assert_eq!(reply.status, 504);
+
+        let accounts = vec![AccountId::parse("mail").unwrap()];
+        let narrowing = Narrowing { accounts, rights: Rights::ALL };
+        let reply = say(world.connect_through(0, Some(narrowing)), RELEASE, "").await;
+        assert_eq!((reply.status, reply.code().as_str()), (403, "INSUFFICIENT_PERMISSIONS"));
+        assert!(world.is_quiet());
+    });
+}
+
+const RELEASE: &str = "POST /v1/accounts/mail/release";
+
+#[test]
+fn a_found_credential_is_handed_on_as_one() {
+    alone(async {
+        let world = World::new(fresh(7, 600));
+        let body = r#"{"refresh_token":"r1","found":true}"#;
+        let asked = world.ask_with(KEEPER, "POST /v1/accounts/mail/import", body);
+        let (_, action) = tokio::join!(asked, world.obey(Ok(Done::Changed(Generation(8))), []));
+        assert!(matches!(action, Action::Import(credential) if credential.found));
+    });
+}
+
+#[test]
 fn a_secret_is_sealed_first_and_the_account_told_after() {
     for (value, given) in [(r#""pw-canary""#, Some("pw-canary")), ("null", None)] {
         alone(async {
             let world = World::new(fresh(7, 600));
             let sealing = async {
-                let Errand::PutSecret { account, slot, secret, reply } = world.next_errand().await
+                let Errand::PutSecret { account, slot, secret, over, reply } =
+                    world.next_errand().await
                 else {
                     panic!("another errand");
                 };
                 assert_eq!((account.as_str(), slot.as_str()), ("mail", "client_secret"));
+                assert_eq!(over, Over::Anything);
                 assert_eq!(secret.as_ref().map(Secret::expose), given);
                 assert!(world.is_quiet(), "the account is told before the secret is sealed");
                 reply.send(Ok(true)).unwrap();

@@ -15,6 +15,7 @@ use super::world::seat;
 use super::world::unreachable;
 use super::world::vacant;
 use crate::access::Rights;
+use crate::clock;
 use crate::error::Code;
 use crate::lifecycle::Action;
 use crate::lifecycle::Done;
@@ -179,6 +180,28 @@ fn a_wait_ends_when_the_peer_cares_to_wait_no_longer() {
             assert_eq!(begin.secs(), secs, "{form}");
             assert!(!world.is_quiet(), "{form}: even who does not wait begins the refresh");
         }
+    });
+}
+
+#[test]
+fn a_refresh_that_is_not_allowed_yet_is_not_called_one_under_way() {
+    alone(async {
+        let world = World::new(fresh(7, 600));
+        let next = Some(clock::now().boot + Duration::from_secs(90));
+        let planned = Snapshot { next, ..fresh(7, 600) };
+        let head = format!("{TOKEN}?min_ttl=1800&wait=3");
+        let (reply, _) = tokio::join!(
+            world.ask(READER, &head),
+            world.obey(Ok(Done::Current(Generation(7))), [planned]),
+        );
+        assert_eq!((reply.status, reply.code().as_str()), (504, "REFRESH_PENDING"));
+        let body = reply.json();
+        assert!(body["retry_at"].is_string(), "{body}");
+        assert_eq!(
+            body["message"],
+            "account mail: no refresh is under way, since the last one was too short ago. It is \
+             refreshed as soon as it may be."
+        );
     });
 }
 

@@ -332,6 +332,8 @@ pub(in crate::front) fn fresh(generation: u64, ttl: u64) -> Snapshot {
         failure: None,
         alarm: None,
         unsaved: false,
+        released: false,
+        origin: None,
     }
 }
 
@@ -350,6 +352,8 @@ pub(in crate::front) fn vacant() -> Snapshot {
         failure: None,
         alarm: None,
         unsaved: false,
+        released: false,
+        origin: None,
     }
 }
 

@@ -101,7 +101,7 @@ fn a_refresh_token_that_was_taken_over_is_not_spent_again() {
     1100  exchanging             refresh_started, Intend(2), Publish
     1100  exchanging             Exchange(2, 60 s)
     1101  saving                 Commit, Publish
-    1101  fresh until 3722       answer 1: Changed(Generation(2)), Publish, token_changed
+    1101  fresh until 3722       Publish, token_changed, answer 1: Changed(Generation(2))
     1200  fresh until 3722       refused NOT_SUPPORTED
     ");
 }
@@ -134,7 +134,7 @@ fn an_import_after_a_change_of_issuer_is_not_refused_for_its_subject() {
     3700  exchanging             refresh_started, Intend(3), Publish
     3700  exchanging             Exchange(3, 10 s)
     3701  saving                 Commit, Publish
-    3701  fresh until 6119       answer 2: Changed(Generation(3)), Publish, token_changed, recovered
+    3701  fresh until 6119       Publish, token_changed, recovered, answer 2: Changed(Generation(3))
     6400  queued                 Queue(4, Planned), Publish
     6400  exchanging             refresh_started, Intend(4), Publish
     6400  exchanging             Exchange(4, 10 s)

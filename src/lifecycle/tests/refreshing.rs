@@ -94,7 +94,7 @@ fn a_refused_refresh_token_is_confirmed_three_times_before_anyone_must_log_in() 
     7815  exchanging             refresh_started, Intend(6), Publish
     7815  exchanging             Exchange(6, 10 s)
     7816  saving                 Commit, Publish
-    7816  fresh until 10437      answer 5: Changed(Generation(2)), Publish, token_changed, recovered
+    7816  fresh until 10437      Publish, token_changed, recovered, answer 5: Changed(Generation(2))
     ");
 }
 

@@ -249,6 +249,43 @@ fn tokens_do_not_suffer_for_a_sign_in_that_fails() {
 }
 
 #[test]
+fn tokens_are_refreshed_while_the_password_for_aws_credentials_is_missing() {
+    let mut sim = Sim::new(for_aws(), 1000);
+    sim.fly(1000);
+    brings(&mut sim, 1001, Generation(1), 1800, Some(1800));
+    sim.fly(2272);
+    sim.fails_at(2272, no_password());
+    sim.fly(2275);
+    brings(&mut sim, 2276, Generation(2), 1800, None);
+    sim.fly(2361);
+    sim.fails_at(2361, no_password());
+
+    insta::assert_snapshot!(sim.log, @r"
+    1000  queued                 Queue(1, Planned), Publish
+    1000  queued                 -
+    1000  exchanging             refresh_started, Intend(1), Publish
+    1000  exchanging             SignIn(1)
+    1001  saving                 Commit, Publish
+    1001  fresh until 2271       Publish, token_changed
+    2272  queued                 Queue(2, Planned), Publish
+    2272  exchanging             refresh_started, Intend(2), Publish
+    2272  exchanging             SignIn(2)
+    2272  exchanging             Note, intent over
+    2272  waiting until 2272     Publish, refresh_failed
+    2275  queued                 Queue(3, Planned), Publish
+    2275  exchanging             refresh_started, Intend(3), Publish
+    2275  exchanging             Exchange(3, 15 s)
+    2276  saving                 Commit, Publish
+    2276  fresh until 2308       Publish, token_changed, recovered
+    2361  queued                 Queue(4, Planned), Publish
+    2361  exchanging             refresh_started, Intend(4), Publish
+    2361  exchanging             SignIn(4)
+    2361  exchanging             Note, intent over
+    2361  waiting until 2421     Publish, refresh_failed
+    ");
+}
+
+#[test]
 fn a_forgotten_login_is_not_begun_anew_by_itself() {
     let mut sim = Sim::planned(with_password(FailureAction::SignIn), 1000);
     sim.feed(1100, Input::Ordered(Action::Clear));
@@ -274,6 +311,10 @@ fn with_password(on_refresh_failure: FailureAction) -> Plan {
 
 fn for_aws() -> Plan {
     Plan { sign_in: SignIn::ForAws, ..unshared(Rotation::Grace(secs(60))) }
+}
+
+fn no_password() -> RefreshError {
+    RefreshError::SecretUnavailable { slot: "password".into(), why: "nothing is stored".into() }
 }
 
 fn wrong_password() -> RefreshError {

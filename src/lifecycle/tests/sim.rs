@@ -216,7 +216,7 @@ fn word(command: &Command) -> String {
             Write::Orphan { .. } => "Orphan".to_owned(),
         },
         Command::Publish => "Publish".to_owned(),
-        Command::Tell(event) => event.as_str().to_owned(),
+        Command::Tell(event) => event.name().as_str().to_owned(),
         Command::Revoke { ticket, timeout } => {
             format!("Revoke({}, {} s)", ticket.0, timeout.as_secs())
         }

@@ -83,6 +83,11 @@ impl Meaning {
     }
 }
 
+/// Whether an answer to a sign-in is about the password.
+pub(super) fn is_of_password(answer: &OauthError) -> bool {
+    &*answer.code == "NotAuthorizedException"
+}
+
 /// `NotAuthorizedException`, which a pool says to nearly everything that it refuses, and only
 /// its text tells more. An unknown text costs no more than a precise word.
 fn not_authorized(asked: Asked, exception: &Exception) -> RefreshError {

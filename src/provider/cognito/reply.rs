@@ -10,6 +10,7 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use super::challenge::Challenge;
+use super::refusal;
 use super::refusal::Asked;
 use super::refusal::Exception;
 use super::refusal::Meaning;
@@ -20,6 +21,8 @@ use crate::provider::Response;
 use crate::provider::answer::is_page;
 use crate::provider::answer::is_printable;
 use crate::provider::answer::redirect;
+use crate::provider::answer::with_stored_password;
+use crate::provider::fault::Stranger;
 use crate::provider::jwt::Claims;
 use crate::provider::lifetime::lifetime;
 use crate::provider::member::Member;
@@ -52,7 +55,13 @@ pub(super) fn refreshed(response: &Response) -> Outcome {
 
 /// Reads the answer to a sign-in in which no person has a part.
 pub(super) fn signed_in(response: &Response) -> Outcome {
-    outcome(read(response, Asked::SignIn))
+    match outcome(read(response, Asked::SignIn)) {
+        // What a challenge asks for is no matter of the password.
+        Outcome::Failed(error) if error.provider_error().is_some_and(refusal::is_of_password) => {
+            Outcome::Failed(with_stored_password(error))
+        }
+        outcome @ (Outcome::Failed(_) | Outcome::Granted(_) | Outcome::Salvaged(..)) => outcome,
+    }
 }
 
 fn outcome(reply: Reply) -> Outcome {
@@ -188,7 +197,7 @@ fn failure(response: &Response, asked: Asked, exception: Option<&Exception>) -> 
         (503, _) if retry_after.is_some() => RefreshError::Throttled { answer, retry_after },
         (408 | 425, _) => RefreshError::Unavailable { answer, retry_after, maybe_rotated: false },
         // RFC 6585 section 6: by its definition the request never arrived.
-        (511, _) => RefreshError::NotTheProvider("a network that wants a login".into()),
+        (511, _) => Stranger::CaptivePortal.into(),
         (500..=599, _) => {
             let maybe_rotated = asked == Asked::Refresh;
             RefreshError::Unavailable { answer, retry_after, maybe_rotated }
@@ -226,5 +235,5 @@ fn exception(response: &Response) -> Option<Exception> {
 }
 
 fn page(response: &Response) -> RefreshError {
-    RefreshError::NotTheProvider(format!("a page, with HTTP {}", response.status))
+    Stranger::Page(response.status).into()
 }

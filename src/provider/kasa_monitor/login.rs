@@ -24,6 +24,7 @@ use crate::provider::Response;
 use crate::provider::Spend;
 use crate::provider::Step;
 use crate::provider::Turn;
+use crate::provider::answer::with_stored_password;
 use crate::time::Timestamp;
 use crate::token::Secret;
 
@@ -81,7 +82,7 @@ fn alone(refusal: OfLogin) -> RefreshError {
             let words = format!("{said}; compare the secret totp and the clock of this host");
             RefreshError::LoginRejected(OauthError::new(&answer.code, Some(&words)))
         }
-        OfLogin::Failed(error) => error,
+        OfLogin::Failed(error) => with_stored_password(error),
     }
 }
 

@@ -21,6 +21,7 @@ use crate::error::RefreshError;
 use crate::provider::Response;
 use crate::provider::answer::is_page;
 use crate::provider::answer::redirect;
+use crate::provider::fault::Stranger;
 use crate::provider::lifetime::refresh_lifetime;
 use crate::provider::member::Member;
 use crate::provider::member::Object;
@@ -141,7 +142,7 @@ fn general(response: &Response, fault: &Fault, rotates: MayRotate) -> RefreshErr
         },
         (503, _) if retry_after.is_some() => RefreshError::Throttled { answer, retry_after },
         // RFC 6585 section 6: by its definition the request never arrived.
-        (511, _) => RefreshError::NotTheProvider("a network that wants a login".into()),
+        (511, _) => Stranger::CaptivePortal.into(),
         (408 | 425 | 500..=599, _) => {
             RefreshError::Unavailable { answer, retry_after, maybe_rotated }
         }

@@ -9,6 +9,7 @@ use crate::error::RefreshError;
 use crate::provider::Response;
 use crate::provider::answer::is_page;
 use crate::provider::answer::is_printable;
+use crate::provider::fault::Stranger;
 use crate::provider::jwt::Claims;
 use crate::provider::lifetime::lifetime;
 use crate::provider::lifetime::refresh_lifetime;
@@ -34,7 +35,7 @@ pub(super) fn read(
         return granted(reply, response.date, spent);
     }
     Err(if is_page(response) {
-        RefreshError::NotTheProvider(format!("a page, with HTTP {}", response.status))
+        Stranger::Page(response.status).into()
     } else if response.complete {
         RefreshError::Malformed("no JSON object".into())
     } else if spent.is_some() {

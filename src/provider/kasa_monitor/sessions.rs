@@ -22,6 +22,7 @@ use crate::provider::SessionOrder;
 use crate::provider::Sessions;
 use crate::provider::Step;
 use crate::provider::answer::is_page;
+use crate::provider::fault::Stranger;
 use crate::provider::member::Member;
 use crate::provider::member::Object;
 use crate::token::Secret;
@@ -81,9 +82,7 @@ impl Order {
         response: &Response,
     ) -> Result<Step<Result<Sessions, RefreshError>>, RefreshError> {
         match (response.status, &self.order) {
-            (200..=299, _) if is_page(response) => {
-                Err(RefreshError::NotTheProvider(format!("a page, with HTTP {}", response.status)))
-            }
+            (200..=299, _) if is_page(response) => Err(Stranger::Page(response.status).into()),
             (200..=299, SessionOrder::List) => Ok(Step::Done(Ok(listed(&response.body)?))),
             (200..=299, SessionOrder::End(_)) => Ok(Step::Done(Ok(Sessions::Ended(Some(1))))),
             (200..=299, SessionOrder::EndAll) => Ok(Step::Done(Ok(Sessions::Ended(None)))),

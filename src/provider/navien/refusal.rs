@@ -11,6 +11,7 @@ use crate::error::OauthError;
 use crate::error::RefreshError;
 use crate::provider::Response;
 use crate::provider::answer::redirect;
+use crate::provider::fault::Stranger;
 use crate::token::Secret;
 
 /// The failure that an answer tells of. `worst` is the worse one of its status and its
@@ -41,7 +42,7 @@ pub(super) fn failure<T>(
         (503, ..) if retry_after.is_some() => RefreshError::Throttled { answer, retry_after },
         (408 | 425, ..) => passes(answer, false),
         // RFC 6585 section 6: by its definition the request never arrived.
-        (511, ..) => RefreshError::NotTheProvider("a network that wants a login".into()),
+        (511, ..) => Stranger::CaptivePortal.into(),
         (500..=599, ..) => passes(answer, spends),
         (413 | 415, ..) => RefreshError::ClientRejected(answer),
         (400 | 401 | 403 | 404, Purpose::Refresh, true) => RefreshError::GrantRejected(answer),

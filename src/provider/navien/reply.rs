@@ -15,6 +15,7 @@ use crate::provider::Outcome;
 use crate::provider::Response;
 use crate::provider::answer::is_page;
 use crate::provider::answer::is_printable;
+use crate::provider::fault::Stranger;
 use crate::provider::jwt::Claims;
 use crate::provider::lifetime::lifetime;
 use crate::provider::member::Member;
@@ -215,8 +216,7 @@ fn aws(parts: [Member; 3], expires_in: &Member) -> Option<AwsGrant> {
 /// A success whose body is no envelope.
 fn unreadable(response: &Response, purpose: Purpose) -> Outcome {
     if is_page(response) {
-        let page = format!("a page, with HTTP {}", response.status);
-        return Outcome::Failed(RefreshError::NotTheProvider(page));
+        return Outcome::Failed(Stranger::Page(response.status).into());
     }
     let error = match (response.complete, purpose) {
         (true, _) => RefreshError::Malformed("no JSON object".into()),

@@ -1,5 +1,5 @@
 //! The store against real files in temporary directories: [`writes`] is what each write
-//! does, [`opening`] what is refused and what survives, [`faults`] and [`mounts`] what a
+//! does, [`exports`] what a backup gets, [`opening`] what is refused and what survives, [`faults`] and [`mounts`] what a
 //! failing disk does.
 
 use std::sync::Arc;
@@ -25,6 +25,7 @@ use crate::token::Grant;
 use crate::token::LifetimeSource;
 use crate::token::TokenSet;
 
+mod exports;
 mod faults;
 mod mounts;
 mod opening;

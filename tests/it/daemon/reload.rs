@@ -102,6 +102,15 @@ fn an_account_that_leads_elsewhere_needs_a_login_and_sends_nothing_there() {
     assert_eq!(receive(daemon.begin_refresh("mail")).unwrap().status, 409);
     assert_eq!((idp.totals("other").requests, idp.totals("mail").requests), (0, 1));
 
+    daemon.configure(&Config::default().account("mail", &idp.keys("mail")));
+    for verb in [["config", "check", "--json"].as_slice(), &["reload", "--json"]] {
+        let view: Value = serde_json::from_str(&daemon.tokenctl_does(verb, None)).unwrap();
+        assert_eq!((&view["changed"], &view["needs_login"]), (&json!(["mail"]), &json!([])));
+    }
+    daemon.tokenctl_does(&["refresh", "mail"], None);
+    daemon.configure(&Config::default().account("mail", &idp.keys("other")));
+    daemon.tokenctl_does(&["reload"], None);
+
     daemon.import("mail", &elsewhere);
     assert!(idp.accepts("other", &daemon.token("mail", "").unwrap().token));
 }

@@ -1,6 +1,7 @@
-//! Starts that are refused, and what they say.
+//! Starts that are refused, and what they say; and a service manager that says nothing.
 
 use std::fs;
+use std::os::unix::net::UnixDatagram;
 
 use serde_json::json;
 
@@ -91,6 +92,37 @@ fn a_check_warns_of_names_that_mean_nobody_and_touches_nothing() {
     assert!(!daemon.path("state").exists(), "a check looks and touches nothing");
 }
 
+#[test]
+fn a_check_warns_of_files_and_programs_that_are_not_there() {
+    let keys = "client_id = \"m\"\nissuer = \"https://idp.example\"\n\
+                client_secret = { file = \"HOME/absent\" }\nca_file = \"HOME\"\n\
+                [[accounts.mail.hooks]]\nname = \"a\"\ncommand = [\"HOME/absent\"]\non = [\"alarm\"]\n\
+                [[accounts.mail.hooks]]\nname = \"b\"\ndirectory = \"HOME/config.toml\"\non = [\"alarm\"]\n\
+                [[accounts.mail.hooks]]\nname = \"c\"\ncommand = [\"HOME/config.toml\"]\non = [\"alarm\"]\n";
+    let mut daemon = Daemon::new(&Config::default());
+    let keys = keys.replace("HOME", &daemon.home().display().to_string());
+    daemon.configure(&Config::default().account("mail", &keys));
+
+    let checked = run(daemon.command().arg("--check"), None);
+    let said = said(&checked);
+    assert_eq!(checked.status.code(), Some(0), "{said}");
+    let lines = said.lines().filter_map(|line| line.strip_prefix("warning: mail: "));
+    let lines = lines.map(|line| line.replace(&daemon.home().display().to_string(), "HOME"));
+    assert_eq!(
+        lines.collect::<Vec<_>>(),
+        [
+            "the file for client_secret, HOME/absent, is not there",
+            "the ca_file, HOME, is no regular file",
+            "the command of the hook a, HOME/absent, is not there",
+            "the directory of the hook b, HOME/config.toml, is no directory",
+            "the command of the hook c, HOME/config.toml, is no program that could be run",
+        ]
+    );
+    // They may come yet.
+    daemon.begin();
+    assert_eq!(daemon.account("mail").state, "vacant");
+}
+
 /// A reload says the same of names as a check before the start.
 #[test]
 fn a_check_by_the_daemon_warns_of_names_that_mean_nobody() {
@@ -123,4 +155,19 @@ fn a_state_directory_that_others_may_enter_is_refused_by_the_name_of_its_key() {
     let refused = run(&mut daemon.command(), None);
     assert_eq!(refused.status.code(), Some(78), "{}", said(&refused));
     assert!(said(&refused).ends_with(&format!("tokenkeeperd: {flaw}")), "{}", said(&refused));
+}
+
+#[test]
+fn a_service_manager_that_does_not_listen_holds_nothing_up() {
+    let (_idp, daemon) = with_mail(&json!({}));
+    let others = UnixDatagram::unbound().unwrap();
+    others.set_nonblocking(true).unwrap();
+    while others.send_to(b"X_FULL=1", daemon.path("notify")).is_ok() {}
+
+    // Each reload is told to the service manager twice.
+    for _ in 0..3 {
+        daemon.tokenctl_does(&["reload"], None);
+    }
+    daemon.order("mail", "refresh");
+    assert_eq!(daemon.token_after("mail", 1).generation, 2);
 }

@@ -18,7 +18,7 @@ use crate::support::process::let_pass;
 use crate::support::skipped;
 
 /// How long access tokens are good there.
-const LIFETIME_SECS: u64 = 20;
+pub(super) const LIFETIME_SECS: u64 = 20;
 
 /// Between two questions of a program.
 const PACE: Duration = Duration::from_millis(100);
@@ -71,7 +71,7 @@ fn a_certified_provider_never_refuses_a_token_and_no_program_is_ever_without_one
     }
 }
 
-fn config(names: &[String], logins: &[Login]) -> Config {
+pub(super) fn config(names: &[String], logins: &[Login]) -> Config {
     names.iter().zip(logins).fold(Config::default(), |config, (name, login)| {
         let keys = format!(
             "token_endpoint = \"{}\"\nclient_id = \"{}\"\nclient_auth = \"basic\"\n\

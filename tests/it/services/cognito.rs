@@ -4,23 +4,14 @@ use serde_json::Value;
 use serde_json::json;
 
 use crate::services::with_secrets;
-use crate::support::config::Config;
 use crate::support::daemon::Daemon;
 use crate::support::http::receive;
 use crate::support::idp::Idp;
 
 #[test]
 fn quilt_is_served_the_bare_id_token_and_is_told_as_quilt() {
-    let idp = Idp::start();
-    let behaviour = json!({ "service": "cognito", "username": "pat@example.test" });
-    let refresh_token = idp.put("heatpump", &behaviour);
-    let keys = format!(
-        "provider = \"quilt\"\nendpoint = \"{}\"\nclient_id = \"heatpump\"\n\
-         email = \" Pat@Example.test\"\n",
-        idp.url("/heatpump/")
-    );
-    let daemon = Daemon::start(&Config::default().account("heatpump", &keys));
-    daemon.import("heatpump", &refresh_token);
+    let (idp, daemon) = heatpump(&json!({}));
+    daemon.import("heatpump", &idp.mint("heatpump"));
 
     assert_eq!(receive(daemon.begin_refresh("heatpump")).unwrap().status, 200);
 
@@ -116,8 +107,23 @@ fn an_ended_login_is_followed_by_one_sign_in_where_the_policy_says_so() {
     assert_eq!(story[2..], ["refresh refused:ended_login", "sign-in granted"]);
 }
 
+/// A daemon with a heat pump that nobody has logged in.
+pub(super) fn heatpump(behaviour: &Value) -> (Idp, Daemon) {
+    let mut behaviour = behaviour.clone();
+    behaviour["service"] = json!("cognito");
+    behaviour["username"] = json!("pat@example.test");
+    let keys = |idp: &Idp| {
+        let url = idp.url("/heatpump/");
+        format!(
+            "provider = \"quilt\"\nendpoint = \"{url}\"\nclient_id = \"heatpump\"\n\
+             email = \" Pat@Example.test\"\n"
+        )
+    };
+    with_secrets("heatpump", &behaviour, keys, &[])
+}
+
 /// A daemon with an account in a pool, whose secrets are stored.
-fn pool(behaviour: &Value, further: &str, secrets: &[(&str, &str)]) -> (Idp, Daemon) {
+pub(super) fn pool(behaviour: &Value, further: &str, secrets: &[(&str, &str)]) -> (Idp, Daemon) {
     let mut behaviour = behaviour.clone();
     behaviour["service"] = json!("cognito");
     behaviour["username"] = json!("pat");

@@ -10,7 +10,7 @@ use crate::support::http::receive;
 use crate::support::idp::Idp;
 
 /// RFC 6238's own seed, in base32.
-const SEED: &str = "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ";
+pub(super) const SEED: &str = "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ";
 
 #[test]
 fn a_stored_password_brings_the_first_tokens_with_and_without_one_time_codes() {
@@ -130,7 +130,7 @@ fn the_words_of_the_mended_server_and_of_the_wiki_are_understood_like_the_crash(
 const SIGN_IN: &str = "on_refresh_failure = \"sign-in\"\n";
 
 /// A daemon with the plugs of a home, whose secrets are stored.
-fn plugs(behaviour: &Value, further: &str, secrets: &[(&str, &str)]) -> (Idp, Daemon) {
+pub(super) fn plugs(behaviour: &Value, further: &str, secrets: &[(&str, &str)]) -> (Idp, Daemon) {
     let mut behaviour = behaviour.clone();
     behaviour["service"] = json!("kasa-monitor");
     behaviour["username"] = json!("admin");

@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 use serde_json::json;
 use tokenkeeper::clock;
+use tokenkeeper::protocol::LoginView;
 
 use crate::services::with_secrets;
 use crate::support::daemon::Daemon;
@@ -78,6 +79,24 @@ fn aws_credentials_come_as_credential_process_wants_them() {
     assert!(ends(&answer) > now());
 }
 
+/// The login's own credentials are kept: nothing but another login would bring some.
+#[test]
+fn a_login_with_a_typed_password_brings_aws_credentials_too() {
+    let (idp, mut daemon) = boiler_with(&json!({}), "aws_credentials = true\n", &[]);
+    let login = "/v1/accounts/boiler/login?wait=60";
+    let asked = daemon.ask(Request::with("POST", login, "{}")).success::<LoginView>();
+    assert_eq!(asked.prompt.unwrap().kind, "password");
+    let answer = json!({ "login": asked.login, "answer": "pw", "seen": asked.turn }).to_string();
+    let done = daemon.ask(Request::with("POST", login, &answer)).success::<LoginView>();
+    assert_eq!(done.state, "done", "{}", daemon.log());
+    let brought = aws(&daemon, None).credentials;
+    assert!(ends(&brought) > now());
+    assert_eq!(idp.story("boiler"), ["sign-in granted", "refresh granted"]);
+    daemon.stop();
+    daemon.begin();
+    assert_eq!(aws(&daemon, None).credentials, brought, "a restart costs nothing");
+}
+
 #[test]
 fn without_aws_credentials_in_the_configuration_none_are_kept() {
     let (_idp, daemon) = boiler(&json!({}), "");
@@ -136,7 +155,16 @@ fn now() -> Timestamp {
 }
 
 /// A daemon with a boiler, whose password is stored.
-fn boiler(behaviour: &Value, further: &str) -> (Idp, Daemon) {
+pub(crate) fn boiler(behaviour: &Value, further: &str) -> (Idp, Daemon) {
+    boiler_with(behaviour, further, &[("password", "pw")])
+}
+
+/// A daemon with a boiler and these secrets.
+pub(super) fn boiler_with(
+    behaviour: &Value,
+    further: &str,
+    secrets: &[(&str, &str)],
+) -> (Idp, Daemon) {
     let mut behaviour = behaviour.clone();
     behaviour["service"] = json!("navien");
     behaviour["username"] = json!("pat@example.test");
@@ -147,5 +175,5 @@ fn boiler(behaviour: &Value, further: &str) -> (Idp, Daemon) {
             "provider = \"navien\"\nbase_url = \"{url}\"\nemail = \"pat@example.test\"\n{further}"
         )
     };
-    with_secrets("boiler", &behaviour, keys, &[("password", "pw")])
+    with_secrets("boiler", &behaviour, keys, secrets)
 }

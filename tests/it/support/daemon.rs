@@ -100,6 +100,7 @@ impl Daemon {
         while manager.recv(&mut [0; 4096]).is_ok() {}
         manager.set_nonblocking(false).unwrap();
         self.signal(Signal::HUP);
+        self.tells("RELOADING=1");
         self.tells("READY=1");
     }
 

@@ -1,4 +1,5 @@
-//! The arguments of the verbs for administrators: `access`, `import`, `secret` and `config`.
+//! The arguments of the verbs for administrators: `access`, `import`, `secret`, `backup`,
+//! `restore` and `config`.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -7,6 +8,7 @@ use clap::Args;
 use clap::Subcommand;
 use tokenkeeper::name::AccountId;
 
+use super::owner::FromArgs;
 use super::value::Slot;
 use super::value::account;
 use super::value::number;
@@ -44,9 +46,44 @@ pub(crate) struct ImportArgs {
     /// terminal is asked and anything else is read.
     #[arg(long, value_name = "FILE")]
     pub(crate) refresh_token_file: Option<PathBuf>,
-    /// A token, which is refused in words.
-    #[arg(hide = true)]
-    pub(crate) literal: Option<OsString>,
+    /// Out of which file of another program.
+    #[command(flatten)]
+    pub(crate) from: FromArgs,
+    /// With --from, the file. A token in its place is refused in words.
+    #[arg(value_name = "FILE")]
+    pub(crate) file: Option<OsString>,
+}
+
+/// `backup`.
+#[derive(Args, Debug, PartialEq)]
+pub(crate) struct BackupArgs {
+    /// Seal it to this public key of age, as age-keygen prints it; may stand several times.
+    #[arg(long = "recipient", value_name = "AGE", required = true)]
+    pub(crate) recipients: Vec<String>,
+    /// Write it to this file, as a whole or not at all; without it, to the standard output.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
+}
+
+/// `restore`.
+#[derive(Args, Debug, PartialEq)]
+pub(crate) struct RestoreArgs {
+    /// The backup.
+    #[arg(value_name = "BACKUP")]
+    pub(crate) file: PathBuf,
+    /// Open it with the identities of this file, as age-keygen writes it. They stay in this
+    /// process.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) identity: PathBuf,
+    /// Restore this account alone; may stand several times.
+    #[arg(long = "account", value_name = "NAME", value_parser = account)]
+    pub(crate) accounts: Vec<AccountId>,
+    /// Say what would be done, and do nothing.
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// Replace what is newer here, or belongs elsewhere, and secrets that are there.
+    #[arg(long)]
+    pub(crate) force: bool,
 }
 
 /// `secret …`.

@@ -9,6 +9,11 @@ use tokenkeeper::name::AccountId;
 use tokenkeeper::snapshot::LONGEST_WAIT;
 use tokenkeeper::time::parse_span;
 
+use crate::format::BadPointer;
+use crate::format::BadTemplate;
+use crate::format::Pointer;
+use crate::format::Template;
+
 /// A place for one secret of one account.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) struct Slot {
@@ -53,6 +58,30 @@ pub(super) fn slot(text: &str) -> Result<Slot, BadValue> {
     }
 }
 
+/// A place in a JSON file.
+pub(super) fn pointer(text: &str) -> Result<Pointer, BadPointer> {
+    text.parse()
+}
+
+/// A template of a file.
+pub(super) fn template(text: &str) -> Result<Template, BadTemplate> {
+    text.parse()
+}
+
+/// Permissions of a file that holds a token: read and write, in octal digits.
+pub(super) fn mode(text: &str) -> Result<u32, BadValue> {
+    /// Reading and writing by the owner, reading by the group and by everyone.
+    const SENSIBLE: u32 = 0o644;
+
+    let mode = u32::from_str_radix(text, 8).map_err(|_| BadValue::Mode)?;
+    let digits = text.bytes().all(|byte| byte.is_ascii_digit());
+    if digits && mode & !SENSIBLE == 0 && mode & 0o400 != 0 {
+        Ok(mode)
+    } else {
+        Err(BadValue::Mode)
+    }
+}
+
 /// Why a value is none, completing the sentence "VALUE is …".
 #[derive(Clone, Copy, Debug, thiserror::Error)]
 pub(crate) enum BadValue {
@@ -74,4 +103,9 @@ pub(crate) enum BadValue {
     /// Of a slot.
     #[error("no slot; write it as ACCOUNT.SLOT, for example mail.client_secret")]
     Slot,
+    /// Of permissions.
+    #[error(
+        "no sensible mode of a file with a token in it, which is 0400 to 0644 and runs nothing"
+    )]
+    Mode,
 }

@@ -4,10 +4,12 @@
 //! the comments that keep the stream alive are passed over.
 
 use std::io;
+use std::os::fd::AsFd as _;
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use tokenkeeper::clock;
 use tokenkeeper::protocol::EventView;
 use zeroize::Zeroizing;
 
@@ -15,6 +17,8 @@ use super::Garbled;
 use super::reply::is_timeout;
 use super::reply::read_some;
 use crate::fault::Fault;
+use crate::wake::Wake;
+use crate::wake::Woken;
 
 /// Longest line: an event with an error in it takes a thirtieth.
 const MAX_LINE: usize = 64 * 1024;
@@ -46,6 +50,30 @@ impl Events {
         socket: PathBuf,
     ) -> Self {
         Self { stream, buffer, socket }
+    }
+
+    /// Waits at most `patience` for an event, or for the end of the stream or the program.
+    ///
+    /// # Errors
+    ///
+    /// As [`next`](Self::next), and a `wake` that fails.
+    pub(crate) fn next_or(&mut self, wake: &Wake, patience: Duration) -> Result<Woken, Fault> {
+        let deadline = clock::now().boot + patience;
+        loop {
+            let left = deadline.since(clock::now().boot);
+            if !self.buffer.contains(&b'\n') {
+                match wake.until(Some(self.stream.as_fd()), left).map_err(Fault::Output)? {
+                    Woken::Ready => {}
+                    Woken::Ended => return Ok(Woken::Ended),
+                    Woken::Touched => return Ok(Woken::Touched),
+                    Woken::Late => return Ok(Woken::Late),
+                }
+            }
+            match self.next(left)? {
+                Next::Alive => {}
+                Next::Event(_) | Next::Silence | Next::End => return Ok(Woken::Ready),
+            }
+        }
     }
 
     /// Waits for the next line, at most `patience`.

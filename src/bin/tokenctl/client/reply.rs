@@ -11,13 +11,15 @@ const MAX_HEAD: usize = 8 * 1024;
 /// Most headers in a head.
 const MAX_HEADERS: usize = 32;
 
-/// Longest body: what ten thousand accounts take, each with an error.
-const MAX_BODY: usize = 16 * 1024 * 1024;
+/// Longest body: a backup, in base64.
+const MAX_BODY: usize = 24 * 1024 * 1024;
 
 /// A whole answer.
 pub(crate) struct Reply {
     /// Its status.
     pub(crate) status: u16,
+    /// The tag of what it says, to ask for news of it.
+    pub(crate) etag: Option<String>,
     /// Its body, which may hold a token.
     pub(crate) body: Zeroizing<Vec<u8>>,
 }
@@ -27,6 +29,7 @@ pub(super) struct Head {
     /// Its status.
     pub(super) status: u16,
     length: Option<usize>,
+    etag: Option<String>,
 }
 
 /// Why an answer is none.
@@ -122,10 +125,10 @@ pub(super) fn read_body(
         }
         Some(expected) => {
             body.truncate(expected);
-            Ok(Reply { status: head.status, body })
+            Ok(Reply { status: head.status, etag: head.etag.clone(), body })
         }
         None if body.len() > MAX_BODY => Err(Garbled::BodyTooLong),
-        None => Ok(Reply { status: head.status, body }),
+        None => Ok(Reply { status: head.status, etag: head.etag.clone(), body }),
     }
 }
 
@@ -150,8 +153,11 @@ fn parse(bytes: &[u8]) -> Result<Option<(Head, usize)>, Garbled> {
         (Some(header), None) => Some(parse_length(header.value)?),
         (Some(_), Some(_)) => return Err(Garbled::BadLength),
     };
+    let etag = named("etag").next().and_then(|header| std::str::from_utf8(header.value).ok());
+    // It goes into a request as it came.
+    let etag = etag.filter(|etag| etag.bytes().all(|byte| byte.is_ascii_graphic()));
     let status = response.code.unwrap_or_default();
-    Ok(Some((Head { status, length: promised }, length)))
+    Ok(Some((Head { status, length: promised, etag: etag.map(str::to_owned) }, length)))
 }
 
 fn parse_length(value: &[u8]) -> Result<usize, Garbled> {

@@ -42,7 +42,6 @@ fn an_answer_that_is_none_is_told_apart() {
     let many_headers = format!("HTTP/1.1 200 OK\r\n{}\r\n", "X: y\r\n".repeat(40));
     #[rustfmt::skip]
     let cases = [
-        ("nothing",            "",                                                         "it ended after 0 bytes of its head"),
         ("half a head",        "HTTP/1.1 200 OK\r\nContent-Le",                            "it ended after 27 bytes of its head"),
         ("half a body",        "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\ntoken",        "it ended after 5 of 9 bytes"),
         ("not HTTP",           "SSH-2.0-OpenSSH_9.2\r\n",                                  "it does not speak HTTP (invalid HTTP version)"),
@@ -52,7 +51,7 @@ fn an_answer_that_is_none_is_told_apart() {
         ("a signed length",    "HTTP/1.1 200 OK\r\nContent-Length: +5\r\n\r\ntoken",       "its Content-Length makes no sense"),
         ("an empty length",    "HTTP/1.1 200 OK\r\nContent-Length:\r\n\r\ntoken",          "its Content-Length makes no sense"),
         ("an absurd length",   "HTTP/1.1 200 OK\r\nContent-Length: 99999999999999999999999\r\n\r\n", "its Content-Length makes no sense"),
-        ("an oversized body",  "HTTP/1.1 200 OK\r\nContent-Length: 16777217\r\n\r\n",      "its body is longer than 16777216 bytes"),
+        ("an oversized body",  "HTTP/1.1 200 OK\r\nContent-Length: 25165825\r\n\r\n",      "its body is longer than 25165824 bytes"),
         ("chunks",             "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", "it is sent in a transfer coding, which was not asked for"),
         ("a long head",        &long_head,                                                 "its head is longer than 8192 bytes"),
         ("an endless head",    &endless_head,                                              "its head is longer than 8192 bytes"),
@@ -70,6 +69,13 @@ fn an_answer_that_is_none_is_told_apart() {
             other => panic!("{name}: {other:?}"),
         }
     }
+}
+
+#[test]
+fn a_daemon_that_ends_during_a_request_is_no_stranger_but_gone() {
+    let fault = ask(&[b""]).0.map(|_| ()).unwrap_err();
+    assert!(matches!(fault, Fault::WentAway { .. }), "{fault:?}");
+    assert_eq!(fault.exit_status(), 69);
 }
 
 #[test]

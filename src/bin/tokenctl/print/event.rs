@@ -1,6 +1,7 @@
 //! The lines of `watch`: one event, one line.
 
 use tokenkeeper::protocol::EventView;
+use tokenkeeper::time::Timestamp;
 use tokenkeeper::time::spoken;
 
 use crate::print::Hue;
@@ -8,7 +9,6 @@ use crate::print::Style;
 use crate::print::shown;
 use crate::print::status::own_words;
 use crate::print::status::words;
-use crate::print::time::parse;
 
 /// `event` as a line, without its newline. Times are the daemon's, so that the lines of two
 /// hosts can be compared.
@@ -31,7 +31,7 @@ pub(crate) fn line(event: &EventView, style: Style) -> String {
     }
     match event.event.as_str() {
         "lost" => line.push_str(": some events were missed; tokenctl status shows what is"),
-        "refresh_failed" | "alarm" => {}
+        "refresh_failed" | "alarm" | "hook_failed" => {}
         _ => {
             let state = if event.paused { "paused".into() } else { words(&event.state) };
             line.push_str(&format!(": {state}, generation {}", event.generation));
@@ -39,6 +39,15 @@ pub(crate) fn line(event: &EventView, style: Style) -> String {
                 line.push_str(&format!(", good for {left}"));
             }
         }
+    }
+    if let Some(hook) = &event.hook {
+        let (name, about) = (shown(&hook.name), words(&hook.about));
+        let (code, message) = (hook.error_code.as_str(), shown(&hook.message));
+        line.push_str(&format!(" (hook {name}, about {about}): {code}: {message}"));
+        return line;
+    }
+    if let Some(left) = from_event(event, event.ends_at.as_deref()) {
+        line.push_str(&format!(", login ends in {left}"));
     }
     if let Some(next) = from_event(event, event.next_at.as_deref()) {
         line.push_str(&format!(", next in {next}"));
@@ -53,14 +62,14 @@ pub(crate) fn line(event: &EventView, style: Style) -> String {
 
 /// How long after the event `time` is, in words; none if it is not after it.
 fn from_event(event: &EventView, time: Option<&str>) -> Option<String> {
-    let span = parse(time?)?.since(parse(&event.timestamp)?);
+    let span = Timestamp::parse(time?)?.since(Timestamp::parse(&event.timestamp)?);
     (!span.is_zero()).then(|| spoken(span))
 }
 
 fn hue(event: &str) -> Hue {
     match event {
         "token_changed" | "recovered" => Hue::Good,
-        "alarm" | "expired" => Hue::Bad,
+        "alarm" | "expired" | "hook_failed" => Hue::Bad,
         _ => Hue::Middling,
     }
 }
@@ -68,6 +77,7 @@ fn hue(event: &str) -> Hue {
 #[cfg(test)]
 mod tests {
     use tokenkeeper::error::Code;
+    use tokenkeeper::protocol::HookFailedView;
 
     use super::*;
     use crate::print::sample::PLAIN;
@@ -80,6 +90,12 @@ mod tests {
             Code::ProviderUnreachable,
             "account mail: provider unreachable: timed out. It is tried again without your doing.",
         );
+        let hook = HookFailedView {
+            name: "restart".into(),
+            about: "token_changed".into(),
+            error_code: Code::HookFailed,
+            message: "exit status: 1: no such unit".into(),
+        };
         let lines = [
             event("token_changed", "fresh"),
             EventView {
@@ -102,6 +118,12 @@ mod tests {
                 next_at: None,
                 ..event("state_changed", "frozen")
             },
+            EventView {
+                reason: None,
+                ends_at: Some("2023-11-15T22:13:20Z".into()),
+                ..event("expiry_ahead", "fresh")
+            },
+            EventView { reason: None, hook: Some(hook), ..event("hook_failed", "fresh") },
             EventView { account: String::new(), reason: None, next_at: None, ..event("lost", "") },
         ];
         let lines = lines.iter().map(|event| line(event, PLAIN)).collect::<Vec<_>>();
@@ -113,6 +135,8 @@ mod tests {
         2023-11-14T22:13:20Z mail expired: needs login, generation 8
         2023-11-14T22:13:20Z mail state changed: queued, generation 8, good for 1 h, next in 44 min 40 s
         2023-11-14T22:13:20Z mail state changed: paused, generation 8, good for 1 h
+        2023-11-14T22:13:20Z mail expiry ahead: fresh, generation 8, good for 1 h, login ends in 1 d, next in 44 min 40 s
+        2023-11-14T22:13:20Z mail hook failed (hook restart, about token changed): HOOK_FAILED: exit status: 1: no such unit
         2023-11-14T22:13:20Z lost: some events were missed; tokenctl status shows what is
         ");
     }
@@ -136,7 +160,10 @@ mod tests {
             next_at: Some("2023-11-14T22:58:00Z".into()),
             reason: Some("scheduled".into()),
             attempt: Some(1),
+            unsaved: false,
             refresh_error: None,
+            ends_at: None,
+            hook: None,
         }
     }
 }

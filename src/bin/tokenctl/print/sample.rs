@@ -25,6 +25,7 @@ pub(crate) fn view(account: &str, state: &str) -> AccountView {
         state: state.into(),
         ready: true,
         paused: false,
+        released: false,
         generation: 7,
         issued_at: Some("2023-11-14T21:51:40Z".into()),
         expires_at: Some("2023-11-14T22:51:40Z".into()),
@@ -37,6 +38,7 @@ pub(crate) fn view(account: &str, state: &str) -> AccountView {
         attempt: 0,
         failing_since: None,
         rights: vec!["read".into(), "report".into()],
+        lineage: None,
     }
 }
 

@@ -5,21 +5,15 @@ use std::time::Duration;
 use tokenkeeper::time::Timestamp;
 use tokenkeeper::time::spoken;
 
-/// A time as the daemon writes it: RFC 3339 in UTC.
-pub(crate) fn parse(text: &str) -> Option<Timestamp> {
-    let time = text.parse::<jiff::Timestamp>().ok()?;
-    Some(Timestamp::from_millis(time.as_millisecond()))
-}
-
 /// When something comes: `in 3 min 20 s`, or `now` if it is due.
 pub(crate) fn until(time: Option<&str>, now: Timestamp) -> Option<String> {
-    let left = rounded(parse(time?)?.since(now));
+    let left = rounded(Timestamp::parse(time?)?.since(now));
     Some(if left.is_zero() { "now".into() } else { format!("in {}", spoken(left)) })
 }
 
 /// How long ago something was: `3 min 20 s ago`, or `just now`.
 pub(crate) fn ago(time: Option<&str>, now: Timestamp) -> Option<String> {
-    let past = now.since(parse(time?)?);
+    let past = now.since(Timestamp::parse(time?)?);
     Some(if past.as_secs() == 0 { "just now".into() } else { format!("{} ago", spoken(past)) })
 }
 

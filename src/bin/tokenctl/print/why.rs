@@ -35,6 +35,11 @@ pub(crate) fn story(view: &AccountView, now: Timestamp) -> String {
 
 fn standing(view: &AccountView) -> String {
     let account = shown(&view.account);
+    if view.released {
+        return format!(
+            "{account} is given up: its refresh token was handed out, and whoever has it owns it."
+        );
+    }
     if view.paused {
         return format!("{account} is paused: nothing of it is spent until somebody resumes it.");
     }
@@ -132,6 +137,11 @@ fn next(view: &AccountView, now: Timestamp) -> String {
 
 fn remedy(view: &AccountView) -> Option<String> {
     let account = shown(&view.account);
+    if view.released {
+        return Some(format!(
+            "To take it back: tokenctl import {account}, with the token that its owner has now"
+        ));
+    }
     if view.paused {
         return Some(format!("To go on: {}", resume(&account)));
     }

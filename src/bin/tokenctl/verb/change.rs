@@ -8,6 +8,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use serde::Serialize;
+use tokenkeeper::keeper::Over;
 use tokenkeeper::name::AccountId;
 use tokenkeeper::protocol::DoneAnswer;
 use tokenkeeper::protocol::RefreshAnswer;
@@ -18,6 +19,7 @@ use tokenkeeper::token::hex;
 use zeroize::Zeroizing;
 
 use super::Session;
+use super::adopt;
 use super::of;
 use crate::args::admin::ImportArgs;
 use crate::args::token::ReportArgs;
@@ -30,7 +32,7 @@ use crate::usage::Mistake;
 
 /// Has `account` refreshed.
 pub(super) fn refresh(session: &Session, account: &AccountId) -> Result<(), Fault> {
-    refreshed(session, &Request::post(of(account, "/refresh")))
+    refreshed(session, &Request::post(of(account, "/refresh")), outcome)
 }
 
 /// Tells that a token was rejected.
@@ -51,12 +53,31 @@ pub(super) fn report(session: &Session, args: &ReportArgs) -> Result<(), Fault> 
     };
     let reason = args.stream.then(|| "stream_unauthenticated".to_owned());
     let body = json(&ReportRequest { generation: args.generation, token_sha256, reason }, 256);
-    refreshed(session, &Request::post(of(&args.account, "/report")).json(body))
+    let outcome = if args.generation.is_some() { outcome } else { outcome_of_token };
+    refreshed(session, &Request::post(of(&args.account, "/report")).json(body), outcome)
 }
 
-fn refreshed(session: &Session, request: &Request) -> Result<(), Fault> {
+fn refreshed(
+    session: &Session,
+    request: &Request,
+    outcome: fn(&RefreshAnswer) -> String,
+) -> Result<(), Fault> {
     let (answer, reply) = session.daemon.fetch::<RefreshAnswer>(request)?;
     session.output.note(&outcome(&answer), &reply)
+}
+
+/// The same for a reported token: one that is not current may be older, or none of the
+/// account's at all, which nobody can tell apart.
+fn outcome_of_token(answer: &RefreshAnswer) -> String {
+    let RefreshAnswer { account, generation, ttl, .. } = answer;
+    if answer.changed || !answer.refreshed {
+        return outcome(answer);
+    }
+    let left = spoken(Duration::from_secs(*ttl));
+    format!(
+        "{account}: not refreshed, since this token is not one that the account has now; its \
+         generation {generation} is good for {left}"
+    )
 }
 
 fn outcome(answer: &RefreshAnswer) -> String {
@@ -76,21 +97,29 @@ fn outcome(answer: &RefreshAnswer) -> String {
 
 /// Hands a refresh token over.
 pub(super) fn import(session: &Session, args: &ImportArgs) -> Result<(), Fault> {
-    /// As the protocol's `ImportRequest`, borrowed.
-    #[derive(Serialize)]
-    struct Import<'a> {
-        refresh_token: &'a str,
+    if let Some(source) = args.from.source()? {
+        return adopt::import(session, args, &source);
     }
-
-    if args.literal.is_some() {
+    if args.file.is_some() {
         let instead = "put it into a file and name that by --refresh-token-file, or leave it \
                        out to be asked";
         return Err(Mistake::literal_secret("import", instead).into());
     }
     let prompt = format!("Refresh token of {}", args.account);
     let token = given(session, args.refresh_token_file.as_deref(), &prompt)?;
-    let body = json(&Import { refresh_token: &token }, token.len());
-    done(session, &Request::post(of(&args.account, "/import")).json(body))
+    done(session, &import_request(&args.account, &token))
+}
+
+/// The request that hands a refresh token over.
+pub(super) fn import_request(account: &AccountId, refresh_token: &str) -> Request {
+    /// As the protocol's `ImportRequest`, borrowed.
+    #[derive(Serialize)]
+    struct Import<'a> {
+        refresh_token: &'a str,
+    }
+
+    let body = json(&Import { refresh_token }, refresh_token.len());
+    Request::post(of(account, "/import")).json(body)
 }
 
 /// Stores a secret.
@@ -106,7 +135,7 @@ pub(super) fn set_secret(
     }
     let prompt = format!("{} of {}", slot.name, slot.account);
     let secret = given(session, file, &prompt)?;
-    put_secret(session, slot, Some(&secret))
+    done(session, &secret_request(slot, Some(&secret), Over::Anything))
 }
 
 /// Reads a secret, and warns of where it lies.
@@ -120,19 +149,24 @@ fn given(session: &Session, file: Option<&Path>, prompt: &str) -> Result<Zeroizi
 
 /// Forgets a secret.
 pub(super) fn forget_secret(session: &Session, slot: &Slot) -> Result<(), Fault> {
-    put_secret(session, slot, None)
+    done(session, &secret_request(slot, None, Over::Anything))
 }
 
-fn put_secret(session: &Session, slot: &Slot, value: Option<&str>) -> Result<(), Fault> {
+/// The request that puts a secret into a slot, or forgets what is there.
+pub(super) fn secret_request(slot: &Slot, value: Option<&str>, over: Over) -> Request {
     /// As the protocol's `SecretRequest`, borrowed.
     #[derive(Serialize)]
     struct Put<'a> {
         slot: &'a str,
         value: Option<&'a str>,
+        // An older daemon does not know it, and is not asked for it without need.
+        #[serde(skip_serializing_if = "std::ops::Not::not")]
+        if_empty: bool,
     }
 
-    let body = json(&Put { slot: &slot.name, value }, value.map_or(0, str::len));
-    done(session, &Request::post(of(&slot.account, "/secret")).json(body))
+    let put = Put { slot: &slot.name, value, if_empty: over == Over::Nothing };
+    let body = json(&put, value.map_or(0, str::len));
+    Request::post(of(&slot.account, "/secret")).json(body)
 }
 
 /// Gives an order that is one word: `pause`, `resume`, `retry`, `purge`.
@@ -184,6 +218,11 @@ mod tests {
         assert_eq!(
             outcome(&answer),
             "mail: not refreshed, since there is a newer token already, generation 8, good for 1 h"
+        );
+        assert_eq!(
+            outcome_of_token(&answer),
+            "mail: not refreshed, since this token is not one that the account has now; its \
+             generation 8 is good for 1 h"
         );
         let answer = RefreshAnswer { refreshed: false, ..answer };
         assert_eq!(

@@ -101,11 +101,14 @@ fn is_final(fault: &Fault) -> bool {
                 | Code::LifetimeTooShort
         ),
         Fault::NoDaemon(_)
+        | Fault::WentAway { .. }
         | Fault::NotTheDaemon { .. }
         | Fault::Silent { .. }
         | Fault::RefusedAnew { .. } => false,
         Fault::Usage(_)
+        | Fault::Sealed(_)
         | Fault::Input(_)
+        | Fault::File(_)
         | Fault::Nobody(_)
         | Fault::NoRuntimeDir(_)
         | Fault::WaitedInVain { .. }

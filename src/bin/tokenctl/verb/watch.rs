@@ -78,11 +78,16 @@ fn reconnect(session: &Session, request: &Request) -> Result<Events, Fault> {
 /// Whether a daemon that starts may answer so.
 fn passes(fault: &Fault) -> bool {
     match fault {
-        Fault::NoDaemon(_) | Fault::NotTheDaemon { .. } | Fault::Silent { .. } => true,
+        Fault::NoDaemon(_)
+        | Fault::WentAway { .. }
+        | Fault::NotTheDaemon { .. }
+        | Fault::Silent { .. } => true,
         Fault::Refused { body, .. } => body.remedy == Remedy::Wait,
         Fault::RefusedAnew { .. }
         | Fault::Usage(_)
+        | Fault::Sealed(_)
         | Fault::Input(_)
+        | Fault::File(_)
         | Fault::Nobody(_)
         | Fault::NoRuntimeDir(_)
         | Fault::WaitedInVain { .. }
@@ -91,7 +96,8 @@ fn passes(fault: &Fault) -> bool {
     }
 }
 
-fn tell(session: &Session, sentence: &str) {
+/// Says something on the standard error, unless notes are hidden.
+pub(super) fn tell(session: &Session, sentence: &str) {
     if session.output.notes == Notes::Shown {
         // Nobody is left to be told if standard error is closed.
         let _told = writeln!(io::stderr(), "tokenctl: {sentence}");

@@ -226,6 +226,24 @@ fn a_salvage_before_the_first_commit_saves_a_refresh_token_and_no_tokens() {
 }
 
 #[test]
+fn only_a_released_account_hands_its_refresh_token_out() {
+    let home = Home::new();
+    let mut store = home.open();
+    let mail = AccountId::parse("mail").unwrap();
+    assert_eq!(store.released(&mail).err(), Some(StoreError::Missing));
+    store.commit("mail", "a1", Some("r1"));
+    assert_eq!(store.released(&mail).err(), Some(StoreError::Missing));
+    for released in [true, false] {
+        let standing = Standing { paused: released, released, ..Standing::default() };
+        let account = mail.clone();
+        let note = Write::Note { account, standing, ends_intent: false };
+        store.one(Change::Account(note)).map(drop).unwrap();
+        let lease = store.released(&mail).ok();
+        assert_eq!(lease.as_ref().and_then(refresh_of), released.then_some("r1"));
+    }
+}
+
+#[test]
 fn a_note_changes_the_standing_and_ends_the_intent_only_when_told() {
     let home = Home::new();
     let mut store = home.open();
@@ -234,6 +252,7 @@ fn a_note_changes_the_standing_and_ends_the_intent_only_when_told() {
     let standing = Standing {
         condition: Condition::Suspect { probes: 1 },
         paused: true,
+        released: true,
         failure: Some(Box::new(Failure {
             error: RefreshError::BornExpired,
             since_ms: 5,

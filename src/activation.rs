@@ -1,0 +1,145 @@
+//! Sockets that the service manager opened and handed over: `sd_listen_fds(3)`.
+//!
+//! They go by their names (`FileDescriptorName=`) and never by their order, which differs from
+//! start to start when several units of sockets belong to one service.
+//!
+//! # Invariants
+//!
+//! * Such a socket belongs to the service manager: its file is neither made nor removed here,
+//!   and what connects while no daemon runs waits for the next one.
+//! * [`take`] runs before there is a second thread, because it changes the environment.
+
+use std::io;
+use std::os::unix::net::UnixListener;
+use std::path::Path;
+use std::path::PathBuf;
+
+use listenfd::ListenFd;
+
+/// The name of the sockets that serve the API.
+pub const API: &str = "api";
+
+/// Why what was handed over cannot be used: a unit of a socket is wrong.
+#[derive(Debug, thiserror::Error)]
+pub enum Unusable {
+    /// The environment speaks of descriptors that are not there.
+    #[error("the service manager's LISTEN_ variables are wrong: {0}")]
+    Environment(io::Error),
+    /// It is no stream socket of the Unix domain, or nobody can connect to it.
+    #[error("the socket {0:?} of the service manager is not one of ListenStream= with a path")]
+    WrongKind(String),
+    /// Nothing here is served under that name.
+    #[error(
+        "the service manager handed over a socket {0:?}; FileDescriptorName=api is the one that is known"
+    )]
+    WrongName(String),
+}
+
+/// The sockets that were handed over, listening.
+#[derive(Debug, Default)]
+pub struct Passed {
+    /// Those of the API, with their paths; none if the daemon has to make its own.
+    pub api: Vec<(UnixListener, PathBuf)>,
+}
+
+/// Takes over what the service manager opened for this process; nothing, if it opened nothing.
+///
+/// # Errors
+///
+/// [`Unusable`] if one of them is not what this daemon serves.
+pub fn take() -> Result<Passed, Unusable> {
+    // Whether they are meant for this process, and their names. The descriptors become ours
+    // below: only that crate owns what is a number here.
+    let names = sd_notify::listen_fds_with_names()
+        .map_err(Unusable::Environment)?
+        .map(|(_, name)| name)
+        .collect::<Vec<_>>();
+    let mut passed = Passed::default();
+    if names.is_empty() {
+        return Ok(passed);
+    }
+    let mut descriptors = ListenFd::from_env();
+    for (place, name) in names.into_iter().enumerate() {
+        if name != API {
+            return Err(Unusable::WrongName(name));
+        }
+        let socket = descriptors.take_unix_listener(place).ok().flatten();
+        let Some((socket, path)) = socket.and_then(|it| path_of(&it).map(|path| (it, path))) else {
+            return Err(Unusable::WrongKind(name));
+        };
+        passed.api.push((socket, path));
+    }
+    Ok(passed)
+}
+
+/// Where peers connect to it, if they can. One of the abstract namespace has neither owner nor
+/// mode, so it does not count.
+fn path_of(socket: &UnixListener) -> Option<PathBuf> {
+    if !rustix::net::sockopt::socket_acceptconn(socket).ok()? {
+        return None;
+    }
+    socket.local_addr().ok()?.as_pathname().map(Path::to_owned)
+}
+
+impl Passed {
+    /// Further handles of the same sockets.
+    ///
+    /// # Errors
+    ///
+    /// If there is no descriptor left.
+    pub fn try_clone(&self) -> io::Result<Self> {
+        let again =
+            |(socket, path): &(UnixListener, PathBuf)| Ok((socket.try_clone()?, path.clone()));
+        Ok(Self { api: self.api.iter().map(again).collect::<io::Result<_>>()? })
+    }
+
+    /// Ends every connection that waits to be served. The service manager would start a daemon
+    /// that cannot begin again and again for the sake of one that is never accepted.
+    pub fn turn_away(&self) {
+        for (socket, _) in &self.api {
+            if socket.set_nonblocking(true).is_ok() {
+                while socket.accept().is_ok() {}
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::linux::net::SocketAddrExt as _;
+    use std::os::unix::net::SocketAddr;
+    use std::os::unix::net::UnixStream;
+
+    use super::*;
+
+    #[test]
+    fn a_process_without_a_service_manager_has_no_sockets() {
+        assert!(take().unwrap().api.is_empty());
+    }
+
+    #[test]
+    fn a_socket_counts_only_if_peers_can_connect_by_a_path() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("s");
+        assert_eq!(path_of(&UnixListener::bind(&path).unwrap()), Some(path));
+
+        let name = format!("tokenkeeper-{}", std::process::id());
+        let abstract_one = SocketAddr::from_abstract_name(name).unwrap();
+        assert_eq!(path_of(&UnixListener::bind_addr(&abstract_one).unwrap()), None);
+    }
+
+    #[test]
+    fn who_waits_is_turned_away() {
+        use std::io::Read as _;
+
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("s");
+        let passed = Passed { api: vec![(UnixListener::bind(&path).unwrap(), path.clone())] };
+        let mut waiting =
+            [UnixStream::connect(&path).unwrap(), UnixStream::connect(&path).unwrap()];
+        passed.turn_away();
+        for stream in &mut waiting {
+            assert_eq!(stream.read(&mut [0]).unwrap(), 0);
+        }
+    }
+}

@@ -1,0 +1,486 @@
+//! Files of other programs, as they lie on the disk: read with a limit, replaced whole.
+//!
+//! # Invariants
+//!
+//! * Who opens the file sees all of the old content or all of the new one, after a crash too:
+//!   the new one is written beside it, synced, and put in its place; then the directory is
+//!   synced.
+//! * A file with a token in it never has, not for a moment, a wider mode than it is to have.
+//! * Nothing that another program has written in between is lost: where the old content took
+//!   part in the new one, the two files change places, and if the old one is not what was
+//!   read, they change back.
+
+use std::ffi::OsStr;
+use std::ffi::OsString;
+use std::fs;
+use std::fs::File;
+use std::fs::Metadata;
+use std::fs::OpenOptions;
+use std::fs::Permissions;
+use std::io;
+use std::io::Read as _;
+use std::io::Write as _;
+use std::os::unix::fs::MetadataExt as _;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use rustix::fs::CWD;
+use rustix::fs::FlockOperation;
+use rustix::fs::RenameFlags;
+use rustix::fs::flock;
+use rustix::fs::renameat_with;
+use rustix::io::Errno;
+use tokenkeeper::clock;
+use zeroize::Zeroizing;
+
+use crate::format::Unfit;
+
+/// Longest file: what programs keep beside their tokens is a small part of it.
+const MAX_FILE: u64 = 4 * 1024 * 1024;
+
+/// Permissions of a file that is new.
+const PRIVATE: u32 = 0o600;
+
+/// How long somebody else may hold a lock that every holder needs for milliseconds.
+const LOCK_PATIENCE: Duration = Duration::from_secs(30);
+
+/// One file of another program.
+pub(crate) struct OwnedFile {
+    path: PathBuf,
+    directory: PathBuf,
+    name: OsString,
+}
+
+/// What a file holds.
+pub(crate) struct Content {
+    /// Its text.
+    pub(crate) text: Zeroizing<String>,
+    metadata: Metadata,
+}
+
+/// What came of replacing a file.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Replaced {
+    /// It has the new content.
+    Done,
+    /// Somebody else has written it in between: it is as they left it.
+    Changed,
+}
+
+/// Why a file cannot be kept.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum FileError {
+    /// The system refuses.
+    #[error("cannot {doing} {}: {error}", .path.display())]
+    Io {
+        /// What was being done.
+        doing: &'static str,
+        /// With which file.
+        path: PathBuf,
+        /// Why not.
+        error: io::Error,
+    },
+    /// It is no name of a file.
+    #[error("{} is no file", .0.display())]
+    NoFile(PathBuf),
+    /// It is not there.
+    #[error("{} is not there", .0.display())]
+    NotThere(PathBuf),
+    /// It is longer than any file of tokens.
+    #[error("{} is longer than {MAX_FILE} bytes, which no file of tokens is", .0.display())]
+    TooLong(PathBuf),
+    /// It is no text.
+    #[error("{} is not UTF-8 text", .0.display())]
+    NotText(PathBuf),
+    /// It is not what the program is to keep.
+    #[error("{}: {why}", .path.display())]
+    Unfit {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        why: Unfit,
+    },
+    /// Each time that it was to be replaced, somebody had written it.
+    #[error("{} is written by another program all the time", .0.display())]
+    Restless(PathBuf),
+    /// Somebody holds its lock.
+    #[error("another program holds the lock {} and does not let go of it", .0.display())]
+    Locked(PathBuf),
+}
+
+/// A lock that is held until it is dropped.
+pub(crate) struct Lock {
+    _held: File,
+}
+
+impl OwnedFile {
+    /// The file at `path`, there or not. A symbolic link is followed once and for all, so that
+    /// what it leads to is replaced and not the link.
+    ///
+    /// # Errors
+    ///
+    /// If it can be no file, or its directory is not there.
+    pub(crate) fn at(path: &Path) -> Result<Self, FileError> {
+        let found = match fs::canonicalize(path) {
+            Ok(found) if found.is_dir() => return Err(FileError::NoFile(found)),
+            Ok(found) => found,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => path.to_owned(),
+            Err(error) => return Err(FileError::new("find", path, error)),
+        };
+        let name = found.file_name().ok_or_else(|| FileError::NoFile(found.clone()))?.to_owned();
+        let parent = match found.parent() {
+            Some(parent) if !parent.as_os_str().is_empty() => parent,
+            _ => Path::new("."),
+        };
+        let directory =
+            fs::canonicalize(parent).map_err(|error| FileError::new("find", parent, error))?;
+        Ok(Self { path: directory.join(&name), directory, name })
+    }
+
+    /// Where it is.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// What it holds; `None` if it is not there.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be read, or is none that this program would write.
+    pub(crate) fn read(&self) -> Result<Option<Content>, FileError> {
+        let failed = |error| FileError::new("read", &self.path, error);
+        // A pipe in its place must not hold this up.
+        let nonblocking = i32::try_from(rustix::fs::OFlags::NONBLOCK.bits()).unwrap_or_default();
+        let file = match OpenOptions::new().read(true).custom_flags(nonblocking).open(&self.path) {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(failed(error)),
+        };
+        let metadata = file.metadata().map_err(failed)?;
+        if !metadata.is_file() {
+            return Err(FileError::NoFile(self.path.clone()));
+        }
+        let length = metadata.len().min(MAX_FILE);
+        let room = usize::try_from(length).unwrap_or_default().saturating_add(2);
+        let mut bytes = Zeroizing::new(Vec::with_capacity(room));
+        file.take(MAX_FILE + 1).read_to_end(&mut bytes).map_err(failed)?;
+        if bytes.len() as u64 > MAX_FILE {
+            return Err(FileError::TooLong(self.path.clone()));
+        }
+        let text = std::str::from_utf8(&bytes);
+        let text = text.map_err(|_| FileError::NotText(self.path.clone()))?;
+        Ok(Some(Content { text: Zeroizing::new(text.to_owned()), metadata }))
+    }
+
+    /// Puts `text` in its place. It keeps its owner, and its mode unless `mode` says otherwise.
+    /// `read` is what was there when `text` was made.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be written; the old content is there then.
+    pub(crate) fn replace(
+        &self,
+        text: &str,
+        read: Option<&Content>,
+        mode: Option<u32>,
+    ) -> Result<Replaced, FileError> {
+        let (temporary, path) = self.beside()?;
+        let replaced = self.put(&temporary, &path, text, read, mode);
+        // The old content, or a new one that did not come to its place: either has a token in
+        // it. Where the new one was moved, nothing is left.
+        let _removed = fs::remove_file(&path);
+        replaced
+    }
+
+    fn put(
+        &self,
+        mut temporary: &File,
+        path: &Path,
+        text: &str,
+        read: Option<&Content>,
+        mode: Option<u32>,
+    ) -> Result<Replaced, FileError> {
+        const PERMISSIONS: u32 = 0o777;
+
+        let failed = |error| FileError::new("write", &self.path, error);
+        let before = read.map(|content| &content.metadata);
+        let mine = temporary.metadata().map_err(failed)?;
+        if let Some(before) = before
+            && (before.uid(), before.gid()) != (mine.uid(), mine.gid())
+        {
+            let owner =
+                std::os::unix::fs::fchown(temporary, Some(before.uid()), Some(before.gid()));
+            owner.map_err(|error| FileError::new("keep the owner of", &self.path, error))?;
+        }
+        let kept = before.map_or(PRIVATE, |before| before.mode() & PERMISSIONS);
+        let permissions = Permissions::from_mode(mode.unwrap_or(kept));
+        temporary.set_permissions(permissions).map_err(failed)?;
+        temporary.write_all(text.as_bytes()).map_err(failed)?;
+        temporary.sync_all().map_err(failed)?;
+        let replaced = match read {
+            None => self.put_new(path),
+            Some(read) => self.exchange(path, read),
+        }?;
+        let directory = File::open(&self.directory).map_err(failed)?;
+        directory.sync_all().map_err(failed)?;
+        Ok(replaced)
+    }
+
+    /// Puts the file at `path` where none was; one that is there by now is somebody else's.
+    fn put_new(&self, path: &Path) -> Result<Replaced, FileError> {
+        match renameat_with(CWD, path, CWD, &self.path, RenameFlags::NOREPLACE) {
+            Ok(()) => Ok(Replaced::Done),
+            Err(Errno::EXIST) => Ok(Replaced::Changed),
+            Err(Errno::INVAL | Errno::NOSYS) => self.rename(path),
+            Err(error) => Err(FileError::new("write", &self.path, error.into())),
+        }
+    }
+
+    /// Lets the two files change places, and back again if the old one is not what was read.
+    fn exchange(&self, path: &Path, read: &Content) -> Result<Replaced, FileError> {
+        let swap = || renameat_with(CWD, path, CWD, &self.path, RenameFlags::EXCHANGE);
+        let failed = |error: Errno| FileError::new("write", &self.path, error.into());
+        match swap() {
+            Ok(()) => {}
+            Err(Errno::NOENT) => return Ok(Replaced::Changed),
+            // A file system without it: what is left is to look just before.
+            Err(Errno::INVAL | Errno::NOSYS) => {
+                return if self.still_is(&self.path, read)? {
+                    self.rename(path)
+                } else {
+                    Ok(Replaced::Changed)
+                };
+            }
+            Err(error) => return Err(failed(error)),
+        }
+        // What cannot be read any more is not what was read.
+        if self.still_is(path, read).unwrap_or_default() {
+            return Ok(Replaced::Done);
+        }
+        swap().map_err(failed)?;
+        Ok(Replaced::Changed)
+    }
+
+    fn rename(&self, path: &Path) -> Result<Replaced, FileError> {
+        fs::rename(path, &self.path).map_err(|error| FileError::new("write", &self.path, error))?;
+        Ok(Replaced::Done)
+    }
+
+    /// Whether the file at `path` holds what was read.
+    fn still_is(&self, path: &Path, read: &Content) -> Result<bool, FileError> {
+        let now =
+            Self { path: path.into(), directory: self.directory.clone(), name: OsString::new() };
+        Ok(now.read()?.is_some_and(|now| *now.text == *read.text))
+    }
+
+    /// A new file beside it, its lock held: so that one whose writer was killed can be told
+    /// from one that is being written.
+    fn beside(&self) -> Result<(File, PathBuf), FileError> {
+        let name = joined(&[&self.prefix(), std::process::id().to_string().as_ref()]);
+        let path = self.directory.join(name);
+        let create = || {
+            let mut options = OpenOptions::new();
+            options.write(true).create_new(true).mode(PRIVATE).open(&path)
+        };
+        let failed = |error| FileError::new("write beside", &self.path, error);
+        let file = match create() {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                self.sweep();
+                create()
+            }
+            other => other,
+        }
+        .map_err(failed)?;
+        flock(&file, FlockOperation::NonBlockingLockExclusive)
+            .map_err(|error| failed(error.into()))?;
+        Ok((file, path))
+    }
+
+    /// Removes what writers have left behind that were killed. What cannot be removed, or is
+    /// still being written, stays.
+    pub(crate) fn sweep(&self) {
+        let Ok(entries) = fs::read_dir(&self.directory) else { return };
+        let prefix = self.prefix();
+        for entry in entries.flatten() {
+            let name = entry.file_name();
+            if !name.as_encoded_bytes().starts_with(prefix.as_encoded_bytes()) {
+                continue;
+            }
+            let file = OpenOptions::new().read(true).write(true).open(entry.path());
+            let free = file
+                .is_ok_and(|file| flock(&file, FlockOperation::NonBlockingLockExclusive).is_ok());
+            if free {
+                let _removed = fs::remove_file(entry.path());
+            }
+        }
+    }
+
+    fn prefix(&self) -> OsString {
+        joined(&[".".as_ref(), &self.name, ".tokenkeeper-".as_ref()])
+    }
+
+    /// Takes the lock that the file's own program takes before it writes: `flock` on a file
+    /// beside it, which stays there.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be taken within half a minute.
+    pub(crate) fn lock(&self) -> Result<Lock, FileError> {
+        let path = self.directory.join(joined(&[&self.name, ".lock".as_ref()]));
+        let failed = |error| FileError::new("lock", &path, error);
+        let mut options = OpenOptions::new();
+        let opened = options.read(true).write(true).create(true).truncate(false).mode(PRIVATE);
+        let file = opened.open(&path).map_err(failed)?;
+        let deadline = clock::now().boot + LOCK_PATIENCE;
+        loop {
+            match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+                Ok(()) => return Ok(Lock { _held: file }),
+                Err(Errno::WOULDBLOCK) if clock::now().boot < deadline => pause(),
+                Err(Errno::WOULDBLOCK) => return Err(FileError::Locked(path)),
+                Err(error) => return Err(failed(error.into())),
+            }
+        }
+    }
+}
+
+impl FileError {
+    /// What the exit status says: the input is wrong, or the disk is.
+    pub(crate) const fn is_input(&self) -> bool {
+        match self {
+            Self::NoFile(_)
+            | Self::NotThere(_)
+            | Self::TooLong(_)
+            | Self::NotText(_)
+            | Self::Unfit { .. } => true,
+            Self::Io { .. } | Self::Restless(_) | Self::Locked(_) => false,
+        }
+    }
+
+    fn new(doing: &'static str, path: &Path, error: io::Error) -> Self {
+        Self::Io { doing, path: path.into(), error }
+    }
+}
+
+/// Names of files need not be text.
+fn joined(parts: &[&OsStr]) -> OsString {
+    parts.iter().fold(OsString::new(), |mut whole, part| {
+        whole.push(part);
+        whole
+    })
+}
+
+#[allow(
+    clippy::disallowed_methods,
+    reason = "a lock tells nobody when it is free, and one that is waited for cannot time out"
+)]
+fn pause() {
+    const SHORT: Duration = Duration::from_millis(10);
+    std::thread::sleep(SHORT);
+}
+
+#[cfg(test)]
+mod tests {
+    use tempfile::TempDir;
+
+    use super::*;
+
+    #[test]
+    fn a_new_file_is_private_and_an_old_one_keeps_its_mode() {
+        let (_directory, file) = file();
+        assert_eq!(file.replace("one", None, None).unwrap(), Replaced::Done);
+        assert_eq!(state(&file), ("one".into(), 0o600));
+
+        fs::set_permissions(file.path(), Permissions::from_mode(0o640)).unwrap();
+        let read = file.read().unwrap();
+        assert_eq!(file.replace("two", read.as_ref(), None).unwrap(), Replaced::Done);
+        assert_eq!(state(&file), ("two".into(), 0o640));
+
+        let read = file.read().unwrap();
+        assert_eq!(file.replace("three", read.as_ref(), Some(0o400)).unwrap(), Replaced::Done);
+        assert_eq!(state(&file), ("three".into(), 0o400));
+        assert_eq!(names(&file), ["tokens.json"]);
+    }
+
+    #[test]
+    fn what_somebody_else_wrote_in_between_stays() {
+        let (_directory, file) = file();
+        file.replace("one", None, None).unwrap();
+        let read = file.read().unwrap();
+        write(&file, "theirs");
+        assert_eq!(file.replace("two", read.as_ref(), None).unwrap(), Replaced::Changed);
+        assert_eq!(state(&file).0, "theirs");
+        assert_eq!(file.replace("two", None, None).unwrap(), Replaced::Changed);
+        assert_eq!(state(&file).0, "theirs");
+        fs::remove_file(file.path()).unwrap();
+        assert_eq!(file.replace("two", read.as_ref(), None).unwrap(), Replaced::Changed);
+        assert!(file.read().unwrap().is_none());
+        assert_eq!(names(&file), [""; 0]);
+    }
+
+    #[test]
+    fn a_link_stays_and_what_it_leads_to_is_replaced() {
+        let (directory, file) = file();
+        file.replace("one", None, None).unwrap();
+        let link = directory.path().join("link");
+        std::os::unix::fs::symlink(file.path(), &link).unwrap();
+        let linked = OwnedFile::at(&link).unwrap();
+        let read = linked.read().unwrap();
+        linked.replace("two", read.as_ref(), None).unwrap();
+        assert!(link.is_symlink());
+        assert_eq!(state(&file).0, "two");
+    }
+
+    #[test]
+    fn what_a_killed_writer_left_is_swept_and_what_is_being_written_is_not() {
+        let (directory, file) = file();
+        let left = directory.path().join(".tokens.json.tokenkeeper-1");
+        let live = directory.path().join(".tokens.json.tokenkeeper-2");
+        let other = directory.path().join(".tokens.json.swp");
+        for path in [&left, &live, &other] {
+            File::create(path).unwrap();
+        }
+        let held = File::open(&live).unwrap();
+        flock(&held, FlockOperation::LockExclusive).unwrap();
+        file.sweep();
+        assert_eq!([left.exists(), live.exists(), other.exists()], [false, true, true]);
+    }
+
+    #[test]
+    fn what_is_no_file_of_tokens_is_refused() {
+        let (directory, file) = file();
+        let refused = OwnedFile::at(directory.path()).map(|_| ()).unwrap_err();
+        assert!(refused.to_string().ends_with(" is no file"), "{refused}");
+        File::create(file.path()).unwrap().set_len(MAX_FILE + 1).unwrap();
+        let refused = file.read().map(|_| ()).unwrap_err();
+        assert!(refused.to_string().contains("is longer than 4194304 bytes"), "{refused}");
+        File::create(file.path()).unwrap().write_all(b"\xff").unwrap();
+        let refused = file.read().map(|_| ()).unwrap_err();
+        assert!(refused.to_string().ends_with("is not UTF-8 text"), "{refused}");
+        let nowhere = directory.path().join("none/tokens.json");
+        let refused = OwnedFile::at(&nowhere).map(|_| ()).unwrap_err();
+        assert!(refused.to_string().contains("No such file"), "{refused}");
+    }
+
+    fn file() -> (TempDir, OwnedFile) {
+        let directory = tempfile::tempdir().unwrap();
+        let file = OwnedFile::at(&directory.path().join("tokens.json")).unwrap();
+        (directory, file)
+    }
+
+    fn state(file: &OwnedFile) -> (String, u32) {
+        let content = file.read().unwrap().unwrap();
+        (content.text.to_string(), content.metadata.mode() & 0o7777)
+    }
+
+    fn write(file: &OwnedFile, text: &str) {
+        File::create(file.path()).unwrap().write_all(text.as_bytes()).unwrap();
+    }
+
+    fn names(file: &OwnedFile) -> Vec<String> {
+        let entries = fs::read_dir(&file.directory).unwrap();
+        entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
+    }
+}

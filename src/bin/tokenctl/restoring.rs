@@ -1,0 +1,248 @@
+//! What becomes of each account of a backup: which are left alone and why, and in which
+//! order the others are handed in.
+//!
+//! Pure: from the backup and how the accounts stand here to a [`Plan`]. The daemon proves
+//! each credential again before it replaces anything; what is decided here is which ones are
+//! worth being proven, since a spent refresh token that is sent once more may end a login.
+//!
+//! # Invariants
+//!
+//! * The first of [`Plan::proven`] is the canary, and the one that can lose least.
+//! * What is newer here than in the backup, by generation or by date, is left alone.
+//! * A credential is sent to no other place than it came from.
+//!
+//! The last two hold unless they are overruled ([`Overrule::Yes`]).
+
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use tokenkeeper::backup::Backup;
+use tokenkeeper::backup::Kept;
+use tokenkeeper::name::AccountId;
+use tokenkeeper::plan::Rotation;
+use tokenkeeper::protocol::AccountView;
+use tokenkeeper::record::Condition;
+use tokenkeeper::time::Timestamp;
+
+/// Whether what speaks against an account is overruled.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Overrule {
+    /// It counts.
+    No,
+    /// `--force`.
+    Yes,
+}
+
+/// What becomes of the accounts of a backup.
+pub(crate) struct Plan<'a> {
+    /// Those whose credential is handed in, in this order.
+    pub(crate) proven: Vec<&'a Kept>,
+    /// Those that have secrets and no refresh token.
+    pub(crate) secrets: Vec<&'a Kept>,
+    /// Those that are left alone.
+    pub(crate) left: Vec<(&'a Kept, Left)>,
+}
+
+/// Why an account is left alone.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+pub(crate) enum Left {
+    /// The daemon has no such account, or shows none to this user.
+    #[error("no such account is configured here")]
+    NotConfigured,
+    /// The user may see it and not change it.
+    #[error("you are no administrator of it")]
+    NotYours,
+    /// Its configuration leads elsewhere.
+    #[error("it is configured for another issuer, client or user than it had; --force tries it")]
+    Elsewhere,
+    /// The store has this generation of it.
+    #[error("the store has this very credential")]
+    Same,
+    /// The store has a later one.
+    #[error("the store has a newer credential, generation {generation}{}; --force tries it", of(.issued_at.as_deref()))]
+    Newer {
+        /// Its generation here.
+        generation: u64,
+        /// When it was granted.
+        issued_at: Option<String>,
+    },
+    /// The provider had refused it already.
+    #[error("the provider had refused it when the backup was made; --force tries it")]
+    Refused,
+}
+
+fn of(issued_at: Option<&str>) -> String {
+    issued_at.map(|at| format!(" of {at}")).unwrap_or_default()
+}
+
+/// Decides for each account of `backup`, or for those in `wanted` if there are any. `here` is
+/// how the daemon's accounts stand.
+pub(crate) fn plan<'a>(
+    backup: &'a Backup,
+    wanted: &[AccountId],
+    here: &[AccountView],
+    overrule: Overrule,
+) -> Plan<'a> {
+    let here = here.iter().map(|view| (view.account.as_str(), view)).collect::<BTreeMap<_, _>>();
+    let mut plan = Plan { proven: Vec::new(), secrets: Vec::new(), left: Vec::new() };
+    for kept in &backup.accounts {
+        if !wanted.is_empty() && !wanted.contains(&kept.account) {
+            continue;
+        }
+        match against(kept, here.get(kept.account.as_str()).copied(), overrule) {
+            Some(left) => plan.left.push((kept, left)),
+            None if kept.refresh_token.is_some() => plan.proven.push(kept),
+            None => plan.secrets.push(kept),
+        }
+    }
+    plan.proven.sort_by_key(|kept| (kept.under_way, Reverse(forgiveness(kept.rotation))));
+    plan
+}
+
+/// What speaks against handing it in.
+fn against(kept: &Kept, here: Option<&AccountView>, overrule: Overrule) -> Option<Left> {
+    let Some(here) = here else { return Some(Left::NotConfigured) };
+    // The lineage is shown to administrators alone.
+    let Some(lineage) = here.lineage.as_deref() else { return Some(Left::NotYours) };
+    if overrule == Overrule::Yes {
+        return None;
+    }
+    // Secrets that were stored before the first login have no lineage yet.
+    if !kept.lineage.0.is_empty() && *kept.lineage.0 != *lineage {
+        return Some(Left::Elsewhere);
+    }
+    // Secrets have no age, and no provider has spoken of them.
+    kept.refresh_token.as_ref()?;
+    if here.state != "vacant"
+        && let Some(left) = against_by_age(kept, here)
+    {
+        return Some(left);
+    }
+    (kept.condition == Condition::NeedsLogin).then_some(Left::Refused)
+}
+
+/// Generations tell apart what one store saved; dates tell it of two stores, too.
+fn against_by_age(kept: &Kept, here: &AccountView) -> Option<Left> {
+    let issued_at = here.issued_at.as_deref().and_then(Timestamp::parse);
+    if here.generation == kept.generation.0 && issued_at == kept.issued_at {
+        return Some(Left::Same);
+    }
+    let later = here.generation > kept.generation.0 || issued_at > kept.issued_at;
+    later.then(|| Left::Newer { generation: here.generation, issued_at: here.issued_at.clone() })
+}
+
+/// How long a refresh token that was spent already is forgiven.
+fn forgiveness(rotation: Rotation) -> Duration {
+    match rotation {
+        Rotation::Never => Duration::MAX,
+        Rotation::Unknown | Rotation::Grace(_) | Rotation::Strict => {
+            rotation.grace().unwrap_or(Duration::ZERO)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokenkeeper::record::Lineage;
+    use tokenkeeper::token::Generation;
+    use tokenkeeper::token::Secret;
+
+    use super::*;
+    use crate::print::sample::view;
+
+    #[test]
+    fn an_account_is_left_alone_for_a_reason_and_that_can_be_overruled_where_somebody_may() {
+        let vacant = AccountView { issued_at: None, generation: 0, ..mine("vacant") };
+        let logged_out = AccountView { issued_at: None, ..mine("vacant") };
+        let older = AccountView { issued_at: Some(BEFORE.into()), generation: 6, ..mine("fresh") };
+        let by_count = AccountView { generation: 8, ..mine("fresh") };
+        let by_date = AccountView { issued_at: Some(AFTER.into()), generation: 1, ..mine("fresh") };
+        let elsewhere = AccountView { lineage: Some("other".into()), ..mine("vacant") };
+        let not_ours = AccountView { lineage: None, ..mine("fresh") };
+        let dead = Kept { condition: Condition::NeedsLogin, ..kept("mail") };
+        let newer = |generation, at: &str| Left::Newer { generation, issued_at: Some(at.into()) };
+        #[rustfmt::skip]
+        let cases = [
+            // name                                      backup         here              left alone                     forced
+            ("a new host has nothing of it",             kept("mail"),  Some(vacant),     None,                          true),
+            ("it was logged out since",                  kept("mail"),  Some(logged_out), None,                          true),
+            ("the state was rolled back",                kept("mail"),  Some(older),      None,                          true),
+            ("nothing happened since",                   kept("mail"),  Some(mine("fresh")), Some(Left::Same),           true),
+            ("it was refreshed since",                   kept("mail"),  Some(by_count),   Some(newer(8, ISSUED)),        true),
+            ("it was logged in anew in another store",   kept("mail"),  Some(by_date),    Some(newer(1, AFTER)),         true),
+            ("it has another issuer here",               kept("mail"),  Some(elsewhere),  Some(Left::Elsewhere),         true),
+            ("it was dead already",                      dead,          Some(AccountView { generation: 0, ..mine("vacant") }), Some(Left::Refused), true),
+            ("somebody else's",                          kept("mail"),  Some(not_ours),   Some(Left::NotYours),          false),
+            ("it is not configured",                     kept("mail"),  None,             Some(Left::NotConfigured),     false),
+        ];
+        for (name, kept, here, expected, can_be_forced) in cases {
+            assert_eq!(against(&kept, here.as_ref(), Overrule::No), expected, "{name}");
+            let forced = against(&kept, here.as_ref(), Overrule::Yes);
+            assert_eq!(forced.is_none(), can_be_forced, "{name}");
+        }
+    }
+
+    #[test]
+    fn secrets_alone_are_handed_in_whatever_credential_is_there_but_not_to_another_place() {
+        let password = Kept { refresh_token: None, ..kept("mail") };
+        let early = Kept { lineage: Lineage::default(), refresh_token: None, ..kept("mail") };
+        let other = AccountView { lineage: Some("other".into()), ..mine("fresh") };
+        assert_eq!(against(&password, Some(&mine("fresh")), Overrule::No), None);
+        assert_eq!(against(&early, Some(&other), Overrule::No), None);
+        assert_eq!(against(&password, Some(&other), Overrule::No), Some(Left::Elsewhere));
+    }
+
+    #[test]
+    fn whoever_can_lose_least_goes_first() {
+        let with = |name, rotation| Kept { rotation, ..kept(name) };
+        let secs = |secs| Rotation::Grace(Duration::from_secs(secs));
+        let accounts = vec![
+            with("a-strict", Rotation::Strict),
+            with("b-unknown", Rotation::Unknown),
+            with("c-minute", secs(60)),
+            Kept { under_way: true, ..with("d-under-way", Rotation::Never) },
+            with("e-never", Rotation::Never),
+            with("f-short", secs(5)),
+            Kept { refresh_token: None, ..kept("g-secrets") },
+        ];
+        let views = accounts
+            .iter()
+            .map(|kept| AccountView { account: kept.account.to_string(), ..mine("vacant") })
+            .collect::<Vec<_>>();
+        let backup = Backup { made_at: Timestamp::default(), accounts };
+
+        let all = plan(&backup, &[], &views, Overrule::No);
+        let order = all.proven.iter().map(|kept| kept.account.as_str()).collect::<Vec<_>>();
+        let expected = ["e-never", "c-minute", "b-unknown", "f-short", "a-strict", "d-under-way"];
+        assert_eq!(order, expected);
+        assert_eq!((all.secrets.len(), all.left.len()), (1, 0));
+
+        let wanted = [AccountId::parse("f-short").unwrap()];
+        let one = plan(&backup, &wanted, &views, Overrule::No);
+        assert_eq!((one.proven.len(), one.secrets.len(), one.left.len()), (1, 0, 0));
+    }
+
+    const BEFORE: &str = "2023-11-14T21:00:00Z";
+    const ISSUED: &str = "2023-11-14T22:13:20Z";
+    const AFTER: &str = "2023-11-15T00:00:00Z";
+
+    fn kept(account: &str) -> Kept {
+        Kept {
+            lineage: Lineage("place".into()),
+            generation: Generation(7),
+            issued_at: Timestamp::parse(ISSUED),
+            refresh_token: Some(Secret::new("rt")),
+            ..Kept::new(AccountId::parse(account).unwrap())
+        }
+    }
+
+    fn mine(state: &str) -> AccountView {
+        AccountView {
+            generation: 7,
+            issued_at: Some(ISSUED.into()),
+            lineage: Some("place".into()),
+            ..view("mail", state)
+        }
+    }
+}

@@ -1,0 +1,81 @@
+//! `export` and `handover`: a token for somebody else, once.
+
+use std::path::Path;
+
+use jiff::tz::TimeZone;
+use tokenkeeper::clock;
+use tokenkeeper::name::AccountId;
+use tokenkeeper::protocol::ReleaseAnswer;
+use zeroize::Zeroizing;
+
+use super::Session;
+use super::keep::Keep;
+use super::of;
+use crate::args::owner::ExportArgs;
+use crate::args::owner::HandoverArgs;
+use crate::args::owner::PlaceArgs;
+use crate::client::Request;
+use crate::fault::Fault;
+use crate::file::FileError;
+use crate::file::OwnedFile;
+use crate::file::Replaced;
+use crate::print::Form;
+
+/// Permissions of what is written: it is a token.
+const PRIVATE: u32 = 0o600;
+
+/// Prints a token in the form that a program reads, or gives the account up.
+pub(super) fn export(session: &Session, args: &ExportArgs) -> Result<(), Fault> {
+    if args.release {
+        return give_up(session, &args.account, args.output.as_deref());
+    }
+    let layout = args.form.layout("export", &PlaceArgs::default())?;
+    let file = OwnedFile::at(args.output.as_deref().unwrap_or(Path::new("export")))?;
+    let keep = Keep {
+        session,
+        account: &args.account,
+        file: &file,
+        layout: &layout,
+        kind: args.form.kind_for(&layout),
+        mode: None,
+    };
+    let facts = keep.token()?.facts;
+    if args.output.is_some() {
+        return keep.write(&facts);
+    }
+    let text = layout.write(&facts, None, clock::now().wall, &TimeZone::system());
+    session.output.page(&text.map_err(|why| keep.unfit(why))?)
+}
+
+/// Gives an account up.
+pub(super) fn hand_over(session: &Session, args: &HandoverArgs) -> Result<(), Fault> {
+    give_up(session, &args.account, args.output.as_deref())
+}
+
+/// Prints the refresh token of an account that is frozen by that. What cannot be printed can
+/// be asked for again.
+fn give_up(session: &Session, account: &AccountId, output: Option<&Path>) -> Result<(), Fault> {
+    let file = output.map(OwnedFile::at).transpose()?;
+    let (answer, reply) =
+        session.daemon.fetch::<ReleaseAnswer>(&Request::post(of(account, "/release")))?;
+    let token = Zeroizing::new(answer.refresh_token);
+    match file {
+        Some(file) => {
+            let present = file.read()?;
+            match file.replace(&token, present.as_ref(), Some(PRIVATE))? {
+                Replaced::Done => {}
+                Replaced::Changed => return Err(FileError::Restless(file.path().into()).into()),
+            }
+        }
+        None if session.output.form == Form::Json => session.output.reply(&reply)?,
+        None => {
+            let line = Zeroizing::new([token.as_str(), "\n"].concat());
+            session.output.page(&line)?;
+        }
+    }
+    session.output.warn(&format!(
+        "account {account} is frozen, and whoever has this refresh token owns it; \"tokenctl \
+         import {account}\" takes it back"
+    ));
+    Ok(())
+}

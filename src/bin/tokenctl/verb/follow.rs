@@ -1,0 +1,181 @@
+//! `follow`: a file that is current, for programs that read files.
+//!
+//! Nothing is polled: the daemon is asked with the tag of what is known, and answers when
+//! there is news. A daemon that goes away is waited for. A refusal leaves the file as it is,
+//! since its token may be good for a while, and the next event of the account is waited for.
+//!
+//! A program that logs in by itself leaves a refresh token in its file. That login is handed
+//! to the daemon before the file is written again; of another person's login nothing is
+//! touched.
+
+use std::time::Duration;
+
+use tokenkeeper::error::Code;
+use tokenkeeper::protocol::AccountView;
+use tokenkeeper::time::spoken;
+
+use super::Session;
+use super::breathe;
+use super::keep::Keep;
+use super::keep::Said;
+use super::of;
+use super::watch::tell;
+use crate::args::owner::FollowArgs;
+use crate::client::Request;
+use crate::fault::Fault;
+use crate::file::OwnedFile;
+use crate::format;
+use crate::wake::Wake;
+use crate::wake::Woken;
+
+/// When libraries refresh by themselves: this long before the expiry.
+const THEIR_BUFFER: Duration = Duration::from_secs(300);
+
+/// How long before that a new token is to be there.
+const AHEAD: Duration = Duration::from_secs(600);
+
+/// How long an account that refuses is left alone without an event of it.
+const REFUSED: Duration = Duration::from_secs(15);
+
+/// How long it is until a daemon that is away is looked for again.
+const AWAY: Duration = Duration::from_millis(250);
+
+/// Keeps the file until a signal ends it, or writes it once.
+pub(super) fn follow(session: &Session, args: &FollowArgs) -> Result<(), Fault> {
+    let layout = args.form.layout("follow", &args.places)?;
+    let file = OwnedFile::at(&args.file)?;
+    let keep = Keep {
+        session,
+        account: &args.account,
+        file: &file,
+        layout: &layout,
+        kind: args.form.kind_for(&layout),
+        mode: args.mode,
+    };
+    if args.once {
+        file.sweep();
+        return keep.write(&keep.token()?.facts);
+    }
+    go_on(&keep)
+}
+
+/// Keeps the file until a signal ends it.
+pub(super) fn go_on(keep: &Keep<'_>) -> Result<(), Fault> {
+    // Before anything is written, so that nothing is cut short.
+    let wake = Wake::new().map_err(Fault::Output)?;
+    let wake = if keep.layout.is_shared() {
+        wake.watching(keep.file.path()).map_err(Fault::Output)?
+    } else {
+        wake
+    };
+    keep.file.sweep();
+    // Who may not see the account, or has no daemon, hears it at once.
+    let view = keep.session.daemon.fetch::<AccountView>(&Request::get(of(keep.account, "")))?.0;
+    if let Some(advice) = keep.layout.is_shared().then(|| advice(&view)).flatten() {
+        keep.session.output.warn(&advice);
+    }
+    run(keep, &wake)
+}
+
+fn run(keep: &Keep<'_>, wake: &Wake) -> Result<(), Fault> {
+    let mut held = None;
+    let mut trouble = None;
+    loop {
+        let outcome = match keep.news(held.as_deref(), wake) {
+            Ok(Said::Ended) => return Ok(()),
+            Ok(Said::Unchanged) => Ok(()),
+            Ok(Said::Token(token)) => {
+                let written = keep.write(&token.facts);
+                held = written.is_ok().then_some(token);
+                written
+            }
+            Ok(Said::Touched) => {
+                // A program that answers each of our writes with one of its own is not to keep
+                // the disk busy.
+                breathe(Duration::MAX);
+                held.as_ref().map_or(Ok(()), |held| keep.write(&held.facts))
+            }
+            Err(fault) => Err(fault),
+        };
+        match outcome {
+            Ok(()) if trouble.take().is_some() => tell(keep.session, "it goes on"),
+            Ok(()) => {}
+            Err(fault) if is_final(&fault) => return Err(fault),
+            Err(fault) => {
+                let said = fault.to_string();
+                if trouble.as_ref() != Some(&said) {
+                    tell(keep.session, &format!("waiting: {said}"));
+                }
+                trouble = Some(said);
+                if wait_out(keep, wake, &fault)? == Woken::Ended {
+                    return Ok(());
+                }
+            }
+        }
+    }
+}
+
+/// Waits until it is worth asking again.
+fn wait_out(keep: &Keep<'_>, wake: &Wake, fault: &Fault) -> Result<Woken, Fault> {
+    let events = Request::get(format!("/v1/events?account={}", keep.account));
+    if let Fault::Refused { .. } = fault
+        && let Ok(mut events) = keep.session.daemon.follow(&events)
+    {
+        return events.next_or(wake, REFUSED);
+    }
+    wake.until(None, AWAY).map_err(Fault::Output)
+}
+
+/// Whether no waiting helps.
+fn is_final(fault: &Fault) -> bool {
+    match fault {
+        Fault::Refused { body, .. } => matches!(
+            body.error_code,
+            Code::BadRequest
+                | Code::InsufficientPermissions
+                | Code::AccountUnknown
+                | Code::ForeignWriter
+        ),
+        Fault::NoDaemon(_)
+        | Fault::WentAway { .. }
+        | Fault::NotTheDaemon { .. }
+        | Fault::Silent { .. } => false,
+        Fault::RefusedAnew { .. }
+        | Fault::Usage(_)
+        | Fault::Input(_)
+        | Fault::File(_)
+        | Fault::Sealed(_)
+        | Fault::Nobody(_)
+        | Fault::NoRuntimeDir(_)
+        | Fault::WaitedInVain { .. }
+        | Fault::Interrupted
+        | Fault::Output(_) => true,
+    }
+}
+
+/// What to change if the program of the file would refresh before the daemon does.
+fn advice(view: &AccountView) -> Option<String> {
+    let time = |text: &Option<String>| format::time(text.as_deref()?);
+    let (expires_at, next_at) = (time(&view.expires_at)?, time(&view.next_at)?);
+    let (account, lifetime) = (&view.account, Duration::from_secs(view.lifetime));
+    let left = expires_at.since(next_at);
+    let wanted = THEIR_BUFFER + AHEAD;
+    if lifetime <= wanted {
+        Some(format!(
+            "the tokens of account {account} are good for {} only, and programs that refresh \
+             {} before the expiry find none that is good for them",
+            spoken(lifetime),
+            spoken(THEIR_BUFFER)
+        ))
+    } else if left < wanted {
+        let minutes = wanted.as_secs() / 60;
+        Some(format!(
+            "account {account} is refreshed {} before the expiry, and programs that do so by \
+             themselves begin {} before it; set its refresh_before = \"{minutes}m\"",
+            spoken(left),
+            spoken(THEIR_BUFFER)
+        ))
+    } else {
+        None
+    }
+}

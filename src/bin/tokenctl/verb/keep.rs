@@ -1,0 +1,233 @@
+//! One file that is kept for one account: what goes into it, and what is found there.
+
+use jiff::tz::TimeZone;
+use serde::Deserialize;
+use tokenkeeper::clock;
+use tokenkeeper::error::Code;
+use tokenkeeper::name::AccountId;
+use tokenkeeper::protocol::DoneAnswer;
+use tokenkeeper::protocol::TokenAnswer;
+use tokenkeeper::snapshot::LONGEST_WAIT;
+use zeroize::Zeroizing;
+
+use super::Session;
+use super::change::json;
+use super::of;
+use crate::args::token::TokenKind;
+use crate::client::News;
+use crate::client::Reply;
+use crate::client::Request;
+use crate::fault::Fault;
+use crate::file::FileError;
+use crate::file::OwnedFile;
+use crate::file::Replaced;
+use crate::format;
+use crate::format::Aws;
+use crate::format::Facts;
+use crate::format::Layout;
+use crate::format::Places;
+use crate::wake::Wake;
+
+/// Permissions of a file that is written as a whole.
+const PRIVATE: u32 = 0o600;
+
+/// How often a file is replaced in vain before its other writer is complained of.
+const TRIES: usize = 20;
+
+/// A file and what is kept in it.
+pub(super) struct Keep<'s> {
+    pub(super) session: &'s Session,
+    pub(super) account: &'s AccountId,
+    pub(super) file: &'s OwnedFile,
+    pub(super) layout: &'s Layout,
+    pub(super) kind: Option<TokenKind>,
+    pub(super) mode: Option<u32>,
+}
+
+/// A token, and the tag by which the daemon knows it.
+pub(super) struct Held {
+    pub(super) facts: Facts,
+    etag: Option<String>,
+}
+
+/// What the daemon has to say.
+pub(super) enum Said {
+    /// Another token.
+    Token(Box<Held>),
+    /// The known one is still the newest.
+    Unchanged,
+    /// The file changed meanwhile.
+    Touched,
+    /// The program is to end.
+    Ended,
+}
+
+impl Keep<'_> {
+    /// The token, as soon as there is one.
+    pub(super) fn token(&self) -> Result<Held, Fault> {
+        self.held(self.session.daemon.ask(&self.request(None))?)
+    }
+
+    /// Waits for another token than `known`.
+    pub(super) fn news(&self, known: Option<&Held>, wake: &Wake) -> Result<Said, Fault> {
+        let etag = known.and_then(|held| held.etag.as_deref());
+        Ok(match self.session.daemon.ask_or(&self.request(etag), wake)? {
+            News::Reply(reply) => Said::Token(Box::new(self.held(reply)?)),
+            News::Unchanged => Said::Unchanged,
+            News::Touched => Said::Touched,
+            News::Ended => Said::Ended,
+        })
+    }
+
+    fn request(&self, known: Option<&str>) -> Request {
+        let mut target = of(self.account, "/token?format=json");
+        if let Some(kind) = self.kind {
+            target.push_str(&format!("&kind={}", kind.as_str()));
+        }
+        target.push_str(&format!("&wait={}", LONGEST_WAIT.as_secs()));
+        Request::get(target).knowing(known).waiting(LONGEST_WAIT)
+    }
+
+    fn held(&self, reply: Reply) -> Result<Held, Fault> {
+        let answer = serde_json::from_slice::<TokenAnswer>(&reply.body).ok();
+        let facts = answer.and_then(Facts::of);
+        let mut facts = facts.ok_or_else(|| self.session.daemon.unexpected())?;
+        let extras = self.layout.extras();
+        if extras.id_token {
+            facts.id_token = self.extra(&facts, "id")?.and_then(|reply| id_token(&reply));
+        }
+        if extras.aws {
+            facts.aws = self.extra(&facts, "aws")?.and_then(|reply| aws(&reply));
+        }
+        Ok(Held { facts, etag: reply.etag })
+    }
+
+    /// What came with the token, where the account has that. What a newer generation has is
+    /// none of it: that generation is asked for in a moment.
+    fn extra(&self, facts: &Facts, kind: &str) -> Result<Option<Reply>, Fault> {
+        let target = of(self.account, &format!("/token?format=json&kind={kind}&wait=0"));
+        match self.session.daemon.ask(&Request::get(target)) {
+            Ok(reply) => {
+                let expected = format!("\"{kind}-{}\"", facts.generation);
+                Ok(Some(reply).filter(|reply| reply.etag.as_ref() == Some(&expected)))
+            }
+            Err(Fault::Refused { .. }) => Ok(None),
+            Err(other) => Err(other),
+        }
+    }
+
+    /// Brings the file up to date. A login that its program has left there is handed over first.
+    pub(super) fn write(&self, facts: &Facts) -> Result<(), Fault> {
+        let mode = if self.layout.is_edited() { self.mode } else { self.mode.or(Some(PRIVATE)) };
+        let mut handed_over = None;
+        for _ in 0..TRIES {
+            let lock = self.layout.has_lock().then(|| self.file.lock()).transpose()?;
+            let present = self.file.read()?;
+            let text = present.as_ref().map(|content| content.text.as_str());
+            let left = text.and_then(|text| self.layout.left_behind(text));
+            if let Some(token) = left.filter(|token| handed_over.as_ref() != Some(token)) {
+                // The daemon may take a while to prove it, and the program needs the lock.
+                drop(lock);
+                self.hand_over(&token)?;
+                handed_over = Some(token);
+                continue;
+            }
+            let written = self.layout.write(facts, text, clock::now().wall, &TimeZone::system());
+            let written = written.map_err(|why| self.unfit(why))?;
+            if text == Some(&**written) {
+                return Ok(());
+            }
+            if self.file.replace(&written, present.as_ref(), mode)? == Replaced::Done {
+                return Ok(());
+            }
+        }
+        Err(FileError::Restless(self.file.path().into()).into())
+    }
+
+    /// Hands a refresh token to the daemon that was found in the file. One that is dead may be
+    /// written over; for anything else that stands in the way it has to stay.
+    fn hand_over(&self, token: &str) -> Result<(), Fault> {
+        match take_over(self.session, self.account, token) {
+            Ok(_) => Ok(()),
+            Err(Fault::Refused { body, .. }) if is_dead(body.error_code) => {
+                let path = self.file.path().display();
+                self.session.output.warn(&format!(
+                    "{path}: its program left a login there that the provider refuses: {}",
+                    body.message
+                ));
+                Ok(())
+            }
+            Err(other) => Err(other),
+        }
+    }
+
+    /// Takes every refresh token out of the file. One that came since is handed over first.
+    pub(super) fn blank(&self, places: &Places) -> Result<(), Fault> {
+        let mut handed_over = None;
+        for _ in 0..TRIES {
+            let Some(present) = self.file.read()? else { return Ok(()) };
+            let left = places.refresh_token(&present.text).map_err(|why| self.unfit(why))?;
+            let Some(token) = left else { return Ok(()) };
+            if handed_over.as_ref() != Some(&token) {
+                self.hand_over(&token)?;
+                handed_over = Some(token);
+            }
+            let blanked = places.blanked(&present.text).map_err(|why| self.unfit(why))?;
+            if self.file.replace(&blanked, Some(&present), self.mode)? == Replaced::Done {
+                return Ok(());
+            }
+        }
+        Err(FileError::Restless(self.file.path().into()).into())
+    }
+
+    pub(super) fn unfit(&self, why: format::Unfit) -> Fault {
+        FileError::Unfit { path: self.file.path().into(), why }.into()
+    }
+}
+
+/// Hands over a refresh token that was found where a program writes by itself.
+pub(super) fn take_over(
+    session: &Session,
+    account: &AccountId,
+    token: &str,
+) -> Result<(DoneAnswer, Reply), Fault> {
+    /// As the protocol's `ImportRequest`, borrowed.
+    #[derive(serde::Serialize)]
+    struct Import<'a> {
+        refresh_token: &'a str,
+        found: bool,
+    }
+
+    let body = json(&Import { refresh_token: token, found: true }, token.len());
+    session.daemon.fetch(&Request::post(of(account, "/import")).json(body))
+}
+
+/// Whether the provider has said of the handed-in token that it is good for nothing.
+const fn is_dead(code: Code) -> bool {
+    matches!(code, Code::GrantRejected | Code::SessionExpired | Code::NeedsLogin)
+}
+
+fn id_token(reply: &Reply) -> Option<Zeroizing<String>> {
+    let answer = serde_json::from_slice::<TokenAnswer>(&reply.body).ok()?;
+    Some(Zeroizing::new(answer.token))
+}
+
+fn aws(reply: &Reply) -> Option<Aws> {
+    /// The answer of a `credential_process`.
+    #[derive(Deserialize)]
+    #[serde(rename_all = "PascalCase")]
+    struct Process {
+        access_key_id: String,
+        secret_access_key: String,
+        session_token: String,
+        expiration: String,
+    }
+
+    let process = serde_json::from_slice::<Process>(&reply.body).ok()?;
+    Some(Aws {
+        access_key_id: Zeroizing::new(process.access_key_id),
+        secret_access_key: Zeroizing::new(process.secret_access_key),
+        session_token: Zeroizing::new(process.session_token),
+        expires_at: format::time(&process.expiration)?,
+    })
+}

@@ -1,0 +1,151 @@
+//! One line for `systemctl status`: how many accounts there are, whether one needs somebody, and
+//! what happens next.
+//!
+//! Moments are told by the clock and not as spans, so that the line stays true while nothing
+//! happens.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::broadcast;
+use tokio::sync::broadcast::error::RecvError;
+use tokio::sync::watch;
+
+use crate::clock;
+use crate::keeper::Directory;
+use crate::name::AccountId;
+use crate::notice::Notice;
+use crate::notify::Manager;
+use crate::snapshot::Snapshot;
+use crate::time::Moment;
+use crate::time::Now;
+
+/// Between two lines, at the least: in a storm of failures nobody reads them all.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// What the line is made of.
+pub(super) struct Standing {
+    /// Every account.
+    pub(super) directory: watch::Receiver<Arc<Directory>>,
+    /// What happens to them.
+    pub(super) notices: broadcast::Receiver<Arc<Notice>>,
+    pub(super) manager: Manager,
+}
+
+impl Standing {
+    /// Tells the service manager, for as long as this is polled.
+    pub(super) async fn tell(mut self) {
+        let mut told = String::new();
+        loop {
+            let line = self.line(clock::now());
+            if line != told {
+                self.manager.status(&line);
+                told = line;
+            }
+            tokio::time::sleep(PAUSE).await;
+            let over = tokio::select! {
+                changed = self.directory.changed() => changed.is_err(),
+                heard = self.notices.recv() => matches!(heard, Err(RecvError::Closed)),
+            };
+            if over {
+                // The supervisor has ended, so the daemon is about to.
+                return std::future::pending().await;
+            }
+        }
+    }
+
+    fn line(&mut self, now: Now) -> String {
+        let directory = self.directory.borrow_and_update().clone();
+        let mut count = Count::default();
+        for (account, seat) in &directory.seats {
+            count.add(account, &seat.snapshot.borrow(), now);
+        }
+        count.line(now)
+    }
+}
+
+/// What is to be told of the accounts.
+#[derive(Default)]
+struct Count<'a> {
+    accounts: usize,
+    needy: usize,
+    next: Option<(Moment, &'a AccountId)>,
+}
+
+impl<'a> Count<'a> {
+    fn add(&mut self, account: &'a AccountId, snapshot: &Snapshot, now: Now) {
+        self.accounts += 1;
+        self.needy += usize::from(snapshot.needs_attention(now));
+        if let Some(moment) = snapshot.next
+            && self.next.is_none_or(|(first, _)| moment < first)
+        {
+            self.next = Some((moment, account));
+        }
+    }
+
+    fn line(&self, now: Now) -> String {
+        let mut line = match self.accounts {
+            0 => return "no account yet: tokenkeeper.toml(5) says how to add one".into(),
+            1 => "1 account".to_owned(),
+            more => format!("{more} accounts"),
+        };
+        match self.needy {
+            0 => {}
+            1 => line.push_str(", 1 needs attention: tokenctl status"),
+            more => line.push_str(&format!(", {more} need attention: tokenctl status")),
+        }
+        if let Some((moment, account)) = self.next {
+            line.push_str(&format!("; next is {account} at {}", now.wall_at(moment)));
+        }
+        line
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::snapshot::StateName;
+    use crate::time::Timestamp;
+    use crate::token::Generation;
+
+    #[test]
+    fn the_line_counts_the_accounts_and_names_the_next() {
+        let now = Now { boot: Moment::default(), wall: Timestamp::from_millis(1_800_000_000_000) };
+        let at = |secs| Some(now.boot + Duration::from_secs(secs));
+        #[rustfmt::skip]
+        let cases = [
+            (vec![],
+             "no account yet: tokenkeeper.toml(5) says how to add one"),
+            (vec![("a", StateName::Frozen, None)],
+             "1 account"),
+            (vec![("a", StateName::Fresh, at(60)), ("b", StateName::Fresh, at(5))],
+             "2 accounts; next is b at 2027-01-15T08:00:05Z"),
+            (vec![("a", StateName::Vacant, None), ("b", StateName::Vacant, None), ("c", StateName::Fresh, at(5))],
+             "3 accounts, 2 need attention: tokenctl status; next is c at 2027-01-15T08:00:05Z"),
+        ];
+        for (accounts, line) in cases {
+            let names = accounts.iter().map(|(name, ..)| AccountId::parse(name).unwrap());
+            let names = names.collect::<Vec<_>>();
+            let mut count = Count::default();
+            for (name, (_, state, next)) in names.iter().zip(accounts) {
+                count.add(name, &standing(state, next), now);
+            }
+            assert_eq!(count.line(now), line);
+        }
+    }
+
+    fn standing(state: StateName, next: Option<Moment>) -> Snapshot {
+        let generation = Generation(0);
+        Snapshot {
+            state,
+            generation,
+            held: None,
+            next,
+            failure: None,
+            alarm: None,
+            unsaved: false,
+            released: false,
+            origin: None,
+        }
+    }
+}

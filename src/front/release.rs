@@ -1,0 +1,62 @@
+//! `POST /v1/accounts/{account}/release`: the one answer with a refresh token in it.
+//!
+//! To administrators, through an ordinary socket alone, and of an account that is durably
+//! frozen by then. A caller who did not hear the answer asks again.
+
+use std::rc::Rc;
+use std::sync::Arc;
+
+use hyper::Response;
+use hyper::Uri;
+use hyper::body::Incoming;
+use tracing::warn;
+
+use crate::front::body;
+use crate::front::caller::Caller;
+use crate::front::follow;
+use crate::front::json::Sheet;
+use crate::front::json::inner_len;
+use crate::front::orders;
+use crate::front::query::Query;
+use crate::front::reply;
+use crate::front::reply::Body;
+use crate::front::reply::Refused;
+use crate::keeper::Errand;
+use crate::keeper::Seat;
+use crate::lifecycle::Action;
+use crate::limits;
+
+/// Freezes the account, and hands its refresh token out.
+pub(super) async fn release(
+    caller: Rc<Caller>,
+    seat: Arc<Seat>,
+    uri: Uri,
+    body: Incoming,
+) -> Result<Response<Body>, Box<Refused>> {
+    if caller.door.narrowing.is_some() {
+        return Err(caller.not_for_you("hand out refresh tokens", "admin"));
+    }
+    let about = |refusal| Refused::about(&seat.account, refusal);
+    Query::read(uri.query(), &[]).map_err(about)?;
+    body::fields(&seat.account, body, &[]).await?;
+    orders::order(&caller, &seat, Action::Release).await?;
+    let account = seat.account.clone();
+    let errand = |reply| Errand::HandOut { account, reply };
+    let errand = caller.desk.keeper.errand(errand);
+    let outcome = tokio::time::timeout(limits::ORDER, errand).await;
+    let (generation, refresh_token) =
+        outcome.unwrap_or_else(|_| Err(follow::late())).and_then(|out| out).map_err(about)?;
+    warn!(
+        account = %seat.account, peer_uid = caller.peer.uid,
+        "its refresh token was handed out; it is frozen until it is taken back"
+    );
+    let (account, generation) = (seat.account.as_str(), generation.to_string());
+    /// Names and punctuation.
+    const FRAME: usize = 64;
+    let room = FRAME + account.len() + generation.len() + inner_len(refresh_token.expose());
+    let mut sheet = Sheet::new(room);
+    sheet.raw("{\"account\":").text(account);
+    sheet.raw(",\"refresh_token\":").text(refresh_token.expose());
+    sheet.raw(",\"generation\":").raw(&generation).raw("}");
+    Ok(reply::ok(reply::JSON, Body::of(sheet.finish())))
+}

@@ -1,0 +1,65 @@
+//! The built package under a real systemd: layer 4 of the design.
+//!
+//! `tests/run host` makes the trees and the package and says where they are in the environment;
+//! without that these tests are skipped, which CI forbids. Each test boots a machine of its own
+//! from each tree, installs the package in it, and ends it.
+//!
+//! # Reading order
+//!
+//! 1. [`machine`]: a booted container as a value. [`scene`]: the package in it, an account and its
+//!    provider.
+//! 2. `install`: from the fresh package to the first token, and all of it away again.
+//! 3. `config`: what `systemctl` says of a wrong configuration.
+//! 4. `gap`: restarts, upgrades and kills under load.
+//! 5. `sandbox`: that the unit is closed, and that all that the daemon needs works inside it.
+//!
+//! # Invariants
+//!
+//! * The machine has a network of its own in which there is nothing but loopback. The thread of a
+//!   test joins it, so that the scripted provider of the other layers serves here as it does there.
+//! * Nothing in a tree changes: what a machine writes is gone with it.
+
+mod config;
+mod gap;
+mod install;
+mod machine;
+mod sandbox;
+mod scene;
+
+use std::env;
+use std::panic::resume_unwind;
+use std::path::Path;
+use std::path::PathBuf;
+use std::thread;
+
+use crate::support::skipped;
+
+use self::machine::Machine;
+
+/// Runs a test in a machine of each tree, one after the other.
+fn on_each(test: impl Fn(&Machine, &Path) + Sync) {
+    let Some((trees, package)) = built() else {
+        skipped("no package and no trees: tests/run host makes them");
+        return;
+    };
+    for tree in &trees {
+        // A thread of its own, because it stays in the machine's network.
+        let run = || {
+            let machine = Machine::boot(tree);
+            machine.join_network();
+            test(&machine, &package);
+        };
+        let ended = thread::scope(|scope| scope.spawn(run).join());
+        if let Err(panic) = ended {
+            eprintln!("that was in {}", tree.display());
+            resume_unwind(panic);
+        }
+    }
+}
+
+/// What `tests/run` made: trees, with a colon between two, and the package.
+fn built() -> Option<(Vec<PathBuf>, PathBuf)> {
+    let trees = env::var_os("TOKENKEEPER_TEST_TREES")?;
+    let package = env::var_os("TOKENKEEPER_TEST_PACKAGE")?;
+    Some((env::split_paths(&trees).collect(), package.into()))
+}

@@ -1,0 +1,84 @@
+//! From the fresh package to the first token, and all of it away again.
+
+use serde_json::json;
+use tokenkeeper::protocol::ErrorBody;
+
+use crate::support::process::said;
+
+use super::on_each;
+use super::scene::CONFIG;
+use super::scene::SERVICE;
+use super::scene::SOCKET;
+use super::scene::Scene;
+
+#[test]
+fn a_fresh_package_runs_and_waits_for_its_first_account() {
+    on_each(|machine, package| {
+        let scene = Scene::new(machine, package);
+        for unit in [SERVICE, SOCKET] {
+            assert_eq!(machine.property(unit, "ActiveState"), "active", "{unit}");
+            assert_eq!(machine.property(unit, "UnitFileState"), "enabled", "{unit}");
+        }
+        let status = machine.does(&["systemctl", "status", "--no-pager", SERVICE]);
+        assert!(status.contains(r#"Status: "no account yet"#), "{status}");
+        assert!(machine.does(&["tokenctl", "status"]).contains("/run/tokenkeeper/api.sock"));
+        machine.does(&["tokenkeeperd", "--check"]);
+        machine.does(&["systemctl", "reload", SERVICE]);
+        // Who may not read the configuration cannot: it names people and clients.
+        assert!(!machine.run_as("nobody", &["cat", CONFIG]).status.success());
+
+        let listed = machine.does(&["dpkg", "--listfiles", "tokenkeeper"]);
+        assert!(!listed.contains("tokenkeeper-idp"), "{listed}");
+        for page in ["man1/tokenctl.1", "man5/tokenkeeper.toml.5", "man8/tokenkeeperd.8"] {
+            assert!(listed.contains(&format!("/usr/share/man/{page}.gz")), "{page}: {listed}");
+        }
+        drop(scene);
+    });
+}
+
+#[test]
+fn one_edited_file_serves_a_token_to_whom_it_names_and_to_nobody_else() {
+    on_each(|machine, package| {
+        let scene = Scene::with_mail(machine, package, &json!({}));
+        let token = scene.token().token;
+
+        let curled = said(&scene.curl_as("alice", "raw"));
+        assert_eq!(curled.trim_end(), format!("{token}\n200"));
+        let got = machine.run_as("alice", &["tokenctl", "get", "mail"]);
+        assert_eq!(said(&got).trim_end(), token);
+        assert!(scene.idp.accepts("mail", &token));
+        machine.until(SERVICE, "StatusText", |text| text.starts_with("1 account; next is mail"));
+
+        let refused = said(&scene.curl_as("bob", "json"));
+        let (body, status) = refused.rsplit_once('\n').unwrap();
+        assert_eq!(status, "403", "{body}");
+        let body: ErrorBody = serde_json::from_str(body).unwrap();
+        assert_eq!(body.error_code.as_str(), "INSUFFICIENT_PERMISSIONS");
+        let got = machine.run_as("bob", &["tokenctl", "get", "mail"]);
+        assert_eq!(got.status.code(), Some(77), "{}", said(&got));
+        assert!(!said(&got).contains(&token));
+    });
+}
+
+#[test]
+fn a_removed_package_keeps_the_credentials_and_a_purged_one_leaves_nothing() {
+    on_each(|machine, package| {
+        let scene = Scene::with_mail(machine, package, &json!({}));
+        let before = scene.token();
+
+        machine.does(&["dpkg", "--remove", "tokenkeeper"]);
+        assert!(!scene.socket().exists(), "nobody would answer there");
+        scene.install();
+        let after = scene.token();
+        assert_eq!((after.generation, after.token), (before.generation, before.token));
+        assert_eq!(scene.idp.totals("mail").requests, 1);
+
+        machine.does(&["dpkg", "--purge", "tokenkeeper"]);
+        for path in ["/etc/tokenkeeper", "/run/tokenkeeper", "/var/lib/tokenkeeper"] {
+            assert!(!machine.path(path).exists(), "{path} is left");
+        }
+        let units = machine.does(&["systemctl", "list-units", "--all", "--plain", "--no-legend"]);
+        assert!(!units.contains("tokenkeeper"), "{units}");
+        assert_eq!(machine.does(&["systemctl", "--failed", "--plain", "--no-legend"]), "");
+    });
+}

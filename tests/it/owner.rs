@@ -1,0 +1,213 @@
+//! One owner: logins that other programs keep in files, from end to end.
+//!
+//! Reading order: this file (`follow`, `adopt`, `handover`), `writers` (many at one file, and
+//! ones that are killed).
+
+mod writers;
+
+use std::fs;
+use std::fs::File;
+use std::io::Write as _;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+use std::process::Command;
+use std::process::Stdio;
+
+use rustix::fs::inotify;
+use rustix::fs::inotify::CreateFlags;
+use rustix::fs::inotify::WatchFlags;
+use rustix::process::Signal;
+use serde_json::Value;
+use serde_json::json;
+
+use crate::daemon::forgiving;
+use crate::daemon::with_mail;
+use crate::support::PATIENCE;
+use crate::support::config::Config;
+use crate::support::daemon::Daemon;
+use crate::support::idp::Idp;
+use crate::support::process::Process;
+use crate::support::process::await_any;
+use crate::support::process::run;
+use crate::support::process::said;
+
+#[test]
+fn a_followed_file_has_each_token_over_a_restart_of_the_daemon_until_a_signal_ends_it() {
+    let (idp, mut daemon) =
+        with_mail(&json!({ "lifetime_secs": 16, "rotation": { "grace_secs": 30 } }));
+    let file = daemon.path("token");
+    let mut follower = follow(&daemon, &["--file", "token", "--template", "{generation} {token}"]);
+    let first = daemon.token("mail", "").unwrap();
+    until(&file, "the first token", |text| text == format!("1 {}", first.token));
+    let mode = fs::metadata(&file).unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode, 0o600);
+
+    daemon.stop();
+    daemon.begin();
+    let next = daemon.token_after("mail", 1);
+    until(&file, "the next token", |text| text == format!("2 {}", next.token));
+    assert!(idp.accepts("mail", &next.token));
+
+    follower.signal(Signal::TERM);
+    assert_eq!(follower.ended().code(), Some(0));
+    assert_eq!(names(&daemon, "token"), ["token"], "nothing is left beside it");
+}
+
+#[test]
+fn an_adopted_login_leaves_its_file_and_a_later_login_of_the_same_person_follows_it() {
+    let idp = Idp::start();
+    let behaviour = json!({ "rotation": { "grace_secs": 30 }, "id_token": true });
+    let refresh_token = idp.put("mail", &behaviour);
+    let keys = idp.keys("mail") + "rotation = \"30s\"\n";
+    let daemon = Daemon::start(&Config::default().account("mail", &keys));
+    let auth = |token: &str| {
+        format!(
+            "{{\"v\": 1.50,\n  \"tokens\": {{\"refresh\": \"{token}\", \"access\": \"old\"}},\n  \"until\": 5}}\n"
+        )
+    };
+    daemon.write("auth.json", &auth(&refresh_token));
+    let file = daemon.path("auth.json");
+
+    let path = file.to_str().unwrap();
+    let adopt = ["adopt", "mail", "--json", path, "--at", "/tokens/refresh"];
+    let told = daemon.tokenctl_does(&adopt, None);
+    assert!(told.contains(&format!("tokenctl follow mail --file {path} --format json")), "{told}");
+    assert_eq!(read(&file), auth(""), "every other byte stays");
+    let again = daemon.tokenctl(&adopt);
+    assert_eq!(again.status.code(), Some(2), "{}", said(&again));
+
+    let places = [
+        "--file",
+        "auth.json",
+        "--format",
+        "json",
+        "--at",
+        "/tokens/refresh",
+        "--access-at",
+        "/tokens/access",
+        "--expires-at",
+        "/until",
+    ];
+    let mut follower = follow(&daemon, &places);
+    let kept = |token: &str, expires: &str| {
+        let expires = expires.parse::<jiff::Timestamp>().unwrap().as_second();
+        auth("").replace("\"old\"", &format!("\"{token}\"")).replace("5}", &format!("{expires}}}"))
+    };
+    let token = daemon.token("mail", "").unwrap();
+    until(&file, "the token", |text| text == kept(&token.token, &token.expires_at));
+
+    // Its program logs in by itself.
+    let theirs = auth(&idp.mint("mail"));
+    File::create(&file).unwrap().write_all(theirs.as_bytes()).unwrap();
+    let token = daemon.token_after("mail", token.generation);
+    until(&file, "the taken over login", |text| text == kept(&token.token, &token.expires_at));
+
+    // Somebody else logs in there.
+    idp.next("mail", &json!(["other_subject"]));
+    let theirs = auth(&idp.mint("mail"));
+    File::create(&file).unwrap().write_all(theirs.as_bytes()).unwrap();
+    assert_eq!(follower.ended().code(), Some(3));
+    assert_eq!(read(&file), theirs, "of another person's login nothing is touched");
+    assert!(daemon.log().contains("FOREIGN_WRITER"), "{}", daemon.log());
+    assert_eq!(daemon.token("mail", "").unwrap().token, token.token);
+    assert_eq!(idp.totals("mail").reuses, 0);
+}
+
+#[test]
+fn a_refused_token_is_not_taken_out_of_its_file() {
+    let (_idp, daemon) = with_mail(&forgiving());
+    daemon.write("auth.json", "{\"r\": \"no token of this provider\"}");
+    let path = daemon.path("auth.json");
+    let adopt = ["adopt", "mail", "--json", path.to_str().unwrap(), "--at", "/r"];
+    let refused = daemon.tokenctl(&adopt);
+    assert_eq!(refused.status.code(), Some(3), "{}", said(&refused));
+    assert_eq!(read(&path), "{\"r\": \"no token of this provider\"}");
+}
+
+#[test]
+fn what_other_programs_saved_is_imported() {
+    let idp = Idp::start();
+    let (keys, token) = (idp.keys("mail"), idp.put("mail", &forgiving()));
+    let daemon = Daemon::start(&Config::default().account("mail", &keys));
+    let quilt = json!({ "pat@example.test": { "id_token": "I", "refresh_token": token, "expires_at": 1.5 } });
+    let dump = json!({ "tokens": { "refresh_token": idp.mint("mail"), "issued_at": "2026-11-21T19:20:25Z" } });
+    for (program, content, until) in
+        [("quilt-hp", quilt, "1970-01-01T00:00:01Z"), ("nwp500", dump, "2026-11-21T20:20:25Z")]
+    {
+        daemon.write("saved.json", &content.to_string());
+        let path = daemon.path("saved.json");
+        let import = ["import", "mail", "--from", program, path.to_str().unwrap()];
+        let told = daemon.tokenctl_does(&import, None);
+        assert!(told.contains(&format!("whose own token expires at {until}")), "{told}");
+        assert_eq!(read(&path), content.to_string());
+    }
+    assert_eq!(daemon.account("mail").generation, 2);
+}
+
+#[test]
+fn an_account_that_is_given_up_is_frozen_over_a_restart_and_taken_back_by_an_import() {
+    let (idp, mut daemon) = with_mail(&forgiving());
+    let handed_out = daemon.tokenctl_does(&["handover", "mail"], None);
+    daemon.kill();
+    daemon.begin();
+    let view = daemon.account("mail");
+    assert!(view.released && view.paused, "{view:?}");
+    assert_eq!(daemon.tokenctl_does(&["export", "mail", "--release"], None), handed_out);
+    assert_eq!(daemon.order("mail", "refresh").status, 409);
+    assert_eq!(idp.totals("mail").requests, 1, "nothing was spent");
+
+    daemon.import("mail", handed_out.trim_end());
+    let view = daemon.account("mail");
+    assert!(!view.released && !view.paused, "{view:?}");
+    assert_eq!((view.state.as_str(), view.generation), ("fresh", 2));
+    assert!(!daemon.log().contains(handed_out.trim_end()), "no log has it");
+}
+
+#[test]
+fn a_form_is_exported_without_the_refresh_token() {
+    let (_idp, daemon) = with_mail(&forgiving());
+    let token = daemon.token("mail", "").unwrap();
+    let raw = daemon.tokenctl_does(&["export", "mail", "--format", "raw"], None);
+    assert_eq!(raw, token.token);
+    let dump = daemon.tokenctl_does(&["export", "mail", "--format", "nwp500"], None);
+    let dump: Value = serde_json::from_str(&dump).unwrap();
+    assert_eq!((&dump["access_token"], &dump["refresh_token"]), (&json!(token.token), &json!("")));
+    assert_eq!(dump["issued_at"], token.issued_at);
+}
+
+/// Starts `tokenctl follow mail` in the daemon's directory.
+fn follow(daemon: &Daemon, options: &[&str]) -> Process {
+    Process::start(tokenctl(daemon).args(["follow", "mail"]).args(options))
+}
+
+/// `tokenctl`, asking that daemon, in its directory.
+fn tokenctl(daemon: &Daemon) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_tokenctl"));
+    command.env("TOKENKEEPER_SOCKET", daemon.path("api.sock")).current_dir(daemon.home());
+    command.stdin(Stdio::null());
+    command
+}
+
+/// Waits until the file is as `wanted`.
+fn until(path: &Path, what: &str, wanted: impl Fn(&str) -> bool) {
+    let watch = inotify::init(CreateFlags::NONBLOCK).unwrap();
+    let changes = WatchFlags::CLOSE_WRITE | WatchFlags::MOVED_TO;
+    inotify::add_watch(&watch, path.parent().unwrap(), changes).unwrap();
+    // Watching begins before looking, so that no change is missed.
+    while !fs::read_to_string(path).is_ok_and(|text| wanted(&text)) {
+        let changed = await_any(&[std::os::fd::AsFd::as_fd(&watch)], PATIENCE);
+        assert!(changed.is_some(), "{what} did not come: {}", read(path));
+        while rustix::io::read(&watch, &mut [0; 4096]).is_ok() {}
+    }
+}
+
+fn read(path: &Path) -> String {
+    fs::read_to_string(path).unwrap()
+}
+
+/// The files in the daemon's directory whose names have that in them.
+fn names(daemon: &Daemon, part: &str) -> Vec<String> {
+    let entries = fs::read_dir(daemon.home()).unwrap();
+    let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    names.filter(|name| name.contains(part)).collect()
+}
