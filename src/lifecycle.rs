@@ -61,7 +61,6 @@ use crate::snapshot::StateName;
 use crate::time::Jitter;
 use crate::time::Moment;
 use crate::time::Now;
-use crate::token::AwsGrant;
 use crate::token::Generation;
 
 pub use self::words::Action;
@@ -82,6 +81,7 @@ use self::duties::Duty;
 use self::duties::What;
 use self::state::Attempt;
 use self::state::Brought;
+use self::state::Candidate;
 use self::state::Catch;
 use self::state::Doubt;
 use self::state::Sent;
@@ -108,16 +108,8 @@ pub struct Account {
     generation: Generation,
     /// Whether the store has a refresh token.
     refreshable: bool,
-    /// Where a refresh token may be sent that an operator handed in and that waits to be proven.
-    staged: Option<Lineage>,
-    /// AWS credentials that came with it, and when the request that brought them was sent.
-    staged_aws: Option<(AwsGrant, Now)>,
-    /// What [`Standing::taken_over`] is once that is proven.
-    candidate: Option<Box<str>>,
-    /// Whether that was found where another program logs in by itself.
-    found: bool,
-    /// The write that stages one.
-    staging: Option<(Ticket, Lineage)>,
+    /// The one that was handed in and has yet to prove itself. Boxed: it is rare.
+    candidate: Option<Box<Candidate>>,
     /// Who handed that in and waits to hear what came of it.
     importer: Option<Ticket>,
     /// The writes whose ends orders wait for.
@@ -128,8 +120,6 @@ pub struct Account {
     standing: Standing,
     series: Series,
     doubt: Option<Doubt>,
-    /// The same of the staged credential.
-    staged_doubt: Option<Doubt>,
     discovery: Discovery,
     /// Starts of the last attempts, and of those that local programs forced.
     requests: Window,
@@ -158,11 +148,7 @@ impl Account {
             unsaved: false,
             generation: Generation::default(),
             refreshable: false,
-            staged: None,
-            staged_aws: None,
             candidate: None,
-            found: false,
-            staging: None,
             importer: None,
             ordered: Vec::new(),
             duties: Vec::new(),
@@ -170,7 +156,6 @@ impl Account {
             standing: Standing::default(),
             series: Series::default(),
             doubt: None,
-            staged_doubt: None,
             discovery: Discovery::ToDo,
             requests: Window::requests(),
             forced: Window::forced(),
@@ -293,9 +278,17 @@ impl Account {
     const fn doubt_about(&self, stake: Stake) -> Option<Doubt> {
         match stake {
             Stake::Current => self.doubt,
-            Stake::Staged => self.staged_doubt,
+            Stake::Staged => match &self.candidate {
+                Some(candidate) => candidate.doubt,
+                None => None,
+            },
             Stake::SignIn => None,
         }
+    }
+
+    /// The credential that the store has staged, so that it can be proven.
+    fn staged(&self) -> Option<&Candidate> {
+        self.candidate.as_deref().filter(|candidate| candidate.staging.is_none())
     }
 
     fn next_ticket(&mut self) -> Ticket {

@@ -164,24 +164,30 @@ impl Account {
         jitter: Jitter,
         out: &mut Vec<Command>,
     ) {
-        let foreign = self.found && matches!(error, RefreshError::SubjectChanged);
+        let found = self.candidate.as_ref().is_some_and(|candidate| candidate.found);
+        let foreign = found && matches!(error, RefreshError::SubjectChanged);
         let error = if foreign { &RefreshError::ForeignWriter } else { error };
         let refusal = Refusal {
             provider_error: error.provider_error().cloned(),
             ..Refusal::new(error.code(), format!("the credential was not taken over: {error}"))
         };
         self.note_patience(class, error, now, jitter);
-        if class == Class::Ambiguous || self.staged_doubt.is_some() && !is_verdict(class) {
-            let first = Doubt { sent: sent.0, replays: 0, late: false };
-            let doubt = *self.staged_doubt.get_or_insert(first);
+        let first = Doubt { sent: sent.0, replays: 0, late: false };
+        let doubt = match &mut self.candidate {
+            Some(candidate) if class == Class::Ambiguous => {
+                Some(*candidate.doubt.get_or_insert(first))
+            }
+            Some(candidate) if !is_verdict(class) => candidate.doubt,
+            Some(_) | None => None,
+        };
+        if let Some(doubt) = doubt {
             let pause = self.next_pause(class, now, jitter);
             let next = self.next_replay(doubt, pause, now, jitter).max(self.budgeted(now.boot));
             self.state = State::InDoubt { next };
             out.push(Command::Publish);
             self.answer_importer(Err(refusal), out);
         } else {
-            self.staged = None;
-            self.staged_doubt = None;
+            self.candidate = None;
             let not_before = self.series.not_before;
             self.series = Series { not_before, ..Series::default() };
             self.owe(What::Unstage(Some(Box::new(refusal))), now, out);

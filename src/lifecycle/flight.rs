@@ -82,9 +82,9 @@ impl Account {
         self.requests.take(now.boot, self.cost());
         self.series.attempts = self.series.attempts.saturating_add(1);
         let doubt = match attempt.stake {
-            Stake::Current => &mut self.doubt,
-            Stake::Staged => &mut self.staged_doubt,
-            Stake::SignIn => &mut None,
+            Stake::Current => self.doubt.as_mut(),
+            Stake::Staged => self.candidate.as_mut().and_then(|it| it.doubt.as_mut()),
+            Stake::SignIn => None,
         };
         if let Some(doubt) = doubt {
             doubt.replays = doubt.replays.saturating_add(1);
@@ -213,8 +213,8 @@ impl Account {
         jitter: Jitter,
         out: &mut Vec<Command>,
     ) {
-        if let Some((_, lineage)) = self.staging.take_if(|(staging, _)| *staging == ticket) {
-            self.staged_or_not(result, lineage, now, jitter, out);
+        if self.candidate.as_ref().is_some_and(|candidate| candidate.staging == Some(ticket)) {
+            self.staged_or_not(result, now, jitter, out);
             return;
         }
         if let Some(at) = self.ordered.iter().position(|(ordered, _)| *ordered == ticket) {
@@ -262,7 +262,7 @@ impl Account {
     /// The AWS credentials that came with the staged credential, with what was left of them at
     /// `sent`: an exchange that proves a login does not bring them again.
     fn aws_of_the_login(&mut self, sent: Sent) -> Option<AwsGrant> {
-        let (aws, came) = self.staged_aws.take()?;
+        let (aws, came) = self.candidate.as_mut()?.aws.take()?;
         let lifetime = aws.lifetime.saturating_sub(sent.0.boot.since(came.boot));
         Some(AwsGrant { lifetime, ..aws })
     }
@@ -292,9 +292,11 @@ impl Account {
 
     /// The first moment at which the budget and the provider's `Retry-After` allow an attempt.
     pub(super) fn budgeted(&self, now: Moment) -> Moment {
-        let replays = self.doubt.is_some() || self.staged_doubt.is_some();
+        let replays =
+            [Stake::Current, Stake::Staged].map(|stake| self.doubt_about(stake).is_some());
         let none_to_come = self.risk() == Risk::None;
-        let reserved = if replays || none_to_come { 0 } else { RESERVED_FOR_REPLAYS };
+        let reserved =
+            if replays.contains(&true) || none_to_come { 0 } else { RESERVED_FOR_REPLAYS };
         let free = self.requests.earliest(now, self.cost() + reserved);
         self.series.not_before.map_or(free, |bound| bound.max(free))
     }

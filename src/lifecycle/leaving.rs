@@ -59,7 +59,7 @@ impl Account {
             (Code::NotSupported, "this account works without a login")
         } else if let State::Leaving(..) = self.state {
             (Code::RefreshPending, "an earlier logout is under way")
-        } else if self.staged.is_some() || self.staging.is_some() {
+        } else if self.candidate.is_some() {
             (Code::RefreshPending, "a login or an import is still being proven")
         } else if self.is_flying() {
             (Code::RefreshPending, "a refresh is under way; try again when it has ended")

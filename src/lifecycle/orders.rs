@@ -15,6 +15,7 @@ use std::time::Duration;
 
 use super::Account;
 use super::Action;
+use super::Candidate;
 use super::Command;
 use super::Credential;
 use super::Done;
@@ -24,7 +25,6 @@ use super::What;
 use crate::budget::FORCED_PER_FIVE_MINUTES;
 use crate::error::Code;
 use crate::notice::Reason;
-use crate::record::Lineage;
 use crate::record::Standing;
 use crate::record::StoreError;
 use crate::record::Write;
@@ -168,7 +168,7 @@ impl Account {
             Some((Code::NotSupported, "this account works without a refresh token"))
         } else if self.standing.paused && !self.standing.released {
             Some((Code::NotSupported, "the account is paused; resume it first"))
-        } else if self.staged.is_some() || self.staging.is_some() {
+        } else if self.candidate.is_some() {
             Some((Code::RefreshPending, "an earlier import is still being proven"))
         } else if self.owes_an_unstage() {
             Some((Code::StoreUnavailable, "the store has not forgotten an earlier import yet"))
@@ -182,11 +182,15 @@ impl Account {
         let ticket = self.next_ticket();
         let lineage = self.lineage.clone();
         self.importer = Some(ticket);
-        self.staging = Some((ticket, lineage.clone()));
         out.push(Command::AnswerLater(ticket));
-        self.candidate = Some(mark);
-        self.staged_aws = aws;
-        self.found = found;
+        self.candidate = Some(Box::new(Candidate {
+            lineage: lineage.clone(),
+            staging: Some(ticket),
+            mark: Some(mark),
+            aws,
+            found,
+            doubt: None,
+        }));
         let write = Write::Stage { account: self.id.clone(), lineage, refresh_token };
         out.push(Command::Write { ticket, write });
     }
@@ -194,17 +198,19 @@ impl Account {
     pub(super) fn staged_or_not(
         &mut self,
         result: Result<Option<Generation>, StoreError>,
-        lineage: Lineage,
         now: Now,
         jitter: Jitter,
         out: &mut Vec<Command>,
     ) {
         match result {
             Ok(_) => {
-                self.staged = Some(lineage);
+                if let Some(candidate) = &mut self.candidate {
+                    candidate.staging = None;
+                }
                 self.settle(now, jitter, out);
             }
             Err(error) => {
+                self.candidate = None;
                 let refusal = Refusal::new(Code::StoreUnavailable, error.to_string());
                 self.answer_importer(Err(refusal), out);
             }
@@ -334,10 +340,9 @@ impl Account {
         self.held = None;
         self.unsaved = false;
         self.refreshable = false;
-        self.staged = None;
+        self.candidate = None;
         self.subject = None;
         self.doubt = None;
-        self.staged_doubt = None;
         self.series = super::Series::default();
         let paused = self.standing.paused;
         self.standing = Standing { paused, forgotten: true, ..Standing::default() };

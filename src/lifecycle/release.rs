@@ -49,7 +49,7 @@ impl Account {
             (Code::NotSupported, "this account works without a refresh token")
         } else if under_way {
             (Code::RefreshPending, "a refresh is under way; try again when it has ended")
-        } else if self.staged.is_some() || self.staging.is_some() {
+        } else if self.candidate.is_some() {
             (Code::RefreshPending, "a login or an import is still being proven")
         } else if !self.refreshable {
             (Code::TokenMissing, "the account has no refresh token")

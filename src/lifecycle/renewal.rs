@@ -39,7 +39,7 @@ impl Account {
 
     /// The same, apart from what is due beside it.
     pub(super) fn stake_at_rest(&self) -> Stake {
-        if self.staged.is_some() {
+        if self.staged().is_some() {
             Stake::Staged
         } else if self.must_sign_in() {
             Stake::SignIn

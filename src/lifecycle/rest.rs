@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::Account;
+use super::Candidate;
 use super::Command;
 use super::Doubt;
 use super::Series;
@@ -48,9 +49,11 @@ const LED_ELSEWHERE: &str = "configuration_changed";
 impl Account {
     /// Takes over what the store holds.
     pub(super) fn restore(&mut self, record: Record, now: Now, out: &mut Vec<Command>) {
-        self.origin = record.lineage;
+        // Nearly all are where the configuration sends them, and one copy of that is enough.
+        self.origin =
+            if record.lineage == self.lineage { self.lineage.clone() } else { record.lineage };
         self.subject = record.subject;
-        self.staged = record.staged;
+        self.candidate = record.staged.map(|lineage| Box::new(Candidate::left_over(lineage)));
         self.standing = record.standing;
         self.requests =
             self.requests.clone().after(record.attempts.iter().map(|stamp| moment(*stamp, now)));
@@ -69,7 +72,10 @@ impl Account {
         if self.risk() == super::Risk::None {
             return;
         }
-        self.staged_doubt = record.staged_intent.map(|intent| self.doubt_since(intent.at, now));
+        let doubt = record.staged_intent.map(|intent| self.doubt_since(intent.at, now));
+        if let Some(candidate) = &mut self.candidate {
+            candidate.doubt = doubt;
+        }
         if let Some(intent) = record.intent {
             self.doubt = Some(self.doubt_since(intent.at, now));
             self.series.attempts = self.series.attempts.max(1);
@@ -94,12 +100,12 @@ impl Account {
         if self.is_flying() {
             return;
         }
-        let taken_back = self.standing.released && self.staged.is_some();
+        let taken_back = self.standing.released && self.staged().is_some();
         if self.standing.paused && !taken_back {
             self.rest(State::Frozen { until: None }, out);
-        } else if self.staged.as_ref().is_some_and(|lineage| *lineage != self.lineage) {
+        } else if self.staged().is_some_and(|staged| staged.lineage != self.lineage) {
             self.unstage_stray(now, jitter, out);
-        } else if self.staged.is_some() {
+        } else if self.staged().is_some() {
             self.go_on(Reason::Scheduled, now, out);
         } else if !self.plan.has_refresh_token && self.origin != self.lineage {
             self.begin_anew(now, out);
@@ -128,8 +134,7 @@ impl Account {
 
     /// A staged credential of another place: it is sent nowhere.
     fn unstage_stray(&mut self, now: Now, jitter: Jitter, out: &mut Vec<Command>) {
-        self.staged = None;
-        self.staged_doubt = None;
+        self.candidate = None;
         let message = "the configuration changed before it was proven; hand it in again";
         let refusal = Refusal::new(Code::NeedsLogin, message);
         self.owe(What::Unstage(Some(Box::new(refusal))), now, out);
@@ -181,7 +186,7 @@ impl Account {
         jitter: Jitter,
         out: &mut Vec<Command>,
     ) {
-        if self.standing.paused || self.staged.is_some() || self.origin != self.lineage {
+        if self.standing.paused || self.staged().is_some() || self.origin != self.lineage {
             self.settle(now, jitter, out);
         }
     }
@@ -193,7 +198,7 @@ impl Account {
             State::InDoubt { next: until }
         } else if let Condition::Suspect { .. } = self.standing.condition {
             State::Suspect { until }
-        } else if self.standing.failure.is_some() || self.staged.is_some() {
+        } else if self.standing.failure.is_some() || self.staged().is_some() {
             State::Waiting { until }
         } else {
             State::Fresh { due: until }

@@ -95,8 +95,8 @@ impl Account {
             Brought::RefreshToken(_, error) => Some(Box::new(self.failure(error.clone(), now))),
         };
         let newest = match attempt.stake {
-            Stake::Staged => &self.candidate,
-            Stake::Current | Stake::SignIn => &self.standing.taken_over,
+            Stake::Staged => self.candidate.as_ref().and_then(|candidate| candidate.mark.as_ref()),
+            Stake::Current | Stake::SignIn => self.standing.taken_over.as_ref(),
         };
         // What replaces a credential that was handed out ends the pause that came with that.
         let taken_back = self.standing.released && attempt.stake == Stake::Staged;
@@ -105,7 +105,7 @@ impl Account {
             paused: self.standing.paused && !taken_back,
             released: self.standing.released && !taken_back,
             failure,
-            taken_over: newest.clone(),
+            taken_over: newest.cloned(),
             signed_in: attempt.stake == Stake::SignIn,
             forgotten: false,
             ends: match what {
@@ -138,9 +138,7 @@ impl Account {
         if attempt.stake == Stake::Staged {
             self.origin = self.destination.clone();
             self.subject = None;
-            self.staged = None;
             self.candidate = None;
-            self.staged_doubt = None;
             if let Some(held) = &mut self.held {
                 held.aws = None;
             }

@@ -6,9 +6,11 @@ use std::time::Duration;
 use super::Ticket;
 use crate::error::RefreshError;
 use crate::notice::Reason;
+use crate::record::Lineage;
 use crate::record::Stake;
 use crate::time::Moment;
 use crate::time::Now;
+use crate::token::AwsGrant;
 use crate::token::Grant;
 use crate::token::Secret;
 
@@ -104,6 +106,31 @@ pub(super) struct Series {
     pub(super) sign_in_failed: bool,
     /// What the provider asked us to stay away until.
     pub(super) not_before: Option<Moment>,
+}
+
+/// A credential that was handed in. One exchange proves it, and it takes the place of the
+/// account's own; until then that is untouched.
+pub(super) struct Candidate {
+    /// Where it may be sent.
+    pub(super) lineage: Lineage,
+    /// The write that stages it, while that is under way.
+    pub(super) staging: Option<Ticket>,
+    /// What is to become of [`Standing::taken_over`](crate::record::Standing::taken_over), where
+    /// this process took it over.
+    pub(super) mark: Option<Box<str>>,
+    /// AWS credentials that came with it, and when the request that brought them was sent.
+    pub(super) aws: Option<(AwsGrant, Now)>,
+    /// Whether it was found where another program logs in by itself.
+    pub(super) found: bool,
+    /// A spend of it whose reply was lost.
+    pub(super) doubt: Option<Doubt>,
+}
+
+impl Candidate {
+    /// One that the store had staged before this process began.
+    pub(super) const fn left_over(lineage: Lineage) -> Self {
+        Self { lineage, staging: None, mark: None, aws: None, found: false, doubt: None }
+    }
 }
 
 /// A spend whose reply was lost.

@@ -168,3 +168,22 @@ fn an_import_of_somebody_else_at_the_same_issuer_is_refused_and_set_aside() {
     3701  fresh until 6171       answer 2: refused NEEDS_LOGIN
     ");
 }
+
+#[test]
+fn a_credential_that_is_forgotten_while_another_is_staged_takes_that_one_with_it() {
+    let mut sim = Sim::resumed(Rotation::Unknown, 1000);
+    sim.feed(1100, Input::Ordered(Action::Import(Secret::new("other").into())));
+    let staging = sim.ticket();
+    sim.feed(1100, Input::Ordered(Action::Clear));
+    // The store does one after the other, and has none staged in the end.
+    sim.feed(1101, Input::Written(staging, Ok(None)));
+    sim.feed(1101, Input::Written(sim.ticket(), Ok(None)));
+
+    insta::assert_snapshot!(sim.log, @r"
+    1000  fresh until 3548       Publish
+    1100  fresh until 3548       answer 1 later, Stage
+    1100  vacant                 answer 2 later, Clear, answer 1: refused NEEDS_LOGIN, Note, Publish, state_changed
+    1101  vacant                 -
+    1101  vacant                 -
+    ");
+}

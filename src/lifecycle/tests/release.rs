@@ -142,7 +142,7 @@ fn found(sim: &mut Sim, at: u64, refresh_token: &str) {
     let refresh_token = Secret::new(refresh_token);
     let credential = Credential { refresh_token, aws: None, found: true };
     sim.feed(at, Input::Ordered(Action::Import(Box::new(credential))));
-    if sim.account.staging.is_some() {
+    if sim.account.candidate.as_ref().is_some_and(|candidate| candidate.staging.is_some()) {
         sim.feed(at, Input::Written(sim.ticket(), Ok(None)));
     }
 }
