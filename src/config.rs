@@ -226,13 +226,14 @@ impl Draft {
                 hook::conclude(&general, own, report)
             }
         };
+        let mut alike = None;
         let accounts = self
             .accounts
             .into_iter()
             .filter_map(|(id, named)| Some((id, named.draft?)))
             .map(|(id, draft)| {
                 let hooks = hooks(&draft.hooks);
-                (id, Arc::new(draft.conclude(&daemon, hooks)))
+                (id, Arc::new(draft.conclude(&daemon, hooks, &mut alike)))
             })
             .collect();
         (daemon, accounts, listen)

@@ -295,7 +295,7 @@ impl<W: World> Supervisor<W> {
             match turn {
                 Turn::Admit(account, ticket) => {
                     if let Some(seat) = self.seats.get_mut(&account) {
-                        seat.slot = Some(seat.settings.route.clone());
+                        seat.slot = Some(seat.settings.route());
                     }
                     let began = self.feed(&account, Input::Admitted(ticket));
                     if !began {

@@ -112,8 +112,14 @@ impl Draft {
         })
     }
 
-    /// The account, with what `[daemon]` says for all, and with its hooks.
-    pub(super) fn conclude(self, daemon: &Daemon, hooks: Arc<[Arc<Hook>]>) -> Account {
+    /// The account, with what `[daemon]` says for all, and with its hooks. Many accounts have the
+    /// plan of the one before, which is `last`, and share it.
+    pub(super) fn conclude(
+        self,
+        daemon: &Daemon,
+        hooks: Arc<[Arc<Hook>]>,
+        last: &mut Option<Arc<Plan>>,
+    ) -> Account {
         let profile = self.provider.profile();
         let sign_in = match (&profile.sign_in, profile.aws) {
             (None, _) => SignIn::Never,
@@ -140,7 +146,11 @@ impl Draft {
         }
         let fingerprint = fingerprint.finalize().into();
         let Self { provider, allow, .. } = self;
-        Account { provider, plan: Arc::new(plan), allow, hooks, fingerprint }
+        let plan = match last {
+            Some(last) if **last == plan => Arc::clone(last),
+            Some(_) | None => Arc::clone(last.insert(Arc::new(plan))),
+        };
+        Account { provider, plan, allow, hooks, fingerprint }
     }
 }
 

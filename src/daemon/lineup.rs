@@ -10,7 +10,6 @@ use crate::config::Config;
 use crate::keeper::Directory;
 use crate::name::AccountId;
 use crate::names::Names;
-use crate::pacing::Route;
 use crate::protocol::ReloadView;
 use crate::record::Record;
 use crate::supervisor::Change;
@@ -157,11 +156,17 @@ fn lineup(
         unknown.extend(strangers.map(|name| Stranger { place: place.to_owned(), name }));
         resolved.rules
     };
+    // Many accounts have the rules of the one before, and share them.
+    let mut shared = Arc::<[Rule]>::default();
     let accounts = config
         .accounts
         .iter()
         .map(|(id, account)| {
-            let settings = settings(account, rules(id.as_str(), &account.allow));
+            let rules = rules(id.as_str(), &account.allow);
+            if *shared != *rules {
+                shared = rules.into();
+            }
+            let settings = settings(account, Arc::clone(&shared));
             (id.clone(), decide(id, Arc::new(settings)))
         })
         .collect();
@@ -170,13 +175,11 @@ fn lineup(
     (Lineup { accounts, admin, metrics }, unknown)
 }
 
-fn settings(account: &config::Account, rules: Vec<Rule>) -> Settings {
-    let profile = account.provider.profile();
+fn settings(account: &config::Account, rules: Arc<[Rule]>) -> Settings {
     Settings {
         provider: Arc::clone(&account.provider),
         plan: Arc::clone(&account.plan),
-        route: Route { host: Arc::clone(&profile.host), client: Arc::clone(&profile.client) },
-        rules: rules.into(),
+        rules,
         hooks: Arc::clone(&account.hooks),
     }
 }

@@ -47,12 +47,18 @@ pub struct Settings {
     pub provider: Arc<dyn Provider>,
     /// What its life goes by.
     pub plan: Arc<Plan>,
-    /// What its exchanges are counted by.
-    pub route: Route,
     /// Who may have what of it.
     pub rules: Arc<[Rule]>,
     /// What is called about it.
     pub hooks: Arc<[Arc<Hook>]>,
+}
+
+impl Settings {
+    /// What its exchanges are counted by.
+    pub(super) fn route(&self) -> Route {
+        let profile = self.provider.profile();
+        Route { host: Arc::clone(&profile.host), client: Arc::clone(&profile.client) }
+    }
 }
 
 impl<W: World> Supervisor<W> {
@@ -102,7 +108,7 @@ impl<W: World> Supervisor<W> {
             record: record.map(|record| *record),
         };
         let (account, commands) = Account::begin(beginning, now, jitter);
-        self.pacing.join(&settings.route);
+        self.pacing.join(&settings.route());
         self.seats.insert(id.clone(), Box::new(Seat::new(account, settings)));
         self.carry_out(&id, commands);
     }
@@ -111,9 +117,10 @@ impl<W: World> Supervisor<W> {
         let now = self.world.now();
         let Some(seat) = self.seats.get_mut(id) else { return };
         let old = seat.resettle(Arc::clone(&settings));
-        if old.route != settings.route {
-            self.pacing.leave(id, &old.route, now.boot);
-            self.pacing.join(&settings.route);
+        let (left, route) = (old.route(), settings.route());
+        if left != route {
+            self.pacing.leave(id, &left, now.boot);
+            self.pacing.join(&route);
         }
         let lineage = settings.provider.profile().lineage.clone();
         self.feed(id, Input::Reconfigured(Arc::clone(&settings.plan), lineage));

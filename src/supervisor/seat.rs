@@ -157,7 +157,7 @@ impl<W: World> Supervisor<W> {
             match command {
                 Command::Queue { ticket, stake, urgency, risk } => {
                     let place = Place { urgency, account: id.clone(), ticket, stake, risk };
-                    self.pacing.queue(&seat.settings.route, place, now.boot);
+                    self.pacing.queue(&seat.settings.route(), place, now.boot);
                 }
                 Command::Unqueue => self.pacing.unqueue(id, now.boot),
                 Command::Intend { ticket, stake, write } => {
@@ -264,7 +264,7 @@ impl<W: World> Supervisor<W> {
             if let Some(wake) = seat.wake {
                 self.timers.remove(&(wake, id.clone()));
             }
-            self.pacing.leave(id, &seat.settings.route, now);
+            self.pacing.leave(id, &seat.settings.route(), now);
         }
     }
 

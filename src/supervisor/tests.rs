@@ -37,7 +37,6 @@ use crate::lifecycle::Done;
 use crate::lifecycle::Revocation;
 use crate::name::AccountId;
 use crate::notice::EventName;
-use crate::pacing::Route;
 use crate::plan::EXPIRY_AHEAD;
 use crate::plan::FailureAction;
 use crate::plan::Plan;
@@ -716,7 +715,6 @@ fn plain() -> Settings {
     Settings {
         provider: silent::provider("here"),
         plan: Arc::new(plan),
-        route: Route { host: "host".into(), client: "client".into() },
         rules: Vec::new().into(),
         hooks: Vec::new().into(),
     }

@@ -8,6 +8,7 @@
 //! that is merely out of place.
 
 use std::sync::Arc;
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use url::Url;
@@ -88,7 +89,7 @@ fn read(section: &mut Section<'_>) -> Option<OAuth2> {
         client_auth,
         grant,
         scope,
-        doors: Arc::new(doors),
+        doors: if doors == Doors::default() { Arc::clone(&UNKNOWN) } else { Arc::new(doors) },
         token_params: token_params.unwrap_or_default(),
         format,
         default_lifetime: default_lifetime.unwrap_or(DEFAULT_LIFETIME),
@@ -126,6 +127,9 @@ const AUTH_PARAMS: &[&str] = &[
 ];
 
 const WAYS: &[(&str, Way)] = &[("browser", Way::Browser), ("device", Way::Device)];
+
+/// What is known of most accounts, of which there may be many.
+static UNKNOWN: LazyLock<Arc<Doors>> = LazyLock::new(Arc::default);
 
 /// How a person logs in. What a preset knows of it holds for the preset's own place alone.
 fn read_doors(
