@@ -12,12 +12,15 @@ use serde::Serialize;
 
 use crate::name::AccountId;
 
+/// The group of a peer that is told by none of its own: the id that the kernel gives to nobody.
+pub const NO_GROUP: u32 = u32::MAX;
+
 /// A local process that asks.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Peer {
     /// Its user.
     pub uid: u32,
-    /// Its group.
+    /// Its group; [`NO_GROUP`] where only all of its groups are told.
     pub gid: u32,
     /// Its supplementary groups, as the kernel attested them.
     pub groups: Vec<u32>,

@@ -9,7 +9,7 @@
 //! 1. `router`: every request there is.
 //! 2. `dispatch`: from a request's head to who answers it.
 //! 3. `caller`: who asks, and what that lets them do. The only way to an account.
-//! 4. `token`, with `follow` and `sheets`: the one request that matters most.
+//! 4. `token`, with `sheets`: the one request that matters most.
 //! 5. `renew`, `orders`, `login`, `sessions`, `accounts`, `admin`, `events`, `status`, `openapi`: the others.
 //! 6. `listener`, with `line`, `places` and `peer`: connections and their limits.
 //!
@@ -43,11 +43,11 @@ use tokio::task::JoinSet;
 
 use crate::access::Masters;
 use crate::access::Narrowing;
+use crate::asking::Pace;
 use crate::clock;
 use crate::front::caller::Desk;
 use crate::front::caller::Door;
 use crate::front::listener::Listener;
-use crate::front::pace::Pace;
 use crate::front::places::Places;
 use crate::front::router::Router;
 use crate::keeper::Keeper;
@@ -60,7 +60,6 @@ mod body;
 mod caller;
 mod dispatch;
 mod events;
-mod follow;
 mod groups;
 mod json;
 mod line;
@@ -68,11 +67,9 @@ mod listener;
 mod login;
 mod openapi;
 mod orders;
-mod pace;
 mod peer;
 mod places;
 mod query;
-mod refusals;
 mod release;
 mod renew;
 mod reply;

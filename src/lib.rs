@@ -42,6 +42,7 @@
 pub mod access;
 pub mod activation;
 pub mod backup;
+pub mod asking;
 pub mod budget;
 pub mod clock;
 pub mod config;

@@ -10,15 +10,16 @@ use hyper::body::Incoming;
 use hyper::header::HeaderValue;
 use tokio::sync::oneshot;
 
+use crate::access::NO_GROUP;
 use crate::access::Peer;
 use crate::access::Right;
 use crate::access::Rights;
+use crate::asking;
+use crate::asking::words;
 use crate::error::Code;
-use crate::front::accounts::words;
 use crate::front::body;
 use crate::front::caller::Caller;
 use crate::front::caller::account_named;
-use crate::front::follow;
 use crate::front::query::Param;
 use crate::front::query::Query;
 use crate::front::reply;
@@ -63,7 +64,7 @@ pub(super) async fn configuration(
     body::none(body).await?;
     let errand = caller.desk.keeper.errand(errand);
     let outcome = tokio::time::timeout(limits::ORDER, errand).await;
-    let view = outcome.unwrap_or_else(|_| Err(follow::late())).and_then(|view| view)?;
+    let view = outcome.unwrap_or_else(|_| Err(asking::late())).and_then(|view| view)?;
     reply::json(&view)
 }
 
@@ -82,7 +83,7 @@ pub(super) async fn backup(
     let recipients = recipients.into_iter().map(|text| text.expose().to_owned()).collect();
     let errand = caller.desk.keeper.errand(|reply| Errand::Backup { recipients, reply });
     let outcome = tokio::time::timeout(limits::ORDER, errand).await;
-    let view = outcome.unwrap_or_else(|_| Err(follow::late())).and_then(|view| view)?;
+    let view = outcome.unwrap_or_else(|_| Err(asking::late())).and_then(|view| view)?;
     tracing::info!(
         peer_uid = caller.peer.uid,
         accounts = view.accounts.len(),
@@ -109,7 +110,7 @@ pub(super) async fn purge(
     let errand = |reply| Errand::Purge { account: account.clone(), reply };
     let errand = caller.desk.keeper.errand(errand);
     let outcome = tokio::time::timeout(limits::ORDER, errand).await;
-    outcome.unwrap_or_else(|_| Err(follow::late())).and_then(|purged| purged).map_err(about)?;
+    outcome.unwrap_or_else(|_| Err(asking::late())).and_then(|purged| purged).map_err(about)?;
     reply::json(&DoneAnswer {
         changed: true,
         account: Some(account.to_string()),
@@ -180,8 +181,7 @@ fn peer(query: Option<&str>) -> Result<Peer, Refusal> {
     };
     Ok(Peer {
         uid,
-        // The id that the kernel gives to nobody.
-        gid: query.id("gid")?.unwrap_or(u32::MAX),
+        gid: query.id("gid")?.unwrap_or(NO_GROUP),
         groups,
         pid: None,
         // As of every peer: a verdict by a unit that nobody proves would promise too much.

@@ -34,7 +34,6 @@ use crate::front::orders;
 use crate::front::orders::Change;
 use crate::front::release;
 use crate::front::renew;
-use crate::front::renew::Renewal;
 use crate::front::reply::Body;
 use crate::front::reply::Refused;
 use crate::front::router::Route;
@@ -168,8 +167,14 @@ fn begin(caller: &Rc<Caller>, head: Parts, body: Incoming) -> Step {
             let name = account.to_owned();
             return Step::later(admin::purge(caller.clone(), name, head.uri.clone(), body));
         }
-        Route::Refresh => return renew(caller, account, Renewal::Refresh, &head.uri, body),
-        Route::Report => return renew(caller, account, Renewal::Report, &head.uri, body),
+        Route::Refresh => {
+            let work = |seat| renew::refresh(caller.clone(), seat, head.uri.clone(), body);
+            return with_right(caller, account, Right::Refresh, work);
+        }
+        Route::Report => {
+            let work = |seat| renew::report(caller.clone(), seat, head.uri.clone(), body);
+            return with_right(caller, account, Right::Report, work);
+        }
         Route::Login => {
             let work = |seat| login::login(caller.clone(), seat, head.uri.clone(), body);
             return administer(caller, account, work);
@@ -197,7 +202,20 @@ fn administer<W>(caller: &Rc<Caller>, account: &str, work: impl FnOnce(Arc<Seat>
 where
     W: Future<Output = Result<Response<Body>, Box<Refused>>> + 'static,
 {
-    match caller.seat(account, Right::Admin) {
+    with_right(caller, account, Right::Admin, work)
+}
+
+/// Begins what takes a right to the account.
+fn with_right<W>(
+    caller: &Rc<Caller>,
+    account: &str,
+    right: Right,
+    work: impl FnOnce(Arc<Seat>) -> W,
+) -> Step
+where
+    W: Future<Output = Result<Response<Body>, Box<Refused>>> + 'static,
+{
+    match caller.seat(account, right) {
         Ok(seat) => Step::later(work(seat)),
         Err(refused) => Step::Now(Err(refused)),
     }
@@ -206,13 +224,6 @@ where
 fn about_sessions(caller: &Rc<Caller>, account: &str, act: Act, uri: &Uri) -> Step {
     let work = |seat| sessions::sessions(caller.clone(), seat, act, uri.clone());
     administer(caller, account, work)
-}
-
-fn renew(caller: &Rc<Caller>, account: &str, renewal: Renewal, uri: &Uri, body: Incoming) -> Step {
-    match caller.seat(account, renewal.right()) {
-        Ok(seat) => Step::later(renew::renew(caller.clone(), seat, renewal, uri.clone(), body)),
-        Err(refused) => Step::Now(Err(refused)),
-    }
 }
 
 /// That no browser sent it: a page can make one send requests to local places, through a

@@ -20,6 +20,7 @@ use tokio::sync::broadcast;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::watch;
 
+use crate::asking::Asker;
 use crate::clock;
 use crate::front::caller::Caller;
 use crate::front::query::Param;
@@ -126,7 +127,7 @@ impl Follower {
         }
         let directory = self.caller.desk.keeper.directory();
         let seat = directory.seats.get(account);
-        seat.is_some_and(|seat| Caller::may_see(self.caller.rights(&directory, seat)))
+        seat.is_some_and(|seat| Asker::may_see(self.caller.rights(&directory, seat)))
     }
 }
 

@@ -7,12 +7,12 @@ use hyper::Response;
 use hyper::Uri;
 use hyper::body::Incoming;
 
+use crate::asking;
 use crate::clock;
 use crate::error::Code;
 use crate::front::body;
 use crate::front::body::Fields;
 use crate::front::caller::Caller;
-use crate::front::follow;
 use crate::front::query::Query;
 use crate::front::reply;
 use crate::front::reply::Body;
@@ -149,7 +149,7 @@ pub(super) async fn order(
 ) -> Result<bool, Box<Refused>> {
     let order = caller.desk.keeper.order(&seat.account, action);
     let outcome = tokio::time::timeout(limits::ORDER, order).await;
-    let outcome = outcome.unwrap_or_else(|_| Err(follow::pending()));
+    let outcome = outcome.unwrap_or_else(|_| Err(asking::pending()));
     match outcome.map_err(|refusal| Refused::about(&seat.account, refusal))? {
         Done::Joined(_) | Done::Changed(_) => Ok(true),
         Done::Current(_) => Ok(false),
@@ -190,7 +190,7 @@ async fn secret(
     let errand = caller.desk.keeper.errand(errand);
     let outcome = tokio::time::timeout(limits::ORDER, errand).await;
     let changed =
-        outcome.unwrap_or_else(|_| Err(follow::late())).and_then(|put| put).map_err(about)?;
+        outcome.unwrap_or_else(|_| Err(asking::late())).and_then(|put| put).map_err(about)?;
     if changed {
         // What failed for want of it is tried again; an account that did not is left alone.
         order(caller, seat, Action::SecretChanged).await?;

@@ -11,9 +11,9 @@ use hyper::Uri;
 use hyper::body::Incoming;
 use tracing::warn;
 
+use crate::asking;
 use crate::front::body;
 use crate::front::caller::Caller;
-use crate::front::follow;
 use crate::front::json::Sheet;
 use crate::front::json::inner_len;
 use crate::front::orders;
@@ -45,7 +45,7 @@ pub(super) async fn release(
     let errand = caller.desk.keeper.errand(errand);
     let outcome = tokio::time::timeout(limits::ORDER, errand).await;
     let (generation, refresh_token) =
-        outcome.unwrap_or_else(|_| Err(follow::late())).and_then(|out| out).map_err(about)?;
+        outcome.unwrap_or_else(|_| Err(asking::late())).and_then(|out| out).map_err(about)?;
     warn!(
         account = %seat.account, peer_uid = caller.peer.uid,
         "its refresh token was handed out; it is frozen until it is taken back"

@@ -17,6 +17,7 @@ use hyper::header;
 use hyper::header::HeaderValue;
 use serde::Serialize;
 
+use crate::asking::Denied;
 use crate::error::Code;
 use crate::front::events::Stream;
 use crate::name::AccountId;
@@ -166,6 +167,13 @@ impl Refused {
             headers.insert(header::ALLOW, value);
         }
         response
+    }
+}
+
+impl From<Denied> for Box<Refused> {
+    fn from(denied: Denied) -> Self {
+        let Denied { account, refusal } = denied;
+        Self::new(Refused { account, ..*Refused::boxed(refusal) })
     }
 }
 

@@ -6,10 +6,10 @@ use std::sync::Arc;
 use hyper::Response;
 use hyper::Uri;
 
+use crate::asking;
 use crate::clock;
 use crate::error::Code;
 use crate::front::caller::Caller;
-use crate::front::follow;
 use crate::front::query::Param;
 use crate::front::query::Query;
 use crate::front::reply;
@@ -56,7 +56,7 @@ pub(super) async fn sessions(
     caller.pace_logins(&seat.account, clock::now())?;
     let asking = caller.desk.keeper.sessions(&seat.account, order);
     let told = tokio::time::timeout(limits::ORDER, asking).await;
-    match told.unwrap_or_else(|_| Err(follow::late())).map_err(about)? {
+    match told.unwrap_or_else(|_| Err(asking::late())).map_err(about)? {
         Sessions::Listed(sessions) => reply::json(&SessionsView {
             account: seat.account.to_string(),
             sessions: sessions.into_iter().map(view).collect(),

@@ -6,10 +6,10 @@ use std::rc::Rc;
 use hyper::Response;
 use hyper::Uri;
 
-use crate::access::Peer;
+use crate::asking;
+use crate::asking::Asker;
 use crate::clock;
 use crate::error::Code;
-use crate::front::accounts::words;
 use crate::front::caller::Caller;
 use crate::front::query::Query;
 use crate::front::reply;
@@ -21,7 +21,6 @@ use crate::limits;
 use crate::protocol::Finding;
 use crate::protocol::Severity;
 use crate::protocol::StatusView;
-use crate::protocol::WhoAmI;
 use crate::snapshot::Snapshot;
 use crate::time::Now;
 
@@ -29,24 +28,8 @@ use crate::time::Now;
 pub(super) fn whoami(caller: &Caller, query: Option<&str>) -> Result<Response<Body>, Box<Refused>> {
     Query::read(query, &[])?;
     let directory = caller.desk.keeper.directory();
-    let rights = directory
-        .seats
-        .values()
-        .map(|seat| (seat.account.to_string(), caller.rights(&directory, seat)))
-        .filter(|(_, rights)| !rights.is_empty())
-        .map(|(account, rights)| (account, words(rights)))
-        .collect();
-    let Peer { uid, gid, groups, pid, unit } = &caller.peer;
-    reply::json(&WhoAmI {
-        uid: *uid,
-        gid: *gid,
-        groups: groups.clone(),
-        pid: *pid,
-        unit: unit.as_deref().map(str::to_owned),
-        transport: format!("unix:{}", caller.door.path),
-        daemon_admin: caller.is_daemon_admin(&directory),
-        rights,
-    })
+    let transport = format!("unix:{}", caller.door.path);
+    reply::json(&asking::who(caller.asker(), &directory, transport))
 }
 
 /// How the daemon is. Counts are of what the socket lets through; names, of what the
@@ -70,7 +53,7 @@ pub(super) async fn status(caller: Rc<Caller>, uri: Uri) -> Result<Response<Body
         seats.iter().filter(|seat| is_so(&seat.now(), now)).count()
     };
     let failing = of(|snapshot, _| snapshot.failure.is_some());
-    let visible = seats.iter().filter(|seat| Caller::may_see(caller.rights(&directory, seat)));
+    let visible = seats.iter().filter(|seat| Asker::may_see(caller.rights(&directory, seat)));
     let next = visible.filter_map(|seat| Some((seat.now().next?, seat))).min_by_key(|(at, _)| *at);
     let problem = findings.iter().any(|finding| finding.severity == Severity::Problem);
 

@@ -16,13 +16,12 @@ use hyper::header::HeaderValue;
 use hyper::http::request::Parts;
 
 use crate::access::Right;
+use crate::asking;
+use crate::asking::Look;
 use crate::clock;
 use crate::error::Code;
 use crate::front::caller::Caller;
 use crate::front::dispatch::Step;
-use crate::front::follow;
-use crate::front::follow::Follower;
-use crate::front::follow::Woken;
 use crate::front::query::Param;
 use crate::front::query::Query;
 use crate::front::reply;
@@ -30,7 +29,6 @@ use crate::front::reply::Body;
 use crate::front::reply::Refused;
 use crate::front::sheets::Format;
 use crate::keeper::Seat;
-use crate::lifecycle::Action;
 use crate::limits;
 use crate::snapshot::Answer;
 use crate::snapshot::Demand;
@@ -64,7 +62,7 @@ pub(super) fn begin(caller: &Rc<Caller>, name: &str, head: &Parts) -> Step {
     };
     match look(caller, &seat, &seat.now(), &wish) {
         Look::Answer(response) => Step::Now(Ok(response)),
-        Look::Unchanged { etag, .. } if !wish.polls => Step::Now(Ok(reply::not_modified(etag))),
+        Look::Unchanged { answer, .. } if !wish.polls => Step::Now(Ok(answer)),
         Look::Refuse(refusal) => Step::Now(Err(about(&seat, refusal))),
         Look::Unchanged { .. } | Look::Join => Step::later(wait(caller.clone(), seat, wish)),
     }
@@ -129,19 +127,12 @@ fn accepted(headers: &HeaderMap) -> Format {
         .unwrap_or(Format::Json)
 }
 
-/// How the newest snapshot stands to a wish.
-enum Look {
-    Answer(Response<Body>),
-    /// The peer has this token, and it is good for `spare` longer than it needs.
-    Unchanged {
-        etag: HeaderValue,
-        spare: Duration,
-    },
-    Join,
-    Refuse(Refusal),
-}
-
-fn look(caller: &Caller, seat: &Seat, snapshot: &Arc<Snapshot>, wish: &Wish) -> Look {
+fn look(
+    caller: &Caller,
+    seat: &Seat,
+    snapshot: &Arc<Snapshot>,
+    wish: &Wish,
+) -> Look<Response<Body>> {
     let now = clock::now();
     let (held, ttl) = match snapshot.answer(wish.demand, now) {
         Answer::Token { held, ttl } => (held, ttl),
@@ -155,7 +146,7 @@ fn look(caller: &Caller, seat: &Seat, snapshot: &Arc<Snapshot>, wish: &Wish) -> 
     };
     if wish.known.as_ref().is_some_and(|known| names(known, written.etag())) {
         let spare = ttl.saturating_sub(wish.demand.min_ttl);
-        return Look::Unchanged { etag: written.etag().clone(), spare };
+        return Look::Unchanged { answer: reply::not_modified(written.etag().clone()), spare };
     }
     Look::Answer(written.response(wish.format, ttl.as_secs(), now))
 }
@@ -171,67 +162,13 @@ fn names(known: &HeaderValue, etag: &HeaderValue) -> bool {
 /// Joins the flight and follows the account until something answers the wish.
 async fn wait(
     caller: Rc<Caller>,
-    mut seat: Arc<Seat>,
+    seat: Arc<Seat>,
     wish: Wish,
 ) -> Result<Response<Body>, Box<Refused>> {
-    let mut follower = Follower::new(&seat, wish.patience);
-    let mut demanded = false;
-    let mut heard = false;
-    loop {
-        let snapshot = follower.newest();
-        let nap = match look(&caller, &seat, &snapshot, &wish) {
-            Look::Answer(response) => return Ok(response),
-            Look::Refuse(refusal) => return Err(about(&seat, refusal)),
-            // When the known token is not good enough any more, that is news as well. The
-            // clocks count milliseconds, so one more is surely past it.
-            Look::Unchanged { spare, .. } => Some(spare + Duration::from_millis(1)),
-            Look::Join => {
-                if !demanded {
-                    demanded = true;
-                    let action = Action::Demand(wish.demand.kind);
-                    let order = caller.desk.keeper.order(&seat.account, action);
-                    match follower.within(order).await {
-                        Some(Ok(_)) => {
-                            heard = true;
-                            continue;
-                        }
-                        Some(Err(refusal)) => return Err(about(&seat, refusal)),
-                        None => {}
-                    }
-                }
-                None
-            }
-        };
-        match follower.change(nap).await {
-            Woken::Changed => {}
-            Woken::Late => return last_word(&caller, &seat, &follower.newest(), &wish, heard),
-            Woken::Gone => {
-                follow::not_stopping(&caller.desk.keeper, &seat.account)
-                    .map_err(|refusal| about(&seat, refusal))?;
-                (demanded, heard) = (false, false);
-                seat = caller.seat(seat.account.as_str(), Right::Read)?;
-                follower.move_to(&seat);
-            }
-        }
-    }
-}
-
-/// What is answered when the patience is over. `heard`: whether the account knew of the demand
-/// before, so that its next refresh is the one that answers it.
-fn last_word(
-    caller: &Caller,
-    seat: &Seat,
-    snapshot: &Arc<Snapshot>,
-    wish: &Wish,
-    heard: bool,
-) -> Result<Response<Body>, Box<Refused>> {
-    match look(caller, seat, snapshot, wish) {
-        Look::Answer(response) => Ok(response),
-        Look::Unchanged { etag, .. } => Ok(reply::not_modified(etag)),
-        Look::Refuse(refusal) => Err(about(seat, refusal)),
-        Look::Join if heard => Err(about(seat, follow::pending_or_planned(snapshot))),
-        Look::Join => Err(about(seat, follow::pending())),
-    }
+    let wanted = (seat, wish.demand.kind);
+    let look = |seat: &Seat, snapshot: &Arc<Snapshot>| look(&caller, seat, snapshot, &wish);
+    let find = |name: &str| caller.seat(name, Right::Read);
+    asking::token(&caller.desk.keeper, wanted, wish.patience, look, find).await
 }
 
 fn about(seat: &Seat, refusal: Refusal) -> Box<Refused> {

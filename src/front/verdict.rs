@@ -6,7 +6,7 @@ use crate::access::Peer;
 use crate::access::Principal;
 use crate::access::Rights;
 use crate::access::Rule;
-use crate::front::accounts::words;
+use crate::asking::words;
 use crate::name::AccountId;
 use crate::protocol::RuleView;
 

@@ -37,6 +37,7 @@ const MODULES: &[&str] = &[
     "wording",
     // The engine.
     "keeper",
+    "asking",
     "metrics",
     "hooks",
     "supervisor",

@@ -49,7 +49,7 @@ fn every_wrong_request_is_told_what_is_wrong() {
         (REFRESHER, "POST /v1/accounts/mail/refresh",                                r#"{"force":true}"#,              400, "account mail: body field `force` is not known; this request takes none."),
         (REFRESHER, "POST /v1/accounts/mail/report",                                 "",                               400, "account mail: body field `generation` or `token_sha256` is missing."),
         (REFRESHER, "POST /v1/accounts/mail/report",                                 r#"{"generation":"7"}"#,          400, "account mail: body field `generation` must be a whole number; it is a string."),
-        (REFRESHER, "POST /v1/accounts/mail/report",                                 r#"{"generation":8}"#,            400, "account mail: body field `generation` is 8, and the newest token is 7."),
+        (REFRESHER, "POST /v1/accounts/mail/report",                                 r#"{"generation":8}"#,            400, "account mail: generation 8 is reported, and the newest token is 7."),
         (REFRESHER, "POST /v1/accounts/mail/report",                                 r#"{"genration":7}"#,             400, "account mail: body field `genration` is not known; did you mean `generation`?; known are generation, token_sha256, reason."),
         (REFRESHER, "POST /v1/accounts/mail/report",                                 r#"{"token_sha256":"abc"}"#,      400, "account mail: body field `token_sha256` must be 64 hex digits."),
         (REFRESHER, "POST /v1/accounts/mail/report",                                 r#"{"generation":7,"reason":"stream_unauthorized"}"#, 400, "account mail: body field `reason` must be one of transport_unauthenticated, stream_unauthenticated; did you mean `stream_unauthenticated`?"),

@@ -97,7 +97,7 @@ pub(super) fn not_stopping(keeper: &Keeper, account: &AccountId) -> Result<(), R
 }
 
 /// That the refresh takes longer than the peer cares to wait.
-pub(super) fn pending() -> Refusal {
+pub fn pending() -> Refusal {
     Refusal::new(Code::RefreshPending, "a refresh is under way and not done yet")
 }
 
@@ -112,6 +112,6 @@ pub(super) fn pending_or_planned(snapshot: &Snapshot) -> Refusal {
 }
 
 /// That nobody got round to it.
-pub(super) fn late() -> Refusal {
+pub fn late() -> Refusal {
     Refusal::new(Code::Internal, "the daemon did not get round to it in time")
 }

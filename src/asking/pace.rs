@@ -10,7 +10,7 @@ use crate::limits;
 use crate::time::Moment;
 
 /// When each user's share will be whole again.
-pub(super) struct Pace {
+pub struct Pace {
     /// Time that one request takes from its user's share.
     cost: Duration,
     /// Share that a rested user has.
@@ -20,12 +20,12 @@ pub(super) struct Pace {
 
 impl Pace {
     /// Of refreshes and reports.
-    pub(super) fn refreshes() -> Self {
+    pub fn refreshes() -> Self {
         Self::of(limits::REFRESHES_PER_SECOND, Duration::from_secs(1))
     }
 
     /// Of what is done about logins.
-    pub(super) fn logins() -> Self {
+    pub fn logins() -> Self {
         Self::of(limits::LOGINS_PER_MINUTE, Duration::from_secs(60))
     }
 
@@ -38,7 +38,7 @@ impl Pace {
     /// # Errors
     ///
     /// When it may be asked again, if there is nothing left of the share.
-    pub(super) fn take(&mut self, uid: u32, now: Moment) -> Result<(), Moment> {
+    pub fn take(&mut self, uid: u32, now: Moment) -> Result<(), Moment> {
         let whole_at = self.whole_at.get(&uid).copied().unwrap_or_default().max(now) + self.cost;
         if whole_at.since(now) > self.share {
             return Err(whole_at.before(self.share));

@@ -17,18 +17,18 @@ const EVERY: Duration = Duration::from_secs(60);
 
 /// What makes two refusals the same kind.
 #[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
-pub(super) struct Kind {
+pub struct Kind {
     /// Who was refused.
-    pub(super) uid: u32,
+    pub uid: u32,
     /// The account; `None` for the daemon itself and for names that no account has.
-    pub(super) account: Option<AccountId>,
+    pub account: Option<AccountId>,
     /// The right, or what was asked of the daemon.
-    pub(super) what: &'static str,
+    pub what: &'static str,
 }
 
 /// The refusals of the last minute.
 #[derive(Default)]
-pub(super) struct Refusals {
+pub struct Refusals {
     told: BTreeMap<Kind, Told>,
 }
 
@@ -42,7 +42,7 @@ impl Refusals {
     ///
     /// While [`limits::REFUSALS`] kinds have a record in the last minute, a further kind has
     /// none; the metrics count its answers all the same.
-    pub(super) fn note(&mut self, kind: Kind, now: Moment) -> Option<u64> {
+    pub fn note(&mut self, kind: Kind, now: Moment) -> Option<u64> {
         if let Some(told) = self.told.get_mut(&kind) {
             if now.since(told.at) < EVERY {
                 told.left_out = told.left_out.saturating_add(1);
