@@ -69,6 +69,7 @@ use crate::store::refusal::OpenError;
 use crate::store::sqlite::Sqlite;
 use crate::supervisor::Control;
 use crate::supervisor::Supervisor;
+use crate::threshold::Threshold;
 
 use self::lineup::Cast;
 use self::outside::Outside;
@@ -162,7 +163,8 @@ pub fn run(options: &Options) -> Result<(), Failure> {
 fn keep(options: &Options, passed: Passed) -> Result<(), Failure> {
     let places = Places::find(options)?;
     let config = places.read()?;
-    let threshold = log::start(config.daemon.log);
+    let threshold = Threshold::new(config.daemon.log);
+    log::start(&threshold);
     for complaint in &config.warnings {
         warn!("{complaint}");
     }
@@ -192,7 +194,7 @@ fn keep(options: &Options, passed: Passed) -> Result<(), Failure> {
 async fn live(
     places: Places,
     config: Config,
-    threshold: log::Threshold,
+    threshold: Threshold,
     signals: mpsc::Receiver<signals::Signal>,
     clock: Clock,
     store: Store,

@@ -61,7 +61,6 @@ mod caller;
 mod dispatch;
 mod events;
 mod groups;
-mod json;
 mod line;
 mod listener;
 mod login;

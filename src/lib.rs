@@ -83,6 +83,7 @@ pub mod spelling;
 pub mod spool;
 pub mod store;
 pub mod supervisor;
+pub mod threshold;
 pub mod time;
 pub mod token;
 pub mod wording;

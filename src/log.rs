@@ -7,9 +7,6 @@ use std::fmt;
 use std::fmt::Write as _;
 use std::io::IsTerminal as _;
 use std::io::Write as _;
-use std::sync::Arc;
-use std::sync::atomic::AtomicU8;
-use std::sync::atomic::Ordering;
 
 use serde_json::Map;
 use serde_json::Value;
@@ -25,55 +22,17 @@ use tracing_subscriber::layer::Context;
 use tracing_subscriber::layer::SubscriberExt as _;
 
 use crate::clock;
-use crate::config::LogLevel;
+use crate::threshold::Threshold;
 
-/// Begins the log. Changing the returned [`Threshold`] changes what is logged from then on.
+/// Begins the log, of what `threshold` lets through at the time.
 ///
 /// The first call of a process counts; later ones log nothing of their own.
-pub fn start(level: LogLevel) -> Threshold {
-    let threshold = Threshold::new(level);
+pub fn start(threshold: &Threshold) {
     let format = if std::io::stderr().is_terminal() { Format::Lines } else { Format::Json };
     let layer = Lines { threshold: threshold.clone(), format };
     let subscriber = tracing_subscriber::registry().with(layer);
     // A test process may have a log already.
     let _taken = tracing::subscriber::set_global_default(subscriber);
-    threshold
-}
-
-/// The least severe event that is logged.
-#[derive(Clone)]
-pub struct Threshold(Arc<AtomicU8>);
-
-impl Threshold {
-    fn new(level: LogLevel) -> Self {
-        Self(Arc::new(AtomicU8::new(rank(level))))
-    }
-
-    /// Changes it.
-    pub fn set(&self, level: LogLevel) {
-        self.0.store(rank(level), Ordering::Relaxed);
-    }
-
-    fn lets(&self, level: Level) -> bool {
-        let rank = match level {
-            Level::ERROR => 0,
-            Level::WARN => 1,
-            Level::INFO => 2,
-            Level::DEBUG => 3,
-            Level::TRACE => 4,
-        };
-        rank <= self.0.load(Ordering::Relaxed)
-    }
-}
-
-const fn rank(level: LogLevel) -> u8 {
-    match level {
-        LogLevel::Error => 0,
-        LogLevel::Warn => 1,
-        LogLevel::Info => 2,
-        LogLevel::Debug => 3,
-        LogLevel::Trace => 4,
-    }
 }
 
 #[derive(Clone, Copy)]
@@ -191,15 +150,6 @@ fn escaped(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_threshold_lets_through_what_is_severe_enough() {
-        let threshold = Threshold::new(LogLevel::Warn);
-        assert!(threshold.lets(Level::ERROR) && threshold.lets(Level::WARN));
-        assert!(!threshold.lets(Level::INFO));
-        threshold.set(LogLevel::Trace);
-        assert!(threshold.lets(Level::TRACE));
-    }
 
     #[test]
     fn a_log_line_stays_one_line() {

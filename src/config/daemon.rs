@@ -82,6 +82,9 @@ pub enum LogLevel {
 }
 
 impl LogLevel {
+    /// Every level, the most severe first.
+    pub const ALL: &[Self] = &[Self::Error, Self::Warn, Self::Info, Self::Debug, Self::Trace];
+
     /// Every level by its word in the configuration.
     const WORDS: &[(&str, Self)] = &[
         ("error", Self::Error),

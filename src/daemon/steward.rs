@@ -24,7 +24,6 @@ use crate::hooks::Failing;
 use crate::keeper::Errand;
 use crate::keeper::Keeper;
 use crate::keeper::Over;
-use crate::log::Threshold;
 use crate::name::AccountId;
 use crate::notify::Manager;
 use crate::protocol::ReloadView;
@@ -35,6 +34,7 @@ use crate::store::Orphan;
 use crate::store::Store;
 use crate::supervisor::Control;
 use crate::supervisor::Lineup;
+use crate::threshold::Threshold;
 use crate::token::Generation;
 use crate::token::Secret;
 

@@ -12,10 +12,10 @@ use hyper::body::Incoming;
 use tracing::warn;
 
 use crate::asking;
+use crate::asking::Sheet;
+use crate::asking::inner_len;
 use crate::front::body;
 use crate::front::caller::Caller;
-use crate::front::json::Sheet;
-use crate::front::json::inner_len;
 use crate::front::orders;
 use crate::front::query::Query;
 use crate::front::reply;

@@ -18,8 +18,9 @@ use hyper::Response;
 use hyper::header;
 use hyper::header::HeaderValue;
 
-use crate::front::json::Sheet;
-use crate::front::json::inner_len;
+use crate::asking::Sheet;
+use crate::asking::credential_process;
+use crate::asking::inner_len;
 use crate::front::reply;
 use crate::front::reply::Body;
 use crate::keeper::Directory;
@@ -28,10 +29,8 @@ use crate::limits;
 use crate::name::AccountId;
 use crate::provider::Header;
 use crate::snapshot::Held;
-use crate::snapshot::HeldAws;
 use crate::snapshot::Snapshot;
 use crate::time::Now;
-use crate::token::AwsCredentials;
 use crate::token::Kind;
 use crate::token::Secret;
 use crate::wording;
@@ -187,24 +186,6 @@ impl Written {
         let error = serde_json::to_string(&error).unwrap_or_else(|_| "null".to_owned());
         after_ttl(&self.snapshot, held, &error)
     }
-}
-
-/// The answer of a `credential_process`, version 1.
-fn credential_process(aws: &HeldAws) -> Bytes {
-    let AwsCredentials { access_key_id, secret_access_key, session_token } = &*aws.credentials;
-    let expires_at = aws.expires_wall.to_string();
-    let texts = [access_key_id, secret_access_key, session_token].map(Secret::expose);
-    /// Names and punctuation.
-    const FRAME: usize = 128;
-    let room = FRAME + expires_at.len() + texts.into_iter().map(inner_len).sum::<usize>();
-
-    let [access_key_id, secret_access_key, session_token] = texts;
-    let mut sheet = Sheet::new(room);
-    sheet.raw("{\"Version\":1,\"AccessKeyId\":").text(access_key_id);
-    sheet.raw(",\"SecretAccessKey\":").text(secret_access_key);
-    sheet.raw(",\"SessionToken\":").text(session_token);
-    sheet.raw(",\"Expiration\":").text(&expires_at).raw("}");
-    sheet.finish()
 }
 
 fn etag(kind: Kind, held: &Held) -> HeaderValue {

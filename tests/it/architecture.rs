@@ -38,6 +38,7 @@ const MODULES: &[&str] = &[
     // The engine.
     "keeper",
     "asking",
+    "threshold",
     "metrics",
     "hooks",
     "supervisor",

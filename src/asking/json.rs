@@ -7,28 +7,28 @@ use bytes::Bytes;
 use zeroize::Zeroizing;
 
 /// Text being written, in room that is wiped when it goes.
-pub(super) struct Sheet(Zeroizing<Vec<u8>>);
+pub struct Sheet(Zeroizing<Vec<u8>>);
 
 impl Sheet {
     /// An empty sheet for at most `room` bytes.
-    pub(super) fn new(room: usize) -> Self {
+    pub fn new(room: usize) -> Self {
         Self(Zeroizing::new(Vec::with_capacity(room)))
     }
 
     /// Writes JSON as it is.
-    pub(super) fn raw(&mut self, json: &str) -> &mut Self {
+    pub fn raw(&mut self, json: &str) -> &mut Self {
         debug_assert!(self.0.capacity() - self.0.len() >= json.len(), "the room was promised");
         self.0.extend_from_slice(json.as_bytes());
         self
     }
 
     /// Writes `text` as a JSON string (RFC 8259 section 7), quotes included.
-    pub(super) fn text(&mut self, text: &str) -> &mut Self {
+    pub fn text(&mut self, text: &str) -> &mut Self {
         self.raw("\"").inner(text).raw("\"")
     }
 
     /// Writes `text` as the inside of a JSON string.
-    pub(super) fn inner(&mut self, text: &str) -> &mut Self {
+    pub fn inner(&mut self, text: &str) -> &mut Self {
         let mut rest = text;
         while let Some(at) = rest.bytes().position(|byte| escape(byte).is_some()) {
             let (plain, special) = rest.split_at(at);
@@ -47,18 +47,18 @@ impl Sheet {
     }
 
     /// How much was written, in bytes.
-    pub(super) fn len(&self) -> usize {
+    pub fn len(&self) -> usize {
         self.0.len()
     }
 
     /// What was written. Wiped when the last clone goes.
-    pub(super) fn finish(self) -> Bytes {
+    pub fn finish(self) -> Bytes {
         Bytes::from_owner(self.0)
     }
 }
 
 /// Bytes that [`Sheet::inner`] writes for `text`.
-pub(super) fn inner_len(text: &str) -> usize {
+pub fn inner_len(text: &str) -> usize {
     let more = |byte| match escape(byte) {
         Some(Escape::Short(short)) => short.len() - 1,
         Some(Escape::Code) => 5,
