@@ -262,8 +262,10 @@ mod tests {
 
     use super::*;
     use crate::protocol::TokenAnswer;
+    use crate::snapshot::HeldAws;
     use crate::time::Moment;
     use crate::time::Timestamp;
+    use crate::token::AwsCredentials;
     use crate::token::Generation;
     use crate::token::TokenSet;
 
