@@ -2,7 +2,8 @@
 //!
 //! # Threads
 //!
-//! * *act*, the main thread: supervisor, exchanges, logins, hooks, the steward;
+//! * *act*, the main thread: supervisor, exchanges, logins, hooks, the steward, the bus
+//!   ([`bus`](crate::bus));
 //! * *serve*: the socket front ends ([`front`]);
 //! * *store*: SQLite ([`store`](crate::store));
 //! * *clock* and *signals*: wait, and say so;
@@ -45,6 +46,7 @@ use crate::access::Masters;
 use crate::access::Narrowing;
 use crate::activation;
 use crate::activation::Passed;
+use crate::bus::Bus;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::config::Invalid;
@@ -224,8 +226,16 @@ async fn live(
         socket: config.daemon.socket.clone(),
         state: config.daemon.state.clone(),
         listen: config.listen.clone(),
+        dbus: config.daemon.dbus,
     };
     let stored = findings::stored(&loaded.records);
+    let masters = Masters { own_uid: rustix::process::geteuid().as_raw() };
+    let bus = Bus {
+        which: config.daemon.dbus,
+        keeper: keeper.clone(),
+        masters,
+        threshold: threshold.clone(),
+    };
     let (cast, lineup) = Cast::begin(config, loaded.records);
     let outside = Outside::new(store.clone(), clock.clone(), places.credentials.clone());
     let logins = Logins::new(outside.clone(), keeper.clone(), control.clone());
@@ -261,7 +271,6 @@ async fn live(
     let serving = async {
         // The supervisor ends only after it was told to, so it applies this before.
         let _applied = applied.await;
-        let masters = Masters { own_uid: rustix::process::geteuid().as_raw() };
         let front = match front::start(listening, keeper, masters, metrics) {
             Ok(front) => front,
             Err(error) => {
@@ -294,6 +303,7 @@ async fn live(
         served = &mut lasting => served,
         // Nobody can call any more, which is an end of its own.
         () = logins.run(calls) => lasting.await,
+        never = bus.run() => match never {},
     };
     let front = served?;
     front.stop();

@@ -163,6 +163,13 @@ impl Keeper {
         self.directory.borrow().clone()
     }
 
+    /// Follows reloads from now on.
+    pub fn directories(&self) -> watch::Receiver<Arc<Directory>> {
+        let mut directories = self.directory.clone();
+        directories.mark_unchanged();
+        directories
+    }
+
     /// Follows what happens from now on.
     pub fn notices(&self) -> broadcast::Receiver<Arc<Notice>> {
         self.notices.subscribe()

@@ -41,9 +41,10 @@
 
 pub mod access;
 pub mod activation;
-pub mod backup;
 pub mod asking;
+pub mod backup;
 pub mod budget;
+pub mod bus;
 pub mod clock;
 pub mod config;
 pub mod daemon;

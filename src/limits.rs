@@ -108,6 +108,25 @@ pub const GRACE: Duration = Duration::from_secs(5);
 /// Pause after the process ran out of descriptors, before the next connection is accepted.
 pub const ACCEPT_BACKOFF: Duration = Duration::from_millis(100);
 
+/// Calls of one connection to the bus that wait, for a refresh or to learn who calls.
+pub const BUS_CALLS_PER_SENDER: usize = 64;
+
+/// Calls over the bus that wait, of all connections of one user: a quarter of all.
+pub const BUS_CALLS_PER_UID: usize = BUS_CALLS / 4;
+
+/// Calls over the bus that wait, all together. A further one is refused at once.
+pub const BUS_CALLS: usize = 1_024;
+
+/// Messages from the bus that are read ahead. The bus keeps the rest.
+pub const BUS_QUEUE: usize = 16;
+
+/// Connections to the bus of which it is remembered who they are. Of one more the bus is
+/// asked again.
+pub const BUS_PEERS: usize = 1_024;
+
+/// What the bus itself may take to answer, and to take a message.
+pub const BUS_PATIENCE: Duration = Duration::from_secs(10);
+
 /// Fields of a body's object. The largest known has five.
 pub const FIELDS: usize = 16;
 

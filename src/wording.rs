@@ -63,12 +63,12 @@ pub fn event(notice: &Notice) -> EventView {
         Event::RefreshFailed { reason, failure } => EventView {
             reason: Some(reason.as_str().to_owned()),
             attempt: Some(failure.attempt),
-            refresh_error: Some(told(&failure.error, notice)),
+            refresh_error: Some(failed(&failure.error, notice)),
             ..view
         },
         Event::Alarm { failure } => EventView {
             attempt: Some(failure.attempt),
-            refresh_error: Some(told(&failure.error, notice)),
+            refresh_error: Some(failed(&failure.error, notice)),
             ..view
         },
         Event::ExpiryAhead { at, within: _ } => EventView { ends_at: Some(at.to_string()), ..view },
@@ -85,7 +85,8 @@ pub fn event(notice: &Notice) -> EventView {
     }
 }
 
-fn told(error: &RefreshError, notice: &Notice) -> ErrorBody {
+/// The failure that a notice is about.
+pub fn failed(error: &RefreshError, notice: &Notice) -> ErrorBody {
     let refusal = Refusal {
         retry_at: notice.snapshot.next,
         provider_error: error.provider_error().cloned(),

@@ -38,6 +38,8 @@ pub struct Daemon {
     pub alarm_before: Duration,
     /// The same: how long before the end of a login that is told, longest first.
     pub expiry_ahead: Arc<[Duration]>,
+    /// The bus on which it is asked as well.
+    pub dbus: Bus,
 }
 
 /// Where the daemon's files are if the configuration does not say.
@@ -47,22 +49,42 @@ pub struct Defaults {
     pub socket: PathBuf,
     /// The database.
     pub state: PathBuf,
+    /// The bus.
+    pub dbus: Bus,
 }
 
 impl Defaults {
     /// Those of the host's service.
     pub fn system() -> Self {
-        Self::below(Path::new("/run"), Path::new("/var/lib"))
+        let files = Self::below(Path::new("/run"), Path::new("/var/lib"));
+        Self { dbus: Bus::System, ..files }
     }
 
-    /// Those of a user's service: below `$XDG_RUNTIME_DIR` and `$XDG_STATE_HOME`, or below
-    /// `/run` and `/var/lib`.
+    /// Those of a user's service, below `$XDG_RUNTIME_DIR` and `$XDG_STATE_HOME`.
     pub fn below(runtime: &Path, state: &Path) -> Self {
         Self {
             socket: runtime.join("tokenkeeper/api.sock"),
             state: state.join("tokenkeeper/state.db"),
+            dbus: Bus::Session,
         }
     }
+}
+
+/// A message bus.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Bus {
+    /// The host's.
+    System,
+    /// The user's.
+    Session,
+    /// None.
+    Off,
+}
+
+impl Bus {
+    /// Every choice by its word in the configuration.
+    const WORDS: &[(&str, Self)] =
+        &[("system", Self::System), ("session", Self::Session), ("off", Self::Off)];
 }
 
 /// The least severe event that is logged.
@@ -105,6 +127,7 @@ pub(super) struct Keys {
     metrics: Option<Vec<Allow>>,
     alarm_before: Option<Duration>,
     expiry_ahead: Option<Arc<[Duration]>>,
+    dbus: Option<Bus>,
 }
 
 impl Keys {
@@ -120,12 +143,13 @@ impl Keys {
             metrics: rules(section, "metrics", Rights::NONE.with(Right::Read)),
             alarm_before: section.span("alarm_before"),
             expiry_ahead: section.value("expiry_ahead").and_then(|it| account::read_ladder(&it)),
+            dbus: section.choice("dbus", Bus::WORDS),
         }
     }
 
     /// Takes over what a later file says.
     pub(super) fn overlay(&mut self, later: Self) {
-        let Self { socket, state, log, admin, metrics, alarm_before, expiry_ahead } = later;
+        let Self { socket, state, log, admin, metrics, alarm_before, expiry_ahead, dbus } = later;
         self.socket = socket.or(self.socket.take());
         self.state = state.or(self.state.take());
         self.log = log.or(self.log);
@@ -133,6 +157,7 @@ impl Keys {
         self.metrics = metrics.or(self.metrics.take());
         self.alarm_before = alarm_before.or(self.alarm_before);
         self.expiry_ahead = expiry_ahead.or(self.expiry_ahead.take());
+        self.dbus = dbus.or(self.dbus);
     }
 
     pub(super) fn conclude(self, defaults: Defaults) -> Daemon {
@@ -144,6 +169,7 @@ impl Keys {
             metrics: self.metrics.unwrap_or_default(),
             alarm_before: self.alarm_before.unwrap_or(ALARM_BEFORE),
             expiry_ahead: self.expiry_ahead.unwrap_or_else(|| EXPIRY_AHEAD.into()),
+            dbus: self.dbus.unwrap_or(defaults.dbus),
         }
     }
 }

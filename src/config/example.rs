@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
-use std::path::Path;
 
 use toml::Table;
 use toml::Value;
@@ -77,6 +76,7 @@ fn the_defaults_that_the_example_names_are_the_defaults() {
     assert_eq!(stated.daemon.socket, silent.daemon.socket);
     assert_eq!(stated.daemon.state, silent.daemon.state);
     assert_eq!(stated.daemon.log, silent.daemon.log);
+    assert_eq!(stated.daemon.dbus, silent.daemon.dbus);
     assert_eq!(stated.daemon.alarm_before, silent.daemon.alarm_before);
     assert_eq!(stated.daemon.expiry_ahead, silent.daemon.expiry_ahead);
     for name in ["mail", "ci", "nas", "heatpump", "pool", "boiler", "plugs"] {
@@ -166,7 +166,7 @@ fn switched_on() -> String {
 
 fn parse(text: &str) -> Result<Config, Invalid> {
     let file = File { name: "config.toml".into(), text: text.into() };
-    let defaults = Defaults::below(Path::new("/run"), Path::new("/var/lib"));
+    let defaults = Defaults::system();
     Config::parse(&[file], Mode::System, defaults)
 }
 

@@ -17,6 +17,7 @@ use super::Places;
 use super::findings;
 use super::lineup::strangers;
 use crate::clock::Clock;
+use crate::config::Bus;
 use crate::config::Config;
 use crate::config::Listen;
 use crate::error::Code;
@@ -46,6 +47,7 @@ pub(super) struct Opened {
     pub(super) socket: PathBuf,
     pub(super) state: PathBuf,
     pub(super) listen: Vec<Listen>,
+    pub(super) dbus: Bus,
 }
 
 /// What the errands need.
@@ -193,6 +195,9 @@ impl Steward {
         }
         if config.daemon.state != self.opened.state {
             keys.push("daemon.state".to_owned());
+        }
+        if config.daemon.dbus != self.opened.dbus {
+            keys.push("daemon.dbus".to_owned());
         }
         if config.listen != self.opened.listen {
             keys.push("listen".to_owned());

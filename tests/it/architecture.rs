@@ -57,6 +57,7 @@ const MODULES: &[&str] = &[
     "store",
     "activation",
     "front",
+    "bus",
     "harden",
     "log",
     "notify",
@@ -84,6 +85,7 @@ const EFFECTS: &[&str] = &[
     "Instant::now",
     "SystemTime",
     "reqwest::",
+    "zbus::",
     "hyper::",
     "rusqlite::",
     "rustix::",
@@ -104,6 +106,7 @@ const OWNED: &[(&str, &[&str])] = &[
     ("clock_gettime", &["clock"]),
     // The client reads in its errors whether a request was sent.
     ("hyper::", &["front", "http"]),
+    ("zbus::", &["bus"]),
     ("signal_hook::", &["signals"]),
     ("sd_notify::", &["activation", "notify"]),
     ("listenfd::", &["activation"]),

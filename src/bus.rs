@@ -1,0 +1,129 @@
+//! The message bus: what the socket serves, to programs that speak D-Bus.
+//!
+//! The bus is a guest. It may be absent, restart, or refuse the name: the daemon starts and
+//! serves without it, and is back on it as soon as it can be. Who asks is what the bus says of
+//! the sender, never what a message says; what that lets through is decided by the code that
+//! decides it for the socket, [`Asker`](crate::asking::Asker).
+//!
+//! Messages are dispatched here and not by zbus's object server, for three reasons: what an
+//! object shows depends on who asks, a call is counted before anything is begun for it, and
+//! the interfaces that are served are the files in `packaging/dbus`, word by word.
+//!
+//! # Reading order
+//!
+//! 1. `serve`: one connection, from its first message to its last.
+//! 2. `method`, `object`: what can be called, and where.
+//! 3. `dispatch`: from a call to its answer; `manager` and `token` carry it out, `option` reads
+//!    what it says, `memfd` is the way for a token that shall be in no message.
+//! 4. `property`, `signal`: what is shown of accounts, and told of them.
+//! 5. `peers`, `waiting`: who the senders are, and how many of their calls wait.
+//!
+//! # Invariants
+//!
+//! * Access is decided before anything of an account is looked at.
+//! * No property and no signal has a token in it.
+//! * A call that waits takes a place of its sender, its user and of all; there are so many.
+//! * A caller that goes away changes nothing about what it waited for.
+
+mod dispatch;
+mod manager;
+mod memfd;
+mod method;
+mod object;
+mod option;
+mod peers;
+mod property;
+mod reply;
+mod serve;
+mod signal;
+mod token;
+mod waiting;
+
+use std::convert::Infallible;
+use std::num::NonZeroUsize;
+use std::time::Duration;
+
+use tracing::debug;
+use tracing::info;
+use zbus::Connection;
+use zbus::connection::Builder;
+
+use crate::access::Masters;
+use crate::config;
+use crate::keeper::Keeper;
+use crate::limits;
+use crate::threshold::Threshold;
+
+use self::serve::Service;
+
+/// What the bus serves.
+pub struct Bus {
+    /// Which bus.
+    pub which: config::Bus,
+    /// The supervisor's handle.
+    pub keeper: Keeper,
+    /// Who may do everything.
+    pub masters: Masters,
+    /// What is logged.
+    pub threshold: Threshold,
+}
+
+impl Bus {
+    /// Serves for as long as this is polled.
+    pub async fn run(self) -> Infallible {
+        let mut failed = 0;
+        loop {
+            match connect(self.which).await {
+                Ok(connection) => {
+                    failed = 0;
+                    let gone = Service::new(&self, connection).run().await;
+                    info!("the bus is gone, and looked for again: {gone}");
+                }
+                // A host without a bus is nothing to speak of.
+                Err(error) if failed == 0 && !is_absent(&error) => {
+                    info!("no bus yet, it is looked for again: {error}");
+                }
+                Err(error) => debug!("no bus yet: {error}"),
+            }
+            tokio::time::sleep(backoff(failed)).await;
+            failed = failed.saturating_add(1);
+        }
+    }
+}
+
+async fn connect(which: config::Bus) -> zbus::Result<Connection> {
+    let builder = match which {
+        config::Bus::System => Builder::system(),
+        config::Bus::Session => Builder::session(),
+        config::Bus::Off => return std::future::pending().await,
+    };
+    let queue = NonZeroUsize::new(limits::BUS_QUEUE).unwrap_or(NonZeroUsize::MIN);
+    let connecting = builder.max_queued(queue).method_timeout(limits::BUS_PATIENCE).build();
+    match tokio::time::timeout(limits::BUS_PATIENCE, connecting).await {
+        Ok(connected) => connected,
+        Err(_) => Err(zbus::Error::Failure("it does not answer".to_owned())),
+    }
+}
+
+fn is_absent(error: &zbus::Error) -> bool {
+    matches!(error, zbus::Error::InputOutput(error) if error.kind() == std::io::ErrorKind::NotFound)
+}
+
+/// Pause before the next try, after so many that failed in a row: 1 s to a minute.
+fn backoff(failed: u32) -> Duration {
+    /// A bus that restarts is back within seconds; one that is not installed costs a look a minute.
+    const LONGEST: Duration = Duration::from_secs(60);
+
+    Duration::from_secs(1 << failed.min(6)).min(LONGEST)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bus_is_looked_for_after_a_second_and_at_least_once_a_minute() {
+        let pauses = [0, 1, 2, 5, 6, 7, u32::MAX].map(|failed| backoff(failed).as_secs());
+        assert_eq!(pauses, [1, 2, 4, 32, 60, 60, 60]);
+    }
+}
