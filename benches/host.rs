@@ -37,6 +37,7 @@ use tokenkeeper::token::LifetimeSource;
 use tokenkeeper::token::Secret;
 use tokenkeeper::token::TokenSet;
 
+use crate::stage::daemon;
 use crate::stage::daemon::Daemon;
 use crate::stage::trouble::Trouble;
 
@@ -140,6 +141,11 @@ impl Host {
     /// Where it listens.
     pub(crate) fn socket(&self) -> PathBuf {
         self.directory.path().join("api.sock")
+    }
+
+    /// Where it looks for the system's bus.
+    pub(crate) fn bus(&self) -> PathBuf {
+        self.directory.path().join(daemon::BUS)
     }
 
     /// Where else something may be put.

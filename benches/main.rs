@@ -8,6 +8,7 @@
 //! Reading order: [`run`], one file for each benchmark in its order, `host` (the daemon and
 //! its accounts), `wire` (the client), `helper` (what runs in processes of its own), `report`.
 
+mod bus;
 mod disturbance;
 mod get;
 mod helper;
@@ -35,11 +36,12 @@ use self::stage::trouble::Trouble;
 type Benchmark = fn(&mut Report) -> Result<(), Trouble>;
 
 /// All of them, in their order.
-const BENCHMARKS: [(&str, Benchmark); 6] = [
+const BENCHMARKS: [(&str, Benchmark); 7] = [
     ("latency", latency::run),
     ("throughput", throughput::run),
     ("memory", memory::run),
     ("get", get::run),
+    ("bus", bus::run),
     ("waiters", waiters::run),
     ("disturbance", disturbance::run),
 ];

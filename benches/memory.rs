@@ -5,6 +5,7 @@
 use std::fs::File;
 use std::io::Read as _;
 
+use crate::bus::Bus;
 use crate::host::Accounts;
 use crate::host::Host;
 use crate::host::name;
@@ -37,7 +38,7 @@ pub(crate) fn run(report: &mut Report) -> Result<(), Trouble> {
         let host = Host::with(&Accounts::good(size))?;
         let mut rounds = Vec::new();
         for _ in 0..ROUNDS {
-            rounds.push(measure(&host, size)?);
+            rounds.push(measure(&host, size, None)?);
         }
         let of = |pick: fn(&Start) -> f64| median(rounds.iter().map(pick).collect());
         let (private, resident) = (of(|start| start.private), of(|start| start.resident));
@@ -47,6 +48,17 @@ pub(crate) fn run(report: &mut Report) -> Result<(), Trouble> {
         let mib = |kib: f64| (kib / 1024.0, "MiB");
         report.add(NAME, format!("{size} accounts, RssAnon"), mib(private), private_bar);
         report.add(NAME, format!("{size} accounts, RSS"), mib(resident), resident_bar);
+        if few {
+            let bus = Bus::beside(&host)?;
+            let private = measure(&host, size, Some(&bus))?.private;
+            report.add(
+                NAME,
+                format!("{size} accounts, RssAnon on a bus"),
+                mib(private),
+                private_bar,
+            );
+            bus.end()?;
+        }
         let ready = (of(|start| start.ready), "ms");
         report.add(NAME, format!("{size} accounts, start to an answer"), ready, ready_bar);
         let (least, base) = *smallest.get_or_insert((size, private));
@@ -69,7 +81,7 @@ struct Start {
     resident: f64,
 }
 
-fn measure(host: &Host, size: usize) -> Result<Start, Trouble> {
+fn measure(host: &Host, size: usize, bus: Option<&Bus>) -> Result<Start, Trouble> {
     let watch = Stopwatch::start();
     let daemon = host.start()?;
     let mut connection = Connection::open(&host.socket())?;
@@ -77,6 +89,9 @@ fn measure(host: &Host, size: usize) -> Result<Start, Trouble> {
     let ready = millis(watch.elapsed());
     for number in 0..size {
         connection.ask(&token_of(&name(number)))?;
+    }
+    if let Some(bus) = bus {
+        bus.client()?.token()?;
     }
     let status = status(daemon.id())?;
     let start = Start {

@@ -47,7 +47,7 @@ impl Sheet {
     }
 
     /// How much was written, in bytes.
-    pub fn len(&self) -> usize {
+    pub fn written(&self) -> usize {
         self.0.len()
     }
 

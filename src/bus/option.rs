@@ -55,7 +55,16 @@ impl Options {
             Variant::I16(number) => u64::try_from(number).ok(),
             Variant::I32(number) => u64::try_from(number).ok(),
             Variant::I64(number) => u64::try_from(number).ok(),
-            _ => None,
+            Variant::Bool(_)
+            | Variant::F64(_)
+            | Variant::Str(_)
+            | Variant::Signature(_)
+            | Variant::ObjectPath(_)
+            | Variant::Variant(_)
+            | Variant::Array(_)
+            | Variant::Dict(_)
+            | Variant::Structure(_)
+            | Variant::Fd(_) => None,
         };
         number.map(Some).ok_or_else(|| wrong(name, "a whole number, 0 or more"))
     }

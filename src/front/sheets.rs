@@ -217,15 +217,15 @@ fn front(account: &AccountId, header: &Header, held: &Held, kind: Kind, token: &
     sheet.raw("{\"account\":").text(account.as_str());
     sheet.raw(",\"kind\":").text(kind.as_str());
     sheet.raw(",\"token\":\"");
-    let begin = sheet.len();
-    let token_at = begin..sheet.inner(token).len();
+    let begin = sheet.written();
+    let token_at = begin..sheet.inner(token).written();
     sheet.raw("\",\"token_type\":").text(token_type);
     sheet.raw(",\"header\":{\"name\":").text(&header.name).raw(",\"value\":\"");
-    let begin = sheet.len();
+    let begin = sheet.written();
     if let Some(scheme) = scheme {
         sheet.inner(scheme).raw(" ");
     }
-    let value_at = begin..sheet.inner(token).len();
+    let value_at = begin..sheet.inner(token).written();
     sheet.raw("\"},\"issued_at\":").text(&issued_at);
     sheet.raw(",\"expires_at\":").text(&expires_at).raw(",\"ttl\":");
     Front { json: sheet.finish(), token_at, value_at }

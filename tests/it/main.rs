@@ -35,6 +35,7 @@
 
 mod architecture;
 mod badinput;
+mod bus;
 mod corpus;
 mod crash;
 mod daemon;

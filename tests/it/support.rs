@@ -3,6 +3,7 @@
 //! Reading order: [`process`] (one program), [`http`] (one request), [`daemon`] and [`idp`] (the two
 //! programs with their vocabulary), [`relay`] (a network that loses replies).
 
+pub(crate) mod bus;
 pub(crate) mod config;
 pub(crate) mod daemon;
 pub(crate) mod http;

@@ -12,6 +12,10 @@ use super::trouble::Trouble;
 /// Until it is ready. A start with 10,000 accounts is a hundredth of this.
 const PATIENCE: Duration = Duration::from_secs(60);
 
+/// The socket of the system's bus, in the directory of its log: the one of the host is no
+/// business of a stage.
+pub(crate) const BUS: &str = "bus.sock";
+
 /// The daemon.
 pub(crate) struct Daemon {
     process: Process,
@@ -35,6 +39,7 @@ impl Daemon {
             .arg("--config")
             .arg(config)
             .env("NOTIFY_SOCKET", &address)
+            .env("DBUS_SYSTEM_BUS_ADDRESS", format!("unix:path={}", directory.join(BUS).display()))
             .env_remove("CREDENTIALS_DIRECTORY");
         let mut process =
             Process::start("tokenkeeperd", &mut command, directory.join("daemon.log"))?;

@@ -41,14 +41,24 @@ pub(crate) struct Daemon {
     /// Where the process tells the service manager how it stands.
     manager: Option<UnixDatagram>,
     home: TempDir,
+    /// Where it looks for the system's bus.
+    bus: String,
 }
 
 impl Daemon {
     /// The files of a daemon that does not run yet.
     pub(crate) fn new(config: &Config) -> Self {
-        let daemon = Self { process: None, manager: None, home: private_directory() };
+        let home = private_directory();
+        // The bus of the host is no business of a test.
+        let bus = format!("unix:path={}/no-bus", home.path().display());
+        let daemon = Self { process: None, manager: None, home, bus };
         daemon.configure(config);
         daemon
+    }
+
+    /// With a bus of the test's own, to be said before it begins.
+    pub(crate) fn with_bus(self, address: &str) -> Self {
+        Self { bus: address.to_owned(), ..self }
     }
 
     /// A daemon that answers.
@@ -121,6 +131,7 @@ impl Daemon {
     pub(crate) fn command(&self) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_tokenkeeperd"));
         command.arg("--config").arg(self.path("config.toml")).env_remove("CREDENTIALS_DIRECTORY");
+        command.env("DBUS_SYSTEM_BUS_ADDRESS", &self.bus);
         command
     }
 

@@ -1,0 +1,245 @@
+//! A message bus of the test's own, and a client of it.
+
+use std::collections::HashMap;
+use std::fs;
+use std::fs::Permissions;
+use std::io::BufRead;
+use std::io::BufReader;
+use std::os::unix::fs::PermissionsExt as _;
+use std::process::Command;
+use std::process::Output;
+use std::process::Stdio;
+use std::sync::Arc;
+
+use rustix::process::Signal;
+use serde::Serialize;
+use tempfile::TempDir;
+use tokio::runtime::Builder;
+use tokio::runtime::Runtime;
+use zbus::Connection;
+use zbus::DynamicType;
+use zbus::Message;
+use zbus::MessageStream;
+use zbus::OwnedVariant;
+use zbus::Variant;
+use zbus::connection;
+use zbus::export::futures_core::Stream;
+
+use super::PATIENCE;
+use super::process::Process;
+use super::process::run;
+
+/// The daemon's name, its object and its interface.
+pub(crate) const NAME: &str = "org.tokenkeeper1";
+pub(crate) const ROOT: &str = "/org/tokenkeeper1";
+pub(crate) const MANAGER: &str = "org.tokenkeeper1.Manager";
+
+/// A bus. Dropping it ends it.
+pub(crate) struct Bus {
+    process: Option<Process>,
+    home: TempDir,
+}
+
+impl Bus {
+    /// A bus on which everybody may do everything; `None` where dbus-daemon is not installed.
+    pub(crate) fn start() -> Option<Self> {
+        let there = Command::new("dbus-daemon").arg("--version").stdout(Stdio::null()).status();
+        if there.is_err() {
+            super::skipped("dbus-daemon is not installed");
+            return None;
+        }
+        let mode = Permissions::from_mode(0o755);
+        let home = tempfile::Builder::new().permissions(mode).tempdir().unwrap();
+        let mut bus = Self { process: None, home };
+        let policy =
+            "<allow send_destination=\"*\"/><allow receive_sender=\"*\"/><allow own=\"*\"/>";
+        bus.allow(policy);
+        bus.begin();
+        Some(bus)
+    }
+
+    /// Writes the policy for everybody, in force when the bus begins.
+    pub(crate) fn allow(&self, policy: &str) {
+        let text = format!(
+            "<busconfig><type>system</type><listen>{}</listen><auth>EXTERNAL</auth>\
+             <policy context=\"default\"><allow user=\"*\"/>{policy}</policy></busconfig>",
+            self.address(),
+        );
+        fs::write(self.home.path().join("bus.conf"), text).unwrap();
+    }
+
+    /// Begins it (again), and returns when it can be reached.
+    pub(crate) fn begin(&mut self) {
+        // The one of an earlier life is in the way.
+        drop(fs::remove_file(self.home.path().join("socket")));
+        let (reader, writer) = std::io::pipe().unwrap();
+        let mut command = Command::new("dbus-daemon");
+        let config = self.home.path().join("bus.conf");
+        command.arg(format!("--config-file={}", config.display()));
+        command.args(["--nofork", "--nopidfile", "--print-address=1"]);
+        // It says that it may not raise its limit of descriptors, which nobody here needs.
+        command.stdin(Stdio::null()).stdout(writer).stderr(Stdio::null());
+        self.process = Some(Process::start(&mut command));
+        drop(command);
+        let mut line = String::new();
+        BufReader::new(reader).read_line(&mut line).unwrap();
+        assert!(line.starts_with("unix:"), "{line:?}");
+    }
+
+    /// Ends it at once.
+    pub(crate) fn kill(&mut self) {
+        let mut process = self.process.take().unwrap();
+        process.signal(Signal::KILL);
+        process.ended();
+    }
+
+    /// Where it listens.
+    pub(crate) fn address(&self) -> String {
+        format!("unix:path={}/socket", self.home.path().display())
+    }
+
+    /// A client of it.
+    pub(crate) fn client(&self) -> Client {
+        let runtime = Builder::new_current_thread().enable_all().build().unwrap();
+        let address = self.address();
+        let connection = runtime.block_on(async move {
+            let builder = connection::Builder::address(address.as_str());
+            builder.method_timeout(PATIENCE).build().await.unwrap()
+        });
+        Client { runtime, connection }
+    }
+
+    /// Runs `busctl` as another user; `None` where it is not installed.
+    pub(crate) fn busctl(&self, uid: u32, arguments: &[&str]) -> Option<Output> {
+        use std::os::unix::process::CommandExt as _;
+
+        let there = Command::new("busctl").arg("--version").stdout(Stdio::null()).status();
+        if there.is_err() {
+            super::skipped("busctl is not installed");
+            return None;
+        }
+        let mut command = Command::new("busctl");
+        command.arg(format!("--address={}", self.address())).args(arguments);
+        command.current_dir("/").uid(uid).gid(uid);
+        Some(run(&mut command, None))
+    }
+}
+
+/// A connection to a bus.
+pub(crate) struct Client {
+    runtime: Runtime,
+    connection: Connection,
+}
+
+impl Client {
+    /// Waits until the daemon has its name.
+    pub(crate) fn until_served(&self) {
+        // A signal that comes between asking and waiting is heard: following begins first.
+        let mut owners = self.follow("type='signal',member='NameOwnerChanged'");
+        if !self.is_served() {
+            self.until(&mut owners, |message| {
+                let body = message.body();
+                let (name, _, new) = body.deserialize::<(&str, &str, &str)>().unwrap();
+                name == NAME && !new.is_empty()
+            });
+        }
+    }
+
+    /// Whether the daemon has its name.
+    pub(crate) fn is_served(&self) -> bool {
+        self.ask_bus("NameHasOwner", &NAME).unwrap().body().deserialize().unwrap()
+    }
+
+    /// Waits until the process of that id is on the bus.
+    pub(crate) fn until_connected(&self, id: u32) {
+        let mut owners = self.follow("type='signal',member='NameOwnerChanged'");
+        let is_it = |name: &str| {
+            let reply = self.ask_bus("GetConnectionUnixProcessID", &name);
+            reply.is_ok_and(|reply| reply.body().deserialize::<u32>().unwrap() == id)
+        };
+        let names = self.ask_bus("ListNames", &()).unwrap();
+        let mut there =
+            names.body().deserialize::<Vec<String>>().unwrap().iter().any(|it| is_it(it));
+        while !there {
+            let message = self.until(&mut owners, |_| true);
+            let body = message.body();
+            let (name, _, _) = body.deserialize::<(&str, &str, &str)>().unwrap();
+            there = is_it(name);
+        }
+    }
+
+    fn ask_bus(
+        &self,
+        method: &str,
+        body: &(impl Serialize + DynamicType),
+    ) -> zbus::Result<Message> {
+        let bus = "org.freedesktop.DBus";
+        let path = "/org/freedesktop/DBus";
+        let call = self.connection.call_method(Some(bus), path, Some(bus), method, body);
+        self.runtime.block_on(call)
+    }
+
+    /// Calls a method of the manager; an error is its name and its message.
+    pub(crate) fn call(
+        &self,
+        method: &str,
+        body: &(impl Serialize + DynamicType),
+    ) -> Result<Message, (String, String)> {
+        self.call_at(ROOT, MANAGER, method, body)
+    }
+
+    /// Calls a method of an object.
+    pub(crate) fn call_at(
+        &self,
+        path: &str,
+        interface: &str,
+        method: &str,
+        body: &(impl Serialize + DynamicType),
+    ) -> Result<Message, (String, String)> {
+        let call = self.connection.call_method(Some(NAME), path, Some(interface), method, body);
+        match self.runtime.block_on(call) {
+            Ok(message) => Ok(message),
+            Err(zbus::Error::MethodError(name, text, _)) => {
+                Err((name.to_string(), text.unwrap_or_default()))
+            }
+            Err(other) => Err((other.to_string(), String::new())),
+        }
+    }
+
+    /// All properties of an interface of an object.
+    pub(crate) fn properties(&self, path: &str, interface: &str) -> HashMap<String, OwnedVariant> {
+        let reply = self.call_at(path, "org.freedesktop.DBus.Properties", "GetAll", &interface);
+        reply.unwrap().body().deserialize().unwrap()
+    }
+
+    /// Follows the messages of a rule from now on.
+    pub(crate) fn follow(&self, rule: &str) -> MessageStream {
+        let following = MessageStream::for_match_rule(rule, &self.connection, None);
+        self.runtime.block_on(following).unwrap()
+    }
+
+    /// Waits for a message.
+    pub(crate) fn until(
+        &self,
+        messages: &mut MessageStream,
+        wanted: impl Fn(&Message) -> bool,
+    ) -> Arc<Message> {
+        let next = async {
+            loop {
+                let next =
+                    std::future::poll_fn(|cx| std::pin::Pin::new(&mut *messages).poll_next(cx));
+                let message = next.await.expect("the bus lives").unwrap();
+                if wanted(&message) {
+                    return Arc::new(message);
+                }
+            }
+        };
+        let waited = async { tokio::time::timeout(PATIENCE, next).await };
+        self.runtime.block_on(waited).expect("the message comes")
+    }
+}
+
+/// No options.
+pub(crate) fn no_options() -> HashMap<&'static str, Variant<'static>> {
+    HashMap::new()
+}
