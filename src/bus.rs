@@ -40,6 +40,7 @@ mod token;
 mod waiting;
 
 use std::convert::Infallible;
+use std::io;
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
@@ -105,8 +106,12 @@ async fn connect(which: config::Bus) -> zbus::Result<Connection> {
     }
 }
 
+/// Whether there is no socket of a bus.
 fn is_absent(error: &zbus::Error) -> bool {
-    matches!(error, zbus::Error::InputOutput(error) if error.kind() == std::io::ErrorKind::NotFound)
+    let (zbus::Error::Connection(error, _) | zbus::Error::InputOutput(error)) = error else {
+        return false;
+    };
+    error.kind() == io::ErrorKind::NotFound
 }
 
 /// Pause before the next try, after so many that failed in a row: 1 s to a minute.
@@ -125,5 +130,14 @@ mod tests {
     fn a_bus_is_looked_for_after_a_second_and_at_least_once_a_minute() {
         let pauses = [0, 1, 2, 5, 6, 7, u32::MAX].map(|failed| backoff(failed).as_secs());
         assert_eq!(pauses, [1, 2, 4, 32, 60, 60, 60]);
+    }
+
+    #[test]
+    fn a_host_without_a_bus_is_told_from_a_bus_that_does_not_work() {
+        let kinds = [(io::ErrorKind::NotFound, true), (io::ErrorKind::ConnectionRefused, false)];
+        for (kind, absent) in kinds {
+            let error = zbus::Error::from(io::Error::from(kind));
+            assert_eq!(is_absent(&error), absent, "{kind:?}");
+        }
     }
 }

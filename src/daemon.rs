@@ -268,6 +268,7 @@ async fn live(
     };
     let accounts = steward.cast.config().accounts.len();
     let stop = steward.control.clone();
+    let (serves, served_now) = oneshot::channel();
     let serving = async {
         // The supervisor ends only after it was told to, so it applies this before.
         let _applied = applied.await;
@@ -280,6 +281,8 @@ async fn live(
             }
         };
         manager.ready();
+        // Who waits for this is polled beside us.
+        let _heard = serves.send(());
         info!(accounts, "ready");
         let proofs = watchdog::Proofs {
             control: stop.clone(),
@@ -299,11 +302,17 @@ async fn live(
     let hooked = hooks.run(hook_calls);
     let lasting = async { tokio::join!(supervised, hooked, serving).2 };
     tokio::pin!(lasting);
+    let on_bus = async {
+        // A call that starts the daemon is heard when every account is there. A start that
+        // fails ends all of this.
+        let _failed = served_now.await;
+        bus.run().await
+    };
     let served = tokio::select! {
         served = &mut lasting => served,
         // Nobody can call any more, which is an end of its own.
         () = logins.run(calls) => lasting.await,
-        never = bus.run() => match never {},
+        never = on_bus => match never {},
     };
     let front = served?;
     front.stop();
