@@ -13,7 +13,6 @@ use bytes::Bytes;
 use zbus::Message;
 use zbus::OwnedVariant;
 use zbus::Variant;
-use zeroize::Zeroizing;
 
 use crate::access::Right;
 use crate::asking;
@@ -154,15 +153,9 @@ impl<'a> Given<'a> {
             Token::Plain(secret) => secret.expose(),
             Token::Aws(json) => std::str::from_utf8(json).unwrap_or_default(),
         };
-        let mut details = self.details(ttl);
+        let details = self.details(ttl);
         match form {
-            Form::Text => {
-                let value = self.header_value(text);
-                if let Some(value) = &value {
-                    details.insert("header_value", value.as_str().into());
-                }
-                reply::answer(&call.message, &(text, self.expires_at, details))
-            }
+            Form::Text => reply::answer(&call.message, &(text, self.expires_at, details)),
             Form::File => {
                 let file = memfd::sealed(text).map_err(|error| self.no_file(&error))?;
                 let file = zbus::Fd::from(file.as_fd());
@@ -171,7 +164,8 @@ impl<'a> Given<'a> {
         }
     }
 
-    /// What there is to know about the token, none of which is secret.
+    /// What there is to know about the token, none of which is secret: the token stands in a
+    /// message once at the most, and the header's value is put together by the caller.
     fn details(&self, ttl: Duration) -> BTreeMap<&'static str, Variant<'_>> {
         let mut details = BTreeMap::from([
             ("kind", Variant::from(self.kind.as_str())),
@@ -182,22 +176,14 @@ impl<'a> Given<'a> {
         ]);
         if matches!(self.token, Token::Plain(_)) {
             details.insert("token_type", (&*self.held.tokens.token_type).into());
-            details.insert("header_name", (&*self.seat.profile().header.name).into());
+            let header = &self.seat.profile().header;
+            details.insert("header_name", (&*header.name).into());
+            details.insert("header_scheme", header.scheme.as_deref().unwrap_or_default().into());
         }
         if self.snapshot.failure.is_some() {
             details.insert("refresh_error", self.snapshot.refusal().code.as_str().into());
         }
         details
-    }
-
-    /// The value of the header that the provider's API takes; AWS credentials go into none.
-    fn header_value(&self, token: &str) -> Option<Zeroizing<String>> {
-        if matches!(self.token, Token::Aws(_)) {
-            return None;
-        }
-        let scheme = self.seat.profile().header.scheme.as_deref();
-        let parts = scheme.map_or_else(|| vec![token], |scheme| vec![scheme, " ", token]);
-        Some(Zeroizing::new(parts.concat()))
     }
 
     fn no_file(&self, error: &std::io::Error) -> Failed {

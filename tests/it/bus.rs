@@ -49,7 +49,7 @@ fn a_token_is_had_over_the_bus_as_over_the_socket() {
     assert_eq!(*details["kind"], Variant::from("access"));
     assert_eq!(*details["generation"], Variant::from(expected.generation));
     assert_eq!(*details["header_name"], Variant::from("authorization"));
-    assert_eq!(*details["header_value"], Variant::from(format!("Bearer {token}")));
+    assert_eq!(*details["header_scheme"], Variant::from("Bearer"));
 
     let options = HashMap::from([("min_ttl", Variant::U32(1)), ("wait", Variant::I32(5))]);
     let reply = client.call("OpenToken", &("mail", options)).unwrap();
