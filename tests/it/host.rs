@@ -11,7 +11,8 @@
 //! 2. `install`: from the fresh package to the first token, and all of it away again.
 //! 3. `config`: what `systemctl` says of a wrong configuration.
 //! 4. `gap`: restarts, upgrades and kills under load.
-//! 5. `sandbox`: that the unit is closed, and that all that the daemon needs works inside it.
+//! 5. `bus`: the system's message bus, its policy and its way to start the daemon.
+//! 6. `sandbox`: that the unit is closed, and that all that the daemon needs works inside it.
 //!
 //! # Invariants
 //!
@@ -19,6 +20,7 @@
 //!   test joins it, so that the scripted provider of the other layers serves here as it does there.
 //! * Nothing in a tree changes: what a machine writes is gone with it.
 
+mod bus;
 mod config;
 mod gap;
 mod install;
