@@ -7,12 +7,14 @@
 //!
 //! 1. [`Asker`]: the only way to an account.
 //! 2. `token`, `renewal`: waiting for what an account has not yet; `follow` is what both do.
+//!    `order`: having it changed.
 //! 3. `pace`, `refusals`: how often, and what of it is worth a record.
 //! 4. `view`, `json`, `aws`: what a peer is shown and given.
 
 mod aws;
 mod follow;
 mod json;
+mod order;
 mod pace;
 mod refusals;
 mod renewal;
@@ -40,9 +42,9 @@ use crate::time::Now;
 
 pub use self::aws::credential_process;
 pub use self::follow::late;
-pub use self::follow::pending;
 pub use self::json::Sheet;
 pub use self::json::inner_len;
+pub use self::order::order;
 pub use self::pace::Pace;
 pub use self::refusals::Kind;
 pub use self::refusals::Refusals;

@@ -97,7 +97,7 @@ pub(super) fn not_stopping(keeper: &Keeper, account: &AccountId) -> Result<(), R
 }
 
 /// That the refresh takes longer than the peer cares to wait.
-pub fn pending() -> Refusal {
+pub(super) fn pending() -> Refusal {
     Refusal::new(Code::RefreshPending, "a refresh is under way and not done yet")
 }
 

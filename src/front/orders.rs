@@ -22,7 +22,6 @@ use crate::keeper::Over;
 use crate::keeper::Seat;
 use crate::lifecycle::Action;
 use crate::lifecycle::Credential;
-use crate::lifecycle::Done;
 use crate::limits;
 use crate::protocol::DoneAnswer;
 use crate::snapshot::Refusal;
@@ -75,33 +74,34 @@ pub(super) async fn carry_out(
     let fields = body::fields(&seat.account, body, known).await?;
     let local = change == Change::Logout && fields.flag("local").map_err(about)?;
     let stays = if local { what_stays(&seat) } else { String::new() };
+    let order = |action| asking::order(&caller.desk.keeper, &seat, action);
     let (changed, [done, idle]) = match change {
         Change::Import => {
             let token = fields.text("refresh_token").map_err(about)?.clone();
             let found = fields.flag("found").map_err(about)?;
             let credential = Credential { refresh_token: token, aws: None, found };
-            let changed = order(&caller, &seat, Action::Import(Box::new(credential))).await?;
+            let changed = order(Action::Import(Box::new(credential))).await?;
             (changed, ["its credential was proven and taken over", "it has this credential"])
         }
         Change::Logout if local => {
-            let changed = order(&caller, &seat, Action::Clear).await?;
+            let changed = order(Action::Clear).await?;
             (changed, ["its credential is forgotten here", "it has no credential"])
         }
         Change::Logout => {
             caller.pace_logins(&seat.account, clock::now())?;
-            let changed = order(&caller, &seat, Action::Logout).await?;
+            let changed = order(Action::Logout).await?;
             let ended = "its login is ended at the provider and forgotten here";
             (changed, [ended, "it has no credential"])
         }
         Change::Secret => secret(&caller, &seat, &fields).await?,
         Change::Pause => {
-            let changed = order(&caller, &seat, Action::Pause).await?;
+            let changed = order(Action::Pause).await?;
             let paused = "it is paused: nothing is spent until it is resumed";
             (changed, [paused, "it was paused already"])
         }
         Change::Resume => {
             let released = seat.now().released;
-            let changed = order(&caller, &seat, Action::Resume).await?;
+            let changed = order(Action::Resume).await?;
             let done = if released {
                 "it is resumed; whoever its refresh token was handed to must not use it any more"
             } else {
@@ -110,12 +110,12 @@ pub(super) async fn carry_out(
             (changed, [done, "it was not paused"])
         }
         Change::Retry => {
-            let changed = order(&caller, &seat, Action::Retry).await?;
+            let changed = order(Action::Retry).await?;
             let good = "it was not tried: its last refresh did not fail";
             (changed, ["it is tried again now", good])
         }
         Change::Clear => {
-            let changed = order(&caller, &seat, Action::Clear).await?;
+            let changed = order(Action::Clear).await?;
             (changed, ["its credential is forgotten", "it has no credential"])
         }
     };
@@ -138,21 +138,6 @@ fn what_stays(seat: &Seat) -> String {
             held.expires_wall
         ),
         None => "; at the provider the login goes on".to_owned(),
-    }
-}
-
-/// Has the supervisor do it. Says whether there was anything to do.
-pub(super) async fn order(
-    caller: &Caller,
-    seat: &Seat,
-    action: Action,
-) -> Result<bool, Box<Refused>> {
-    let order = caller.desk.keeper.order(&seat.account, action);
-    let outcome = tokio::time::timeout(limits::ORDER, order).await;
-    let outcome = outcome.unwrap_or_else(|_| Err(asking::pending()));
-    match outcome.map_err(|refusal| Refused::about(&seat.account, refusal))? {
-        Done::Joined(_) | Done::Changed(_) => Ok(true),
-        Done::Current(_) => Ok(false),
     }
 }
 
@@ -193,7 +178,7 @@ async fn secret(
         outcome.unwrap_or_else(|_| Err(asking::late())).and_then(|put| put).map_err(about)?;
     if changed {
         // What failed for want of it is tried again; an account that did not is left alone.
-        order(caller, seat, Action::SecretChanged).await?;
+        asking::order(&caller.desk.keeper, seat, Action::SecretChanged).await?;
     }
     Ok((changed, words))
 }

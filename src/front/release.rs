@@ -16,7 +16,6 @@ use crate::asking::Sheet;
 use crate::asking::inner_len;
 use crate::front::body;
 use crate::front::caller::Caller;
-use crate::front::orders;
 use crate::front::query::Query;
 use crate::front::reply;
 use crate::front::reply::Body;
@@ -39,7 +38,7 @@ pub(super) async fn release(
     let about = |refusal| Refused::about(&seat.account, refusal);
     Query::read(uri.query(), &[]).map_err(about)?;
     body::fields(&seat.account, body, &[]).await?;
-    orders::order(&caller, &seat, Action::Release).await?;
+    asking::order(&caller.desk.keeper, &seat, Action::Release).await?;
     let account = seat.account.clone();
     let errand = |reply| Errand::HandOut { account, reply };
     let errand = caller.desk.keeper.errand(errand);
