@@ -13,8 +13,8 @@
 //!
 //! 1. `serve`: one connection, from its first message to its last.
 //! 2. `method`, `object`: what can be called, and where.
-//! 3. `dispatch`: from a call to its answer; `manager` and `token` carry it out, `option` reads
-//!    what it says, `memfd` is the way for a token that shall be in no message.
+//! 3. `dispatch`: from a call to its answer; `manager`, `order` and `token` carry it out, `option`
+//!    reads what it says, `memfd` is the way for a token that shall be in no message.
 //! 4. `property`, `signal`: what is shown of accounts, and told of them.
 //! 5. `peers`, `waiting`: who the senders are, and how many of their calls wait.
 //!
@@ -31,6 +31,7 @@ mod memfd;
 mod method;
 mod object;
 mod option;
+mod order;
 mod peers;
 mod property;
 mod reply;

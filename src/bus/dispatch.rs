@@ -40,6 +40,8 @@ use super::method::Method;
 use super::method::NoMethod;
 use super::object::Object;
 use super::object::label_of;
+use super::order;
+use super::order::Order;
 use super::property;
 use super::property::Shown;
 use super::reply;
@@ -136,6 +138,9 @@ impl Desk {
             Method::OpenToken => return self.token(call, Form::File),
             Method::Refresh => return self.renew(call, Right::Refresh),
             Method::Report => return self.renew(call, Right::Report),
+            Method::Pause => return self.change(call, Order::Pause),
+            Method::Resume => return self.change(call, Order::Resume),
+            Method::Retry => return self.change(call, Order::Retry),
         };
         Ok(Step::Now(answer))
     }
@@ -175,6 +180,14 @@ impl Desk {
         let paced = self.pace.take(call.peer.uid, clock::now().boot);
         paced.map_err(|at| call.asker().too_many("refreshes and reports", &seat.account, at))?;
         Ok(manager::renew(call, seat, renewal, &options))
+    }
+
+    fn change(&mut self, call: &Call, order: Order) -> Result<Step, Failed> {
+        let body = call.message.body();
+        let (name, options) = body.deserialize::<(&str, _)>().map_err(unreadable)?;
+        let seat = self.seat(call, name, Right::Admin, |rights| rights.has(Right::Admin))?;
+        order::read(options).map_err(|refusal| Denied::about(&seat.account, refusal))?;
+        Ok(order::carry_out(call, seat, order))
     }
 
     fn reload(&mut self, call: &Call) -> Result<Step, Failed> {

@@ -103,6 +103,9 @@ fn wrong(name: &str, expected: &str) -> Refusal {
 }
 
 fn unknown(name: &str, known: &[&'static str]) -> Refusal {
+    if known.is_empty() {
+        return bad("the call takes no options".into());
+    }
     let near = nearest(name, known.iter().copied());
     let hint = near.map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
     bad(format!("an option is not known{hint}; known are {}", known.join(", ")))

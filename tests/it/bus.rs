@@ -155,6 +155,28 @@ fn an_account_that_is_handed_out_is_shown_as_released_until_it_is_taken_back() {
 }
 
 #[test]
+fn an_account_is_paused_resumed_and_tried_again() {
+    let Some(stage) = stage() else { return };
+    let Stage { idp, client, .. } = &stage;
+    let order = |verb: &str| -> bool {
+        client.call(verb, &("mail", no_options())).unwrap().body().deserialize().unwrap()
+    };
+    let is_paused = || client.properties(MAIL, ACCOUNT)["Paused"].clone();
+    assert_eq!((order("Pause"), order("Pause")), (true, false));
+    assert_eq!(*is_paused(), Variant::from(true));
+    assert_eq!((order("Resume"), order("Resume")), (true, false));
+    assert_eq!(*is_paused(), Variant::from(false));
+    assert!(!order("Retry"), "its last refresh did not fail");
+    idp.next("mail", &json!([{ "fault": "status", "status": 503 }]));
+    client.call("Refresh", &("mail", no_options())).unwrap_err();
+    assert!(order("Retry"));
+    let wrong = HashMap::from([("wait", Variant::U32(1))]);
+    let (name, text) = client.call("Pause", &("mail", wrong)).unwrap_err();
+    assert_eq!(name, "org.tokenkeeper1.Error.BAD_REQUEST");
+    assert_eq!(text, "account mail: the call takes no options.");
+}
+
+#[test]
 fn a_hook_that_fails_is_a_signal() {
     let Some(bus) = Bus::start() else { return };
     let idp = Idp::start();
@@ -290,6 +312,7 @@ fn a_stranger_is_refused_as_on_the_socket_and_sees_only_what_the_rules_show() {
     for refused in [
         &["get-property", NAME, MAIL, ACCOUNT, "State"][..],
         &["call", NAME, ROOT, MANAGER, "Reload"],
+        &["call", NAME, ROOT, MANAGER, "Pause", "sa{sv}", "open", "0"],
         &["set-property", NAME, LOG, LOG_CONTROL, "LogLevel", "s", "debug"],
         &["call", NAME, ROOT, MANAGER, "Refresh", "sa{sv}", "open", "0"],
     ] {
