@@ -16,7 +16,8 @@
 //! 3. `dispatch`: from a call to its answer; `manager`, `order` and `token` carry it out, `option`
 //!    reads what it says, `memfd` is the way for a token that shall be in no message.
 //! 4. `property`, `signal`: what is shown of accounts, and told of them.
-//! 5. `peers`, `waiting`: who the senders are, and how many of their calls wait.
+//! 5. `broker`, `consent`: what is asked of the bus itself, and of polkit.
+//! 6. `peers`, `waiting`: who the senders are, and how many of their calls wait.
 //!
 //! # Invariants
 //!
@@ -25,6 +26,8 @@
 //! * A call that waits takes a place of its sender, its user and of all; there are so many.
 //! * A caller that goes away changes nothing about what it waited for.
 
+mod broker;
+mod consent;
 mod dispatch;
 mod manager;
 mod memfd;
@@ -100,7 +103,7 @@ async fn connect(which: config::Bus) -> zbus::Result<Connection> {
         config::Bus::Off => return std::future::pending().await,
     };
     let queue = NonZeroUsize::new(limits::BUS_QUEUE).unwrap_or(NonZeroUsize::MIN);
-    let connecting = builder.max_queued(queue).method_timeout(limits::BUS_PATIENCE).build();
+    let connecting = builder.max_queued(queue).build();
     match tokio::time::timeout(limits::BUS_PATIENCE, connecting).await {
         Ok(connected) => connected,
         Err(_) => Err(zbus::Error::Failure("it does not answer".to_owned())),

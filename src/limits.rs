@@ -127,6 +127,9 @@ pub const BUS_PEERS: usize = 1_024;
 /// What the bus itself may take to answer, and to take a message.
 pub const BUS_PATIENCE: Duration = Duration::from_secs(10);
 
+/// What polkit may take to answer, and with it the person whom it asks.
+pub const BUS_CONSENT: Duration = Duration::from_secs(120);
+
 /// Fields of a body's object. The largest known has five.
 pub const FIELDS: usize = 16;
 

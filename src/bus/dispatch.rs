@@ -31,6 +31,8 @@ use crate::name::ACCOUNT_NAME_RULE;
 use crate::snapshot::Refusal;
 use crate::threshold::Threshold;
 
+use super::consent;
+use super::consent::Consent;
 use super::manager;
 use super::method;
 use super::method::ACCOUNT;
@@ -57,6 +59,8 @@ pub(super) enum Step {
     /// Waiting for something.
     #[allow(clippy::type_complexity, reason = "said once; an alias would only hide it")]
     Later(Pin<Box<dyn Future<Output = Result<Message, Failed>> + Send>>),
+    /// The rules do not allow it: it is begun again when polkit has said whether it does.
+    Consent,
 }
 
 impl Step {
@@ -73,6 +77,7 @@ impl Step {
 pub(super) struct Call {
     pub(super) message: Message,
     pub(super) peer: Arc<Peer>,
+    pub(super) consent: Consent,
     pub(super) keeper: Keeper,
     pub(super) masters: Masters,
 }
@@ -185,14 +190,60 @@ impl Desk {
     fn change(&mut self, call: &Call, order: Order) -> Result<Step, Failed> {
         let body = call.message.body();
         let (name, options) = body.deserialize::<(&str, _)>().map_err(unreadable)?;
-        let seat = self.seat(call, name, Right::Admin, |rights| rights.has(Right::Admin))?;
+        let Some(seat) = self.changeable(call, name)? else { return Ok(Step::Consent) };
         order::read(options).map_err(|refusal| Denied::about(&seat.account, refusal))?;
         Ok(order::carry_out(call, seat, order))
     }
 
+    /// The account of that name, if the caller may change it by the rules or by consent; `None`
+    /// if it is to be asked for that. It is asked for an account that is not there as well, so
+    /// that nobody learns whether it is.
+    fn changeable(&mut self, call: &Call, name: &str) -> Result<Option<Arc<Seat>>, Failed> {
+        let directory = call.keeper.directory();
+        let is_admin = |rights: Rights| rights.has(Right::Admin);
+        let why = match call.asker().find(&directory, name, Right::Admin, is_admin) {
+            Ok(seat) => return Ok(Some(seat)),
+            Err(why) => why,
+        };
+        let Unavailable::Forbidden { account, .. } = &why else { return Err(call.told(&why)) };
+        match self.consent(call) {
+            Consent::Unasked => Ok(None),
+            Consent::Possible => Err(consent::possible()),
+            Consent::Withheld => {
+                call.asker().record(&why, "", &mut self.refusals, clock::now());
+                Err(call.told(&why))
+            }
+            Consent::Given => {
+                let absent = || call.told(&Unavailable::Unknown(account.clone()));
+                let seat = directory.seats.get(name).cloned().ok_or_else(absent)?;
+                let peer_uid = call.peer.uid;
+                tracing::info!(%account, peer_uid, "polkit lets the peer change it");
+                Ok(Some(seat))
+            }
+        }
+    }
+
     fn reload(&mut self, call: &Call) -> Result<Step, Failed> {
-        self.administers(call, "reload the configuration")?;
+        const WHAT: &str = "reload the configuration";
+
+        match self.consent(call) {
+            _ if call.asker().is_daemon_admin(&call.keeper.directory()) => {}
+            Consent::Unasked => return Ok(Step::Consent),
+            Consent::Possible => return Err(consent::possible()),
+            Consent::Withheld => self.administers(call, WHAT)?,
+            Consent::Given => {
+                tracing::info!(peer_uid = call.peer.uid, "polkit lets the peer {WHAT}");
+            }
+        }
         Ok(manager::reload(call))
+    }
+
+    /// What polkit says of the caller, who is somebody on the host's bus alone.
+    const fn consent(&self, call: &Call) -> Consent {
+        match self.which {
+            config::Bus::System => call.consent,
+            config::Bus::Session | config::Bus::Off => Consent::Withheld,
+        }
     }
 
     /// That the caller may order about the daemon itself; a refusal is recorded.

@@ -7,10 +7,6 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use zbus::Connection;
-use zbus::fdo::ConnectionCredentials;
-
-use crate::access::NO_GROUP;
 use crate::access::Peer;
 use crate::limits;
 
@@ -49,31 +45,10 @@ impl Peers {
     }
 }
 
-/// Asks the bus who a sender is.
-///
-/// # Errors
-///
-/// If the bus does not say, or the sender is gone.
-pub(super) async fn attested(connection: &Connection, sender: &str) -> zbus::Result<Peer> {
-    const BUS: &str = "org.freedesktop.DBus";
-
-    let path = "/org/freedesktop/DBus";
-    let reply = connection
-        .call_method(Some(BUS), path, Some(BUS), "GetConnectionCredentials", &sender)
-        .await?;
-    let credentials = reply.body().deserialize::<ConnectionCredentials>()?;
-    let uid = credentials.unix_user_id().ok_or(zbus::Error::MissingField)?;
-    let pid = credentials.process_id().filter(|pid| *pid > 0);
-    let mut groups = credentials.into_unix_group_ids().unwrap_or_default();
-    groups.dedup();
-    groups.truncate(limits::GROUPS);
-    // The bus does not say which of the groups is the first among them.
-    Ok(Peer { uid, gid: NO_GROUP, groups, pid, unit: None })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::access::NO_GROUP;
 
     #[test]
     fn as_many_senders_are_remembered_as_the_limit_says_and_who_calls_is_kept() {

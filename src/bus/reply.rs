@@ -34,6 +34,7 @@ pub(super) enum Standard {
     InvalidArgs,
     LimitsExceeded,
     AccessDenied,
+    InteractiveAuthorizationRequired,
 }
 
 impl Standard {
@@ -47,6 +48,9 @@ impl Standard {
             Self::InvalidArgs => "org.freedesktop.DBus.Error.InvalidArgs",
             Self::LimitsExceeded => "org.freedesktop.DBus.Error.LimitsExceeded",
             Self::AccessDenied => "org.freedesktop.DBus.Error.AccessDenied",
+            Self::InteractiveAuthorizationRequired => {
+                "org.freedesktop.DBus.Error.InteractiveAuthorizationRequired"
+            }
         }
     }
 

@@ -7,7 +7,6 @@
 use std::collections::HashMap;
 use std::future::poll_fn;
 use std::sync::Arc;
-use std::time::Duration;
 
 use futures_core::Stream as _;
 use tokio::sync::broadcast::error::RecvError;
@@ -16,7 +15,6 @@ use tokio::task::JoinError;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tracing::debug;
-use tracing::info;
 use tracing::warn;
 use zbus::Connection;
 use zbus::Message;
@@ -34,20 +32,18 @@ use crate::limits;
 use crate::snapshot::Refusal;
 
 use super::Bus;
-use super::backoff;
+use super::broker;
+use super::consent;
+use super::consent::Consent;
 use super::dispatch::Call;
 use super::dispatch::Desk;
 use super::dispatch::Step;
-use super::peers;
 use super::peers::Peers;
 use super::reply::Failed;
 use super::reply::Standard;
 use super::signal::Told;
 use super::waiting::Place;
 use super::waiting::Waiting;
-
-/// The name that programs call.
-const NAME: &str = "org.tokenkeeper1";
 
 /// What is served on one connection.
 pub(super) struct Service<'a> {
@@ -66,6 +62,8 @@ pub(super) struct Service<'a> {
 enum Done {
     /// The bus said who a sender is.
     Attested(zbus::Result<Peer>),
+    /// polkit said whether it lets this peer do it.
+    Consented(Arc<Peer>, Consent),
     /// A call has its answer.
     Answered(Result<Message, Failed>),
 }
@@ -117,7 +115,7 @@ impl<'a> Service<'a> {
         let mut messages = MessageStream::from(&self.connection);
         let mut notices = self.bus.keeper.notices();
         let mut directories = self.bus.keeper.directories();
-        let own = own(self.connection.clone());
+        let own = broker::own(self.connection.clone());
         tokio::pin!(own);
         let mut owned = false;
         loop {
@@ -161,11 +159,11 @@ impl<'a> Service<'a> {
             return self.answer(&message, Err(failed)).await;
         }
         if let Some(peer) = self.peers.get(&sender) {
-            return self.begin(message, sender, peer).await;
+            return self.begin(message, sender, peer, Consent::Unasked).await;
         }
         let connection = self.connection.clone();
         let place = Place { sender: sender.clone(), uid: None };
-        let asking = async move { Done::Attested(peers::attested(&connection, &sender).await) };
+        let asking = async move { Done::Attested(broker::attested(&connection, &sender).await) };
         self.wait(message, place, asking).await
     }
 
@@ -175,15 +173,24 @@ impl<'a> Service<'a> {
         message: Message,
         sender: Arc<str>,
         peer: Arc<Peer>,
+        consent: Consent,
     ) -> Result<(), Gone> {
         let place = Place { sender, uid: Some(peer.uid) };
         let (keeper, masters) = (self.bus.keeper.clone(), self.bus.masters);
-        let call = Call { message, peer, keeper, masters };
+        let call = Call { message, peer, consent, keeper, masters };
         match self.desk.begin(&call) {
             Step::Now(outcome) => self.answer(&call.message, outcome).await,
             Step::Later(work) => {
                 let work = async move { Done::Answered(work.await) };
                 self.wait(call.message, place, work).await
+            }
+            Step::Consent => {
+                let (connection, message) = (self.connection.clone(), call.message.clone());
+                let asking = async move {
+                    let consent = consent::ask(&connection, &message).await;
+                    Done::Consented(call.peer, consent)
+                };
+                self.wait(call.message, place, asking).await
             }
         }
     }
@@ -216,7 +223,10 @@ impl<'a> Service<'a> {
             Some(Done::Attested(Ok(peer))) => {
                 let peer = Arc::new(peer);
                 self.peers.insert(place.sender.clone(), peer.clone());
-                self.begin(message, place.sender, peer).await
+                self.begin(message, place.sender, peer, Consent::Unasked).await
+            }
+            Some(Done::Consented(peer, consent)) => {
+                self.begin(message, place.sender, peer, consent).await
             }
             Some(Done::Attested(Err(error))) => {
                 debug!("the bus does not say who {} is: {error}", place.sender);
@@ -256,35 +266,4 @@ impl<'a> Service<'a> {
             Err(_) => Err(Gone::Deaf),
         }
     }
-}
-
-/// Asks for the name until it is had. A bus lets nobody take it away.
-async fn own(connection: Connection) {
-    let mut failed = 0;
-    loop {
-        match request(&connection).await {
-            Ok(true) => return info!("served on the bus as {NAME}"),
-            Ok(false) if failed == 0 => warn!("another program has the name {NAME} on the bus"),
-            Err(error) if failed == 0 => warn!("the bus does not give the name {NAME}: {error}"),
-            Ok(false) | Err(_) => {}
-        }
-        let pause: Duration = backoff(failed);
-        tokio::time::sleep(pause).await;
-        failed = failed.saturating_add(1);
-    }
-}
-
-/// Whether the name is had.
-async fn request(connection: &Connection) -> zbus::Result<bool> {
-    const BUS: &str = "org.freedesktop.DBus";
-    /// `DBUS_NAME_FLAG_DO_NOT_QUEUE`
-    const DO_NOT_QUEUE: u32 = 4;
-    /// `DBUS_REQUEST_NAME_REPLY_PRIMARY_OWNER` and `…_ALREADY_OWNER`
-    const OWNED: [u32; 2] = [1, 4];
-
-    let arguments = (NAME, DO_NOT_QUEUE);
-    let path = "/org/freedesktop/DBus";
-    let reply =
-        connection.call_method(Some(BUS), path, Some(BUS), "RequestName", &arguments).await?;
-    Ok(OWNED.contains(&reply.body().deserialize::<u32>()?))
 }

@@ -31,6 +31,9 @@ const OBJECT_MANAGER: &str = "org.freedesktop.DBus.ObjectManager";
 const LOG: &str = "/org/freedesktop/LogControl1";
 const LOG_CONTROL: &str = "org.freedesktop.LogControl1";
 
+/// What polkit is asked about.
+const MANAGE: &str = "org.tokenkeeper1.manage-accounts";
+
 /// Named by no rule.
 const NOBODY: u32 = 65_534;
 
@@ -327,6 +330,47 @@ fn a_stranger_is_refused_as_on_the_socket_and_sees_only_what_the_rules_show() {
     let given = printed(&["call", NAME, ROOT, MANAGER, "GetToken", "sa{sv}", "open", "0"]);
     assert!(given.contains(&token), "{given}");
     assert!(daemon.log().contains("it would need a rule like"), "{}", daemon.log());
+}
+
+#[test]
+fn polkit_lets_a_stranger_change_accounts_when_a_person_may_be_asked_and_read_none() {
+    if !rustix::process::geteuid().is_root() {
+        crate::support::skipped("only root can run programs of other users");
+        return;
+    }
+    let Some(stage) = stage() else { return };
+    let Stage { bus, daemon, .. } = &stage;
+    let call = |allow: &str, verb: &str, account: &str| {
+        let allow = format!("--allow-interactive-authorization={allow}");
+        let call = [&allow, "call", NAME, ROOT, MANAGER, verb, "sa{sv}", account, "0"];
+        bus.busctl(NOBODY, &call).map(|output| said(&output).replace(account, "NAME"))
+    };
+    let Some(alone) = call("yes", "Pause", "mail") else { return };
+    assert!(alone.contains("no right `admin` on it"), "without polkit the rules decide: {alone}");
+
+    let questions = bus.polkit();
+    for account in ["mail", "absent"] {
+        let told = call("no", "Pause", account).unwrap();
+        assert!(told.contains("a person has to allow it"), "{account}: {told}");
+        let question = questions.try_recv().unwrap();
+        assert_eq!((question.action.as_str(), question.flags), (MANAGE, 0));
+        assert!(question.sender.starts_with(':'), "{}", question.sender);
+    }
+    assert!(!daemon.account("mail").paused);
+
+    assert_eq!(call("yes", "Pause", "mail").unwrap(), "b true\n");
+    assert_eq!(questions.try_recv().unwrap().flags, 1);
+    assert!(daemon.account("mail").paused);
+    assert!(daemon.log().contains("polkit lets the peer change it"), "{}", daemon.log());
+    let absent = call("yes", "Pause", "absent").unwrap();
+    assert!(absent.contains("there is no such account"), "{absent}");
+    questions.try_recv().unwrap();
+
+    for (verb, account) in [("GetToken", "mail"), ("Refresh", "mail"), ("Report", "mail")] {
+        let told = call("yes", verb, account).unwrap();
+        assert!(told.contains("no right"), "{verb}: {told}");
+    }
+    assert!(questions.try_recv().is_err(), "nobody is asked about reading");
 }
 
 #[test]

@@ -10,6 +10,8 @@ use std::process::Command;
 use std::process::Output;
 use std::process::Stdio;
 use std::sync::Arc;
+use std::sync::mpsc;
+use std::thread;
 
 use rustix::process::Signal;
 use serde::Serialize;
@@ -24,6 +26,7 @@ use zbus::OwnedVariant;
 use zbus::Variant;
 use zbus::connection;
 use zbus::export::futures_core::Stream;
+use zbus::message::Type;
 
 use super::PATIENCE;
 use super::process::Process;
@@ -109,6 +112,35 @@ impl Bus {
         Client { runtime, connection }
     }
 
+    /// Puts a polkit on it that lets everybody do what a person may be asked about, and nothing
+    /// else. It tells of each question before it answers it.
+    pub(crate) fn polkit(&self) -> mpsc::Receiver<Question> {
+        let Client { runtime, connection } = self.client();
+        let mut calls = MessageStream::from(&connection);
+        let client = Client { runtime, connection };
+        let reply = client.ask_bus("RequestName", &("org.freedesktop.PolicyKit1", 0_u32));
+        assert_eq!(reply.unwrap().body().deserialize::<u32>(), Ok(1));
+        let (asked, questions) = mpsc::channel();
+        thread::spawn(move || {
+            client.runtime.block_on(async {
+                while let Some(Ok(message)) =
+                    std::future::poll_fn(|cx| std::pin::Pin::new(&mut calls).poll_next(cx)).await
+                {
+                    if message.message_type() == Type::MethodCall {
+                        let question = Question::of(&message);
+                        let (is_asked, details) = (question.flags == 1, no_details());
+                        let answer = ((is_asked, !is_asked, details),);
+                        let reply = Message::method_return(&message.header()).build(&answer);
+                        // Who does not want to know of it has dropped the other end.
+                        let _gone = asked.send(question);
+                        client.connection.send(&reply.unwrap()).await.unwrap();
+                    }
+                }
+            });
+        });
+        questions
+    }
+
     /// Runs `busctl` as another user; `None` where it is not installed.
     pub(crate) fn busctl(&self, uid: u32, arguments: &[&str]) -> Option<Output> {
         use std::os::unix::process::CommandExt as _;
@@ -122,6 +154,29 @@ impl Bus {
         command.arg(format!("--address={}", self.address())).args(arguments);
         command.current_dir("/").uid(uid).gid(uid);
         Some(run(&mut command, None))
+    }
+}
+
+/// What polkit was asked.
+pub(crate) struct Question {
+    /// The connection of the caller.
+    pub(crate) sender: String,
+    /// What it wants to do.
+    pub(crate) action: String,
+    /// 1 if a person may be asked.
+    pub(crate) flags: u32,
+}
+
+impl Question {
+    fn of(message: &Message) -> Self {
+        type Subject = (String, HashMap<String, OwnedVariant>);
+
+        let body = message.body();
+        let ((sort, subject), action, _, flags, _) =
+            body.deserialize::<(Subject, String, HashMap<String, String>, u32, String)>().unwrap();
+        assert_eq!(sort, "system-bus-name");
+        let Variant::Str(sender) = &*subject["name"] else { panic!("no name of a connection") };
+        Self { sender: sender.as_str().to_owned(), action, flags }
     }
 }
 
@@ -237,6 +292,10 @@ impl Client {
         let waited = async { tokio::time::timeout(PATIENCE, next).await };
         self.runtime.block_on(waited).expect("the message comes")
     }
+}
+
+fn no_details() -> HashMap<&'static str, &'static str> {
+    HashMap::new()
 }
 
 /// No options.

@@ -1,0 +1,78 @@
+//! What is asked of the bus itself: who a sender is, and for our name.
+
+use std::time::Duration;
+
+use serde::Serialize;
+use tokio::time::timeout;
+use tracing::info;
+use tracing::warn;
+use zbus::Connection;
+use zbus::DynamicType;
+use zbus::Message;
+use zbus::fdo::ConnectionCredentials;
+
+use crate::access::NO_GROUP;
+use crate::access::Peer;
+use crate::limits;
+
+use super::backoff;
+
+/// The name that programs call.
+const NAME: &str = "org.tokenkeeper1";
+
+/// Who a sender is.
+///
+/// # Errors
+///
+/// If the bus does not say, or the sender is gone.
+pub(super) async fn attested(connection: &Connection, sender: &str) -> zbus::Result<Peer> {
+    let reply = ask(connection, "GetConnectionCredentials", &sender).await?;
+    let credentials = reply.body().deserialize::<ConnectionCredentials>()?;
+    let uid = credentials.unix_user_id().ok_or(zbus::Error::MissingField)?;
+    let pid = credentials.process_id().filter(|pid| *pid > 0);
+    let mut groups = credentials.into_unix_group_ids().unwrap_or_default();
+    groups.dedup();
+    groups.truncate(limits::GROUPS);
+    // The bus does not say which of the groups is the first among them.
+    Ok(Peer { uid, gid: NO_GROUP, groups, pid, unit: None })
+}
+
+/// Asks for the name until it is had. A bus lets nobody take it away.
+pub(super) async fn own(connection: Connection) {
+    let mut failed = 0;
+    loop {
+        match request(&connection).await {
+            Ok(true) => return info!("served on the bus as {NAME}"),
+            Ok(false) if failed == 0 => warn!("another program has the name {NAME} on the bus"),
+            Err(error) if failed == 0 => warn!("the bus does not give the name {NAME}: {error}"),
+            Ok(false) | Err(_) => {}
+        }
+        let pause: Duration = backoff(failed);
+        tokio::time::sleep(pause).await;
+        failed = failed.saturating_add(1);
+    }
+}
+
+/// Whether the name is had.
+async fn request(connection: &Connection) -> zbus::Result<bool> {
+    /// `DBUS_NAME_FLAG_DO_NOT_QUEUE`
+    const DO_NOT_QUEUE: u32 = 4;
+    /// `DBUS_REQUEST_NAME_REPLY_PRIMARY_OWNER` and `…_ALREADY_OWNER`
+    const OWNED: [u32; 2] = [1, 4];
+
+    let reply = ask(connection, "RequestName", &(NAME, DO_NOT_QUEUE)).await?;
+    Ok(OWNED.contains(&reply.body().deserialize::<u32>()?))
+}
+
+async fn ask(
+    connection: &Connection,
+    method: &str,
+    body: &(impl Serialize + DynamicType),
+) -> zbus::Result<Message> {
+    const BUS: &str = "org.freedesktop.DBus";
+
+    let path = "/org/freedesktop/DBus";
+    let call = connection.call_method(Some(BUS), path, Some(BUS), method, body);
+    let silent = || zbus::Error::Failure("it does not answer".to_owned());
+    timeout(limits::BUS_PATIENCE, call).await.unwrap_or_else(|_| Err(silent()))
+}
