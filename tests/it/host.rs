@@ -11,7 +11,7 @@
 //! 2. `install`: from the fresh package to the first token, and all of it away again.
 //! 3. `config`: what `systemctl` says of a wrong configuration.
 //! 4. `gap`: restarts, upgrades and kills under load.
-//! 5. `bus`: the system's message bus, its policy and its way to start the daemon.
+//! 5. `bus`: the system's message bus, its policy, its way to start the daemon, and polkit.
 //! 6. `sandbox`: that the unit is closed, and that all that the daemon needs works inside it.
 //!
 //! # Invariants

@@ -1,4 +1,4 @@
-//! The system's message bus: its policy, and its way to start the daemon.
+//! The system's message bus: its policy, its way to start the daemon, and polkit.
 
 use std::process::Output;
 
@@ -47,8 +47,37 @@ fn nobody_but_the_daemon_may_have_its_name() {
     });
 }
 
+#[test]
+fn whom_polkit_lets_change_accounts_is_no_reader_of_their_tokens() {
+    on_each(|machine, package| {
+        let scene = Scene::with_mail(machine, package, &json!({}));
+        machine.write("/etc/polkit-1/rules.d/50-bob.rules", BOB);
+        let pause_as = |user: &str| {
+            let method = ["org.tokenkeeper1.Manager", "Pause", "sa{sv}", "mail", "0"];
+            said(&machine.run_as(user, &[CALL.as_slice(), &method].concat()))
+        };
+        let refused = pause_as("alice");
+        assert!(refused.contains("a person has to allow it"), "nobody is there: {refused}");
+        assert_eq!(pause_as("bob"), "b true\n");
+        let told = scene.journal();
+        assert!(told.contains("polkit lets the peer change it"), "{told}");
+        let refused = said(&token_as(machine, "bob"));
+        assert!(refused.contains("no right `read` on it"), "{refused}");
+    });
+}
+
+/// What an administrator writes who lets bob change accounts.
+const BOB: &str = r#"
+polkit.addRule(function (action, subject) {
+    if (action.id == "org.tokenkeeper1.manage-accounts" && subject.user == "bob") {
+        return polkit.Result.YES;
+    }
+});
+"#;
+
+const CALL: [&str; 4] = ["busctl", "call", "org.tokenkeeper1", "/org/tokenkeeper1"];
+
 fn token_as(machine: &Machine, user: &str) -> Output {
-    let call = ["busctl", "call", "org.tokenkeeper1", "/org/tokenkeeper1"];
     let method = ["org.tokenkeeper1.Manager", "GetToken", "sa{sv}", "mail", "0"];
-    machine.run_as(user, &[call.as_slice(), &method].concat())
+    machine.run_as(user, &[CALL.as_slice(), &method].concat())
 }
