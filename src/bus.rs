@@ -15,7 +15,7 @@
 //! 2. `method`, `object`: what can be called, and where.
 //! 3. `dispatch`: from a call to its answer; `manager`, `order` and `token` carry it out, `option`
 //!    reads what it says, `memfd` is the way for a token that shall be in no message.
-//! 4. `property`, `signal`: what is shown of accounts, and told of them.
+//! 4. `show`, `property`, `signal`: what is shown of accounts, and told of them.
 //! 5. `broker`, `consent`: what is asked of the bus itself, and of polkit.
 //! 6. `peers`, `waiting`: who the senders are, and how many of their calls wait.
 //!
@@ -39,6 +39,7 @@ mod peers;
 mod property;
 mod reply;
 mod serve;
+mod show;
 mod signal;
 mod token;
 mod waiting;
