@@ -8,6 +8,7 @@ use crate::support::config::Config;
 use crate::support::daemon::Daemon;
 use crate::support::http::Request;
 use crate::support::http::receive;
+use crate::support::process::said;
 use crate::support::skipped;
 
 const PASSWORD: &str = "Corr3ct-horse!";
@@ -46,6 +47,66 @@ fn a_login_that_the_pool_ended_is_noticed_at_once_in_the_pools_own_words() {
     let message = view.refresh_error.unwrap().message;
     assert!(message.contains("Refresh Token has been revoked"), "{message}");
     assert!(daemon.token("public", "").is_ok(), "the token that is still good is served");
+}
+
+#[test]
+fn a_password_on_the_standard_input_logs_an_account_in() {
+    let Some(pool) = Pool::start() else { return };
+    let daemon = Daemon::start(&pool.config());
+    let slot = "confidential.client_secret";
+    daemon.tokenctl_does(&["secret", "set", slot, "--file", "-"], Some(&pool.secret));
+    for account in ["public", "confidential"] {
+        assert_eq!(daemon.account(account).generation, 0, "{account}");
+
+        daemon.tokenctl_does(&["login", account, "--password-stdin"], Some(PASSWORD));
+
+        let view = daemon.account(account);
+        assert_eq!((view.state.as_str(), view.refresh_error), ("fresh", None), "{account}");
+        let token = daemon.token(account, "").unwrap();
+        assert_eq!((token.generation, token.kind.as_str()), (1, "id"), "{account}");
+        assert_eq!(receive(daemon.begin_refresh(account)).unwrap().status, 200, "{account}");
+    }
+}
+
+#[test]
+fn a_wrong_password_is_told_in_the_pools_own_words_and_leaves_the_login_that_is_there() {
+    let Some(pool) = Pool::start() else { return };
+    let daemon = Daemon::start(&pool.config());
+    daemon.tokenctl_does(&["login", "public", "--password-stdin"], Some(PASSWORD));
+    let before = daemon.token("public", "").unwrap();
+
+    let output = daemon.tokenctl_given(&["login", "public", "--password-stdin"], "wrong");
+
+    assert_eq!(output.status.code(), Some(3), "{}", said(&output));
+    assert!(said(&output).contains("Incorrect username or password."), "{}", said(&output));
+    assert_eq!(daemon.token("public", "").unwrap().token, before.token);
+    assert_eq!(daemon.account("public").state, "fresh");
+    assert_eq!(receive(daemon.begin_refresh("public")).unwrap().status, 200);
+}
+
+#[test]
+fn a_stored_password_signs_in_first_and_again_after_the_pool_ended_the_login() {
+    let Some(pool) = Pool::start() else { return };
+    let mut daemon = Daemon::new(&Config::default());
+    daemon.write("password", PASSWORD);
+    let password = daemon.path("password").display().to_string();
+    let policy = "on_refresh_failure = \"sign-in\"";
+    let keys = format!("{policy}\npassword = {{ file = \"{password}\" }}\n");
+    let keys = pool.keys(&pool.public) + &keys;
+    daemon.configure(&Config::default().account("public", &keys));
+    daemon.begin();
+    daemon.token_after("public", 0);
+    // A sign-in whose first refresh fails is followed by no other.
+    assert_eq!(receive(daemon.begin_refresh("public")).unwrap().status, 200);
+    let access = daemon.token("public", "?kind=access").unwrap();
+    pool.does("GlobalSignOut", &json!({ "AccessToken": access.token }));
+
+    let reply = receive(daemon.begin_refresh("public")).unwrap();
+
+    assert_eq!(reply.status, 200, "{}", reply.body);
+    let view = daemon.account("public");
+    assert_eq!((view.state.as_str(), view.generation, view.refresh_error), ("fresh", 3, None));
+    assert_eq!(receive(daemon.begin_refresh("public")).unwrap().status, 200);
 }
 
 /// moto does not know the operation of pools that rotate, and breaks down over it with a page

@@ -190,6 +190,11 @@ impl Daemon {
         String::from_utf8(output.stdout).unwrap()
     }
 
+    /// Runs `tokenctl` with `input` on its standard input.
+    pub(crate) fn tokenctl_given(&self, arguments: &[&str], input: &str) -> Output {
+        run(&mut self.tokenctl_command(arguments), Some(input))
+    }
+
     fn tokenctl_command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_tokenctl"));
         command.arg("--socket").arg(self.path("api.sock")).args(arguments);
