@@ -33,7 +33,6 @@ use tokenkeeper::store::sqlite::Place;
 use tokenkeeper::store::sqlite::Sqlite;
 use tokenkeeper::time::Now;
 use tokenkeeper::token::Grant;
-use tokenkeeper::token::LifetimeSource;
 use tokenkeeper::token::Secret;
 use tokenkeeper::token::TokenSet;
 
@@ -233,7 +232,6 @@ fn grant(account: &str, refresh_token: &str) -> Grant {
         tokens: Arc::new(tokens),
         refresh_token: Some(Secret::new(refresh_token)),
         lifetime: LIFETIME,
-        lifetime_source: LifetimeSource::Provider,
         refresh_lifetime: None,
         aws: None,
         subject: None,

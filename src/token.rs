@@ -136,8 +136,6 @@ pub struct Grant {
     /// How long the tokens are good, counted from the first byte of the request.
     /// Zero means dead on arrival.
     pub lifetime: Duration,
-    /// Where `lifetime` comes from.
-    pub lifetime_source: LifetimeSource,
     /// How long the refresh token is good, where the provider says so.
     pub refresh_lifetime: Option<Duration>,
     /// AWS credentials, which have a life of their own; `None` keeps those of the generation
@@ -164,15 +162,6 @@ pub struct AwsCredentials {
     pub secret_access_key: Secret,
     /// `SessionToken`
     pub session_token: Secret,
-}
-
-/// Where the lifetime of a grant comes from.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum LifetimeSource {
-    /// `expires_in`, a JWT's `exp - iat`, or the smaller of both.
-    Provider,
-    /// Nothing in the reply says it: the default for such providers.
-    Assumed,
 }
 
 #[cfg(test)]

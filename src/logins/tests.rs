@@ -60,7 +60,6 @@ use crate::time::Now;
 use crate::time::Timestamp;
 use crate::token::Generation;
 use crate::token::Grant;
-use crate::token::LifetimeSource;
 use crate::token::Secret;
 use crate::token::TokenSet;
 
@@ -650,7 +649,6 @@ fn grant(refresh_token: &str) -> Grant {
         }),
         refresh_token: Some(Secret::new(refresh_token)),
         lifetime: secs(3600),
-        lifetime_source: LifetimeSource::Provider,
         refresh_lifetime: None,
         aws: None,
         subject: None,

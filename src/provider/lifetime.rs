@@ -5,9 +5,8 @@ use std::time::Duration;
 use crate::provider::jwt::Claims;
 use crate::provider::member::Member;
 use crate::schedule::LONGEST_LIFETIME;
-use crate::token::LifetimeSource;
 
-/// How long the tokens of a reply are good, and where that comes from.
+/// How long the tokens of a reply are good.
 ///
 /// The smallest one of `expires_in` and the `exp - iat` of the access token and of the ID
 /// token, whichever are there: of several expiries the earliest counts;
@@ -17,13 +16,10 @@ pub(super) fn lifetime(
     expires_in: &Member,
     claims: [Option<&Claims>; 2],
     default: Duration,
-) -> (Duration, LifetimeSource) {
+) -> Duration {
     let told = seconds(expires_in);
     let own = claims.into_iter().flatten().filter_map(Claims::lifetime_secs);
-    match told.into_iter().chain(own).reduce(f64::min) {
-        Some(secs) => (span(secs), LifetimeSource::Provider),
-        None => (default, LifetimeSource::Assumed),
-    }
+    told.into_iter().chain(own).reduce(f64::min).map_or(default, span)
 }
 
 /// How long a refresh token is good. Zero is a provider's word for "does not expire", so it
@@ -69,35 +65,34 @@ mod tests {
         let text = |text: &str| Member::Text(Secret::new(text));
         #[rustfmt::skip]
         let cases = [
-            // name                              expires_in               exp - iat        seconds      from the provider
-            ("a number",                         Member::Number(3600.0),  None,            3600.0,      true),
-            ("a string",                         text("3600"),            None,            3600.0,      true),
-            ("a string with a fraction",         text(" 3599.5 "),        None,            3599.5,      true),
-            ("the smaller one: the JWT",         Member::Number(3600.0),  Some(300.0),     300.0,       true),
-            ("the smaller one: expires_in",      Member::Number(300.0),   Some(3600.0),    300.0,       true),
-            ("a JWT alone",                      Member::Absent,          Some(300.0),     300.0,       true),
-            ("nothing",                          Member::Absent,          None,            600.0,       false),
-            ("a word is nothing",                text("soon"),            None,            600.0,       false),
-            ("no number is nothing",             text("NaN"),             None,            600.0,       false),
-            ("an object is nothing",             Member::Other,           None,            600.0,       false),
-            ("zero: born expired",               Member::Number(0.0),     None,            0.0,         true),
-            ("negative: born expired",           Member::Number(-1.0),    None,            0.0,         true),
-            ("minus infinity: born expired",     text("-inf"),            None,            0.0,         true),
-            ("a JWT that ends before it begins", Member::Number(3600.0),  Some(-5.0),      0.0,         true),
-            ("a year is believed",               Member::Number(3.2e7),   None,            3.2e7,       true),
-            ("a date is no lifetime",            Member::Number(1.7e9),   None,            2_592_000.0, true),
-            ("infinity is no lifetime",          text("inf"),             None,            2_592_000.0, true),
-            ("the largest float is no lifetime", Member::Number(1e308),   None,            2_592_000.0, true),
+            // name                              expires_in               exp - iat        seconds
+            ("a number",                         Member::Number(3600.0),  None,            3600.0),
+            ("a string",                         text("3600"),            None,            3600.0),
+            ("a string with a fraction",         text(" 3599.5 "),        None,            3599.5),
+            ("the smaller one: the JWT",         Member::Number(3600.0),  Some(300.0),     300.0),
+            ("the smaller one: expires_in",      Member::Number(300.0),   Some(3600.0),    300.0),
+            ("a JWT alone",                      Member::Absent,          Some(300.0),     300.0),
+            ("nothing",                          Member::Absent,          None,            600.0),
+            ("a word is nothing",                text("soon"),            None,            600.0),
+            ("no number is nothing",             text("NaN"),             None,            600.0),
+            ("an object is nothing",             Member::Other,           None,            600.0),
+            ("zero: born expired",               Member::Number(0.0),     None,            0.0),
+            ("negative: born expired",           Member::Number(-1.0),    None,            0.0),
+            ("minus infinity: born expired",     text("-inf"),            None,            0.0),
+            ("a JWT that ends before it begins", Member::Number(3600.0),  Some(-5.0),      0.0),
+            ("a year is believed",               Member::Number(3.2e7),   None,            3.2e7),
+            ("a date is no lifetime",            Member::Number(1.7e9),   None,            2_592_000.0),
+            ("infinity is no lifetime",          text("inf"),             None,            2_592_000.0),
+            ("the largest float is no lifetime", Member::Number(1e308),   None,            2_592_000.0),
         ];
-        for (name, expires_in, own, secs, provider) in cases {
+        for (name, expires_in, own, secs) in cases {
             let claims = own.map(|own| Claims {
                 iat: Member::Number(0.0),
                 exp: Member::Number(own),
                 ..Claims::default()
             });
-            let (got, source) = lifetime(&expires_in, [claims.as_ref(), None], DEFAULT);
+            let got = lifetime(&expires_in, [claims.as_ref(), None], DEFAULT);
             assert_eq!(got.as_secs_f64(), secs, "{name}");
-            assert_eq!(source == LifetimeSource::Provider, provider, "{name}");
         }
     }
 
@@ -123,7 +118,7 @@ mod tests {
             let (access, id) = (claims(access), claims(id));
             let told = Member::Number(expires_in);
             let got = lifetime(&told, [access.as_ref(), id.as_ref()], DEFAULT);
-            assert_eq!(got.0, Duration::from_secs_f64(secs), "{name}");
+            assert_eq!(got, Duration::from_secs_f64(secs), "{name}");
         }
     }
 
@@ -137,7 +132,7 @@ mod tests {
     proptest! {
         #[test]
         fn no_number_panics_or_lasts_longer_than_ten_years(secs in any::<f64>()) {
-            let (got, _) = lifetime(&Member::Number(secs), [None, None], DEFAULT);
+            let got = lifetime(&Member::Number(secs), [None, None], DEFAULT);
             assert!(got <= Duration::from_secs(3_650 * 86_400));
         }
     }

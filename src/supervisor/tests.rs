@@ -63,7 +63,6 @@ use crate::time::Now;
 use crate::time::Timestamp;
 use crate::token::Generation;
 use crate::token::Grant;
-use crate::token::LifetimeSource;
 use crate::token::Secret;
 use crate::token::TokenSet;
 
@@ -662,7 +661,6 @@ impl World for Values {
                 tokens: tokens(),
                 refresh_token: Some(Secret::new("r2")),
                 lifetime: Duration::from_secs(3600),
-                lifetime_source: LifetimeSource::Provider,
                 refresh_lifetime: None,
                 aws: None,
                 subject: None,

@@ -37,7 +37,6 @@ use crate::token::AwsCredentials;
 use crate::token::AwsGrant;
 use crate::token::Generation;
 use crate::token::Grant;
-use crate::token::LifetimeSource;
 use crate::token::Secret;
 use crate::token::TokenSet;
 
@@ -263,7 +262,6 @@ pub(super) fn grant(lifetime: u64) -> Grant {
         tokens: tokens(),
         refresh_token: Some(Secret::new("r2")),
         lifetime: secs(lifetime),
-        lifetime_source: LifetimeSource::Provider,
         refresh_lifetime: None,
         aws: None,
         subject: None,

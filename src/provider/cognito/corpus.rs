@@ -18,7 +18,6 @@ use crate::error::Class;
 use crate::provider::Outcome;
 use crate::provider::Response;
 use crate::token::Grant;
-use crate::token::LifetimeSource;
 use crate::token::Secret;
 
 /// One line per answer to a refresh that is known. The name is the rule that decides.
@@ -139,7 +138,6 @@ fn the_earliest_of_all_expiries_counts() {
     for (id, access) in [(&short, &long), (&long, &short)] {
         let grant = granted(id, access);
         assert_eq!(grant.lifetime, Duration::from_secs(300));
-        assert_eq!(grant.lifetime_source, LifetimeSource::Provider);
     }
 }
 

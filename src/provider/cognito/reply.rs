@@ -151,7 +151,7 @@ fn granted(tokens: Tokens) -> Reply {
     let (of_id, of_access) = (Claims::of(&id), Claims::of(&access));
     let claims = [of_id.as_ref(), of_access.as_ref()];
     let subject = claims.into_iter().flatten().find_map(Claims::subject);
-    let (lifetime, lifetime_source) = lifetime(&tokens.expires_in, claims, DEFAULT_LIFETIME);
+    let lifetime = lifetime(&tokens.expires_in, claims, DEFAULT_LIFETIME);
     Reply::Granted(Box::new(Grant {
         tokens: Arc::new(TokenSet {
             access,
@@ -161,7 +161,6 @@ fn granted(tokens: Tokens) -> Reply {
         }),
         refresh_token,
         lifetime,
-        lifetime_source,
         refresh_lifetime: None,
         aws: None,
         subject,

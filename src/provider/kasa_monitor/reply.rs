@@ -80,13 +80,12 @@ fn granted(
         (Member::Absent, Some(left)) => Member::Number(left.as_secs_f64()),
         (told, _) => told,
     };
-    let (lifetime, lifetime_source) = lifetime(&told, [None, None], DEFAULT_LIFETIME);
+    let lifetime = lifetime(&told, [None, None], DEFAULT_LIFETIME);
     let User { id, username } = reply.user.0;
     Ok(Box::new(Grant {
         tokens: Arc::new(TokenSet { access, id: None, token_type: "bearer".into(), scope: None }),
         refresh_token,
         lifetime,
-        lifetime_source,
         refresh_lifetime,
         aws: None,
         // The wiki's answer to a refresh leaves out the number that its login has.

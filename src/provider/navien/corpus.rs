@@ -20,7 +20,6 @@ use crate::provider::Response;
 use crate::provider::oauth2::tests::response;
 use crate::token::Grant;
 use crate::token::Kind;
-use crate::token::LifetimeSource;
 use crate::token::Secret;
 use crate::token::TokenSet;
 
@@ -175,7 +174,7 @@ fn a_sign_in_brings_everything() {
     assert_eq!(grant.tokens.access.expose(), "A1");
     assert_eq!(grant.tokens.get(Kind::Id).unwrap().expose(), "I1");
     assert_eq!(grant.refresh_token.unwrap().expose(), "R1");
-    assert_eq!((grant.lifetime, grant.lifetime_source), (HOUR, LifetimeSource::Provider));
+    assert_eq!(grant.lifetime, HOUR);
     assert_eq!(grant.subject.as_deref(), Some("36283"));
     let aws = grant.aws.unwrap();
     assert_eq!(aws.lifetime, Duration::from_secs(1800));

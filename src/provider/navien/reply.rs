@@ -157,7 +157,7 @@ fn granted(body: &[u8], rules: &Rules) -> Outcome {
     let of_id = id.as_ref().and_then(Claims::of);
     let subject = of_id.as_ref().and_then(Claims::subject);
     let subject = subject.or_else(|| own.as_ref().and_then(Claims::subject));
-    let (lifetime, lifetime_source) = lifetime(
+    let lifetime = lifetime(
         &tokens.authentication_expires_in,
         [own.as_ref(), of_id.as_ref()],
         DEFAULT_LIFETIME,
@@ -176,7 +176,6 @@ fn granted(body: &[u8], rules: &Rules) -> Outcome {
         }),
         refresh_token,
         lifetime,
-        lifetime_source,
         refresh_lifetime: None,
         aws: aws.filter(|_| rules.aws),
         subject: subject.or_else(|| user.user_seq.identifier()),
@@ -209,7 +208,7 @@ fn aws(parts: [Member; 3], expires_in: &Member) -> Option<AwsGrant> {
     // to be good for ever, which AWS's never are.
     let unsaid = matches!(expires_in, Member::Number(0.0));
     let told = if unsaid { &Member::Absent } else { expires_in };
-    let (lifetime, _source) = lifetime(told, [None, None], DEFAULT_LIFETIME);
+    let lifetime = lifetime(told, [None, None], DEFAULT_LIFETIME);
     Some(AwsGrant { credentials: Arc::new(credentials), lifetime })
 }
 

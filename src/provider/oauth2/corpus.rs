@@ -14,7 +14,6 @@ use crate::error::Class;
 use crate::provider::Outcome;
 use crate::provider::Response;
 use crate::token::Grant;
-use crate::token::LifetimeSource;
 use crate::token::Secret;
 
 /// One line per answer that a provider, or something in front of it, is known to give. The
@@ -183,7 +182,7 @@ fn a_grant_has_everything_that_the_reply_says() {
     assert_eq!(grant.tokens.id.as_ref().unwrap().expose(), "e30.eyJzdWIiOiJwYXQifQ.s");
     assert_eq!(grant.subject.as_deref(), Some("pat"));
     assert_eq!(grant.refresh_lifetime, Some(Duration::from_secs(1800)));
-    assert_eq!(grant.lifetime_source, LifetimeSource::Provider);
+    assert_eq!(grant.lifetime, Duration::from_secs(300));
 }
 
 #[test]
@@ -224,7 +223,7 @@ fn a_grant_is_not_spoiled_by_members_of_the_wrong_type() {
     assert!(grant.tokens.id.is_none());
     assert_eq!(grant.subject.as_deref(), Some("joe"));
     assert_eq!(grant.refresh_lifetime, None);
-    assert_eq!(grant.lifetime_source, LifetimeSource::Assumed);
+    assert_eq!(grant.lifetime, SPENDING.default_lifetime);
     assert_eq!(grant.refresh_token.unwrap().expose(), "r2");
 }
 

@@ -75,11 +75,10 @@ fn granted(members: Members, default_lifetime: Duration) -> Outcome {
     let subject = of_id.as_ref().and_then(Claims::subject);
     let subject = subject.or_else(|| own.as_ref().and_then(Claims::subject));
     let claims = [own.as_ref(), of_id.as_ref()];
-    let (lifetime, lifetime_source) = lifetime(&members.expires_in, claims, default_lifetime);
+    let lifetime = lifetime(&members.expires_in, claims, default_lifetime);
     Outcome::Granted(Box::new(Grant {
         refresh_token,
         lifetime,
-        lifetime_source,
         refresh_lifetime: refresh_lifetime(&members.refresh_expires_in),
         aws: None,
         subject,

@@ -22,7 +22,6 @@ use crate::token::AwsCredentials;
 use crate::token::AwsGrant;
 use crate::token::Generation;
 use crate::token::Grant;
-use crate::token::LifetimeSource;
 use crate::token::TokenSet;
 
 mod exports;
@@ -119,7 +118,6 @@ fn grant(access: &str, refresh: Option<&str>) -> Arc<Grant> {
         }),
         refresh_token: refresh.map(Secret::new),
         lifetime: Duration::from_secs(3600),
-        lifetime_source: LifetimeSource::Provider,
         refresh_lifetime: None,
         aws: None,
         subject: None,
