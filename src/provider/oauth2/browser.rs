@@ -17,6 +17,7 @@ use super::login::Client;
 use super::login::granted;
 use super::login::of_a_login;
 use super::login::out_of_order;
+use super::login::unlisted;
 use super::refusal::Meaning;
 use super::reply;
 use super::reply::Rules;
@@ -69,6 +70,9 @@ impl Browser {
             }
             Heard::Lost(_) if self.code.is_some() => self.exchange(),
             Heard::Response(answer, _) if self.code.is_some() => {
+                if let Some(error) = unlisted(&answer) {
+                    return Err(error);
+                }
                 let endpoint = place(&self.token);
                 let default_lifetime = self.client.account.default_lifetime;
                 let rules = Rules { endpoint: &endpoint, default_lifetime, spends: false };

@@ -10,6 +10,7 @@ use super::login::Client;
 use super::login::granted;
 use super::login::of_a_login;
 use super::login::out_of_order;
+use super::login::unlisted;
 use super::refusal::Meaning;
 use super::reply;
 use super::reply::Rules;
@@ -132,6 +133,9 @@ impl Device {
                 return Err(RefreshError::SessionExpired(answer));
             }
             Some(_) | None => {}
+        }
+        if let Some(error) = unlisted(reply) {
+            return Err(error);
         }
         let endpoint = place(&self.token);
         let default_lifetime = self.client.account.default_lifetime;

@@ -16,6 +16,8 @@ use super::discovery;
 use super::discovery::Found;
 use super::discovery::Placement;
 use super::discovery::Places;
+use super::refusal::Meaning;
+use super::reply;
 use super::request::Post;
 use super::request::metadata_request;
 use super::request::posted;
@@ -25,6 +27,7 @@ use crate::provider::Heard;
 use crate::provider::Login;
 use crate::provider::LoginStart;
 use crate::provider::Outcome;
+use crate::provider::Response;
 use crate::provider::Turn;
 use crate::provider::fault::Missing;
 use crate::provider::oauth2::CLIENT_SECRET;
@@ -162,6 +165,16 @@ pub(super) fn granted(outcome: Outcome) -> Result<Turn, RefreshError> {
         Outcome::Granted(grant) => Ok(Turn::Done(Ok(grant))),
         Outcome::Salvaged(_, error) | Outcome::Failed(error) => Err(of_a_login(error)),
     }
+}
+
+/// A word that is on no list ends a login, as RFC 8628 section 3.5 wants it. For a refresh it
+/// passes; here a person waits, and nothing is lost by asking again. Providers have words of
+/// their own: Microsoft's `authorization_declined`, GitHub's `incorrect_device_code`.
+pub(super) fn unlisted(reply: &Response) -> Option<RefreshError> {
+    let passes =
+        !matches!(reply.status, 200..=299 | 400..=499) || matches!(reply.status, 408 | 425 | 429);
+    let word = reply::word(reply).filter(|word| !passes && Meaning::of(&word.code).is_none())?;
+    Some(RefreshError::LoginRejected(word))
 }
 
 /// The words of a refused refresh token mean a refused login here.

@@ -49,7 +49,9 @@ const OAUTH2: Preset = Preset {
     doors: UNKNOWN,
 };
 
-/// The presets. Client secrets go in the body, as each provider's manual has it.
+/// The presets. Addresses are those that the providers publish as their metadata (Google,
+/// Microsoft, GitLab) and in their manuals (GitHub, GitLab's device login). Client secrets go
+/// in the body, as each manual has it.
 pub(super) const PRESETS: &[Preset] = &[
     OAUTH2,
     // Refreshing makes a new refresh token and ends the old one at once. Only clients

@@ -75,6 +75,10 @@ fn the_end_of_a_device_login_is_told_in_the_right_words() {
     let cases = [
         // name                        status  the provider says                    code
         ("the person refused",         400,    r#"{"error":"access_denied"}"#,      Code::LoginRejected),
+        ("the same, at Microsoft",     400,    r#"{"error":"authorization_declined"}"#, Code::LoginRejected),
+        ("Microsoft knows no code",    400,    r#"{"error":"bad_verification_code"}"#,  Code::LoginRejected),
+        ("GitHub knows no code",       200,    r#"{"error":"incorrect_device_code"}"#,  Code::LoginRejected),
+        ("GitHub: it is switched off", 200,    r#"{"error":"device_flow_disabled"}"#,   Code::LoginRejected),
         ("the code expired",           400,    r#"{"error":"expired_token"}"#,      Code::SessionExpired),
         ("GitHub says it with a 200",  200,    r#"{"error":"expired_token"}"#,      Code::SessionExpired),
         ("the client may not do it",   400,    r#"{"error":"unauthorized_client"}"#, Code::ClientRejected),
@@ -89,11 +93,23 @@ fn the_end_of_a_device_login_is_told_in_the_right_words() {
         assert_eq!(error.code(), code, "{name}");
     }
     for status in [429, 500, 503] {
-        let mut login = polling();
-        let reply = response(status, "text/html", "<html>");
-        let (span, _) = paused(login.next(Heard::Response(reply, at(5))));
-        assert_eq!(span, secs(10), "HTTP {status} passes");
+        for body in ["<html>", r#"{"error":"something"}"#] {
+            let mut login = polling();
+            let reply = response(status, "application/json", body);
+            let (span, _) = paused(login.next(Heard::Response(reply, at(5))));
+            assert_eq!(span, secs(10), "HTTP {status} passes: {body}");
+        }
     }
+}
+
+#[test]
+fn google_says_with_statuses_of_its_own_that_the_code_is_not_typed_yet() {
+    let said = |status, body: &str| {
+        let reply = response(status, "application/json", body);
+        paused(polling().next(Heard::Response(reply, at(5)))).0
+    };
+    assert_eq!(said(428, r#"{"error":"authorization_pending"}"#), secs(5));
+    assert_eq!(said(403, r#"{"error":"slow_down"}"#), secs(10));
 }
 
 #[test]
@@ -153,6 +169,18 @@ fn a_browser_login_proves_with_the_code_that_it_is_the_one_that_asked() {
     let again = asked_for(login.next(Heard::Lost(RefreshError::Unreachable("gone".into()))));
     assert_eq!(again.body.expose(), expected);
     assert!(done(login.next(Heard::Response(granted_with_refresh(), at(9)))).is_ok());
+}
+
+/// GitHub says it with a 200.
+#[test]
+fn a_code_of_the_browser_that_the_provider_does_not_take_is_a_refused_login() {
+    let mut login = browser().login(start()).unwrap();
+    let params = opened(login.next(Heard::Begun));
+    let (_, state) = params.iter().find(|(name, _)| name == "state").unwrap();
+    asked_for(login.next(typed(&format!("code=c&state={state}"))));
+    let reply = response(200, "application/json", r#"{"error":"bad_verification_code"}"#);
+    let error = done(login.next(Heard::Response(reply, at(9)))).err().unwrap();
+    assert_eq!(error.code(), Code::LoginRejected, "{error}");
 }
 
 #[test]
