@@ -71,7 +71,9 @@ fn an_adopted_login_leaves_its_file_and_a_later_login_of_the_same_person_follows
     let path = file.to_str().unwrap();
     let adopt = ["adopt", "mail", "--json", path, "--at", "/tokens/refresh"];
     let told = daemon.tokenctl_does(&adopt, None);
-    assert!(told.contains(&format!("tokenctl follow mail --file {path} --format json")), "{told}");
+    let socket = daemon.path("api.sock").display().to_string();
+    let next = format!("tokenctl --socket {socket} follow mail --file {path} --format json");
+    assert!(told.contains(&next), "{told}");
     assert_eq!(read(&file), auth(""), "every other byte stays");
     let again = daemon.tokenctl(&adopt);
     assert_eq!(again.status.code(), Some(2), "{}", said(&again));

@@ -21,6 +21,7 @@ use crate::client::Garbled;
 use crate::client::Unreachable;
 use crate::file::FileError;
 use crate::find::NoRuntimeDir;
+use crate::hint::Hints;
 use crate::input::InputError;
 use crate::people::NobodyKnown;
 use crate::print::Form;
@@ -143,13 +144,15 @@ impl Fault {
 
     /// What to write to standard error, the last newline included; nothing when the reader
     /// of the output has gone away.
-    pub(crate) fn report(&self, form: Form, now: Timestamp) -> Option<String> {
+    pub(crate) fn report(&self, form: Form, hints: &Hints, now: Timestamp) -> Option<String> {
         if matches!(self, Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe) {
             return None;
         }
         Some(match form {
             Form::Json => format!("{}\n", shown(&self.json(now))),
-            Form::Text => self.text(),
+            // What is said of the command line names the pages of its help.
+            Form::Text if matches!(self, Self::Usage(_)) => self.text(),
+            Form::Text => hints.complete(&self.text()).into_owned(),
         })
     }
 
@@ -230,12 +233,13 @@ struct LocalBody {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::find::Wish;
 
     #[test]
     fn a_closed_pipe_is_silent_and_not_a_success() {
         let fault = Fault::Output(io::ErrorKind::BrokenPipe.into());
-        assert_eq!(fault.report(Form::Text, NOW), None);
-        assert_eq!(fault.report(Form::Json, NOW), None);
+        assert_eq!(fault.report(Form::Text, &Hints::default(), NOW), None);
+        assert_eq!(fault.report(Form::Json, &Hints::default(), NOW), None);
         assert_eq!(fault.exit_status(), 141);
     }
 
@@ -252,7 +256,7 @@ mod tests {
         if let Fault::Refused { nearest, .. } = &mut fault {
             *nearest = Some("mail".into());
         }
-        insta::assert_snapshot!(fault.report(Form::Text, NOW).unwrap(), @r#"
+        insta::assert_snapshot!(fault.report(Form::Text, &Hints::default(), NOW).unwrap(), @r#"
         tokenctl: there is no account "mial"
         tokenctl: did you mean "mail"?
         "#);
@@ -261,7 +265,7 @@ mod tests {
     #[test]
     fn errors_of_the_configuration_are_printed_as_they_are() {
         let fault = refused(Code::ConfigInvalid, "a.toml:1:2: one\nb.toml:3:4: \u{1b}[2Jtwo");
-        insta::assert_snapshot!(fault.report(Form::Text, NOW).unwrap(), @r"
+        insta::assert_snapshot!(fault.report(Form::Text, &Hints::default(), NOW).unwrap(), @r"
         a.toml:1:2: one
         b.toml:3:4: \u{1b}[2Jtwo
         ");
@@ -270,9 +274,19 @@ mod tests {
     #[test]
     fn json_errors_have_the_shape_of_the_daemons() {
         let fault = refused(Code::NeedsLogin, "log in");
-        insta::assert_snapshot!(fault.report(Form::Json, NOW).unwrap(), @r#"{"error":"needs_login","message":"log in","error_code":"NEEDS_LOGIN","timestamp":"2023-11-14T22:13:20Z","account":"mail","remedy":"wait"}"#);
+        insta::assert_snapshot!(fault.report(Form::Json, &Hints::default(), NOW).unwrap(), @r#"{"error":"needs_login","message":"log in","error_code":"NEEDS_LOGIN","timestamp":"2023-11-14T22:13:20Z","account":"mail","remedy":"wait"}"#);
         let fault = Fault::NoRuntimeDir(NoRuntimeDir);
-        insta::assert_snapshot!(fault.report(Form::Json, NOW).unwrap(), @r#"{"error":"tokenctl","message":"--user needs XDG_RUNTIME_DIR, and it is not set to a directory of yours; log in through systemd-logind, or say --socket PATH","error_code":"BAD_REQUEST","timestamp":"2023-11-14T22:13:20Z","remedy":"change_request"}"#);
+        insta::assert_snapshot!(fault.report(Form::Json, &Hints::default(), NOW).unwrap(), @r#"{"error":"tokenctl","message":"--user needs XDG_RUNTIME_DIR, and it is not set to a directory of yours; log in through systemd-logind, or say --socket PATH","error_code":"BAD_REQUEST","timestamp":"2023-11-14T22:13:20Z","remedy":"change_request"}"#);
+    }
+
+    #[test]
+    fn people_are_told_commands_that_reach_the_daemon_that_refused() {
+        let hints = Hints::new(&Wish::Socket("/s".into()));
+        let fault = refused(Code::NeedsLogin, "account mail: type: tokenctl login mail");
+        let told = fault.report(Form::Text, &hints, NOW).unwrap();
+        assert_eq!(told, "tokenctl: account mail: type: tokenctl --socket /s login mail\n");
+        let json = fault.report(Form::Json, &hints, NOW).unwrap();
+        assert!(json.contains("type: tokenctl login mail\""), "{json}");
     }
 
     #[test]

@@ -2,8 +2,8 @@
 //!
 //! Reading order: `args` (what can be asked), `verb` (what each verb does), `client` (one
 //! request over the socket), `restoring` (what becomes of each account of a backup, decided),
-//! `sealed` (backups as files), `print` (what people see), `fault` (why it did not work and with
-//! which exit status). A login needs more of a person than any other verb: `person` (the
+//! `sealed` (backups as files), `print` (what people see), `hint` (what they are told to type),
+//! `fault` (why it did not work and with which exit status). A login needs more of a person than any other verb: `person` (the
 //! terminal), `typing` (a line on it) and `browser` (which comes back by itself).
 //! Files of other programs: `format` (what is in them), `file` (how they lie on the disk) and
 //! `wake` (what is waited for beside the daemon).
@@ -22,6 +22,7 @@ mod file;
 mod find;
 mod format;
 mod help;
+mod hint;
 mod input;
 mod people;
 mod person;
@@ -52,6 +53,7 @@ use self::args::global::Global;
 use self::client::Daemon;
 use self::fault::Fault;
 use self::find::Surroundings;
+use self::hint::Hints;
 use self::print::Form;
 use self::print::Notes;
 use self::print::Output;
@@ -62,14 +64,16 @@ use self::verb::Session;
 
 fn main() -> ExitCode {
     let arguments = env::args_os().skip(1).collect::<Vec<_>>();
-    let (form, outcome) = match args::parse(&arguments) {
-        Ok(cli) => (form(&cli.global), run(&cli)),
-        Err(error) => (asked_form(&arguments), help_or_mistake(&error, &arguments)),
+    let (form, hints, outcome) = match args::parse(&arguments) {
+        Ok(cli) => (form(&cli.global), Hints::new(&cli.global.wish()), run(&cli)),
+        Err(error) => {
+            (asked_form(&arguments), Hints::default(), help_or_mistake(&error, &arguments))
+        }
     };
     match outcome {
         Ok(status) => status,
         Err(fault) => {
-            if let Some(report) = fault.report(form, clock::now().wall) {
+            if let Some(report) = fault.report(form, &hints, clock::now().wall) {
                 // Nobody is left to be told if standard error is closed.
                 let _told = io::stderr().write_all(report.as_bytes());
             }
@@ -118,6 +122,7 @@ fn output(global: &Global) -> Output {
         form: form(global),
         style: Style::new(global.color, &screen),
         notes: if global.quiet { Notes::Hidden } else { Notes::Shown },
+        hints: Hints::new(&global.wish()),
     }
 }
 

@@ -2,7 +2,8 @@
 //!
 //! The pages are pure functions from what the daemon says and the time to a text; each has
 //! its file here. [`Output`] is the only one that writes, to standard output, in one piece.
-//! Text from outside passes [`shown`], so that no terminal escape gets through.
+//! Text from outside passes [`shown`], so that no terminal escape gets through, and commands in
+//! what people read pass [`Hints`], so that they can be typed as they stand.
 
 pub(crate) mod backup;
 pub(crate) mod bar;
@@ -28,6 +29,7 @@ use tokenkeeper::error::is_unsafe_to_show;
 use crate::args::global::When;
 use crate::client::Reply;
 use crate::fault::Fault;
+use crate::hint::Hints;
 
 /// For whom it is printed.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -120,6 +122,8 @@ pub(crate) struct Output {
     pub(crate) style: Style,
     /// Whether confirmations are printed.
     pub(crate) notes: Notes,
+    /// What completes commands.
+    pub(crate) hints: Hints,
 }
 
 /// Whether confirmations are printed.
@@ -141,15 +145,13 @@ pub(crate) enum Stream {
 }
 
 impl Output {
-    /// Prints a page.
+    /// Prints a page for people.
     ///
     /// # Errors
     ///
     /// [`Fault::Output`].
-    #[allow(clippy::unused_self, reason = "whoever prints holds the output")]
     pub(crate) fn page(&self, text: &str) -> Result<(), Fault> {
-        let mut stdout = io::stdout().lock();
-        stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()).map_err(Fault::Output)
+        self.bytes(self.hints.complete(text).as_bytes())
     }
 
     /// Prints `sentence`, or as JSON what `reply` says, unless confirmations are hidden.
@@ -183,13 +185,13 @@ impl Output {
             (Form::Text, Notes::Shown, Stream::Output) => self.page(text),
             (_, Notes::Shown, Stream::Aside) => {
                 // Nobody is left to be told if standard error is closed.
-                let _told = io::stderr().write_all(text.as_bytes());
+                let _told = io::stderr().write_all(self.hints.complete(text).as_bytes());
                 Ok(())
             }
         }
     }
 
-    /// Writes bytes that are no text.
+    /// Writes what was asked for, as it is.
     ///
     /// # Errors
     ///
@@ -203,7 +205,7 @@ impl Output {
     /// Warns on the standard error, `--quiet` or not: one line, with `--json` of JSON.
     pub(crate) fn warn(&self, sentence: &str) {
         // Nobody is left to be warned if standard error is closed.
-        let _warned = io::stderr().write_all(warning(self.form, sentence).as_bytes());
+        let _warned = io::stderr().write_all(self.warning(sentence).as_bytes());
     }
 
     /// Prints the daemon's JSON as it is, on one line of its own.
@@ -213,7 +215,7 @@ impl Output {
     /// [`Fault::Output`].
     pub(crate) fn reply(&self, reply: &Reply) -> Result<(), Fault> {
         let text = String::from_utf8_lossy(&reply.body);
-        self.page(&format!("{}\n", json_shown(text.trim_end())))
+        self.bytes(format!("{}\n", json_shown(text.trim_end())).as_bytes())
     }
 
     /// Prints `value` as JSON.
@@ -224,16 +226,18 @@ impl Output {
     pub(crate) fn json(&self, value: &impl Serialize) -> Result<(), Fault> {
         let text =
             serde_json::to_string(value).map_err(|error| Fault::Output(io::Error::from(error)))?;
-        self.page(&format!("{}\n", json_shown(&text)))
+        self.bytes(format!("{}\n", json_shown(&text)).as_bytes())
     }
-}
 
-fn warning(form: Form, sentence: &str) -> String {
-    match form {
-        Form::Text => format!("tokenctl: warning: {}\n", shown(sentence)),
-        Form::Json => {
-            let text = serde_json::json!({ "warning": sentence }).to_string();
-            format!("{}\n", json_shown(&text))
+    fn warning(&self, sentence: &str) -> String {
+        match self.form {
+            Form::Text => {
+                format!("tokenctl: warning: {}\n", self.hints.complete(&shown(sentence)))
+            }
+            Form::Json => {
+                let text = serde_json::json!({ "warning": sentence }).to_string();
+                format!("{}\n", json_shown(&text))
+            }
         }
     }
 }
@@ -276,6 +280,7 @@ fn json_shown(text: &str) -> Cow<'_, str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::find::Wish;
 
     #[test]
     fn colour_is_for_terminals_and_no_color_is_honoured() {
@@ -314,8 +319,19 @@ mod tests {
     #[test]
     fn a_warning_is_one_line_in_the_form_of_everything_else() {
         let hostile = "a\n\u{9b}\"b\"";
-        assert_eq!(warning(Form::Text, hostile), "tokenctl: warning: a\\u{a}\\u{9b}\"b\"\n");
-        assert_eq!(warning(Form::Json, hostile), "{\"warning\":\"a\\n\\u009b\\\"b\\\"\"}\n");
+        assert_eq!(output(Form::Text).warning(hostile), "tokenctl: warning: a\\u{a}\\u{9b}\"b\"\n");
+        assert_eq!(output(Form::Json).warning(hostile), "{\"warning\":\"a\\n\\u009b\\\"b\\\"\"}\n");
+    }
+
+    #[test]
+    fn a_warning_names_commands_that_reach_the_same_daemon_and_json_the_daemons_own() {
+        let sentence = "type: tokenctl login mail";
+        let typed = "tokenctl: warning: type: tokenctl --socket /s login mail\n";
+        assert_eq!(output(Form::Text).warning(sentence), typed);
+        assert_eq!(
+            output(Form::Json).warning(sentence),
+            format!("{{\"warning\":\"{sentence}\"}}\n")
+        );
     }
 
     #[test]
@@ -323,5 +339,11 @@ mod tests {
         let hostile = "a\u{1b}[2J\u{9b}31m\u{202e}\u{7}\r\n";
         assert_eq!(shown(hostile), "a\\u{1b}[2J\\u{9b}31m\\u{202e}\\u{7}\\u{d}\\u{a}");
         assert_eq!(json_shown("\"\u{9b}31m\u{202e}\""), "\"\\u009b31m\\u202e\"");
+    }
+
+    fn output(form: Form) -> Output {
+        let style = Style { paint: Paint::Plain, glyphs: Glyphs::Ascii };
+        let hints = Hints::new(&Wish::Socket("/s".into()));
+        Output { form, style, notes: Notes::Shown, hints }
     }
 }

@@ -187,12 +187,14 @@ fn typed(daemon: &Daemon, account: &str, answers: &[&str]) -> ErrorBody {
     panic!("the login did not fail: {}", view.message)
 }
 
-/// That whoever asks reads the same: the account's view, and `tokenctl why`.
+/// That whoever asks reads the same: the account's view, and `tokenctl why`, which puts into
+/// commands what chose the daemon.
 fn seen_everywhere(daemon: &Daemon, account: &str, error: ErrorBody) -> ErrorBody {
     let shown = daemon.account(account).refresh_error.unwrap();
     assert_eq!((shown.error_code, &shown.message), (error.error_code, &error.message));
     let words = error.message.strip_prefix(&format!("account {account}: ")).unwrap();
-    let why = daemon.tokenctl_does(&["why", account], None);
+    let choice = format!(" --socket {}", daemon.path("api.sock").display());
+    let why = daemon.tokenctl_does(&["why", account], None).replace(&choice, "");
     let told = format!("The error is {}: {words}", error.error_code.as_str());
     let flat = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
     assert!(flat(&why).contains(&flat(&told)), "{told}\n{why}");

@@ -47,7 +47,8 @@ fn a_logout_from_navien_or_kasa_monitor_says_that_it_cannot_be_and_forgets_when_
         let refused = daemon.tokenctl(&["logout", account]);
         let words = said(&refused);
         assert_eq!(refused.status.code(), Some(3), "{words}");
-        let command = format!("tokenctl logout {account} --local");
+        let socket = daemon.path("api.sock").display().to_string();
+        let command = format!("tokenctl --socket {socket} logout {account} --local");
         for part in ["no way to end a login", "stays good until 20", &command] {
             assert!(words.contains(part), "{words}");
         }

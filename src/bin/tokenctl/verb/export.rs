@@ -44,7 +44,7 @@ pub(super) fn export(session: &Session, args: &ExportArgs) -> Result<(), Fault> 
         return keep.write(&facts);
     }
     let text = layout.write(&facts, None, clock::now().wall, &TimeZone::system());
-    session.output.page(&text.map_err(|why| keep.unfit(why))?)
+    session.output.bytes(text.map_err(|why| keep.unfit(why))?.as_bytes())
 }
 
 /// Gives an account up.
@@ -70,7 +70,7 @@ fn give_up(session: &Session, account: &AccountId, output: Option<&Path>) -> Res
         None if session.output.form == Form::Json => session.output.reply(&reply)?,
         None => {
             let line = Zeroizing::new([token.as_str(), "\n"].concat());
-            session.output.page(&line)?;
+            session.output.bytes(line.as_bytes())?;
         }
     }
     session.output.warn(&format!(

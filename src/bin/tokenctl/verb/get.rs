@@ -25,7 +25,7 @@ pub(super) fn get(session: &Session, args: &GetArgs) -> Result<(), Fault> {
     let mut page = Zeroizing::new(String::with_capacity(text.len() + 1));
     page.push_str(text);
     page.push('\n');
-    session.output.page(&page)
+    session.output.bytes(page.as_bytes())
 }
 
 /// The form that was asked for, by one of three options.

@@ -129,6 +129,7 @@ mod tests {
 
     use super::*;
     use crate::client::scripted::Scripted;
+    use crate::hint::Hints;
     use crate::print::Notes;
     use crate::print::Output;
     use crate::print::sample::PLAIN;
@@ -196,7 +197,8 @@ mod tests {
     }
 
     fn session(daemon: &Scripted) -> Session {
-        let output = Output { form: Form::Text, style: PLAIN, notes: Notes::Hidden };
+        let hints = Hints::default();
+        let output = Output { form: Form::Text, style: PLAIN, notes: Notes::Hidden, hints };
         Session { daemon: daemon.client(), output }
     }
 

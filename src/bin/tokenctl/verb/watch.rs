@@ -100,6 +100,7 @@ fn passes(fault: &Fault) -> bool {
 pub(super) fn tell(session: &Session, sentence: &str) {
     if session.output.notes == Notes::Shown {
         // Nobody is left to be told if standard error is closed.
+        let sentence = session.output.hints.complete(sentence);
         let _told = writeln!(io::stderr(), "tokenctl: {sentence}");
     }
 }

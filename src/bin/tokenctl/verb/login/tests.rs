@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use super::*;
 use crate::args::global::When;
 use crate::client::scripted::Scripted;
+use crate::hint::Hints;
 use crate::print::Form;
 use crate::print::Notes;
 use crate::print::Output;
@@ -110,7 +111,8 @@ impl Play {
         let Self { daemon, mut person } = self;
         let style =
             Style::new(When::Never, &Screen { terminal: false, no_color: None, locale: None });
-        let output = Output { form: Form::Text, style, notes: Notes::Shown };
+        let hints = Hints::default();
+        let output = Output { form: Form::Text, style, notes: Notes::Shown, hints };
         let session = Session { daemon: daemon.client(), output };
         let account = AccountId::parse("mail").unwrap();
         std::thread::scope(|scope| {
