@@ -1,67 +1,39 @@
 //! Conversations on paused time, with a scripted codec and a scripted way out.
 
-use std::collections::VecDeque;
-use std::sync::Arc;
-use std::sync::Mutex;
-use std::time::Duration;
+mod puppet;
+mod stand;
 
-use tokio::sync::broadcast;
-use tokio::sync::mpsc;
-use tokio::sync::watch;
-use tokio::time::Instant;
-use url::Url;
-use zeroize::Zeroizing;
-
-use super::Logins;
+use self::puppet::ask;
+use self::puppet::done;
+use self::puppet::grant;
+use self::puppet::pause;
+use self::puppet::prompt;
+use self::puppet::request;
+use self::puppet::secs;
+use self::stand::Stand;
+use self::stand::began;
+use self::stand::id;
+use self::stand::until_asked;
+use self::stand::until_ended;
 use super::MOST_LOGINS;
-use super::Reach;
 use super::talk::IDLE;
 use crate::error::Code;
 use crate::error::OauthError;
 use crate::error::RefreshError;
 use crate::keeper::At;
-use crate::keeper::Call;
-use crate::keeper::Directory;
-use crate::keeper::Keeper;
-use crate::keeper::Order;
-use crate::keeper::Seat;
-use crate::keeper::Stage;
-use crate::keeper::Visit;
 use crate::keeper::Wish;
 use crate::lifecycle::Action;
 use crate::lifecycle::Done;
-use crate::name::AccountId;
-use crate::provider::Deed;
-use crate::provider::Exchange;
-use crate::provider::Heard;
-use crate::provider::Login;
-use crate::provider::LoginStart;
 use crate::provider::Method;
-use crate::provider::Profile;
-use crate::provider::Prompt;
-use crate::provider::Provider;
 use crate::provider::Request;
-use crate::provider::Response;
 use crate::provider::Session;
 use crate::provider::SessionOrder;
 use crate::provider::Sessions;
-use crate::provider::Spend;
-use crate::provider::Step;
-use crate::provider::Transport;
 use crate::provider::Turn;
-use crate::provider::silent;
-use crate::snapshot::Held;
 use crate::snapshot::Refusal;
-use crate::snapshot::Snapshot;
-use crate::snapshot::StateName;
-use crate::supervisor::Control;
 use crate::time::Moment;
-use crate::time::Now;
-use crate::time::Timestamp;
 use crate::token::Generation;
 use crate::token::Grant;
-use crate::token::Secret;
-use crate::token::TokenSet;
 
 #[tokio::test(start_paused = true)]
 async fn a_login_asks_the_person_then_the_provider_and_hands_over_what_it_brought() {
@@ -343,327 +315,4 @@ async fn sessions_are_asked_for_with_the_access_token() {
             assert_eq!(ended.unwrap_err().code, Code::NotSupported);
         })
         .await;
-}
-
-/// The loop with everything around it in the hands of the test.
-struct Stand {
-    keeper: Keeper,
-    calls: Mutex<Option<mpsc::Receiver<Call>>>,
-    orders: tokio::sync::Mutex<mpsc::Receiver<Order>>,
-    directory: watch::Receiver<Arc<Directory>>,
-    lines: Lines,
-    status: u16,
-    /// What the next turns at the host are answered with; after them, all are given.
-    turns: Arc<Mutex<VecDeque<Result<(), Moment>>>>,
-}
-
-/// What a codec heard, and how many requests were sent.
-#[derive(Clone, Default)]
-struct Lines {
-    heard: Arc<Mutex<Vec<String>>>,
-    sent: Arc<Mutex<u32>>,
-}
-
-impl Stand {
-    /// Accounts whose logins follow `script`, each from its beginning. Requests are answered with `status`; with 0 they
-    /// are lost.
-    fn new(script: impl Fn() -> Vec<Turn> + Send + Sync + 'static, status: u16) -> Self {
-        let lines = Lines::default();
-        let (orders_in, orders) = mpsc::channel(8);
-        let (errands, _) = mpsc::channel(1);
-        let (calls_in, calls) = mpsc::channel(8);
-        let (notices, _) = broadcast::channel(1);
-        let script: Script = Arc::new(script);
-        let names = (0..MOST_LOGINS).map(|number| format!("a{number}"));
-        let names = names.chain(["mail".to_owned(), "another".to_owned()]);
-        let seats = names.map(|name| (id(&name), Arc::new(seat(&name, &script, &lines))));
-        let directory = Directory { seats: seats.collect(), ..Directory::default() };
-        let (_, directory) = watch::channel(Arc::new(directory));
-        let keeper = Keeper::new(directory.clone(), orders_in, errands, calls_in, notices);
-        Self {
-            keeper,
-            calls: Mutex::new(Some(calls)),
-            orders: tokio::sync::Mutex::new(orders),
-            directory,
-            lines,
-            status,
-            turns: Arc::default(),
-        }
-    }
-
-    /// Runs the loop until `script` is through.
-    async fn play(&self, script: impl Future<Output = ()>) {
-        let reach = Scripted { began: began(), lines: self.lines.clone(), status: self.status };
-        let (control, mut controls) = mpsc::channel(4);
-        let calls = self.calls.lock().unwrap().take().unwrap();
-        let logins = Logins::new(reach, self.keeper.clone(), control);
-        let turns = async {
-            while let Some(Control::Login { reply, .. }) = controls.recv().await {
-                let turn = self.turns.lock().unwrap().pop_front().unwrap_or(Ok(()));
-                let _gone = reply.send(turn);
-            }
-        };
-        tokio::select! {
-            () = script => {}
-            () = logins.run(calls) => panic!("the loop ended"),
-            () = turns => panic!("nobody wants turns any more"),
-        }
-        assert!(!self.directory.borrow().seats.is_empty());
-    }
-
-    async fn begin(&self) -> Result<Visit, Refusal> {
-        self.begin_as("mail").await
-    }
-
-    async fn begin_as(&self, name: &str) -> Result<Visit, Refusal> {
-        self.keeper.login(&id(name), Wish::Begin { redirect: None }).await
-    }
-
-    async fn answer(&self, visit: &Visit, answer: &str) -> Result<Visit, Refusal> {
-        let login = visit.login.as_ref().into();
-        self.wish(Wish::Answer { login, answer: Secret::new(answer) }).await
-    }
-
-    async fn wish(&self, wish: Wish) -> Result<Visit, Refusal> {
-        self.keeper.login(&id("mail"), wish).await
-    }
-
-    async fn next_order(&self) -> Order {
-        self.orders.lock().await.recv().await.unwrap()
-    }
-
-    fn is_quiet(&self) -> bool {
-        self.orders.try_lock().unwrap().try_recv().is_err()
-    }
-
-    fn heard(&self) -> Vec<String> {
-        self.lines.heard.lock().unwrap().clone()
-    }
-
-    fn sent(&self) -> u32 {
-        *self.lines.sent.lock().unwrap()
-    }
-}
-
-/// Waits until the person is asked, and says what.
-async fn until_asked(visit: &Visit) -> String {
-    let mut stage = visit.stage.clone();
-    let asked = |stage: &Arc<Stage>| matches!(stage.at, At::Asked { .. });
-    let stage = stage.wait_for(asked).await.unwrap();
-    let At::Asked { prompt, .. } = &stage.at else { unreachable!("waited for it") };
-    match prompt {
-        Prompt::Password { of } => format!("password of {of}"),
-        Prompt::Code { from, .. } => format!("code from {from}"),
-        Prompt::Device { user_code, .. } => format!("device {user_code}"),
-        Prompt::Browser { url } => format!("browser {url}"),
-    }
-}
-
-async fn until_ended(visit: &Visit) -> Result<Generation, Refusal> {
-    let mut stage = visit.stage.clone();
-    let stage = stage.wait_for(|stage| matches!(stage.at, At::Ended(_))).await.unwrap();
-    let At::Ended(ended) = &stage.at else { unreachable!("waited for it") };
-    ended.clone()
-}
-
-/// What a codec says, turn by turn.
-type Script = Arc<dyn Fn() -> Vec<Turn> + Send + Sync>;
-
-/// A provider whose logins say what they are told to.
-struct Puppet {
-    profile: Profile,
-    script: Script,
-    lines: Lines,
-}
-
-impl Provider for Puppet {
-    fn profile(&self) -> &Profile {
-        &self.profile
-    }
-
-    fn exchange(&self, _: Spend) -> Box<dyn Exchange> {
-        unreachable!("nobody refreshes")
-    }
-
-    fn login(&self, _: LoginStart) -> Option<Box<dyn Login>> {
-        Some(Box::new(Told { turns: (self.script)().into(), lines: self.lines.clone() }))
-    }
-
-    fn sessions(&self, order: SessionOrder, access: Secret) -> Option<Box<dyn Deed<Sessions>>> {
-        (order == SessionOrder::List).then(|| Box::new(Shown(access)) as Box<dyn Deed<Sessions>>)
-    }
-}
-
-struct Told {
-    turns: VecDeque<Turn>,
-    lines: Lines,
-}
-
-impl Login for Told {
-    fn next(&mut self, heard: Heard) -> Turn {
-        let line = match heard {
-            Heard::Begun => "begun".to_owned(),
-            Heard::Response(response, _) => format!("response {}", response.status),
-            Heard::Lost(_) => "lost".to_owned(),
-            Heard::Answer(answer, _) => format!("answer {}", answer.expose()),
-            Heard::Waited(_) => "waited".to_owned(),
-        };
-        self.lines.heard.lock().unwrap().push(line);
-        self.turns.pop_front().unwrap()
-    }
-}
-
-/// A list of one session whose id is the access token that it was asked with.
-struct Shown(Secret);
-
-impl Deed<Sessions> for Shown {
-    fn next(&mut self, response: Option<Response>) -> Step<Result<Sessions, RefreshError>> {
-        match response {
-            None => Step::Ask(request()),
-            Some(_) => {
-                let session = Session { id: self.0.expose().into(), ..Session::default() };
-                Step::Done(Ok(Sessions::Listed(vec![session])))
-            }
-        }
-    }
-}
-
-struct Scripted {
-    began: Instant,
-    lines: Lines,
-    status: u16,
-}
-
-impl Reach for Scripted {
-    fn now(&self) -> Now {
-        let millis = u64::try_from(self.began.elapsed().as_millis()).unwrap() + 1000;
-        let wall = Timestamp::from_millis(i64::try_from(millis).unwrap());
-        Now { boot: Moment::from_millis(millis), wall }
-    }
-
-    fn nonce(&self) -> Secret {
-        static SERIAL: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(0);
-        let serial = SERIAL.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-        Secret::new(format!("{serial:016x}"))
-    }
-
-    async fn secrets(&self, _: &AccountId, _: &Arc<dyn Provider>) -> Vec<(&'static str, Secret)> {
-        Vec::new()
-    }
-
-    async fn send(&self, _: Request, _: &Transport, _: Duration) -> Result<Response, RefreshError> {
-        *self.lines.sent.lock().unwrap() += 1;
-        if self.status == 0 {
-            return Err(RefreshError::Unreachable("no route".into()));
-        }
-        Ok(Response {
-            status: self.status,
-            content_type: "application/json".into(),
-            retry_after: None,
-            date: None,
-            location: None,
-            error_type: None,
-            body: Zeroizing::new(Vec::new()),
-            complete: true,
-        })
-    }
-}
-
-fn seat(name: &str, script: &Script, lines: &Lines) -> Seat {
-    let profile = silent::provider("here").profile().clone();
-    let provider = Puppet { profile, script: script.clone(), lines: lines.clone() };
-    let tokens = TokenSet {
-        access: Secret::new("token-1"),
-        id: None,
-        token_type: "Bearer".into(),
-        scope: None,
-    };
-    let snapshot = Snapshot {
-        state: StateName::Fresh,
-        generation: Generation(1),
-        held: Some(Held {
-            tokens: Arc::new(tokens),
-            generation: Generation(1),
-            issued_at: Timestamp::default(),
-            lifetime: secs(3600),
-            expires_boot: Moment::from_millis(3_600_000),
-            expires_wall: Timestamp::from_millis(3_600_000),
-            aws: None,
-        }),
-        next: None,
-        failure: None,
-        alarm: None,
-        unsaved: false,
-        released: false,
-        origin: None,
-    };
-    let (_, snapshot) = watch::channel(Arc::new(snapshot));
-    Seat { account: id(name), provider: Arc::new(provider), rules: Vec::new().into(), snapshot }
-}
-
-fn prompt(what: &str) -> Turn {
-    Turn::Prompt(match what {
-        "password" => Prompt::Password { of: "pat".into() },
-        _ => Prompt::Code { from: "the post".into(), again: false, good_for: Some(secs(180)) },
-    })
-}
-
-fn pause(span: u64) -> Turn {
-    Turn::Pause { span: secs(span), shown: device() }
-}
-
-fn device() -> Prompt {
-    Prompt::Device {
-        url: "https://idp.example/device".into(),
-        complete: None,
-        user_code: "ABCD-EFGH".into(),
-        good_for: secs(600),
-    }
-}
-
-fn ask() -> Turn {
-    Turn::Ask(request())
-}
-
-fn request() -> Request {
-    Request {
-        method: Method::Post,
-        url: Url::parse("https://idp.example/login").unwrap(),
-        headers: Vec::new(),
-        body: Secret::new(""),
-        spends: false,
-    }
-}
-
-fn done(refresh_token: &str) -> Turn {
-    Turn::Done(Ok(Box::new(grant(refresh_token))))
-}
-
-fn grant(refresh_token: &str) -> Grant {
-    Grant {
-        tokens: Arc::new(TokenSet {
-            access: Secret::new("a"),
-            id: None,
-            token_type: "Bearer".into(),
-            scope: None,
-        }),
-        refresh_token: Some(Secret::new(refresh_token)),
-        lifetime: secs(3600),
-        refresh_lifetime: None,
-        aws: None,
-        subject: None,
-    }
-}
-
-const fn secs(secs: u64) -> Duration {
-    Duration::from_secs(secs)
-}
-
-fn id(name: &str) -> AccountId {
-    AccountId::parse(name).unwrap()
-}
-
-#[expect(clippy::disallowed_methods, reason = "paused time of the test's runtime, not a clock")]
-fn began() -> Instant {
-    Instant::now()
 }
