@@ -57,6 +57,8 @@ mod place;
 mod salvage;
 #[cfg(test)]
 pub(crate) mod silent;
+#[cfg(test)]
+mod testing;
 
 pub use call::Call;
 pub use call::Called;

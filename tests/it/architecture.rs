@@ -182,7 +182,7 @@ fn every_provider_is_registered() {
     /// What lies beside the providers without being one.
     const SHARED: &[&str] = &[
         "address", "answer", "ask", "call", "deed", "fault", "jwt", "lifetime", "login", "member",
-        "place", "salvage", "silent",
+        "place", "salvage", "silent", "testing",
     ];
 
     let files = fs::read_dir(root().join("src/provider")).unwrap();

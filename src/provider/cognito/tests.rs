@@ -1,17 +1,12 @@
 //! Exchanges, sign-ins and deeds from their request to their outcome.
 
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use toml::de::DeTable;
-use zeroize::Zeroizing;
-
 use super::*;
 use crate::error::Class;
 use crate::provider::Method;
-use crate::section::Mode;
-use crate::section::Report;
-use crate::section::Scope;
-use crate::section::Source;
+use crate::provider::testing;
+use crate::provider::testing::asked;
+use crate::provider::testing::configured;
+use crate::provider::testing::header;
 use crate::time::Timestamp;
 use crate::token::TokenSet;
 
@@ -203,18 +198,6 @@ fn an_exchange_that_is_driven_out_of_order_fails_and_sends_nothing() {
     assert!(matches!(late.next(None), Step::Done(Outcome::Failed(_))));
 }
 
-fn asked(step: Step) -> Request {
-    match step {
-        Step::Ask(request) => request,
-        Step::Call(_) => panic!("no program has a part in it"),
-        Step::Done(outcome) => panic!("{}", corpus::spoken(&outcome)),
-    }
-}
-
-fn header<'a>(request: &'a Request, name: &str) -> Option<&'a str> {
-    request.headers.iter().find_map(|(own, value)| (*own == name).then(|| value.expose()))
-}
-
 fn spend() -> Spend {
     Spend {
         refresh_token: Some(Secret::new("r1")),
@@ -226,33 +209,18 @@ fn spend() -> Spend {
 }
 
 pub(super) fn response(status: u16, body: &str) -> Response {
-    Response {
-        status,
-        content_type: "application/x-amz-json-1.1".into(),
-        retry_after: None,
-        date: None,
-        location: None,
-        error_type: None,
-        body: Zeroizing::new(body.as_bytes().to_vec()),
-        complete: true,
-    }
+    testing::response(status, "application/x-amz-json-1.1", body)
 }
 
 pub(super) fn jwt(payload: &str) -> Secret {
-    Secret::new(format!("e30.{}.c2ln", URL_SAFE_NO_PAD.encode(payload)))
+    Secret::new(testing::jwt(payload))
 }
 
 /// The account that a table of the configuration means.
 pub(super) fn account(text: &str) -> Cognito {
-    let source = Source::new(0, "config.toml", text);
-    let report = Report::default();
-    let table = DeTable::parse(text).unwrap();
-    let scope = Scope { source: &source, report: &report, mode: Mode::System };
-    let mut section = Section::of_file(scope, &table);
-    let account = settings::read(&mut section);
-    section.knows("rotation");
-    section.finish();
-    let complaints = report.into_parts().0;
-    assert!(complaints.is_empty(), "{complaints:?}");
-    account.unwrap()
+    configured(text, |section| {
+        let account = settings::read(section);
+        section.knows("rotation");
+        account
+    })
 }

@@ -1,25 +1,22 @@
 //! Exchanges and settings from their beginning to their end.
 
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use toml::de::DeTable;
-
 use super::*;
 use crate::error::Class;
 use crate::plan::Rotation;
 use crate::provider::BEARER;
 use crate::provider::Method;
 use crate::provider::Outcome;
-use crate::provider::Request;
 use crate::provider::Response;
 use crate::provider::Step;
-use crate::provider::oauth2::tests::response;
 use crate::provider::oauth2::tests::spend;
-use crate::section::Mode;
-use crate::section::Report;
-use crate::section::Scope;
+use crate::provider::testing::asked;
+use crate::provider::testing::configured;
+use crate::provider::testing::failed;
+use crate::provider::testing::header;
+use crate::provider::testing::json;
+use crate::provider::testing::jwt;
+use crate::provider::testing::response;
 use crate::section::SecretRef;
-use crate::section::Source;
 use crate::time::Timestamp;
 
 mod login;
@@ -61,7 +58,6 @@ fn a_refresh_token_that_is_over_by_its_own_date_is_not_sent() {
 #[test]
 fn a_bare_500_is_judged_by_a_sign_of_life() {
     let crash = || response(500, "text/plain", "Internal Server Error");
-    let json = |status, body| response(status, "application/json", body);
     #[rustfmt::skip]
     let cases = [
         ("a server that is well",        json(200, r#"{"setup_required":false}"#),     Class::Suspect),
@@ -129,12 +125,15 @@ fn a_sign_in_sends_what_is_stored_and_the_code_as_a_text() {
 #[test]
 fn a_sign_in_that_cannot_be_made_says_what_is_missing_and_sends_nothing() {
     let no_password = account("").sign_in(signing_in(&[])).unwrap().next(None);
-    assert_eq!(failed(no_password), "secret password is not available: the sign-in was given none");
+    assert_eq!(
+        failed(no_password).to_string(),
+        "secret password is not available: the sign-in was given none"
+    );
     let broken = (TOTP, Secret::new("no seed!"));
     let spend = Spend { secrets: vec![(PASSWORD, Secret::new("pw")), broken], ..spend() };
     let no_seed = account("").sign_in(spend).unwrap().next(None);
     assert_eq!(
-        failed(no_seed),
+        failed(no_seed).to_string(),
         "secret totp is not available: it is no base32, which a seed of one-time codes is"
     );
 }
@@ -149,7 +148,7 @@ fn a_sign_in_says_what_a_person_has_to_do_about_the_second_factor() {
     for (answer, message) in cases {
         let mut exchange = account("").sign_in(signing_in(&[PASSWORD])).unwrap();
         asked(exchange.next(None));
-        assert_eq!(failed(exchange.next(Some(answer))), message);
+        assert_eq!(failed(exchange.next(Some(answer))).to_string(), message);
     }
 }
 
@@ -159,10 +158,10 @@ fn exchanges_that_are_driven_out_of_order_fail_and_send_nothing() {
     let refresh = || account("").exchange(with_token("R1", 0));
     let sign_in = || account("").sign_in(signing_in(&[PASSWORD])).unwrap();
     for begin in [&refresh as &dyn Fn() -> Box<dyn Exchange>, &sign_in] {
-        assert_eq!(failed(begin().next(Some(refreshed()))), out_of_order);
+        assert_eq!(failed(begin().next(Some(refreshed()))).to_string(), out_of_order);
         let mut late = begin();
         asked(late.next(None));
-        assert_eq!(failed(late.next(None)), out_of_order);
+        assert_eq!(failed(late.next(None)).to_string(), out_of_order);
     }
 }
 
@@ -216,15 +215,7 @@ fn account(keys: &str) -> KasaMonitor {
             text = format!("{key} = '{value}'\n{text}");
         }
     }
-    let source = Source::new(0, "config.toml", &text);
-    let report = Report::default();
-    let table = DeTable::parse(&text).unwrap();
-    let scope = Scope { source: &source, report: &report, mode: Mode::System };
-    let mut section = Section::of_file(scope, &table);
-    let account = settings::read(&mut section);
-    section.finish();
-    assert_eq!(report.into_parts(), (Vec::new(), Vec::new()), "{text}");
-    account.unwrap()
+    configured(&text, settings::read)
 }
 
 fn with_token(token: &str, now_secs: i64) -> Spend {
@@ -259,26 +250,4 @@ pub(super) fn code_wanted() -> Response {
 pub(super) fn code_wrong() -> Response {
     let body = r#"{"error":"authentication_error","message":"Invalid 2FA code","error_code":"TOKEN_INVALID","timestamp":"2026-01-01T00:00:00+00:00","redirect_to":"/login"}"#;
     response(401, "application/json", body)
-}
-
-pub(super) fn jwt(payload: &str) -> String {
-    format!("e30.{}.c2ln", URL_SAFE_NO_PAD.encode(payload))
-}
-
-fn asked(step: Step) -> Request {
-    match step {
-        Step::Ask(request) => request,
-        Step::Call(_) | Step::Done(_) => panic!("a request"),
-    }
-}
-
-fn failed(step: Step) -> String {
-    match step {
-        Step::Done(Outcome::Failed(error)) => error.to_string(),
-        Step::Ask(_) | Step::Call(_) | Step::Done(_) => panic!("a failure"),
-    }
-}
-
-fn header<'a>(request: &'a Request, name: &str) -> Option<&'a str> {
-    request.headers.iter().find_map(|(own, value)| (*own == name).then(|| value.expose()))
 }

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use proptest::collection::vec;
-use proptest::prelude::any;
+use proptest::prelude::Strategy;
+use proptest::prop_oneof;
 use proptest::proptest;
-use zeroize::Zeroizing;
+use proptest::sample::select;
 
 use super::reply::Purpose;
 use super::reply::Rules;
@@ -17,8 +17,18 @@ use crate::error::Class;
 use crate::error::Code;
 use crate::provider::Outcome;
 use crate::provider::Response;
-use crate::provider::oauth2::tests::response;
-use crate::token::Grant;
+use crate::provider::testing::CANARY;
+use crate::provider::testing::Ends;
+use crate::provider::testing::Hostile;
+use crate::provider::testing::cut;
+use crate::provider::testing::granted;
+use crate::provider::testing::html;
+use crate::provider::testing::json;
+use crate::provider::testing::member;
+use crate::provider::testing::response;
+use crate::provider::testing::retry;
+use crate::provider::testing::spoken;
+use crate::provider::testing::survives;
 use crate::token::Kind;
 use crate::token::Secret;
 use crate::token::TokenSet;
@@ -100,23 +110,7 @@ fn every_known_answer_to_a_refresh_means_what_it_should() {
         ("511 never arrived",                           html(511),                                                                  Ends::Failed(Transient)),
     ];
     for (name, response, expected) in cases {
-        let outcome = read(&response, &rules(Purpose::Refresh));
-        match (outcome, expected) {
-            (Outcome::Granted(grant), Ends::Granted(access, refresh, secs)) => {
-                assert_eq!(grant.tokens.access.expose(), access, "{name}");
-                assert_eq!(grant.refresh_token.as_ref().map(Secret::expose), refresh, "{name}");
-                assert_eq!(grant.lifetime.as_secs(), secs, "{name}");
-            }
-            (Outcome::Salvaged(token, error), Ends::Salvaged(expected, class)) => {
-                assert_eq!(token.expose(), expected, "{name}");
-                assert_eq!(error.class(), class, "{name}: {error}");
-            }
-            (Outcome::Failed(error), Ends::Failed(class)) => {
-                assert_eq!(error.class(), class, "{name}: {error}");
-                assert_eq!(error.retry_after(), response.retry_after, "{name}: {error}");
-            }
-            (other, _) => panic!("{name}: {}", spoken(&other)),
-        }
+        expected.check(name, Kind::Access, &response, &read(&response, &rules(Purpose::Refresh)));
     }
 }
 
@@ -170,7 +164,7 @@ fn a_message_tells_status_code_and_words() {
 
 #[test]
 fn a_sign_in_brings_everything() {
-    let grant = granted(&signed_in(), &rules(Purpose::SignIn));
+    let grant = granted(read(&signed_in(), &rules(Purpose::SignIn)));
     assert_eq!(grant.tokens.access.expose(), "A1");
     assert_eq!(grant.tokens.get(Kind::Id).unwrap().expose(), "I1");
     assert_eq!(grant.refresh_token.unwrap().expose(), "R1");
@@ -186,7 +180,7 @@ fn a_sign_in_brings_everything() {
 #[test]
 fn aws_credentials_are_taken_by_accounts_that_want_them_and_no_others() {
     let rules = Rules { aws: false, ..rules(Purpose::SignIn) };
-    assert!(granted(&signed_in(), &rules).aws.is_none());
+    assert!(granted(read(&signed_in(), &rules)).aws.is_none());
 }
 
 #[test]
@@ -207,7 +201,7 @@ fn aws_credentials_are_whole_and_have_an_end() {
         ("a refresh without any",       r#"{"accessToken":"a"}"#.into(),                                    None),
     ];
     for (name, members, secs) in cases {
-        let grant = granted(&data(&members), &rules(Purpose::Refresh));
+        let grant = granted(read(&data(&members), &rules(Purpose::Refresh)));
         let lifetime = grant.aws.map(|aws| aws.lifetime.as_secs());
         assert_eq!(lifetime, secs, "{name}");
     }
@@ -230,7 +224,7 @@ fn a_refresh_keeps_the_id_token_that_it_does_not_renew() {
         (r#"{"accessToken":"a","idToken":"I2"}"#, "I2"),
     ];
     for (members, id) in cases {
-        let grant = granted(&data(members), &rules);
+        let grant = granted(read(&data(members), &rules));
         assert_eq!(grant.tokens.id.as_ref().unwrap().expose(), id, "{members}");
     }
 }
@@ -247,68 +241,40 @@ fn the_subject_is_that_of_the_tokens_before_the_number_of_the_user() {
     for (name, id, access, subject) in cases {
         let members =
             format!(r#"{{"userInfo":{{"userSeq":7}},"idToken":"{id}","accessToken":"{access}"}}"#);
-        let grant = granted(&data(&members), &rules(Purpose::Refresh));
+        let grant = granted(read(&data(&members), &rules(Purpose::Refresh)));
         assert_eq!(grant.subject.as_deref(), subject, "{name}");
     }
-    let nobody = granted(&refreshed(), &rules(Purpose::Refresh));
+    let nobody = granted(read(&refreshed(), &rules(Purpose::Refresh)));
     assert_eq!(nobody.subject, None);
 }
 
-/// Looks like a token, so what shows foreign text has to mask it.
-const CANARY: &str = "canary-4f9aKq0ZtYxLm3Pq7Rw2";
-
 proptest! {
     #[test]
-    fn no_body_panics_or_shows_in_an_error(
-        status in 100_u16..600,
-        complete: bool,
-        before in vec(any::<u8>(), 0..40),
-        after in vec(any::<u8>(), 0..40),
-    ) {
-        survives(status, complete, [&before, CANARY.as_bytes(), &after].concat());
+    fn no_body_panics_or_shows_in_an_error(hostile in Hostile::noise()) {
+        passes_over(hostile);
     }
 
     #[test]
-    fn no_member_panics_or_shows_in_an_error(
-        status in 100_u16..600,
-        complete: bool,
-        outer in "code|msg|data|token",
-        inner in "accessToken|refreshToken|token|idToken|userInfo|authenticationExpiresIn",
-        wrap in 0_usize..4,
-        length in 0_usize..160,
-    ) {
-        let value = match wrap {
-            0 => format!(r#""{CANARY}""#),
-            1 => format!(r#"["{CANARY}"]"#),
-            2 => format!(r#"{{"{inner}":"{CANARY}"}}"#),
-            _ => format!(r#"{{"{inner}":"{CANARY}\n"}}"#),
-        };
-        let mut body = format!(r#"{{"{outer}":{value}}}"#).into_bytes();
-        body.truncate(length);
-        survives(status, complete, body);
+    fn no_member_panics_or_shows_in_an_error(hostile in Hostile::cut(envelopes())) {
+        passes_over(hostile);
     }
 }
 
-fn survives(status: u16, complete: bool, body: Vec<u8>) {
-    let reply = Response {
-        complete,
-        body: Zeroizing::new(body),
-        ..response(status, "application/json", "")
-    };
+fn passes_over(hostile: Hostile) {
+    let reply = hostile.reply(json(0, ""));
     for purpose in [Purpose::Refresh, Purpose::SignIn] {
-        let outcome = read(&reply, &rules(purpose));
-        assert!(!spoken(&outcome).contains(CANARY), "{}", spoken(&outcome));
-        if status >= 300 {
-            assert!(matches!(outcome, Outcome::Failed(_)));
-        }
+        survives(reply.status, &read(&reply, &rules(purpose)));
     }
 }
 
-/// How a refresh should end: access token, refresh token and seconds; or the class.
-enum Ends {
-    Granted(&'static str, Option<&'static str>, u64),
-    Salvaged(&'static str, Class),
-    Failed(Class),
+/// Envelopes with a text, a list or an object of one member in one of their places.
+fn envelopes() -> impl Strategy<Value = String> {
+    let inner = "accessToken|refreshToken|token|idToken|userInfo|authenticationExpiresIn";
+    let values = prop_oneof![
+        select(&[r#""CANARY""#, r#"["CANARY"]"#][..]).prop_map(|it| it.replace("CANARY", CANARY)),
+        member(inner, &[r#""CANARY""#, r#""CANARY\n""#]),
+    ];
+    ("code|msg|data|token", values).prop_map(|(outer, value)| format!(r#"{{"{outer}":{value}}}"#))
 }
 
 const HOUR: Duration = Duration::from_secs(3600);
@@ -317,41 +283,10 @@ fn rules(purpose: Purpose) -> Rules {
     Rules { purpose, aws: true, held: None }
 }
 
-fn json(status: u16, body: &str) -> Response {
-    response(status, "application/json", body)
-}
-
 fn data(data: &str) -> Response {
     json(200, &format!(r#"{{"code":200,"msg":"SUCCESS","data":{data}}}"#))
 }
 
-fn html(status: u16) -> Response {
-    response(status, "text/html", "<!DOCTYPE html><title>x</title>")
-}
-
-fn cut(response: Response) -> Response {
-    Response { complete: false, ..response }
-}
-
-fn retry(response: Response) -> Response {
-    Response { retry_after: Some(Duration::from_secs(7)), ..response }
-}
-
 fn parts_without(parts: &str, part: &str) -> String {
     format!("{{{}}}", parts.replace(part, r#""""#))
-}
-
-fn granted(response: &Response, rules: &Rules) -> Grant {
-    match read(response, rules) {
-        Outcome::Granted(grant) => *grant,
-        other @ (Outcome::Salvaged(..) | Outcome::Failed(_)) => panic!("{}", spoken(&other)),
-    }
-}
-
-/// Everything of an outcome that may be seen.
-fn spoken(outcome: &Outcome) -> String {
-    match outcome {
-        Outcome::Granted(_) => "granted".into(),
-        Outcome::Salvaged(_, error) | Outcome::Failed(error) => format!("{error} {error:?}"),
-    }
 }

@@ -1,20 +1,17 @@
 //! Exchanges, logins and settings from their beginning to their end.
 
-use toml::de::DeTable;
-
 use super::*;
 use crate::error::Class;
 use crate::provider::Heard;
 use crate::provider::Method;
 use crate::provider::Prompt;
 use crate::provider::Turn;
-use crate::provider::oauth2::tests::response;
 use crate::provider::oauth2::tests::spend;
-use crate::section::Mode;
-use crate::section::Report;
-use crate::section::Scope;
+use crate::provider::testing::asked;
+use crate::provider::testing::configured;
+use crate::provider::testing::header;
+use crate::provider::testing::response;
 use crate::section::SecretRef;
-use crate::section::Source;
 use crate::time::Timestamp;
 use crate::token::Secret;
 
@@ -138,15 +135,7 @@ fn another_place_or_user_is_another_lineage_and_nothing_else_is() {
 pub(super) fn account(keys: &str) -> Navien {
     let email = if keys.contains("email") { "" } else { "email = 'pat@example.test'\n" };
     let text = format!("{email}{keys}");
-    let source = Source::new(0, "config.toml", &text);
-    let report = Report::default();
-    let table = DeTable::parse(&text).unwrap();
-    let scope = Scope { source: &source, report: &report, mode: Mode::System };
-    let mut section = Section::of_file(scope, &table);
-    let account = settings::read(&mut section);
-    section.finish();
-    assert_eq!(report.into_parts(), (Vec::new(), Vec::new()), "{text}");
-    account.unwrap()
+    configured(&text, settings::read)
 }
 
 fn login(secrets: Vec<(&'static str, Secret)>) -> Box<dyn Login> {
@@ -187,15 +176,4 @@ pub(super) fn signed_in() -> Response {
         }
     }"#;
     response(200, "application/json", body)
-}
-
-fn asked(step: Step) -> Request {
-    match step {
-        Step::Ask(request) => request,
-        Step::Call(_) | Step::Done(_) => panic!("a request"),
-    }
-}
-
-fn header<'a>(request: &'a Request, name: &str) -> Option<&'a str> {
-    request.headers.iter().find_map(|(own, value)| (*own == name).then(|| value.expose()))
 }

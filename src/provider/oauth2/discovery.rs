@@ -142,7 +142,7 @@ fn refused(status: u16, response: &Response) -> RefreshError {
 mod tests {
     use super::*;
     use crate::error::Class;
-    use crate::provider::oauth2::tests::response;
+    use crate::provider::testing::response;
 
     #[test]
     fn a_document_is_looked_for_where_the_standards_put_it() {

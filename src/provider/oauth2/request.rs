@@ -132,6 +132,7 @@ mod tests {
     use super::*;
     use crate::provider::oauth2::tests::account;
     use crate::provider::oauth2::tests::spend;
+    use crate::provider::testing::header;
 
     #[test]
     fn a_request_is_written_as_the_account_says() {
@@ -198,9 +199,5 @@ mod tests {
 
     fn url() -> Url {
         Url::parse("https://idp.example/token").unwrap()
-    }
-
-    fn header<'a>(request: &'a Request, name: &str) -> Option<&'a str> {
-        request.headers.iter().find_map(|(own, value)| (*own == name).then(|| value.expose()))
     }
 }

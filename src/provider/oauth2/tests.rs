@@ -2,15 +2,15 @@
 
 mod login;
 
-use zeroize::Zeroizing;
-
 use super::*;
 use crate::error::Class;
 use crate::plan::Rotation;
 use crate::provider::Header;
 use crate::provider::Method;
-use crate::provider::Request;
 use crate::provider::Transport;
+use crate::provider::testing::asked;
+use crate::provider::testing::failed;
+use crate::provider::testing::response;
 use crate::record::Lineage;
 use crate::time::Timestamp;
 use crate::token::Kind;
@@ -109,22 +109,6 @@ fn an_exchange_that_is_driven_out_of_order_fails_and_sends_nothing() {
     assert!(matches!(late.next(None), Step::Done(Outcome::Failed(_))));
 }
 
-fn asked(step: Step) -> Request {
-    match step {
-        Step::Ask(request) => request,
-        Step::Done(outcome) => panic!("{}", corpus::spoken(&outcome)),
-        Step::Call(_) => panic!("no program has a part in it"),
-    }
-}
-
-fn failed(step: Step) -> RefreshError {
-    match step {
-        Step::Done(Outcome::Failed(error)) => error,
-        Step::Done(outcome) => panic!("{}", corpus::spoken(&outcome)),
-        Step::Ask(_) | Step::Call(_) => panic!("a further request"),
-    }
-}
-
 fn tokens() -> Response {
     response(200, "application/json", r#"{"access_token":"a","expires_in":60}"#)
 }
@@ -141,19 +125,6 @@ fn learned() -> Url {
 fn discovered() -> OAuth2 {
     let issuer = Url::parse("https://idp.example").unwrap();
     OAuth2 { endpoint: Endpoint::Discovered { issuer }, ..account("https://idp.example/token") }
-}
-
-pub(in crate::provider) fn response(status: u16, content_type: &str, body: &str) -> Response {
-    Response {
-        status,
-        content_type: content_type.into(),
-        retry_after: None,
-        date: None,
-        location: None,
-        error_type: None,
-        body: Zeroizing::new(body.as_bytes().to_vec()),
-        complete: true,
-    }
 }
 
 pub(in crate::provider) fn spend() -> Spend {

@@ -16,7 +16,7 @@ use crate::provider::Response;
 use crate::provider::Turn;
 use crate::provider::kasa_monitor::PASSWORD;
 use crate::provider::kasa_monitor::TOTP;
-use crate::provider::oauth2::tests::response;
+use crate::provider::testing::response;
 use crate::time::Timestamp;
 use crate::token::Secret;
 

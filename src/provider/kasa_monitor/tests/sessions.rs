@@ -9,7 +9,7 @@ use crate::provider::Session;
 use crate::provider::SessionOrder;
 use crate::provider::Sessions;
 use crate::provider::Step;
-use crate::provider::oauth2::tests::response;
+use crate::provider::testing::response;
 use crate::token::Secret;
 
 #[test]

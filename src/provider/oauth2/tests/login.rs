@@ -9,7 +9,6 @@ use super::account;
 use super::discovered;
 use super::learned;
 use super::metadata;
-use super::response;
 use super::spend;
 use crate::error::Code;
 use crate::error::RefreshError;
@@ -30,6 +29,7 @@ use crate::provider::oauth2::Doors;
 use crate::provider::oauth2::GrantType;
 use crate::provider::oauth2::OAuth2;
 use crate::provider::oauth2::Way;
+use crate::provider::testing::response;
 use crate::time::Timestamp;
 use crate::token::Secret;
 
