@@ -61,6 +61,7 @@ pub mod lifecycle;
 pub mod limits;
 pub mod log;
 pub mod logins;
+pub mod message;
 pub mod metrics;
 pub mod name;
 pub mod names;

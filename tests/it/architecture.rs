@@ -22,6 +22,7 @@ const MODULES: &[&str] = &[
     "record",
     "snapshot",
     "notice",
+    "message",
     "policy",
     "hook",
     "access",
