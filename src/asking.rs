@@ -35,6 +35,7 @@ use crate::access::Rule;
 use crate::error::Code;
 use crate::keeper::Directory;
 use crate::keeper::Seat;
+use crate::message::Message;
 use crate::name::AccountId;
 use crate::snapshot::Refusal;
 use crate::time::Moment;
@@ -231,23 +232,24 @@ impl Asker<'_> {
     pub fn record(&self, why: &Unavailable, door: &str, refusals: &mut Refusals, now: Now) {
         let Unavailable::Forbidden { account, needed, there, known: _ } = why else { return };
         let code = Code::InsufficientPermissions.as_str();
+        let event = Message::AccessDenied.as_str();
         let (peer_uid, right) = (self.peer.uid, needed.as_str());
         let subject = there.then(|| account.clone());
         let Some(others) = self.others(subject, right, refusals, now) else { return };
         if !there {
             tracing::info!(
-                %account, peer_uid, code,
+                %account, event, peer_uid, code,
                 "refused `{right}`: there is no such account{others}",
             );
         } else if self.narrowing.is_some() {
             tracing::info!(
-                %account, peer_uid, code,
+                %account, event, peer_uid, code,
                 "refused `{right}`: it would need the `[[listen]]` of {door} to let it through, \
                  and a rule{others}",
             );
         } else {
             tracing::info!(
-                %account, peer_uid, code,
+                %account, event, peer_uid, code,
                 "refused `{right}`: it would need a rule like \
                  allow = [{{ user = {peer_uid}, rights = [\"{right}\"] }}]{others}",
             );
@@ -264,6 +266,7 @@ impl Asker<'_> {
     ) {
         let Some(others) = self.others(None, what, refusals, now) else { return };
         tracing::info!(
+            event = Message::AccessDenied.as_str(),
             peer_uid = self.peer.uid,
             code = Code::InsufficientPermissions.as_str(),
             "refused to {what}; it would need `[daemon] {key}` to name the peer, on an \

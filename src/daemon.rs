@@ -7,7 +7,8 @@
 //! * *serve*: the socket front ends ([`front`]);
 //! * *store*: SQLite ([`store`](crate::store));
 //! * *clock* and *signals*: wait, and say so;
-//! * *notify*: tells the service manager, which may be slow to listen.
+//! * *notify*: tells the service manager, which may be slow to listen;
+//! * *log*: writes the log, which may be read slowly or not at all ([`log`](crate::log)).
 //!
 //! # Order
 //!
@@ -39,6 +40,7 @@ use tokio::sync::broadcast;
 use tokio::sync::mpsc;
 use tokio::sync::oneshot;
 use tokio::sync::watch;
+use tracing::error;
 use tracing::info;
 use tracing::warn;
 
@@ -61,8 +63,9 @@ use crate::hooks::Hooks;
 use crate::keeper::Directory;
 use crate::keeper::Keeper;
 use crate::limits;
-use crate::log;
+use crate::log::Log;
 use crate::logins::Logins;
+use crate::message::Message;
 use crate::metrics::Metrics;
 use crate::notify::Manager;
 use crate::signals;
@@ -150,10 +153,10 @@ fn lines(errors: &[Unreadable]) -> String {
 /// # Errors
 ///
 /// Why it could not begin. Once it runs, nothing ends it but a signal.
-pub fn run(options: &Options) -> Result<(), Failure> {
+pub fn run(options: &Options, log: &Log) -> Result<(), Failure> {
     let passed = activation::take()?;
     let waiting = passed.try_clone().map_err(|error| Failure::System("sockets", error))?;
-    let ended = keep(options, passed);
+    let ended = keep(options, log.threshold(), passed);
     if let Err(failure) = &ended
         && failure.exit_status() == Code::ConfigInvalid.exit_status()
     {
@@ -162,19 +165,24 @@ pub fn run(options: &Options) -> Result<(), Failure> {
     ended
 }
 
-fn keep(options: &Options, passed: Passed) -> Result<(), Failure> {
+fn keep(options: &Options, threshold: &Threshold, passed: Passed) -> Result<(), Failure> {
     let places = Places::find(options)?;
     let config = places.read()?;
-    let threshold = Threshold::new(config.daemon.log);
-    log::start(&threshold);
+    threshold.set(config.daemon.log);
     for complaint in &config.warnings {
-        warn!("{complaint}");
+        warn!(event = Message::Doubtful.as_str(), "{complaint}");
     }
     harden::against_onlookers().map_err(|error| Failure::System("hardening", error))?;
     let descriptors = harden::descriptors(limits::FILE_DESCRIPTORS)
         .map_err(|error| Failure::System("limit of descriptors", error))?;
     if descriptors < limits::FILE_DESCRIPTORS {
-        warn!(descriptors, "few descriptors; LimitNOFILE={} is meant", limits::FILE_DESCRIPTORS);
+        let event = Message::Doubtful.as_str();
+        warn!(
+            event,
+            descriptors,
+            "few descriptors; LimitNOFILE={} is meant",
+            limits::FILE_DESCRIPTORS
+        );
     }
     let signals = signals::follow().map_err(|error| Failure::System("signals", error))?;
     let clock = Clock::start().map_err(|error| Failure::System("clock", error))?;
@@ -190,7 +198,7 @@ fn keep(options: &Options, passed: Passed) -> Result<(), Failure> {
         .max_blocking_threads(8)
         .build()
         .map_err(|error| Failure::System("runtime", error))?;
-    runtime.block_on(live(places, config, threshold, signals, clock, store, passed))
+    runtime.block_on(live(places, config, threshold.clone(), signals, clock, store, passed))
 }
 
 async fn live(
@@ -205,7 +213,7 @@ async fn live(
     let manager = Manager::find().map_err(|error| Failure::System("notify thread", error))?;
     let loaded = store.load().await?;
     for sentence in &loaded.damage {
-        warn!("{sentence}");
+        error!(event = Message::StoreDamaged.as_str(), "{sentence}");
     }
     let (control, controls) = mpsc::channel(16);
     let (orders_in, orders) = mpsc::channel(Keeper::ORDERS);
@@ -248,7 +256,7 @@ async fn live(
     let _sent = control.send(Control::Apply { lineup: Box::new(lineup), done }).await;
 
     for stranger in cast.unknown() {
-        warn!("{stranger}");
+        warn!(event = Message::Doubtful.as_str(), "{stranger}");
     }
     let steward = Steward {
         places,
@@ -283,7 +291,7 @@ async fn live(
         manager.ready();
         // Who waits for this is polled beside us.
         let _heard = serves.send(());
-        info!(accounts, "ready");
+        info!(event = Message::Ready.as_str(), accounts, "ready");
         let proofs = watchdog::Proofs {
             control: stop.clone(),
             store: store.clone(),
@@ -317,10 +325,10 @@ async fn live(
     let front = served?;
     front.stop();
     if front.join().is_err() {
-        warn!("the serve thread ended in a panic");
+        error!(event = Message::Panicked.as_str(), "the serve thread ended in a panic");
     }
     store.close().await;
-    info!("stopped");
+    info!(event = Message::Stopped.as_str(), "stopped");
     Ok(())
 }
 
@@ -337,6 +345,7 @@ fn listening(config: &Config, passed: Passed) -> Result<Vec<Listening>, Failure>
     for (socket, path) in passed.api {
         if path != *named {
             warn!(
+                event = Message::Doubtful.as_str(),
                 "the service manager listens at {}, so the socket {} is not made",
                 path.display(),
                 named.display()

@@ -51,6 +51,7 @@ use crate::front::listener::Listener;
 use crate::front::places::Places;
 use crate::front::router::Router;
 use crate::keeper::Keeper;
+use crate::message::Message;
 use crate::metrics::Metrics;
 
 mod accounts;
@@ -243,7 +244,10 @@ impl Work {
                         () = &mut counting, if counts => counts = false,
                         ended = running.join_next() => match ended {
                             Some(Ok(())) => {}
-                            Some(Err(_)) => tracing::error!("a listener ended in a panic"),
+                            Some(Err(_)) => {
+                                let event = Message::Panicked.as_str();
+                                tracing::error!(event, "a listener ended in a panic");
+                            },
                             None => break,
                         },
                     }

@@ -260,8 +260,8 @@ impl<R: Runner> Hooks<R> {
 pub fn log(notice: &Notice) {
     let account = &notice.account;
     if let Event::HookFailed { hook, about, why } = &notice.event {
-        let (hook, event) = (&**hook, about.as_str());
-        warn!(%account, hook, event, code = "HOOK_FAILED", "hook failed: {why}");
+        let (hook, about, event) = (&**hook, about.as_str(), notice.event.name().as_str());
+        warn!(%account, event, hook, about, code = "HOOK_FAILED", "hook failed: {why}");
     }
 }
 

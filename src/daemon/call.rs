@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use tracing::warn;
 
+use crate::message::Message;
 use crate::programs;
 use crate::programs::Answer;
 use crate::programs::NotStarted;
@@ -38,7 +39,8 @@ pub(super) async fn carry(call: Call, left: Duration) -> Called {
         && !answer.report.is_empty()
     {
         let (account, program) = (&*call.account, call.callee.path());
-        warn!(account, program, "the program says: {}", answer.report);
+        let event = Message::ProgramSaid.as_str();
+        warn!(account, event, program, "the program says: {}", answer.report);
     }
     called(answer, call.callee.path())
 }

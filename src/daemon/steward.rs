@@ -8,6 +8,7 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::sync::oneshot;
 use tokio::sync::watch;
+use tracing::error;
 use tracing::info;
 use tracing::warn;
 
@@ -25,6 +26,7 @@ use crate::hooks::Failing;
 use crate::keeper::Errand;
 use crate::keeper::Keeper;
 use crate::keeper::Over;
+use crate::message::Message;
 use crate::name::AccountId;
 use crate::notify::Manager;
 use crate::protocol::ReloadView;
@@ -91,7 +93,8 @@ impl Steward {
                 },
                 Some(errand) = errands.recv() => self.errand(errand).await,
                 () = self.clock.stepped() => {
-                    info!("the wall clock was set, or the host slept");
+                    let event = Message::ClockStepped.as_str();
+                    info!(event, "the wall clock was set, or the host slept");
                     self.tell(Control::ClockStepped).await;
                 }
                 _ = again.tick(), if !self.cast.unknown().is_empty() => {
@@ -101,7 +104,7 @@ impl Steward {
             }
         }
         self.manager.stopping();
-        info!("stopping");
+        info!(event = Message::Stopping.as_str(), "stopping");
         self.tell(Control::Stop).await;
     }
 
@@ -134,9 +137,10 @@ impl Steward {
 
     async fn reload_by_signal(&mut self) {
         if let Err(refusal) = self.reload().await {
-            warn!("the configuration stays as it was");
+            let event = Message::ReloadRefused.as_str();
+            error!(event, "the configuration stays as it was");
             for line in refusal.message.lines() {
-                warn!("{line}");
+                error!(event, "{line}");
             }
         }
     }
@@ -164,10 +168,11 @@ impl Steward {
         let (lineup, view) = self.cast.change(config, records, &self.keeper.directory());
         self.apply(lineup).await;
         for warning in &view.warnings {
-            warn!("{warning}");
+            warn!(event = Message::Doubtful.as_str(), "{warning}");
         }
         let view = ReloadView { restart, ..view };
         info!(
+            event = Message::Reloaded.as_str(),
             added = view.added.len(),
             removed = view.removed.len(),
             changed = view.changed.len(),
@@ -278,7 +283,7 @@ impl Steward {
         self.store.purge(account.clone()).await.map_err(|error| ill(&error))?;
         self.stored.remove(account);
         self.orphans.retain(|orphan| orphan.account != account.as_str());
-        info!(%account, "all that the store held of it is forgotten");
+        info!(%account, event = Message::Purged.as_str(), "all that the store held of it is forgotten");
         Ok(())
     }
 

@@ -12,6 +12,7 @@ use tokio::time::timeout;
 use tracing::error;
 
 use crate::front::Probe;
+use crate::message::Message;
 use crate::notify;
 use crate::notify::Manager;
 use crate::store::Store;
@@ -37,7 +38,10 @@ impl Proofs {
             tick.tick().await;
             match self.silent().await {
                 None => self.manager.alive(),
-                Some(who) => error!("{who} does not answer; the watchdog is not fed"),
+                Some(who) => {
+                    let event = Message::Unresponsive.as_str();
+                    error!(event, "{who} does not answer; the watchdog is not fed");
+                }
             }
         }
     }

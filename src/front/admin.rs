@@ -28,6 +28,7 @@ use crate::front::reply::Refused;
 use crate::front::verdict;
 use crate::keeper::Errand;
 use crate::limits;
+use crate::message::Message;
 use crate::metrics;
 use crate::protocol::AccessView;
 use crate::protocol::DoneAnswer;
@@ -85,6 +86,7 @@ pub(super) async fn backup(
     let outcome = tokio::time::timeout(limits::ORDER, errand).await;
     let view = outcome.unwrap_or_else(|_| Err(asking::late())).and_then(|view| view)?;
     tracing::info!(
+        event = Message::BackupSealed.as_str(),
         peer_uid = caller.peer.uid,
         accounts = view.accounts.len(),
         "a backup was sealed, every refresh token in it"

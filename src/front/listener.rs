@@ -33,6 +33,7 @@ use crate::front::places::Place;
 use crate::front::places::Places;
 use crate::front::reply::Refused;
 use crate::limits;
+use crate::message::Message;
 use crate::metrics::TurnedAway;
 use crate::snapshot::Refusal;
 use crate::wording;
@@ -93,7 +94,8 @@ impl Listener {
             }
         };
         if tokio::time::timeout(limits::GRACE, rest).await.is_err() {
-            tracing::info!(socket = %self.door.path, "requests in flight were cut off by the stop");
+            let event = Message::Stopping.as_str();
+            tracing::info!(event, socket = %self.door.path, "requests in flight were cut off by the stop");
         }
     }
 
@@ -144,11 +146,12 @@ impl Listener {
 
     /// Goes on after a failed accept.
     async fn survive(&mut self, error: &io::Error) {
+        let event = Message::NotAccepted.as_str();
         match error.raw_os_error() {
             // The peer was gone before it was accepted.
             Some(libc::ECONNABORTED | libc::EINTR) => {}
             Some(libc::EMFILE | libc::ENFILE) if self.reserve.take().is_some() => {
-                tracing::warn!(socket = %self.door.path, "no descriptor left for a new connection");
+                tracing::warn!(event, socket = %self.door.path, "no descriptor left for a new connection");
                 self.desk.metrics.turned_away(TurnedAway::NoDescriptor);
                 // What waits longest is closed: it would wait for nothing.
                 if let Some(Ok(turned_away)) = at_once(self.socket.accept()) {
@@ -158,7 +161,7 @@ impl Listener {
                 tokio::time::sleep(limits::ACCEPT_BACKOFF).await;
             }
             _ => {
-                tracing::warn!(socket = %self.door.path, %error, "a connection was not accepted");
+                tracing::warn!(event, socket = %self.door.path, %error, "a connection was not accepted");
                 self.reserve = self.reserve.take().or_else(reserve);
                 tokio::time::sleep(limits::ACCEPT_BACKOFF).await;
             }
@@ -262,7 +265,8 @@ fn report_panic(ended: Result<(), tokio::task::JoinError>) {
     if let Err(error) = ended
         && error.is_panic()
     {
-        tracing::error!(code = Code::Internal.as_str(), "a connection ended in a panic");
+        let (event, code) = (Message::Panicked.as_str(), Code::Internal.as_str());
+        tracing::error!(event, code, "a connection ended in a panic");
     }
 }
 

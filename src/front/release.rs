@@ -24,6 +24,7 @@ use crate::keeper::Errand;
 use crate::keeper::Seat;
 use crate::lifecycle::Action;
 use crate::limits;
+use crate::message::Message;
 
 /// Freezes the account, and hands its refresh token out.
 pub(super) async fn release(
@@ -46,7 +47,7 @@ pub(super) async fn release(
     let (generation, refresh_token) =
         outcome.unwrap_or_else(|_| Err(asking::late())).and_then(|out| out).map_err(about)?;
     warn!(
-        account = %seat.account, peer_uid = caller.peer.uid,
+        account = %seat.account, event = Message::HandedOut.as_str(), peer_uid = caller.peer.uid,
         "its refresh token was handed out; it is frozen until it is taken back"
     );
     let (account, generation) = (seat.account.as_str(), generation.to_string());

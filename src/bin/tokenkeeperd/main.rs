@@ -11,6 +11,7 @@ use clap::Parser;
 use clap::error::ErrorKind;
 use tokenkeeper::daemon;
 use tokenkeeper::daemon::Options;
+use tokenkeeper::log::Log;
 
 use self::usage::Mistake;
 
@@ -41,6 +42,9 @@ struct Arguments {
     user: bool,
 }
 
+/// The system refused something; sysexits.h.
+const OS_ERROR: u8 = 71;
+
 #[expect(clippy::print_stderr, reason = "this is where the process talks to whoever called it")]
 fn main() -> ExitCode {
     let arguments = match Arguments::try_parse() {
@@ -54,15 +58,31 @@ fn main() -> ExitCode {
         }
     };
     let options = Options { config: arguments.config, user: arguments.user };
-    let ended = if arguments.check {
-        daemon::check(&options).map(|words| said(&words))
-    } else {
-        daemon::run(&options).map(|()| ExitCode::SUCCESS)
-    };
-    match ended {
-        Ok(status) => status,
+    if arguments.check {
+        return match daemon::check(&options) {
+            Ok(words) => said(&words),
+            Err(failure) => {
+                eprintln!("tokenkeeperd: {failure}");
+                ExitCode::from(failure.exit_status())
+            }
+        };
+    }
+    match Log::start() {
+        Ok(log) => keep(&options, &log),
+        Err(error) => {
+            eprintln!("tokenkeeperd: log thread: {error}");
+            ExitCode::from(OS_ERROR)
+        }
+    }
+}
+
+/// Runs until a signal ends it. From here on nothing but the log writes to standard error,
+/// which may be read slowly or not at all.
+fn keep(options: &Options, log: &Log) -> ExitCode {
+    match daemon::run(options, log) {
+        Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            eprintln!("tokenkeeperd: {failure}");
+            log.refuse(&failure.to_string());
             ExitCode::from(failure.exit_status())
         }
     }

@@ -55,10 +55,10 @@ fn a_refusal_is_recorded_with_the_rule_that_it_would_have_needed() {
         world.ask(STRANGER, "POST /v1/reload").await;
     });
     insta::assert_snapshot!(records.0.lock().unwrap().join("\n"), @r#"
-    INFO message=refused `read`: it would need a rule like allow = [{ user = 1005, rights = ["read"] }] account=mail peer_uid=1005 code="INSUFFICIENT_PERMISSIONS"
-    INFO message=refused `refresh`: there is no such account account=nowhere peer_uid=1005 code="INSUFFICIENT_PERMISSIONS"
-    INFO message=refused to reload the configuration; it would need `[daemon] admin` to name the peer, on an ordinary socket peer_uid=1005 code="INSUFFICIENT_PERMISSIONS"
-    INFO message=refused `read`: it would need the `[[listen]]` of /run/test.sock to let it through, and a rule account=mail peer_uid=0 code="INSUFFICIENT_PERMISSIONS"
+    INFO message=refused `read`: it would need a rule like allow = [{ user = 1005, rights = ["read"] }] account=mail event="access_denied" peer_uid=1005 code="INSUFFICIENT_PERMISSIONS"
+    INFO message=refused `refresh`: there is no such account account=nowhere event="access_denied" peer_uid=1005 code="INSUFFICIENT_PERMISSIONS"
+    INFO message=refused to reload the configuration; it would need `[daemon] admin` to name the peer, on an ordinary socket event="access_denied" peer_uid=1005 code="INSUFFICIENT_PERMISSIONS"
+    INFO message=refused `read`: it would need the `[[listen]]` of /run/test.sock to let it through, and a rule account=mail event="access_denied" peer_uid=0 code="INSUFFICIENT_PERMISSIONS"
     "#);
 }
 
