@@ -10,6 +10,7 @@
 //! 1. [`World`]: what the loop needs of the outside.
 //! 2. [`Supervisor::run`]: the loop.
 //! 3. `seat`: one account with its channels, and how its commands are carried out.
+//! 4. `telling`: what of that is said in the log.
 //!
 //! # Invariants
 //!
@@ -19,6 +20,7 @@
 
 mod lineup;
 mod seat;
+mod telling;
 #[cfg(test)]
 mod tests;
 
@@ -47,6 +49,7 @@ use crate::keeper::Order;
 use crate::lifecycle::Input;
 use crate::lifecycle::Revocation;
 use crate::lifecycle::Ticket;
+use crate::message::Message;
 use crate::name::AccountId;
 use crate::notice::Notice;
 use crate::pacing::Pacing;
@@ -379,7 +382,8 @@ impl<W: World> Supervisor<W> {
             }
             Product::Write(written) => {
                 if let Err(error) = &written {
-                    warn!(%account, "not made durable: {error}");
+                    let event = Message::WriteFailed.as_str();
+                    warn!(%account, event, "not made durable: {error}");
                 }
                 let written = written.map(|written| match written {
                     Written::Committed(generation) => Some(generation),

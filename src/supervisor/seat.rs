@@ -5,9 +5,6 @@ use std::time::Duration;
 
 use tokio::sync::oneshot;
 use tokio::sync::watch;
-use tracing::debug;
-use tracing::error;
-use tracing::info;
 use tracing::warn;
 
 use super::Ended;
@@ -16,6 +13,8 @@ use super::Settings;
 use super::Stage;
 use super::Supervisor;
 use super::World;
+use super::telling;
+use super::telling::Told;
 use crate::error::RefreshError;
 use crate::hooks;
 use crate::hooks::Call;
@@ -26,6 +25,7 @@ use crate::lifecycle::Done;
 use crate::lifecycle::Input;
 use crate::lifecycle::Revocation;
 use crate::lifecycle::Ticket;
+use crate::message::Message;
 use crate::name::AccountId;
 use crate::notice::Event;
 use crate::notice::EventName;
@@ -42,7 +42,6 @@ use crate::record::Written;
 use crate::snapshot::Refusal;
 use crate::snapshot::Snapshot;
 use crate::time::Moment;
-use crate::time::spoken;
 
 /// The way back to whoever gave an order.
 pub(super) type Reply = oneshot::Sender<Result<Done, Refusal>>;
@@ -68,6 +67,8 @@ pub(super) struct Seat {
     pub(super) reply: Option<Reply>,
     /// The ways back to those who are answered later, by the tickets of what they wait for.
     later: Vec<(Ticket, Reply)>,
+    /// What of its failures is in the log.
+    told: Told,
 }
 
 impl Seat {
@@ -85,6 +86,7 @@ impl Seat {
             leaving: false,
             reply: None,
             later: Vec::new(),
+            told: Told::default(),
         }
     }
 
@@ -191,7 +193,9 @@ impl<W: World> Supervisor<W> {
                 Command::Tell(event) => {
                     let snapshot =
                         shown.clone().unwrap_or_else(|| Arc::new(seat.account.snapshot()));
+                    let weight = seat.told.weigh(&event, snapshot.state, now.boot);
                     let notice = Notice { account: id.clone(), at: now, event, snapshot };
+                    telling::log(&notice, weight);
                     let notice = self.tell(notice);
                     if notice.event.name() == EventName::RefreshStarted {
                         started = Some(notice);
@@ -203,7 +207,8 @@ impl<W: World> Supervisor<W> {
                 Command::AnswerTo(ticket, answer) => {
                     if let Err(refusal) = &answer {
                         let code = refusal.code.as_str();
-                        warn!(account = %id, code, "order failed: {}", refusal.message);
+                        let event = Message::OrderFailed.as_str();
+                        warn!(account = %id, event, code, "order failed: {}", refusal.message);
                     }
                     seat.answer_to(ticket, answer);
                 }
@@ -214,7 +219,6 @@ impl<W: World> Supervisor<W> {
 
     /// Tells what happened to everybody who follows, hooks last.
     fn tell(&self, notice: Notice) -> Arc<Notice> {
-        log(&notice.account, &notice.event, &notice.snapshot);
         let notice = Arc::new(notice);
         // Nobody may be following.
         let _unheard = self.notices.send(Arc::clone(&notice));
@@ -364,42 +368,4 @@ fn is_replay(started: &Event) -> bool {
 fn nothing_to_spend() -> Product {
     let error = RefreshError::Internal(NOTHING_TO_SPEND.into());
     Product::Exchange(Ended { outcome: crate::provider::Outcome::Failed(error), learned: None })
-}
-
-/// One line for each thing that happens, with the fields that the journal is searched by.
-fn log(account: &AccountId, event: &Event, snapshot: &Snapshot) {
-    let state = snapshot.state.as_str();
-    let generation = snapshot.generation.0;
-    match event {
-        Event::RefreshStarted { reason, attempt } => {
-            let reason = reason.as_str();
-            debug!(%account, state, generation, reason, attempt, "refresh started");
-        }
-        Event::TokenChanged { reason, attempt } => {
-            let reason = reason.as_str();
-            info!(%account, state, generation, reason, attempt, "token refreshed");
-        }
-        Event::RefreshFailed { reason, failure } => {
-            let (reason, attempt) = (reason.as_str(), failure.attempt);
-            let code = failure.error.code().as_str();
-            let error = &failure.error;
-            warn!(%account, state, generation, reason, attempt, code, "refresh failed: {error}");
-        }
-        Event::Alarm { failure } => {
-            let code = failure.error.code().as_str();
-            let error = &failure.error;
-            error!(%account, state, generation, code, "account needs attention: {error}");
-        }
-        Event::Recovered { failed } => {
-            info!(%account, state, generation, failed, "account recovered");
-        }
-        Event::ExpiryAhead { at, within } => {
-            let within = spoken(*within);
-            warn!(%account, state, generation, "the login ends at {at}, in less than {within}");
-        }
-        Event::Expired => warn!(%account, state, generation, "token expired"),
-        Event::StateChanged => info!(%account, state, generation, "state changed"),
-        // Told and logged where calls are made.
-        Event::HookFailed { .. } => {}
-    }
 }
