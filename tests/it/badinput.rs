@@ -116,7 +116,7 @@ const BYTES: &[(&str, u16)] = &[
 fn bytes_that_are_no_request_are_refused_and_harm_nobody() {
     let config = Config::default()
         .account("mail", "client_id = \"mail\"\ntoken_endpoint = \"https://idp.example/token\"\n");
-    let daemon = Daemon::start(&config);
+    let mut daemon = Daemon::start(&config);
     let long = "x".repeat(9 * 1024);
     let head = format!("GET /v1/status HTTP/1.0\r\nlong: {long}\r\n\r\n");
     let target = format!("GET /{long} HTTP/1.0\r\n\r\n");
@@ -149,6 +149,7 @@ fn bytes_that_are_no_request_are_refused_and_harm_nobody() {
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
     assert_eq!(daemon.ask(Request::get("/v1/status")).status, 200);
+    daemon.stop();
     assert!(!daemon.log().contains("panicked"), "{}", daemon.log());
 }
 

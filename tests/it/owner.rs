@@ -110,7 +110,7 @@ fn an_adopted_login_leaves_its_file_and_a_later_login_of_the_same_person_follows
     File::create(&file).unwrap().write_all(theirs.as_bytes()).unwrap();
     assert_eq!(follower.ended().code(), Some(3));
     assert_eq!(read(&file), theirs, "of another person's login nothing is touched");
-    assert!(daemon.log().contains("FOREIGN_WRITER"), "{}", daemon.log());
+    daemon.logs("FOREIGN_WRITER");
     assert_eq!(daemon.token("mail", "").unwrap().token, token.token);
     assert_eq!(idp.totals("mail").reuses, 0);
 }

@@ -113,7 +113,7 @@ fn a_user_gets_what_the_rules_name_it_for_and_nothing_else() {
     let unknown = as_nobody(&daemon, &["get", "absent"]);
     let same = |output: &Output| said(output).replace("closed", "NAME").replace("absent", "NAME");
     assert_eq!(same(&refused), same(&unknown), "what is forbidden looks like what is not there");
-    assert!(daemon.log().contains("it would need a rule like"), "{}", daemon.log());
+    daemon.logs("it would need a rule like");
 }
 
 /// Runs `tokenctl` as a user who owns nothing and is in no group. The build may lie where that user

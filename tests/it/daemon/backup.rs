@@ -34,7 +34,7 @@ fn a_host_that_lost_everything_lives_on_by_its_backup() {
     for secret in refresh_tokens.iter().map(String::as_str).chain([HUSH]) {
         assert!(!sealed.windows(secret.len()).any(|it| it == secret.as_bytes()));
     }
-    assert!(host.daemon.log().contains("a backup was sealed"), "{}", host.daemon.log());
+    host.daemon.logs("a backup was sealed");
 
     host.lose_everything();
     assert_eq!(host.daemon.account("mail").state, "vacant");

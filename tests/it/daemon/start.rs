@@ -133,7 +133,7 @@ fn a_check_by_the_daemon_warns_of_names_that_mean_nobody() {
         let told = daemon.tokenctl_does(arguments, None);
         assert!(told.contains("mail: there is no user no-such-user"), "{arguments:?}: {told}");
     }
-    assert!(daemon.log().contains("there is no user no-such-user"), "{}", daemon.log());
+    daemon.logs("there is no user no-such-user");
 }
 
 #[test]

@@ -6,6 +6,7 @@ use std::fs::Permissions;
 use std::io::BufRead;
 use std::io::BufReader;
 use std::os::fd::AsFd;
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::net::UnixDatagram;
 use std::os::unix::net::UnixStream;
@@ -17,6 +18,7 @@ use std::process::Output;
 use std::process::Stdio;
 use std::time::Instant;
 
+use rustix::fs::inotify;
 use rustix::process::Signal;
 use serde_json::json;
 use tempfile::TempDir;
@@ -85,13 +87,19 @@ impl Daemon {
 
     /// Starts the process and returns when it says that it is ready.
     pub(crate) fn begin(&mut self) {
+        let log = File::options().append(true).create(true).open(self.path("log")).unwrap();
+        let command = self.command();
+        self.begin_as(command, log.into());
+    }
+
+    /// The same by a command of the test's, which logs somewhere else.
+    pub(crate) fn begin_as(&mut self, mut command: Command, log: OwnedFd) {
         let ready = self.path("notify");
         // The one of an earlier process is in the way.
         drop(fs::remove_file(&ready));
         let manager = UnixDatagram::bind(&ready).unwrap();
-        let log = File::options().append(true).create(true).open(self.path("log")).unwrap();
         let process = Process::start(
-            self.command()
+            command
                 .env("NOTIFY_SOCKET", &ready)
                 .stdin(Stdio::null())
                 .stdout(Stdio::null())
@@ -173,9 +181,27 @@ impl Daemon {
         self.home.path().join(name)
     }
 
-    /// Everything that it logged, in all its lives.
+    /// Everything that it logged so far, in all its lives. It logs beside its other work:
+    /// [`logs`](Self::logs) waits for what must come.
     pub(crate) fn log(&self) -> String {
-        fs::read_to_string(self.path("log")).unwrap()
+        let bytes = fs::read(self.path("log")).unwrap_or_default();
+        String::from_utf8_lossy(&bytes).into_owned()
+    }
+
+    /// Waits until it has logged this.
+    pub(crate) fn logs(&self, what: &str) {
+        self.logs_times(what, 1);
+    }
+
+    /// Waits until it has logged this so many times, in all its lives.
+    pub(crate) fn logs_times(&self, what: &str, times: usize) {
+        let changes = inotify::init(inotify::CreateFlags::CLOEXEC).unwrap();
+        inotify::add_watch(&changes, self.path("log"), inotify::WatchFlags::MODIFY).unwrap();
+        while self.log().matches(what).count() < times {
+            let lives = self.process.as_ref().unwrap().lives_until(changes.as_fd());
+            assert!(lives, "never logged {what}:\n{}", self.log());
+            rustix::io::read(&changes, &mut [0; 4096]).unwrap();
+        }
     }
 
     /// Runs `tokenctl`.
