@@ -9,6 +9,7 @@
 //!    `exec`: the same with programs of an operator's in the place of a provider.
 //!    `owner`: logins that other programs keep in files.
 //!    `hooks`: programs of an operator's that are told what happens.
+//!    `journal`: what is said in the log, and a log that nobody reads.
 //! 3. `corpus`, `waiters`, `crash`: one kind of trouble each, at many accounts at once.
 //! 4. `services`: Quilt, Navien and Kasa Monitor, with their quirks, and what each says of every
 //!    failure.
@@ -42,6 +43,7 @@ mod daemon;
 mod exec;
 mod hooks;
 mod host;
+mod journal;
 mod owner;
 mod providers;
 mod services;
