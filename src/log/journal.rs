@@ -22,9 +22,9 @@ use rustix::net::SendAncillaryMessage;
 use rustix::net::SendFlags;
 use rustix::net::SocketAddrUnix;
 use rustix::net::sendmsg_addr;
-use serde_json::Value;
 
 use super::record::Record;
+use super::record::text;
 
 /// Where the journal listens, in a namespace of journals as well (`LogNamespace=`).
 const SOCKET: &str = "/run/systemd/journal/socket";
@@ -103,11 +103,7 @@ fn encoded(record: &Record) -> Vec<u8> {
         put(&mut datagram, "MESSAGE_ID", &kind.id());
     }
     for (name, value) in &record.fields {
-        let value = match value {
-            Value::String(text) => text.clone(),
-            other => other.to_string(),
-        };
-        put(&mut datagram, &field(name), &value);
+        put(&mut datagram, &field(name), &text(value));
     }
     datagram
 }

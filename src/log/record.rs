@@ -51,10 +51,10 @@ impl Record {
         let kind = fields.get(EVENT).and_then(Value::as_str).and_then(Message::named);
         let of_level = priority(*event.metadata().level());
         // What is told at the level of debugging weighs no more than that.
-        let priority = kind.map_or(of_level, |kind| match of_level {
-            Priority::Debug => Priority::Debug,
-            _ => kind.priority(),
-        });
+        let priority = match kind {
+            Some(kind) if of_level != Priority::Debug => kind.priority(),
+            Some(_) | None => of_level,
+        };
         Self { at, priority, kind, message, fields }
     }
 
@@ -102,12 +102,16 @@ impl Record {
         let mut line = self.message_with_account();
         let details = self.fields.iter().filter(|(name, _)| *name != "account" && *name != EVENT);
         for (name, value) in details {
-            let shown = value.as_str().map_or_else(|| value.to_string(), ToOwned::to_owned);
             // Writing into a String cannot fail.
-            let _written = write!(line, " {name}={}", escaped(&shown));
+            let _written = write!(line, " {name}={}", escaped(&text(value)));
         }
         line
     }
+}
+
+/// A value without the marks of JSON.
+pub(super) fn text(value: &Value) -> String {
+    value.as_str().map_or_else(|| value.to_string(), ToOwned::to_owned)
 }
 
 /// The field that names the kind.

@@ -160,6 +160,32 @@ fn the_page_of_the_daemon_tells_each_message_as_the_catalogue_does() {
     assert_eq!(list, rows.collect::<String>());
 }
 
+/// Each account has a client of its own, so that none of them waits for another to find out.
+#[test]
+fn an_outage_of_many_accounts_is_some_lines_and_a_number() {
+    const ACCOUNTS: usize = 120;
+
+    let mut config = Config::default();
+    for number in 0..ACCOUNTS {
+        let keys = "grant = \"client_credentials\"\ntoken_endpoint = \"http://127.0.0.1:1/token\"";
+        let name = format!("storm-{number}");
+        config = config.account(&name, &format!("client_id = \"{name}\"\n{keys}\n"));
+    }
+    let mut daemon = Daemon::start(&config);
+    for number in 0..ACCOUNTS {
+        let name = format!("storm-{number}");
+        daemon.until(&name, "failed", |view| view.refresh_error.is_some());
+    }
+    daemon.stop();
+
+    let log = daemon.log();
+    assert_eq!(log.matches("\"event\":\"refresh_failed\"").count(), 20, "{log}");
+    let rest = format!("\"count\":{}", ACCOUNTS - 20);
+    let sum = log.lines().filter(|line| line.contains("\"event\":\"more_alike\""));
+    let sum = sum.collect::<Vec<_>>();
+    assert!(sum.len() == 1 && sum[0].contains(&rest), "{sum:?}");
+}
+
 /// A datagram whose sender has ended belongs to no unit.
 #[test]
 fn a_refusal_to_start_is_on_the_stream_of_the_unit() {
