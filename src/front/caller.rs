@@ -26,7 +26,6 @@ use crate::front::sheets::Sheets;
 use crate::keeper::Directory;
 use crate::keeper::Keeper;
 use crate::keeper::Seat;
-use crate::message::Message;
 use crate::metrics::Metrics;
 use crate::name::ACCOUNT_NAME_RULE;
 use crate::name::AccountId;

@@ -12,7 +12,8 @@
 //! 3. `config`: what `systemctl` says of a wrong configuration.
 //! 4. `gap`: restarts, upgrades and kills under load.
 //! 5. `bus`: the system's message bus, its policy, its way to start the daemon, and polkit.
-//! 6. `sandbox`: that the unit is closed, and that all that the daemon needs works inside it.
+//! 6. `journal`: what the host's journal has of the daemon.
+//! 7. `sandbox`: that the unit is closed, and that all that the daemon needs works inside it.
 //!
 //! # Invariants
 //!
@@ -24,6 +25,7 @@ mod bus;
 mod config;
 mod gap;
 mod install;
+mod journal;
 mod machine;
 mod sandbox;
 mod scene;
