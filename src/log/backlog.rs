@@ -5,7 +5,7 @@
 //! * What waits takes no more than [`ROOM`] bytes, or is a single record.
 //! * Where there is no room, the lightest give way, and of these the oldest: a reader that
 //!   comes back finds the gravest, and the newest of the others.
-//! * What gave way is counted, and the count comes out before whatever is left.
+//! * What gave way, or could not be written, is counted, and the count comes out with the next.
 
 use std::collections::BTreeMap;
 use std::collections::VecDeque;
@@ -25,17 +25,17 @@ pub(super) struct Backlog {
     places: u64,
     /// What waits, in bytes.
     size: usize,
-    /// Those that gave way and were not told of.
+    /// Those that are lost and were not told of.
     lost: u64,
 }
 
 /// What comes out.
 #[derive(Debug)]
-pub(super) enum Next {
-    /// As many gave way since the last record.
-    Lost(u64),
+pub(super) struct Next {
+    /// As many are lost since the last one.
+    pub(super) lost: u64,
     /// The oldest record that waits.
-    Record(Record),
+    pub(super) record: Record,
 }
 
 impl Backlog {
@@ -52,9 +52,6 @@ impl Backlog {
 
     /// Takes the next out.
     pub(super) fn next(&mut self) -> Option<Next> {
-        if self.lost > 0 {
-            return Some(Next::Lost(std::mem::take(&mut self.lost)));
-        }
         let oldest = self.waiting.iter().filter_map(|(priority, row)| {
             let (place, _) = row.front()?;
             Some((*place, *priority))
@@ -62,12 +59,17 @@ impl Backlog {
         let (_, priority) = oldest.min()?;
         let (_, record) = self.waiting.get_mut(&priority)?.pop_front()?;
         self.size = self.size.saturating_sub(record.size());
-        Some(Next::Record(record))
+        Some(Next { lost: std::mem::take(&mut self.lost), record })
+    }
+
+    /// Counts records that came out and could not be written.
+    pub(super) fn lose(&mut self, lost: u64) {
+        self.lost += lost;
     }
 
     /// Whether there is nothing to come out.
     pub(super) fn is_empty(&self) -> bool {
-        self.lost == 0 && self.waiting.values().all(VecDeque::is_empty)
+        self.waiting.values().all(VecDeque::is_empty)
     }
 
     fn len(&self) -> usize {
@@ -97,11 +99,8 @@ mod tests {
             backlog.add(record(kind, 1));
         }
         let came = std::iter::from_fn(|| backlog.next());
-        let came = came.map(|next| match next {
-            Next::Record(record) => record.kind.unwrap(),
-            Next::Lost(lost) => panic!("{lost} lost"),
-        });
-        assert_eq!(came.collect::<Vec<_>>(), kinds);
+        let came = came.map(|Next { lost, record }| (lost, record.kind.unwrap()));
+        assert_eq!(came.collect::<Vec<_>>(), kinds.map(|kind| (0, kind)));
         assert!(backlog.is_empty());
     }
 
@@ -115,23 +114,31 @@ mod tests {
         backlog.add(record(Message::RefreshFailed, ROOM / 2));
         assert!(backlog.size <= ROOM);
 
-        let Some(Next::Lost(lost)) = backlog.next() else { panic!("nothing was lost") };
-        let left = std::iter::from_fn(|| backlog.next()).map(|next| match next {
-            Next::Record(record) => record.kind.unwrap(),
-            Next::Lost(lost) => panic!("{lost} lost after that"),
-        });
+        let left = std::iter::from_fn(|| backlog.next());
+        let left = left.map(|Next { lost, record }| (lost, record.kind.unwrap()));
         let left = left.collect::<Vec<_>>();
-        assert_eq!(left.first(), Some(&Message::NeedsLogin));
-        assert_eq!(left.last(), Some(&Message::RefreshFailed));
-        assert_eq!(left.len() as u64 + lost, 12);
+        let lost = 12 - left.len() as u64;
+        assert!(lost > 0);
+        assert_eq!(left.first(), Some(&(lost, Message::NeedsLogin)));
+        assert_eq!(left.last(), Some(&(0, Message::RefreshFailed)));
         assert_eq!(backlog.size, 0);
+    }
+
+    /// A reader that has gone for good is not told so for ever.
+    #[test]
+    fn what_could_not_be_written_is_told_with_the_next_record_and_not_before() {
+        let mut backlog = Backlog::default();
+        backlog.lose(1);
+        assert!(backlog.is_empty() && backlog.next().is_none());
+        backlog.add(record(Message::Ready, 1));
+        assert_eq!(backlog.next().unwrap().lost, 1);
     }
 
     #[test]
     fn a_record_that_is_larger_than_the_room_is_kept_while_it_is_alone() {
         let mut backlog = Backlog::default();
         backlog.add(record(Message::Panicked, 2 * ROOM));
-        assert!(matches!(backlog.next(), Some(Next::Record(_))));
+        assert_eq!(backlog.next().unwrap().lost, 0);
     }
 
     /// A light one that finds the room full of graver ones is the one to go.

@@ -34,18 +34,22 @@ impl Sink {
         if io::stderr().is_terminal() { Self::Lines } else { Self::Json }
     }
 
-    /// Writes a record, however long that takes. What cannot be written has nobody to tell.
-    pub(super) fn write(&self, record: &Record) {
+    /// Writes a record, however long that takes.
+    ///
+    /// # Errors
+    ///
+    /// What the kernel says to standard error.
+    pub(super) fn write(&self, record: &Record) -> io::Result<()> {
         let line = match self {
             Self::Journal(journal) => match journal.send(record) {
-                Ok(()) => return,
+                Ok(()) => return Ok(()),
                 // Standard error leads to the same place on another way.
                 Err(_) => record.stream_line(),
             },
             Self::Lines => record.line(),
             Self::Json => record.json(),
         };
-        let _unwritten = write_out(line + "\n");
+        write_out(line + "\n")
     }
 
     /// Writes why the daemon did not run, as text for people.
@@ -54,6 +58,7 @@ impl Sink {
             Self::Journal(_) => why.lines().map(|line| format!("<3>{line}\n")).collect(),
             Self::Lines | Self::Json => format!("tokenkeeperd: {why}\n"),
         };
+        // The exit status says the same.
         let _unwritten = write_out(text);
     }
 }

@@ -42,7 +42,7 @@ struct State {
 
 /// What the thread writes.
 enum Piece {
-    Record(Record),
+    Record(Next),
     LastWords(String),
 }
 
@@ -56,11 +56,15 @@ impl Desk {
         let desk = Arc::new(Self::default());
         let theirs = Arc::clone(&desk);
         thread::Builder::new().name("log".to_owned()).stack_size(128 * 1024).spawn(move || {
+            let mut unwritten = 0;
             loop {
-                match theirs.next() {
-                    Piece::Record(record) => sink.write(&record),
-                    Piece::LastWords(text) => sink.refuse(&text),
-                }
+                unwritten = match theirs.next(unwritten) {
+                    Piece::Record(next) => write(&sink, next),
+                    Piece::LastWords(text) => {
+                        sink.refuse(&text);
+                        0
+                    }
+                };
             }
         })?;
         Ok(desk)
@@ -103,19 +107,18 @@ impl Desk {
         let _late = self.done.wait_timeout_while(state, limit, busy);
     }
 
-    /// The next piece, when there is one. The one before is written.
-    fn next(&self) -> Piece {
+    /// The next piece, when there is one. The one before is done with, but for those that could
+    /// not be written.
+    fn next(&self, unwritten: u64) -> Piece {
         let mut state = self.state();
+        state.backlog.lose(unwritten);
         state.writing = false;
         loop {
             let now = clock::now();
             state.conclude(now);
             if let Some(next) = state.backlog.next() {
                 state.writing = true;
-                return Piece::Record(match next {
-                    Next::Record(record) => record,
-                    Next::Lost(lost) => lost_so_far(lost, now),
-                });
+                return Piece::Record(next);
             }
             if let Some(text) = state.last_words.take() {
                 state.writing = true;
@@ -159,7 +162,13 @@ impl State {
     }
 }
 
-fn lost_so_far(lost: u64, now: Now) -> Record {
+/// Writes a record, and before it how many are lost. Returns how many are lost now.
+fn write(sink: &Sink, Next { lost, record }: Next) -> u64 {
+    let untold = if lost > 0 && sink.write(&lost_so_far(lost)).is_err() { lost } else { 0 };
+    untold + u64::from(sink.write(&record).is_err())
+}
+
+fn lost_so_far(lost: u64) -> Record {
     let said = format!("{lost} records were lost here, because nobody took them");
-    Record::of(Message::RecordsLost, now.wall, &said).with("count", lost)
+    Record::of(Message::RecordsLost, clock::now().wall, &said).with("count", lost)
 }
