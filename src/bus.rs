@@ -51,6 +51,7 @@ use std::time::Duration;
 
 use tracing::debug;
 use tracing::info;
+use tracing::warn;
 use zbus::Connection;
 use zbus::connection::Builder;
 
@@ -58,6 +59,7 @@ use crate::access::Masters;
 use crate::config;
 use crate::keeper::Keeper;
 use crate::limits;
+use crate::message::Message;
 use crate::threshold::Threshold;
 
 use self::serve::Service;
@@ -77,17 +79,18 @@ pub struct Bus {
 impl Bus {
     /// Serves for as long as this is polled.
     pub async fn run(self) -> Infallible {
+        let lost = Message::BusLost.as_str();
         let mut failed = 0;
         loop {
             match connect(self.which).await {
                 Ok(connection) => {
                     failed = 0;
                     let gone = Service::new(&self, connection).run().await;
-                    info!("the bus is gone, and looked for again: {gone}");
+                    warn!(event = lost, "the bus is gone, and looked for again: {gone}");
                 }
                 // A host without a bus is nothing to speak of.
                 Err(error) if failed == 0 && !is_absent(&error) => {
-                    info!("no bus yet, it is looked for again: {error}");
+                    info!(event = lost, "no bus yet, it is looked for again: {error}");
                 }
                 Err(error) => debug!("no bus yet: {error}"),
             }

@@ -49,6 +49,14 @@ pub enum Message {
     AccessDenied,
     /// A connection was not accepted, for want of something.
     NotAccepted,
+    /// polkit let a peer do what no rule gives it.
+    Authorized,
+    /// The daemon has its name on the message bus.
+    BusServed,
+    /// The message bus is gone, or does not give the daemon its name.
+    BusLost,
+    /// The level of the log was changed over the message bus.
+    LevelSet,
     /// The daemon answers requests.
     Ready,
     /// The end of the daemon has begun.
@@ -119,6 +127,10 @@ impl Message {
         Self::BackupSealed,
         Self::AccessDenied,
         Self::NotAccepted,
+        Self::Authorized,
+        Self::BusServed,
+        Self::BusLost,
+        Self::LevelSet,
         Self::Ready,
         Self::Stopping,
         Self::Stopped,
@@ -154,6 +166,10 @@ impl Message {
             Self::BackupSealed   => Kind::new("backup_sealed",   0x3ba8_e07b_7a97_483c_97b4_2b21_013f_952b, Priority::Notice),
             Self::AccessDenied   => Kind::new("access_denied",   0xcd95_858b_9df0_4305_95e9_553d_780a_1595, Priority::Notice),
             Self::NotAccepted    => Kind::new("not_accepted",    0xc817_2023_1e62_4396_93eb_bb1c_951d_9ae3, Priority::Warning),
+            Self::Authorized     => Kind::new("authorized",      0xe743_11af_9441_7b6d_fa0d_1106_7238_0a94, Priority::Notice),
+            Self::BusServed      => Kind::new("bus_served",      0x26c3_aee6_f5c9_ca74_46e1_732d_8d83_2e94, Priority::Info),
+            Self::BusLost        => Kind::new("bus_lost",        0x1186_7c6c_cdca_7a27_a956_9090_8990_f80f, Priority::Warning),
+            Self::LevelSet       => Kind::new("level_set",       0x545b_5ea8_92d9_d05a_690b_e5ff_5745_fdd7, Priority::Notice),
             Self::Ready          => Kind::new("ready",           0xb890_670a_158b_41ac_bdd0_74e8_e183_a8b3, Priority::Info),
             Self::Stopping       => Kind::new("stopping",        0x6ac9_93c6_9a84_46cb_96bf_1a64_a97e_1d7b, Priority::Info),
             Self::Stopped        => Kind::new("stopped",         0x07b3_7eb8_c2c9_4bb1_a6af_5d95_d172_3735, Priority::Info),
@@ -255,6 +271,10 @@ mod tests {
         3ba8e07b7a97483c97b42b21013f952b backup_sealed   notice
         cd95858b9df0430595e9553d780a1595 access_denied   notice
         c81720231e62439693ebbb1c951d9ae3 not_accepted    warning
+        e74311af94417b6dfa0d110672380a94 authorized      notice
+        26c3aee6f5c9ca7446e1732d8d832e94 bus_served      info
+        11867c6ccdca7a27a95690908990f80f bus_lost        warning
+        545b5ea892d9d05a690be5ff5745fdd7 level_set       notice
         b890670a158b41acbdd074e8e183a8b3 ready           info
         6ac993c69a8446cb96bf1a64a97e1d7b stopping        info
         07b37eb8c2c94bb1a6af5d95d1723735 stopped         info

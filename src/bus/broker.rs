@@ -14,6 +14,7 @@ use zbus::fdo::ConnectionCredentials;
 use crate::access::NO_GROUP;
 use crate::access::Peer;
 use crate::limits;
+use crate::message;
 
 use super::backoff;
 
@@ -39,12 +40,17 @@ pub(super) async fn attested(connection: &Connection, sender: &str) -> zbus::Res
 
 /// Asks for the name until it is had. A bus lets nobody take it away.
 pub(super) async fn own(connection: Connection) {
+    let (served, lost) = (message::Message::BusServed.as_str(), message::Message::BusLost.as_str());
     let mut failed = 0;
     loop {
         match request(&connection).await {
-            Ok(true) => return info!("served on the bus as {NAME}"),
-            Ok(false) if failed == 0 => warn!("another program has the name {NAME} on the bus"),
-            Err(error) if failed == 0 => warn!("the bus does not give the name {NAME}: {error}"),
+            Ok(true) => return info!(event = served, "served on the bus as {NAME}"),
+            Ok(false) if failed == 0 => {
+                warn!(event = lost, "another program has the name {NAME} on the bus")
+            }
+            Err(error) if failed == 0 => {
+                warn!(event = lost, "the bus does not give the name {NAME}: {error}")
+            }
             Ok(false) | Err(_) => {}
         }
         let pause: Duration = backoff(failed);

@@ -24,6 +24,7 @@ use crate::config;
 use crate::error::Code;
 use crate::keeper::Keeper;
 use crate::keeper::Seat;
+use crate::message;
 use crate::name::ACCOUNT_NAME_RULE;
 use crate::snapshot::Refusal;
 use crate::threshold::Threshold;
@@ -209,7 +210,8 @@ impl Desk {
                 let absent = || call.told(&Unavailable::Unknown(account.clone()));
                 let seat = directory.seats.get(name).cloned().ok_or_else(absent)?;
                 let peer_uid = call.peer.uid;
-                tracing::info!(%account, peer_uid, "polkit lets the peer change it");
+                let event = message::Message::Authorized.as_str();
+                tracing::info!(%account, event, peer_uid, "polkit lets the peer change it");
                 Ok(Some(seat))
             }
         }
@@ -224,7 +226,8 @@ impl Desk {
             Consent::Possible => return Err(consent::possible()),
             Consent::Withheld => self.administers(call, WHAT)?,
             Consent::Given => {
-                tracing::info!(peer_uid = call.peer.uid, "polkit lets the peer {WHAT}");
+                let event = message::Message::Authorized.as_str();
+                tracing::info!(event, peer_uid = call.peer.uid, "polkit lets the peer {WHAT}");
             }
         }
         Ok(manager::reload(call))

@@ -29,6 +29,7 @@ use crate::asking::Refusals;
 use crate::clock;
 use crate::error::Code;
 use crate::limits;
+use crate::message;
 use crate::snapshot::Refusal;
 
 use super::Bus;
@@ -235,7 +236,10 @@ impl<'a> Service<'a> {
             }
             Some(Done::Answered(outcome)) => self.answer(&message, outcome).await,
             None => {
-                warn!("a call over the bus ended in a panic");
+                warn!(
+                    event = message::Message::Panicked.as_str(),
+                    "a call over the bus ended in a panic"
+                );
                 let refusal = Refusal::new(Code::Internal, "the call ended in a fault");
                 self.answer(&message, Err(Denied::from(refusal).into())).await
             }

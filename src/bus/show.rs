@@ -7,6 +7,7 @@ use zbus::OwnedVariant;
 use zbus::Variant;
 
 use crate::clock;
+use crate::message;
 
 use super::dispatch::Call;
 use super::dispatch::Desk;
@@ -114,6 +115,7 @@ impl Desk {
             };
             self.threshold.set(level);
             tracing::info!(
+                event = message::Message::LevelSet.as_str(),
                 peer_uid = call.peer.uid,
                 level = word.as_str(),
                 "the log's level is set"
