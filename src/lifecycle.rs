@@ -13,8 +13,8 @@
 //! 3. `saving` and `failure`: what becomes of the answer; `duties`: what must be written besides.
 //! 4. `rest`: where an account comes to rest, and what wakes it.
 //! 5. `renewal`: by what its tokens are renewed, and when; `ahead`: the end of a login.
-//! 6. `orders`: what people and programs may ask of it; `leaving`: a logout; `release`: after
-//!    which somebody else owns its refresh token.
+//! 6. `orders`: what people and programs may ask of it; `imports`: what is handed in;
+//!    `leaving`: a logout; `release`: after which somebody else owns its refresh token.
 //!
 //! # Invariants
 //!
@@ -35,6 +35,7 @@ mod ahead;
 mod duties;
 mod failure;
 mod flight;
+mod imports;
 mod leaving;
 mod orders;
 mod release;

@@ -15,9 +15,7 @@ use std::time::Duration;
 
 use super::Account;
 use super::Action;
-use super::Candidate;
 use super::Command;
-use super::Credential;
 use super::Done;
 use super::State;
 use super::Ticket;
@@ -26,7 +24,6 @@ use crate::budget::FORCED_PER_FIVE_MINUTES;
 use crate::error::Code;
 use crate::notice::Reason;
 use crate::record::Standing;
-use crate::record::StoreError;
 use crate::record::Write;
 use crate::snapshot::Refusal;
 use crate::time::Jitter;
@@ -36,8 +33,6 @@ use crate::time::secs_until_over;
 use crate::time::spoken;
 use crate::token::Generation;
 use crate::token::Kind;
-use crate::token::Secret;
-use crate::token::hex;
 
 /// Why an attempt that somebody wants does not begin. Says when it may, since the message may be
 /// all that its reader has.
@@ -148,75 +143,6 @@ impl Account {
         self.forced(reason, now, out);
     }
 
-    /// An operator hands in a refresh token, or a login brought one. It is staged, proven by
-    /// one exchange, and only then replaces the current one.
-    fn import(&mut self, credential: Credential, out: &mut Vec<Command>) {
-        let Credential { refresh_token, aws, found } = credential;
-        let mark = mark(&refresh_token);
-        if found && self.standing.taken_over.as_ref() == Some(&mark) {
-            // Whoever found it did not come to remove it there.
-            out.push(Command::Answer(Ok(Done::Current(self.generation))));
-            return;
-        }
-        let refusal = if self.standing.taken_over.as_ref() == Some(&mark) {
-            // To spend it again may end the login that it began.
-            Some((
-                Code::NotSupported,
-                "this refresh token was taken over already; nothing was sent",
-            ))
-        } else if !self.plan.has_refresh_token {
-            Some((Code::NotSupported, "this account works without a refresh token"))
-        } else if self.standing.paused && !self.standing.released {
-            Some((Code::NotSupported, "the account is paused; resume it first"))
-        } else if self.candidate.is_some() {
-            Some((Code::RefreshPending, "an earlier import is still being proven"))
-        } else if self.owes_an_unstage() {
-            Some((Code::StoreUnavailable, "the store has not forgotten an earlier import yet"))
-        } else {
-            None
-        };
-        if let Some((code, message)) = refusal {
-            out.push(Command::Answer(Err(Refusal::new(code, message))));
-            return;
-        }
-        let ticket = self.next_ticket();
-        let lineage = self.lineage.clone();
-        self.importer = Some(ticket);
-        out.push(Command::AnswerLater(ticket));
-        self.candidate = Some(Box::new(Candidate {
-            lineage: lineage.clone(),
-            staging: Some(ticket),
-            mark: Some(mark),
-            aws,
-            found,
-            doubt: None,
-        }));
-        let write = Write::Stage { account: self.id.clone(), lineage, refresh_token };
-        out.push(Command::Write { ticket, write });
-    }
-
-    pub(super) fn staged_or_not(
-        &mut self,
-        result: Result<Option<Generation>, StoreError>,
-        now: Now,
-        jitter: Jitter,
-        out: &mut Vec<Command>,
-    ) {
-        match result {
-            Ok(_) => {
-                if let Some(candidate) = &mut self.candidate {
-                    candidate.staging = None;
-                }
-                self.settle(now, jitter, out);
-            }
-            Err(error) => {
-                self.candidate = None;
-                let refusal = Refusal::new(Code::StoreUnavailable, error.to_string());
-                self.answer_importer(Err(refusal), out);
-            }
-        }
-    }
-
     fn pause(&mut self, now: Now, jitter: Jitter, out: &mut Vec<Command>) {
         if !self.standing.paused {
             self.standing.paused = true;
@@ -229,17 +155,6 @@ impl Account {
             self.settle(now, jitter, out);
         } else {
             out.push(Command::Answer(Ok(Done::Current(self.generation))));
-        }
-    }
-
-    /// Tells whoever handed in the staged credential what came of it.
-    pub(super) fn answer_importer(
-        &mut self,
-        answer: Result<Done, Refusal>,
-        out: &mut Vec<Command>,
-    ) {
-        if let Some(ticket) = self.importer.take() {
-            out.push(Command::AnswerTo(ticket, answer));
         }
     }
 
@@ -376,14 +291,4 @@ impl Account {
 fn too_soon(why: &TooSoon, retry_at: Moment) -> Refusal {
     let refusal = Refusal::new(Code::RateLimitExceeded, why.to_string());
     Refusal { retry_at: Some(retry_at), ..refusal }
-}
-
-/// What a refresh token is known by once it is spent.
-fn mark(refresh_token: &Secret) -> Box<str> {
-    /// 128 bits of the hash: no two tokens of an account share them.
-    const DIGITS: usize = 32;
-
-    let mut mark = hex(&refresh_token.sha256());
-    mark.truncate(DIGITS);
-    mark.into()
 }
