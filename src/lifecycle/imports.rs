@@ -2,6 +2,7 @@
 //! found where another program logs in by itself.
 //!
 //! It is staged, proven by one exchange, and only then takes the place of the account's own.
+//! After a release only its owner's own word takes the account back, and nothing that is found.
 
 use super::Account;
 use super::Candidate;
@@ -24,30 +25,13 @@ impl Account {
     pub(super) fn import(&mut self, credential: Credential, out: &mut Vec<Command>) {
         let Credential { refresh_token, aws, found } = credential;
         let mark = mark(&refresh_token);
-        if found && self.standing.taken_over.as_ref() == Some(&mark) {
+        if found && !self.standing.released && self.was_taken_over(&mark) {
             // Whoever found it did not come to remove it there.
             out.push(Command::Answer(Ok(Done::Current(self.generation))));
             return;
         }
-        let refusal = if self.standing.taken_over.as_ref() == Some(&mark) {
-            // To spend it again may end the login that it began.
-            Some((
-                Code::NotSupported,
-                "this refresh token was taken over already; nothing was sent",
-            ))
-        } else if !self.plan.has_refresh_token {
-            Some((Code::NotSupported, "this account works without a refresh token"))
-        } else if self.standing.paused && !self.standing.released {
-            Some((Code::NotSupported, "the account is paused; resume it first"))
-        } else if self.candidate.is_some() {
-            Some((Code::RefreshPending, "an earlier import is still being proven"))
-        } else if self.owes_an_unstage() {
-            Some((Code::StoreUnavailable, "the store has not forgotten an earlier import yet"))
-        } else {
-            None
-        };
-        if let Some((code, message)) = refusal {
-            out.push(Command::Answer(Err(Refusal::new(code, message))));
+        if let Some(refusal) = self.why_not_taken(&mark, found) {
+            out.push(Command::Answer(Err(refusal)));
             return;
         }
         let ticket = self.next_ticket();
@@ -64,6 +48,37 @@ impl Account {
         }));
         let write = Write::Stage { account: self.id.clone(), lineage, refresh_token };
         out.push(Command::Write { ticket, write });
+    }
+
+    fn why_not_taken(&self, mark: &str, found: bool) -> Option<Refusal> {
+        let (code, message) = if !self.plan.has_refresh_token {
+            (Code::NotSupported, "this account works without a refresh token")
+        } else if self.standing.released && found {
+            // What is found may be the new owner's own, who has given nothing back.
+            (
+                Code::NotSupported,
+                "its refresh token was handed out, and what is found in a file may belong to \
+                 whoever has it; the file stays as it is. To take the account back, hand the \
+                 refresh token in by an import that names no program, or log in",
+            )
+        } else if !self.standing.released && self.was_taken_over(mark) {
+            // To spend it again may end the login that it began. One that was handed out comes
+            // back as it is where the provider never replaces it.
+            (Code::NotSupported, "this refresh token was taken over already; nothing was sent")
+        } else if self.standing.paused && !self.standing.released {
+            (Code::NotSupported, "the account is paused; resume it first")
+        } else if self.candidate.is_some() {
+            (Code::RefreshPending, "an earlier import is still being proven")
+        } else if self.owes_an_unstage() {
+            (Code::StoreUnavailable, "the store has not forgotten an earlier import yet")
+        } else {
+            return None;
+        };
+        Some(Refusal::new(code, message))
+    }
+
+    fn was_taken_over(&self, mark: &str) -> bool {
+        self.standing.taken_over.as_deref() == Some(mark)
     }
 
     pub(super) fn staged_or_not(

@@ -1,14 +1,16 @@
 //! What people and programs may ask of an account.
 //!
-//! | order | resting after a failure | in doubt | refused for good | paused |
-//! |---|---|---|---|---|
-//! | demand | the stored error | waits for the replay | the stored error | the stored error |
-//! | refresh, report | the stored error | the stored error | the stored error | refused |
-//! | retry | tries now, not before `Retry-After` | replays now | probes once | refused |
-//! | import | proves it, then replaces | the same | the same | refused |
-//! | logout | ends the login | refused | ends the login | ends the login |
-//! | release | pauses for good | refused | refused | the same |
-//! | resume | nothing | nothing | nothing | finds its place again |
+//! | order | resting after a failure | in doubt | refused for good | paused | released |
+//! |---|---|---|---|---|---|
+//! | demand | the stored error | waits for the replay | the stored error | the stored error | refused |
+//! | refresh, report | the stored error | the stored error | the stored error | refused | refused |
+//! | retry | tries now, not before `Retry-After` | replays now | probes once | refused | refused |
+//! | import | proves it, then replaces | the same | the same | refused | proves it, then takes back |
+//! | import of what was found | the same | the same | the same | refused | refused |
+//! | logout | ends the login | refused | ends the login | ends the login | refused |
+//! | clear | forgets it | the same | the same | forgets it, stays paused | forgets it, and is released no more |
+//! | release | pauses for good | refused | as after a failure | pauses for good | made durable again |
+//! | resume | nothing | nothing | nothing | finds its place again | finds its place again |
 
 use std::fmt;
 use std::time::Duration;

@@ -166,6 +166,39 @@ fn an_account_that_is_given_up_is_frozen_over_a_restart_and_taken_back_by_an_imp
 }
 
 #[test]
+fn an_account_that_never_rotates_is_taken_back_by_its_owner_and_by_no_follower() {
+    let idp = Idp::start();
+    let refresh_token = idp.put("mail", &json!({}));
+    let keys = idp.keys("mail") + "rotation = \"none\"\n";
+    let daemon = Daemon::start(&Config::default().account("mail", &keys));
+    daemon.import("mail", &refresh_token);
+    assert_eq!(daemon.tokenctl_does(&["handover", "mail"], None).trim_end(), refresh_token);
+    let logout = daemon.tokenctl(&["logout", "mail"]);
+    assert_eq!(logout.status.code(), Some(3), "{}", said(&logout));
+    assert!(said(&logout).contains("tokenctl logout mail --local"), "{}", said(&logout));
+
+    // Its new owner keeps it in a file that a follower still knows.
+    let theirs = format!("{{\"r\": \"{refresh_token}\", \"a\": \"theirs\"}}");
+    daemon.write("auth.json", &theirs);
+    let places = ["--file", "auth.json", "--format", "json", "--at", "/r", "--access-at", "/a"];
+    let once = [&["follow", "mail", "--once"], places.as_slice()].concat();
+    let adopt = ["adopt", "mail", "--json", "auth.json", "--at", "/r"];
+    for verb in [once.as_slice(), &adopt] {
+        let refused = tokenctl(&daemon).args(verb).output().unwrap();
+        assert_eq!(refused.status.code(), Some(3), "{}", said(&refused));
+        assert!(said(&refused).contains("was handed out"), "{}", said(&refused));
+        assert_eq!(read(&daemon.path("auth.json")), theirs);
+    }
+    assert!(daemon.account("mail").released);
+    assert_eq!(idp.totals("mail").requests, 1, "nothing was spent");
+
+    daemon.import("mail", &refresh_token);
+    let view = daemon.account("mail");
+    assert!(!view.released && !view.paused, "{view:?}");
+    assert_eq!((view.state.as_str(), view.generation), ("fresh", 2));
+}
+
+#[test]
 fn a_form_is_exported_without_the_refresh_token() {
     let (_idp, daemon) = with_mail(&forgiving());
     let token = daemon.token("mail", "").unwrap();

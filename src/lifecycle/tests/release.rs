@@ -41,6 +41,50 @@ fn a_released_account_spends_nothing_until_an_import_takes_it_back() {
 }
 
 #[test]
+fn what_its_owner_hands_back_is_taken_though_the_provider_never_replaces_it() {
+    for rotation in [Rotation::Never, Rotation::Strict] {
+        let mut sim = Sim::resumed(rotation, 1000);
+        sim.imported_at(1100, "r5");
+        sim.fly(1100);
+        sim.renewed_at(1101, Generation(2));
+        sim.feed(1200, Input::Ordered(Action::Release));
+        sim.feed(1200, Input::Written(sim.ticket(), Ok(None)));
+        sim.log.clear();
+        sim.imported_at(1300, "r5");
+        sim.go(1300);
+        sim.renewed_at(1301, Generation(3));
+
+        assert!(!sim.account.standing.released, "{rotation:?}:\n{}", sim.log);
+        assert!(!sim.account.standing.paused, "{rotation:?}");
+        assert!(sim.log.contains("Changed(Generation(3))"), "{rotation:?}:\n{}", sim.log);
+    }
+}
+
+/// A follower may still run at the file of the new owner.
+#[test]
+fn what_is_found_takes_no_account_back_that_was_handed_out() {
+    for rotation in [Rotation::Never, Rotation::Strict] {
+        let mut sim = Sim::resumed(rotation, 1000);
+        sim.imported_at(1100, "r5");
+        sim.fly(1100);
+        sim.renewed_at(1101, Generation(2));
+        sim.feed(1200, Input::Ordered(Action::Release));
+        sim.feed(1200, Input::Written(sim.ticket(), Ok(None)));
+        sim.log.clear();
+        found(&mut sim, 1300, "r5");
+        found(&mut sim, 1301, "r6");
+
+        assert_eq!(
+            sim.log,
+            " 1300  frozen                 refused NOT_SUPPORTED\n \
+             1301  frozen                 refused NOT_SUPPORTED\n",
+            "{rotation:?}"
+        );
+        assert!(sim.account.standing.released, "{rotation:?}");
+    }
+}
+
+#[test]
 fn an_import_that_fails_leaves_a_released_account_released() {
     let mut sim = Sim::resumed(Rotation::Strict, 1000);
     sim.feed(1500, Input::Ordered(Action::Release));
