@@ -55,6 +55,15 @@ impl Account {
     }
 
     fn why_no_logout(&self, now: Now) -> Option<Refusal> {
+        if self.standing.released {
+            // To end it at the provider would end it for whoever owns it.
+            let message = format!(
+                "its refresh token was handed out, and a logout would end the login of whoever has \
+                 it; to forget it here alone, type: tokenctl logout {} --local",
+                self.id
+            );
+            return Some(Refusal::new(Code::NotSupported, message));
+        }
         let (code, message) = if !self.plan.has_refresh_token {
             (Code::NotSupported, "this account works without a login")
         } else if let State::Leaving(..) = self.state {

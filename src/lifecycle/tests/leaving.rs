@@ -84,3 +84,21 @@ fn an_account_that_works_with_something_else_is_not_logged_out_meanwhile() {
     3551  in_doubt until 3551    refused IN_DOUBT
     ");
 }
+
+/// A revocation would end the login of whoever owns the refresh token.
+#[test]
+fn a_login_that_was_handed_out_is_forgotten_here_and_not_ended() {
+    let mut sim = Sim::resumed(Rotation::Never, 1000);
+    sim.feed(1100, Input::Ordered(Action::Release));
+    sim.feed(1100, Input::Written(sim.ticket(), Ok(None)));
+    sim.feed(1200, Input::Ordered(Action::Logout));
+    sim.feed(1300, Input::Ordered(Action::Clear));
+
+    insta::assert_snapshot!(sim.log, @r"
+    1000  fresh until 3548       Publish
+    1100  frozen                 answer 1 later, Note, Publish, state_changed
+    1100  frozen                 answer 1: Changed(Generation(1))
+    1200  frozen                 refused NOT_SUPPORTED
+    1300  vacant                 answer 2 later, Clear, Note, Publish, state_changed
+    ");
+}
