@@ -261,7 +261,8 @@ impl Account {
         self.subject = None;
         self.doubt = None;
         self.series = super::Series::default();
-        let paused = self.standing.paused;
+        // What was handed out ends with what is known of it; the next login is this account's own.
+        let paused = self.standing.paused && !self.standing.released;
         self.standing = Standing { paused, forgotten: true, ..Standing::default() };
         self.look_ahead(now);
         self.owe(What::Standing, now, out);

@@ -102,3 +102,18 @@ fn a_login_that_was_handed_out_is_forgotten_here_and_not_ended() {
     1300  vacant                 answer 2 later, Clear, Note, Publish, state_changed
     ");
 }
+
+#[test]
+fn a_pause_outlasts_what_is_forgotten_and_ends_with_what_was_handed_out() {
+    for (handed_out, stays_paused) in [(Action::Pause, true), (Action::Release, false)] {
+        let mut sim = Sim::resumed(Rotation::Never, 1000);
+        sim.feed(1100, Input::Ordered(handed_out));
+        sim.feed(1100, Input::Written(sim.ticket(), Ok(None)));
+        sim.feed(1200, Input::Ordered(Action::Clear));
+        sim.feed(1200, Input::Written(sim.ticket(), Ok(None)));
+        sim.imported_at(1300, "r8");
+
+        assert_eq!(sim.account.standing.paused, stays_paused, "{}", sim.log);
+        assert_eq!(sim.log.contains("refused NOT_SUPPORTED"), stays_paused, "{}", sim.log);
+    }
+}
