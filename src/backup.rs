@@ -33,6 +33,8 @@ use crate::limits;
 use crate::name::AccountId;
 use crate::plan::Rotation;
 use crate::record::Condition;
+use crate::record::Flags;
+use crate::record::Hold;
 use crate::record::Lineage;
 use crate::time::Timestamp;
 use crate::token::Generation;
@@ -69,8 +71,8 @@ pub struct Kept {
     pub subject: Option<Box<str>>,
     /// What the provider last said of the credential.
     pub condition: Condition,
-    /// Whether an operator had paused it.
-    pub paused: bool,
+    /// Whether somebody held it back.
+    pub hold: Hold,
     /// Whether a refresh was under way, so that the refresh token may be spent.
     pub under_way: bool,
     /// Its refresh token; `None` where it has none.
@@ -90,7 +92,7 @@ impl Kept {
             issued_at: None,
             subject: None,
             condition: Condition::Sound,
-            paused: false,
+            hold: Hold::None,
             under_way: false,
             refresh_token: None,
             secrets: BTreeMap::new(),
@@ -225,6 +227,9 @@ struct Row<'a> {
     subject: Option<Cow<'a, str>>,
     condition: Condition,
     paused: bool,
+    /// Older texts have none, and older readers leave it alone.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    released: bool,
     under_way: bool,
     refresh_token: Option<Hidden<'a>>,
     secrets: BTreeMap<Cow<'a, str>, Hidden<'a>>,
@@ -235,6 +240,7 @@ impl<'a> Row<'a> {
         let secret = |(slot, secret): (&'a String, &'a Secret)| {
             (Cow::Borrowed(slot.as_str()), Hidden(Cow::Borrowed(secret)))
         };
+        let Flags { paused, released } = kept.hold.into();
         Self {
             account: kept.account.as_str().into(),
             lineage: (&*kept.lineage.0).into(),
@@ -243,7 +249,8 @@ impl<'a> Row<'a> {
             issued_at: kept.issued_at.map(When),
             subject: kept.subject.as_deref().map(Into::into),
             condition: kept.condition,
-            paused: kept.paused,
+            paused,
+            released,
             under_way: kept.under_way,
             refresh_token: kept.refresh_token.as_ref().map(|it| Hidden(Cow::Borrowed(it))),
             secrets: kept.secrets.iter().map(secret).collect(),
@@ -262,7 +269,7 @@ impl<'a> Row<'a> {
             issued_at: self.issued_at.map(|at| at.0),
             subject: self.subject.map(|subject| (&*subject).into()),
             condition: self.condition,
-            paused: self.paused,
+            hold: Flags { paused: self.paused, released: self.released }.into(),
             under_way: self.under_way,
             refresh_token: self.refresh_token.map(|token| token.0.into_owned()),
             secrets: self.secrets.into_iter().map(secret).collect(),

@@ -227,7 +227,7 @@ impl Account {
             failure: self.standing.failure.as_deref().cloned().map(Arc::new),
             alarm: self.alarm(),
             unsaved: self.unsaved,
-            released: self.standing.released,
+            released: self.is_released(),
             origin: self.has_credential().then(|| self.origin.clone()),
         }
     }

@@ -99,11 +99,9 @@ pub struct Lineage(pub Arc<str>);
 pub struct Standing {
     /// What the provider last said of the credential.
     pub condition: Condition,
-    /// Whether an operator paused it.
-    pub paused: bool,
-    /// Whether its refresh token was handed out, so that somebody else owns it. Paused with it.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub released: bool,
+    /// Whether somebody holds it back.
+    #[serde(flatten)]
+    pub hold: Hold,
     /// The failure that is raised.
     pub failure: Option<Box<Failure>>,
     /// The refresh token that was taken over last, as 128 bits of its SHA-256 in hex. It is
@@ -120,6 +118,46 @@ pub struct Standing {
     /// When the login itself ends, where that is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ends: Option<LoginEnd>,
+}
+
+/// Whether an account is held back, and by what.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(from = "Flags", into = "Flags")]
+pub enum Hold {
+    /// It is not.
+    #[default]
+    None,
+    /// An operator paused it.
+    Paused,
+    /// Its refresh token was handed out, so that somebody else owns it.
+    Released,
+}
+
+/// [`Hold`], as it is written. What is released is written as paused too, for readers who know of
+/// nothing else that holds an account back.
+#[derive(Clone, Copy, Debug, Deserialize, Serialize)]
+pub struct Flags {
+    /// Whether anything holds it back.
+    pub paused: bool,
+    /// Whether that is a release.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub released: bool,
+}
+
+impl From<Flags> for Hold {
+    fn from(flags: Flags) -> Self {
+        match flags {
+            Flags { released: true, .. } => Self::Released,
+            Flags { paused: true, released: false } => Self::Paused,
+            Flags { paused: false, released: false } => Self::None,
+        }
+    }
+}
+
+impl From<Hold> for Flags {
+    fn from(hold: Hold) -> Self {
+        Self { paused: hold != Hold::None, released: hold == Hold::Released }
+    }
 }
 
 /// When a login ends: its refresh token is good no longer.
@@ -312,4 +350,27 @@ pub enum StoreError {
     /// The store has ended.
     #[error("the store is closed")]
     Closed,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A store that an older daemon wrote is read, and so is by an older daemon what this one
+    /// writes.
+    #[test]
+    fn what_holds_an_account_back_is_written_as_it_always_was() {
+        for (hold, written) in [
+            (Hold::None, r#"{"condition":"sound","paused":false,"failure":null}"#),
+            (Hold::Paused, r#"{"condition":"sound","paused":true,"failure":null}"#),
+            (
+                Hold::Released,
+                r#"{"condition":"sound","paused":true,"released":true,"failure":null}"#,
+            ),
+        ] {
+            let standing = Standing { hold, ..Standing::default() };
+            assert_eq!(serde_json::to_string(&standing).unwrap(), written);
+            assert_eq!(serde_json::from_str::<Standing>(written).unwrap(), standing);
+        }
+    }
 }

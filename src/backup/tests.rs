@@ -17,7 +17,7 @@ fn a_backup_reads_back_as_it_was_written() {
         assert_eq!((kept.rotation, kept.generation), (rotation, Generation(7)));
         assert_eq!((kept.issued_at, kept.subject.as_deref()), (Some(MADE_AT), Some("pat")));
         assert_eq!(kept.condition, Condition::Suspect { probes: 1 });
-        assert!(kept.paused && kept.under_way);
+        assert_eq!((kept.hold, kept.under_way), (Hold::Paused, true));
         assert_eq!(kept.refresh_token.as_ref().map(Secret::expose), Some("rt-\"1\"\n"));
         let secrets = kept.secrets.iter().map(|(slot, secret)| (slot.as_str(), secret.expose()));
         assert_eq!(secrets.collect::<Vec<_>>(), [("client_secret", "hush")]);
@@ -114,7 +114,7 @@ fn mail() -> Kept {
         issued_at: Some(MADE_AT),
         subject: Some("pat".into()),
         condition: Condition::Suspect { probes: 1 },
-        paused: true,
+        hold: Hold::Paused,
         under_way: true,
         refresh_token: Some(Secret::new("rt-\"1\"\n")),
         secrets: [("client_secret".to_owned(), Secret::new("hush"))].into(),

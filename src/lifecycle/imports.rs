@@ -10,6 +10,7 @@ use super::Command;
 use super::Credential;
 use super::Done;
 use crate::error::Code;
+use crate::record::Hold;
 use crate::record::StoreError;
 use crate::record::Write;
 use crate::snapshot::Refusal;
@@ -25,7 +26,7 @@ impl Account {
     pub(super) fn import(&mut self, credential: Credential, out: &mut Vec<Command>) {
         let Credential { refresh_token, aws, found } = credential;
         let mark = mark(&refresh_token);
-        if found && !self.standing.released && self.was_taken_over(&mark) {
+        if found && !self.is_released() && self.was_taken_over(&mark) {
             // Whoever found it did not come to remove it there.
             out.push(Command::Answer(Ok(Done::Current(self.generation))));
             return;
@@ -53,7 +54,7 @@ impl Account {
     fn why_not_taken(&self, mark: &str, found: bool) -> Option<Refusal> {
         let (code, message) = if !self.plan.has_refresh_token {
             (Code::NotSupported, "this account works without a refresh token")
-        } else if self.standing.released && found {
+        } else if self.is_released() && found {
             // What is found may be the new owner's own, who has given nothing back.
             (
                 Code::NotSupported,
@@ -61,11 +62,11 @@ impl Account {
                  whoever has it; the file stays as it is. To take the account back, hand the \
                  refresh token in by an import that names no program, or log in",
             )
-        } else if !self.standing.released && self.was_taken_over(mark) {
+        } else if !self.is_released() && self.was_taken_over(mark) {
             // To spend it again may end the login that it began. One that was handed out comes
             // back as it is where the provider never replaces it.
             (Code::NotSupported, "this refresh token was taken over already; nothing was sent")
-        } else if self.standing.paused && !self.standing.released {
+        } else if self.standing.hold == Hold::Paused {
             (Code::NotSupported, "the account is paused; resume it first")
         } else if self.candidate.is_some() {
             (Code::RefreshPending, "an earlier import is still being proven")

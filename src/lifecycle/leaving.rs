@@ -55,7 +55,7 @@ impl Account {
     }
 
     fn why_no_logout(&self, now: Now) -> Option<Refusal> {
-        if self.standing.released {
+        if self.is_released() {
             // To end it at the provider would end it for whoever owns it.
             let message = format!(
                 "its refresh token was handed out, and a logout would end the login of whoever has \

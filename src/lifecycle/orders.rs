@@ -25,6 +25,7 @@ use super::What;
 use crate::budget::FORCED_PER_FIVE_MINUTES;
 use crate::error::Code;
 use crate::notice::Reason;
+use crate::record::Hold;
 use crate::record::Standing;
 use crate::record::Write;
 use crate::snapshot::Refusal;
@@ -146,8 +147,8 @@ impl Account {
     }
 
     fn pause(&mut self, now: Now, jitter: Jitter, out: &mut Vec<Command>) {
-        if !self.standing.paused {
-            self.standing.paused = true;
+        if self.standing.hold == Hold::None {
+            self.standing.hold = Hold::Paused;
             let ticket = self.answered_by_write(out);
             out.push(Command::Write { ticket, write: self.note(now) });
             if let State::Queued(_) = self.state {
@@ -169,9 +170,8 @@ impl Account {
     }
 
     fn resume(&mut self, now: Now, jitter: Jitter, out: &mut Vec<Command>) {
-        if self.standing.paused {
-            self.standing.paused = false;
-            self.standing.released = false;
+        if self.standing.hold != Hold::None {
+            self.standing.hold = Hold::None;
             let ticket = self.answered_by_write(out);
             out.push(Command::Write { ticket, write: self.note(now) });
             self.settle(now, jitter, out);
@@ -262,8 +262,8 @@ impl Account {
         self.doubt = None;
         self.series = super::Series::default();
         // What was handed out ends with what is known of it; the next login is this account's own.
-        let paused = self.standing.paused && !self.standing.released;
-        self.standing = Standing { paused, forgotten: true, ..Standing::default() };
+        let hold = if self.is_released() { Hold::None } else { self.standing.hold };
+        self.standing = Standing { hold, forgotten: true, ..Standing::default() };
         self.look_ahead(now);
         self.owe(What::Standing, now, out);
         self.settle(now, jitter, out);

@@ -9,6 +9,7 @@ use super::Account;
 use super::Command;
 use super::State;
 use crate::error::Code;
+use crate::record::Hold;
 use crate::snapshot::Refusal;
 use crate::time::Jitter;
 use crate::time::Now;
@@ -21,8 +22,7 @@ impl Account {
             out.push(Command::Answer(Err(refusal)));
             return;
         }
-        self.standing.paused = true;
-        self.standing.released = true;
+        self.standing.hold = Hold::Released;
         let ticket = self.answered_by_write(out);
         out.push(Command::Write { ticket, write: self.note(now) });
         if let State::Queued(_) = self.state {
@@ -30,6 +30,11 @@ impl Account {
             self.state = State::Vacant;
         }
         self.settle(now, jitter, out);
+    }
+
+    /// Whether somebody else owns the refresh token.
+    pub(super) fn is_released(&self) -> bool {
+        self.standing.hold == Hold::Released
     }
 
     /// A token that may be spent already, or is about to be replaced, is nobody's to own.

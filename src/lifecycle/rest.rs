@@ -19,6 +19,7 @@ use crate::notice::Reason;
 use crate::plan::Plan;
 use crate::record::Condition;
 use crate::record::Failure;
+use crate::record::Hold;
 use crate::record::Lineage;
 use crate::record::Record;
 use crate::record::Saved;
@@ -100,8 +101,8 @@ impl Account {
         if self.is_flying() {
             return;
         }
-        let taken_back = self.standing.released && self.staged().is_some();
-        if self.standing.paused && !taken_back {
+        let taken_back = self.is_released() && self.staged().is_some();
+        if self.standing.hold != Hold::None && !taken_back {
             self.rest(State::Frozen { until: None }, out);
         } else if self.staged().is_some_and(|staged| staged.lineage != self.lineage) {
             self.unstage_stray(now, jitter, out);
@@ -146,7 +147,7 @@ impl Account {
         self.origin = self.lineage.clone();
         self.held = None;
         self.subject = None;
-        self.standing = Standing { paused: self.standing.paused, ..Standing::default() };
+        self.standing = Standing { hold: self.standing.hold, ..Standing::default() };
         self.owe(What::Standing, now, out);
         self.launch(Reason::Scheduled, Stake::Current, now, out);
     }
@@ -186,7 +187,10 @@ impl Account {
         jitter: Jitter,
         out: &mut Vec<Command>,
     ) {
-        if self.standing.paused || self.staged().is_some() || self.origin != self.lineage {
+        if self.standing.hold != Hold::None
+            || self.staged().is_some()
+            || self.origin != self.lineage
+        {
             self.settle(now, jitter, out);
         }
     }

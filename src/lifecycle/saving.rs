@@ -16,6 +16,7 @@ use crate::error::Class;
 use crate::error::RefreshError;
 use crate::notice::Event;
 use crate::record::Condition;
+use crate::record::Hold;
 use crate::record::Stake;
 use crate::record::Standing;
 use crate::record::StoreError;
@@ -99,11 +100,10 @@ impl Account {
             Stake::Current | Stake::SignIn => self.standing.taken_over.as_ref(),
         };
         // What replaces a credential that was handed out ends the pause that came with that.
-        let taken_back = self.standing.released && attempt.stake == Stake::Staged;
+        let taken_back = self.is_released() && attempt.stake == Stake::Staged;
         Standing {
             condition: Condition::Sound,
-            paused: self.standing.paused && !taken_back,
-            released: self.standing.released && !taken_back,
+            hold: if taken_back { Hold::None } else { self.standing.hold },
             failure,
             taken_over: newest.cloned(),
             signed_in: attempt.stake == Stake::SignIn,

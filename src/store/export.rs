@@ -54,7 +54,7 @@ impl Tables<'_> {
             issued_at: current.map(|saved| saved.issued.wall),
             subject: record.subject.clone(),
             condition: record.standing.condition,
-            paused: record.standing.paused,
+            hold: record.standing.hold,
             under_way: record.intent.is_some(),
             refresh_token: self.refresh_token(&record.account)?,
             ..Kept::new(record.account.clone())

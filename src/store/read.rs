@@ -17,6 +17,7 @@ use serde::Deserialize;
 use serde::Serialize;
 
 use crate::name::AccountId;
+use crate::record::Hold;
 use crate::record::Intent;
 use crate::record::Lease;
 use crate::record::Lineage;
@@ -144,7 +145,7 @@ impl Tables<'_> {
         let mut statement = self.conn.prepare_cached(sql)?;
         let standing = statement.query_row([account.as_str()], |row| row.get::<_, String>(0));
         let standing = standing.optional()?.and_then(|text| parse_standing(&text));
-        if standing.is_some_and(|standing| standing.released) {
+        if standing.is_some_and(|standing| standing.hold == Hold::Released) {
             self.lease(account, Stake::Current)
         } else {
             Err(StoreError::Missing)
@@ -242,7 +243,7 @@ impl Tables<'_> {
         };
         let standing = parse_standing(&row.get::<_, String>(4)?).unwrap_or_else(|| {
             damage.push(format!("{account}: how it stood cannot be read; it is paused"));
-            Standing { paused: true, ..Standing::default() }
+            Standing { hold: Hold::Paused, ..Standing::default() }
         });
         let attempts = parse_attempts(&row.get::<_, String>(5)?).unwrap_or_else(|| {
             damage.push(format!("{account}: its last attempts cannot be read"));

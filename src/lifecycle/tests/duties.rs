@@ -11,6 +11,7 @@ use crate::lifecycle::Command;
 use crate::lifecycle::Input;
 use crate::lifecycle::Ticket;
 use crate::plan::Rotation;
+use crate::record::Hold;
 use crate::record::StoreError;
 use crate::record::Write;
 use crate::token::Generation;
@@ -118,7 +119,7 @@ fn a_pause_while_tokens_are_saved_takes_nothing_back_that_is_saved_with_them() {
         Some(standing)
     });
     let standing = noted.unwrap();
-    assert!(standing.paused);
+    assert_eq!(standing.hold, Hold::Paused);
     assert!(standing.failure.is_none(), "the tokens that are written before it ended that");
 }
 

@@ -7,6 +7,7 @@ use crate::lifecycle::Action;
 use crate::lifecycle::Input;
 use crate::lifecycle::Revocation;
 use crate::plan::Rotation;
+use crate::record::Hold;
 use crate::token::Generation;
 
 #[test]
@@ -113,7 +114,7 @@ fn a_pause_outlasts_what_is_forgotten_and_ends_with_what_was_handed_out() {
         sim.feed(1200, Input::Written(sim.ticket(), Ok(None)));
         sim.imported_at(1300, "r8");
 
-        assert_eq!(sim.account.standing.paused, stays_paused, "{}", sim.log);
+        assert_eq!(sim.account.standing.hold == Hold::Paused, stays_paused, "{}", sim.log);
         assert_eq!(sim.log.contains("refused NOT_SUPPORTED"), stays_paused, "{}", sim.log);
     }
 }

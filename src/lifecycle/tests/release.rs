@@ -9,6 +9,7 @@ use crate::lifecycle::Action;
 use crate::lifecycle::Credential;
 use crate::lifecycle::Input;
 use crate::plan::Rotation;
+use crate::record::Hold;
 use crate::token::Generation;
 use crate::token::Secret;
 
@@ -54,8 +55,7 @@ fn what_its_owner_hands_back_is_taken_though_the_provider_never_replaces_it() {
         sim.go(1300);
         sim.renewed_at(1301, Generation(3));
 
-        assert!(!sim.account.standing.released, "{rotation:?}:\n{}", sim.log);
-        assert!(!sim.account.standing.paused, "{rotation:?}");
+        assert_eq!(sim.account.standing.hold, Hold::None, "{rotation:?}:\n{}", sim.log);
         assert!(sim.log.contains("Changed(Generation(3))"), "{rotation:?}:\n{}", sim.log);
     }
 }
@@ -80,7 +80,7 @@ fn what_is_found_takes_no_account_back_that_was_handed_out() {
              1301  frozen                 refused NOT_SUPPORTED\n",
             "{rotation:?}"
         );
-        assert!(sim.account.standing.released, "{rotation:?}");
+        assert_eq!(sim.account.standing.hold, Hold::Released, "{rotation:?}");
     }
 }
 
@@ -93,10 +93,10 @@ fn an_import_that_fails_leaves_a_released_account_released() {
     sim.imported_at(1700, "typo");
     sim.go(1700);
     sim.feed(1701, Input::Exchanged(sim.ticket(), failed(invalid_grant())));
-    assert!(sim.account.standing.paused && sim.account.standing.released);
+    assert_eq!(sim.account.standing.hold, Hold::Released);
     sim.feed(1702, Input::Written(sim.ticket(), Ok(None)));
     sim.feed(1800, Input::Ordered(Action::Resume));
-    assert!(!sim.account.standing.released);
+    assert_eq!(sim.account.standing.hold, Hold::None);
 
     insta::assert_snapshot!(sim.log, @r"
     1000  fresh until 3548       Publish

@@ -9,6 +9,7 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::name::AccountId;
+use crate::record::Hold;
 use crate::record::Lease;
 use crate::record::Lineage;
 use crate::record::Record;

@@ -11,6 +11,7 @@ use tokenkeeper::keeper::Over;
 use tokenkeeper::name::AccountId;
 use tokenkeeper::protocol::AccountList;
 use tokenkeeper::protocol::DoneAnswer;
+use tokenkeeper::record::Hold;
 use tokenkeeper::token::Secret;
 
 use super::Session;
@@ -115,7 +116,7 @@ impl Run<'_> {
             }
             None => Outcome::Secrets,
         };
-        if kept.paused {
+        if kept.hold == Hold::Paused {
             let request = Request::post(of(&kept.account, "/pause"));
             self.session.daemon.fetch::<DoneAnswer>(&request)?;
             notes.push("paused, as it was".to_owned());

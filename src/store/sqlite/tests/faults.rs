@@ -24,7 +24,7 @@ fn on_a_full_disk_the_ballast_goes_and_what_still_fits_is_written() {
     let long = "x".repeat(100_000);
     let note = Write::Note {
         account: account("mail"),
-        standing: Standing { paused: true, ..Standing::default() },
+        standing: Standing { hold: Hold::Paused, ..Standing::default() },
         ends_intent: false,
     };
     let batch = vec![Change::Account(commit("big", &long, None)), Change::Account(note)];
@@ -32,7 +32,7 @@ fn on_a_full_disk_the_ballast_goes_and_what_still_fits_is_written() {
 
     assert_eq!(answers.collect::<Vec<_>>(), [Err(StoreError::Full), Ok(())]);
     let after = home.crashed().open().only();
-    assert_eq!((access_of(&after), after.standing.paused), ("a1", true));
+    assert_eq!((access_of(&after), after.standing.hold), ("a1", Hold::Paused));
 }
 
 #[test]

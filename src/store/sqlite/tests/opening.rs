@@ -237,7 +237,7 @@ fn a_standing_that_cannot_be_read_is_paused_and_told() {
     store.sql("UPDATE account SET standing = '{', attempts = '['");
     let loaded = store.load().unwrap();
     assert_eq!(loaded.damage.len(), 2);
-    assert!(loaded.records[0].standing.paused);
+    assert_eq!(loaded.records[0].standing.hold, Hold::Paused);
     assert_eq!(access_of(&loaded.records[0]), "a1");
 }
 

@@ -233,13 +233,14 @@ fn only_a_released_account_hands_its_refresh_token_out() {
     assert_eq!(store.released(&mail).err(), Some(StoreError::Missing));
     store.commit("mail", "a1", Some("r1"));
     assert_eq!(store.released(&mail).err(), Some(StoreError::Missing));
-    for released in [true, false] {
-        let standing = Standing { paused: released, released, ..Standing::default() };
+    for hold in [Hold::Released, Hold::Paused, Hold::None] {
+        let standing = Standing { hold, ..Standing::default() };
         let account = mail.clone();
         let note = Write::Note { account, standing, ends_intent: false };
         store.one(Change::Account(note)).map(drop).unwrap();
         let lease = store.released(&mail).ok();
-        assert_eq!(lease.as_ref().and_then(refresh_of), released.then_some("r1"));
+        let handed_out = lease.as_ref().and_then(refresh_of);
+        assert_eq!(handed_out, (hold == Hold::Released).then_some("r1"), "{hold:?}");
     }
 }
 
@@ -251,8 +252,7 @@ fn a_note_changes_the_standing_and_ends_the_intent_only_when_told() {
     store.spend("mail");
     let standing = Standing {
         condition: Condition::Suspect { probes: 1 },
-        paused: true,
-        released: true,
+        hold: Hold::Released,
         failure: Some(Box::new(Failure {
             error: RefreshError::BornExpired,
             since_ms: 5,
