@@ -9,8 +9,16 @@
 //! * Nothing that another program has written in between is lost: where the old content took
 //!   part in the new one, the two files change places, and if the old one is not what was
 //!   read, they change back.
+//!
+//! # Reading order
+//!
+//! This file, then `beside` (what a writer has beside its file), `exchange` (how two files
+//! change places) and `lock` (the lock of the file's own program).
 
-use std::ffi::OsStr;
+mod beside;
+mod exchange;
+mod lock;
+
 use std::ffi::OsString;
 use std::fs;
 use std::fs::File;
@@ -25,15 +33,11 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::path::PathBuf;
-use std::time::Duration;
 
 use rustix::fs::CWD;
-use rustix::fs::FlockOperation;
 use rustix::fs::RenameFlags;
-use rustix::fs::flock;
 use rustix::fs::renameat_with;
 use rustix::io::Errno;
-use tokenkeeper::clock;
 use zeroize::Zeroizing;
 
 use crate::format::Unfit;
@@ -43,9 +47,6 @@ const MAX_FILE: u64 = 4 * 1024 * 1024;
 
 /// Permissions of a file that is new.
 const PRIVATE: u32 = 0o600;
-
-/// How long somebody else may hold a lock that every holder needs for milliseconds.
-const LOCK_PATIENCE: Duration = Duration::from_secs(30);
 
 /// One file of another program.
 pub(crate) struct OwnedFile {
@@ -109,11 +110,6 @@ pub(crate) enum FileError {
     /// Somebody holds its lock.
     #[error("another program holds the lock {} and does not let go of it", .0.display())]
     Locked(PathBuf),
-}
-
-/// A lock that is held until it is dropped.
-pub(crate) struct Lock {
-    _held: File,
 }
 
 impl OwnedFile {
@@ -239,110 +235,9 @@ impl OwnedFile {
         }
     }
 
-    /// Lets the two files change places, and back again if the old one is not what was read.
-    fn exchange(&self, path: &Path, read: &Content) -> Result<Replaced, FileError> {
-        let swap = || renameat_with(CWD, path, CWD, &self.path, RenameFlags::EXCHANGE);
-        let failed = |error: Errno| FileError::new("write", &self.path, error.into());
-        match swap() {
-            Ok(()) => {}
-            Err(Errno::NOENT) => return Ok(Replaced::Changed),
-            // A file system without it: what is left is to look just before.
-            Err(Errno::INVAL | Errno::NOSYS) => {
-                return if self.still_is(&self.path, read)? {
-                    self.rename(path)
-                } else {
-                    Ok(Replaced::Changed)
-                };
-            }
-            Err(error) => return Err(failed(error)),
-        }
-        // What cannot be read any more is not what was read.
-        if self.still_is(path, read).unwrap_or_default() {
-            return Ok(Replaced::Done);
-        }
-        swap().map_err(failed)?;
-        Ok(Replaced::Changed)
-    }
-
     fn rename(&self, path: &Path) -> Result<Replaced, FileError> {
         fs::rename(path, &self.path).map_err(|error| FileError::new("write", &self.path, error))?;
         Ok(Replaced::Done)
-    }
-
-    /// Whether the file at `path` holds what was read.
-    fn still_is(&self, path: &Path, read: &Content) -> Result<bool, FileError> {
-        let now =
-            Self { path: path.into(), directory: self.directory.clone(), name: OsString::new() };
-        Ok(now.read()?.is_some_and(|now| *now.text == *read.text))
-    }
-
-    /// A new file beside it, its lock held: so that one whose writer was killed can be told
-    /// from one that is being written.
-    fn beside(&self) -> Result<(File, PathBuf), FileError> {
-        let name = joined(&[&self.prefix(), std::process::id().to_string().as_ref()]);
-        let path = self.directory.join(name);
-        let create = || {
-            let mut options = OpenOptions::new();
-            options.write(true).create_new(true).mode(PRIVATE).open(&path)
-        };
-        let failed = |error| FileError::new("write beside", &self.path, error);
-        let file = match create() {
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-                self.sweep();
-                create()
-            }
-            other => other,
-        }
-        .map_err(failed)?;
-        flock(&file, FlockOperation::NonBlockingLockExclusive)
-            .map_err(|error| failed(error.into()))?;
-        Ok((file, path))
-    }
-
-    /// Removes what writers have left behind that were killed. What cannot be removed, or is
-    /// still being written, stays.
-    pub(crate) fn sweep(&self) {
-        let Ok(entries) = fs::read_dir(&self.directory) else { return };
-        let prefix = self.prefix();
-        for entry in entries.flatten() {
-            let name = entry.file_name();
-            if !name.as_encoded_bytes().starts_with(prefix.as_encoded_bytes()) {
-                continue;
-            }
-            let file = OpenOptions::new().read(true).write(true).open(entry.path());
-            let free = file
-                .is_ok_and(|file| flock(&file, FlockOperation::NonBlockingLockExclusive).is_ok());
-            if free {
-                let _removed = fs::remove_file(entry.path());
-            }
-        }
-    }
-
-    fn prefix(&self) -> OsString {
-        joined(&[".".as_ref(), &self.name, ".tokenkeeper-".as_ref()])
-    }
-
-    /// Takes the lock that the file's own program takes before it writes: `flock` on a file
-    /// beside it, which stays there.
-    ///
-    /// # Errors
-    ///
-    /// If it cannot be taken within half a minute.
-    pub(crate) fn lock(&self) -> Result<Lock, FileError> {
-        let path = self.directory.join(joined(&[&self.name, ".lock".as_ref()]));
-        let failed = |error| FileError::new("lock", &path, error);
-        let mut options = OpenOptions::new();
-        let opened = options.read(true).write(true).create(true).truncate(false).mode(PRIVATE);
-        let file = opened.open(&path).map_err(failed)?;
-        let deadline = clock::now().boot + LOCK_PATIENCE;
-        loop {
-            match flock(&file, FlockOperation::NonBlockingLockExclusive) {
-                Ok(()) => return Ok(Lock { _held: file }),
-                Err(Errno::WOULDBLOCK) if clock::now().boot < deadline => pause(),
-                Err(Errno::WOULDBLOCK) => return Err(FileError::Locked(path)),
-                Err(error) => return Err(failed(error.into())),
-            }
-        }
     }
 }
 
@@ -362,23 +257,6 @@ impl FileError {
     fn new(doing: &'static str, path: &Path, error: io::Error) -> Self {
         Self::Io { doing, path: path.into(), error }
     }
-}
-
-/// Names of files need not be text.
-fn joined(parts: &[&OsStr]) -> OsString {
-    parts.iter().fold(OsString::new(), |mut whole, part| {
-        whole.push(part);
-        whole
-    })
-}
-
-#[allow(
-    clippy::disallowed_methods,
-    reason = "a lock tells nobody when it is free, and one that is waited for cannot time out"
-)]
-fn pause() {
-    const SHORT: Duration = Duration::from_millis(10);
-    std::thread::sleep(SHORT);
 }
 
 #[cfg(test)]
@@ -434,21 +312,6 @@ mod tests {
     }
 
     #[test]
-    fn what_a_killed_writer_left_is_swept_and_what_is_being_written_is_not() {
-        let (directory, file) = file();
-        let left = directory.path().join(".tokens.json.tokenkeeper-1");
-        let live = directory.path().join(".tokens.json.tokenkeeper-2");
-        let other = directory.path().join(".tokens.json.swp");
-        for path in [&left, &live, &other] {
-            File::create(path).unwrap();
-        }
-        let held = File::open(&live).unwrap();
-        flock(&held, FlockOperation::LockExclusive).unwrap();
-        file.sweep();
-        assert_eq!([left.exists(), live.exists(), other.exists()], [false, true, true]);
-    }
-
-    #[test]
     fn what_is_no_file_of_tokens_is_refused() {
         let (directory, file) = file();
         let refused = OwnedFile::at(directory.path()).map(|_| ()).unwrap_err();
@@ -464,22 +327,22 @@ mod tests {
         assert!(refused.to_string().contains("No such file"), "{refused}");
     }
 
-    fn file() -> (TempDir, OwnedFile) {
+    pub(super) fn file() -> (TempDir, OwnedFile) {
         let directory = tempfile::tempdir().unwrap();
         let file = OwnedFile::at(&directory.path().join("tokens.json")).unwrap();
         (directory, file)
     }
 
-    fn state(file: &OwnedFile) -> (String, u32) {
+    pub(super) fn state(file: &OwnedFile) -> (String, u32) {
         let content = file.read().unwrap().unwrap();
         (content.text.to_string(), content.metadata.mode() & 0o7777)
     }
 
-    fn write(file: &OwnedFile, text: &str) {
+    pub(super) fn write(file: &OwnedFile, text: &str) {
         File::create(file.path()).unwrap().write_all(text.as_bytes()).unwrap();
     }
 
-    fn names(file: &OwnedFile) -> Vec<String> {
+    pub(super) fn names(file: &OwnedFile) -> Vec<String> {
         let entries = fs::read_dir(&file.directory).unwrap();
         entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
     }
