@@ -142,6 +142,7 @@ fn what_other_programs_saved_is_imported() {
         let told = daemon.tokenctl_does(&import, None);
         assert!(told.contains(&format!("whose own token expires at {until}")), "{told}");
         assert_eq!(read(&path), content.to_string());
+        assert_eq!(names(&daemon, "saved"), ["saved.json"], "nothing is made beside it");
     }
     assert_eq!(daemon.account("mail").generation, 2);
 }

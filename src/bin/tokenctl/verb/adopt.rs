@@ -33,7 +33,7 @@ pub(super) fn import(session: &Session, args: &ImportArgs, source: &Source) -> R
     };
     let file = OwnedFile::at(path)?;
     // Its program may be about to write another one.
-    let lock = (*source == Source::QuiltHp).then(|| file.lock()).transpose()?;
+    let lock = (*source == Source::QuiltHp).then(|| file.lock_if_there()).transpose()?;
     let content = there(&file)?;
     drop(lock);
     let taken = source.read(&content.text, args.from.email.as_deref(), &TimeZone::system());
