@@ -10,7 +10,10 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::PathBuf;
 
 use rustix::fs::FlockOperation;
+use rustix::fs::Mode;
+use rustix::fs::OFlags;
 use rustix::fs::flock;
+use rustix::fs::open;
 
 use super::FileError;
 use super::OwnedFile;
@@ -50,8 +53,9 @@ impl OwnedFile {
             if !name.as_encoded_bytes().starts_with(prefix.as_encoded_bytes()) {
                 continue;
             }
-            let file = OpenOptions::new().read(true).write(true).open(entry.path());
-            let free = file
+            // `flock` needs no right to write, which a file with a token need not grant.
+            let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+            let free = open(entry.path(), flags, Mode::empty())
                 .is_ok_and(|file| flock(&file, FlockOperation::NonBlockingLockExclusive).is_ok());
             if free {
                 let _removed = fs::remove_file(entry.path());
@@ -74,8 +78,21 @@ pub(super) fn joined(parts: &[&OsStr]) -> OsString {
 
 #[cfg(test)]
 mod tests {
+    use std::fs::Permissions;
+    use std::os::unix::fs::PermissionsExt as _;
+    use std::os::unix::fs::chown;
+    use std::os::unix::fs::symlink;
+    use std::thread;
+
+    use nix::unistd::Uid;
+    use nix::unistd::setfsuid;
+    use rustix::fs::CWD;
+    use rustix::fs::mkfifoat;
+
     use super::*;
     use crate::file::tests::file;
+
+    const SOMEBODY: u32 = 65_534;
 
     #[test]
     fn what_a_killed_writer_left_is_swept_and_what_is_being_written_is_not() {
@@ -90,5 +107,28 @@ mod tests {
         flock(&held, FlockOperation::LockExclusive).unwrap();
         file.sweep();
         assert_eq!([left.exists(), live.exists(), other.exists()], [false, true, true]);
+    }
+
+    /// A file may have been given a mode that not even its owner writes by.
+    #[test]
+    fn what_is_read_only_is_swept_by_its_owner_and_a_link_is_not_followed() {
+        let (directory, file) = file();
+        let left = directory.path().join(".tokens.json.tokenkeeper-1");
+        let pipe = directory.path().join(".tokens.json.tokenkeeper-2");
+        let link = directory.path().join(".tokens.json.tokenkeeper-3");
+        File::create(&left).unwrap().set_permissions(Permissions::from_mode(0o400)).unwrap();
+        mkfifoat(CWD, &pipe, Mode::RUSR | Mode::WUSR).unwrap();
+        symlink(directory.path().join("elsewhere"), &link).unwrap();
+        for path in [directory.path(), &left, &pipe] {
+            chown(path, Some(SOMEBODY), None).unwrap();
+        }
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                // Of this thread alone. Whom the kernel takes for root may write anything.
+                setfsuid(Uid::from_raw(SOMEBODY));
+                file.sweep();
+            });
+        });
+        assert_eq!([left.exists(), link.is_symlink()], [false, true]);
     }
 }
