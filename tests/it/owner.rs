@@ -166,6 +166,30 @@ fn an_account_that_is_given_up_is_frozen_over_a_restart_and_taken_back_by_an_imp
     assert!(!daemon.log().contains(handed_out.trim_end()), "no log has it");
 }
 
+/// Whoever made the file may read it, whatever its mode becomes.
+#[test]
+fn an_account_is_given_up_into_a_new_file_only_and_not_before_it_can_be_written() {
+    let (_idp, daemon) = with_mail(&forgiving());
+    daemon.write("theirs", "something");
+    let path = |name: &str| daemon.path(name).to_str().unwrap().to_owned();
+    let link = daemon.path("link");
+    std::os::unix::fs::symlink(daemon.path("nowhere"), &link).unwrap();
+    for (file, status) in [(path("theirs"), 2), (path("link"), 2), ("/proc/token".to_owned(), 74)] {
+        let refused = daemon.tokenctl(&["handover", "mail", "--output", &file]);
+        assert_eq!(refused.status.code(), Some(status), "{}", said(&refused));
+        let view = daemon.account("mail");
+        assert!(!view.released && !view.paused, "{file}: {view:?}");
+    }
+    assert_eq!((read(&daemon.path("theirs")).as_str(), link.exists()), ("something", false));
+
+    daemon.tokenctl_does(&["handover", "mail", "--output", &path("new")], None);
+    let mode = fs::metadata(path("new")).unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode, 0o600);
+    let token = daemon.tokenctl_does(&["handover", "mail"], None);
+    assert_eq!(read(&daemon.path("new")), token.trim_end());
+    assert_eq!(names(&daemon, "new"), ["new"], "nothing is left beside it");
+}
+
 #[test]
 fn an_account_that_never_rotates_is_taken_back_by_its_owner_and_by_no_follower() {
     let idp = Idp::start();

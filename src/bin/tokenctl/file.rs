@@ -13,11 +13,13 @@
 //! # Reading order
 //!
 //! This file, then `beside` (what a writer has beside its file), `exchange` (how two files
-//! change places) and `lock` (the lock of the file's own program).
+//! change places), `new` (a file that must not be there yet) and `lock` (the lock of the file's
+//! own program).
 
 mod beside;
 mod exchange;
 mod lock;
+mod new;
 
 use std::ffi::OsString;
 use std::fs;
@@ -27,10 +29,12 @@ use std::fs::OpenOptions;
 use std::fs::Permissions;
 use std::io;
 use std::io::Read as _;
+use std::io::Seek as _;
 use std::io::Write as _;
 use std::os::unix::fs::MetadataExt as _;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::fs::fchown;
 use std::path::Path;
 use std::path::PathBuf;
 
@@ -40,6 +44,7 @@ use rustix::fs::renameat_with;
 use rustix::io::Errno;
 use zeroize::Zeroizing;
 
+use self::beside::Beside;
 use crate::format::Unfit;
 
 /// Longest file: what programs keep beside their tokens is a small part of it.
@@ -90,6 +95,9 @@ pub(crate) enum FileError {
     /// It is not there.
     #[error("{} is not there", .0.display())]
     NotThere(PathBuf),
+    /// It is there, and was to be new.
+    #[error("{} is there already, and a refresh token is only written into a new file", .0.display())]
+    There(PathBuf),
     /// It is longer than any file of tokens.
     #[error("{} is longer than {MAX_FILE} bytes, which no file of tokens is", .0.display())]
     TooLong(PathBuf),
@@ -183,55 +191,76 @@ impl OwnedFile {
         read: Option<&Content>,
         mode: Option<u32>,
     ) -> Result<Replaced, FileError> {
-        let (temporary, path) = self.beside()?;
-        let replaced = self.put(&temporary, &path, text, read, mode);
-        // The old content, or a new one that did not come to its place: either has a token in
-        // it. Where the new one was moved, nothing is left.
-        let _removed = fs::remove_file(&path);
-        replaced
+        let beside = self.beside()?;
+        self.dress(&beside, read, mode)?;
+        self.fill(&beside, text)?;
+        let replaced = match read {
+            None => self.put_new(&beside.path),
+            Some(read) => self.exchange(&beside.path, read),
+        }?;
+        self.sync_directory()?;
+        Ok(replaced)
     }
 
-    fn put(
+    /// Gives the new file the owner of the old one, and its mode unless `mode` says otherwise.
+    fn dress(
         &self,
-        mut temporary: &File,
-        path: &Path,
-        text: &str,
+        beside: &Beside,
         read: Option<&Content>,
         mode: Option<u32>,
-    ) -> Result<Replaced, FileError> {
+    ) -> Result<(), FileError> {
         const PERMISSIONS: u32 = 0o777;
 
         let failed = |error| FileError::new("write", &self.path, error);
         let before = read.map(|content| &content.metadata);
-        let mine = temporary.metadata().map_err(failed)?;
+        let mine = beside.file.metadata().map_err(failed)?;
         if let Some(before) = before
             && (before.uid(), before.gid()) != (mine.uid(), mine.gid())
         {
-            let owner =
-                std::os::unix::fs::fchown(temporary, Some(before.uid()), Some(before.gid()));
-            owner.map_err(|error| FileError::new("keep the owner of", &self.path, error))?;
+            fchown(&beside.file, Some(before.uid()), Some(before.gid()))
+                .map_err(|error| FileError::new("keep the owner of", &self.path, error))?;
         }
         let kept = before.map_or(PRIVATE, |before| before.mode() & PERMISSIONS);
         let permissions = Permissions::from_mode(mode.unwrap_or(kept));
-        temporary.set_permissions(permissions).map_err(failed)?;
-        temporary.write_all(text.as_bytes()).map_err(failed)?;
-        temporary.sync_all().map_err(failed)?;
-        let replaced = match read {
-            None => self.put_new(path),
-            Some(read) => self.exchange(path, read),
-        }?;
-        let directory = File::open(&self.directory).map_err(failed)?;
-        directory.sync_all().map_err(failed)?;
-        Ok(replaced)
+        beside.file.set_permissions(permissions).map_err(failed)
+    }
+
+    /// Writes all of the new file, so that it is whole after a crash too.
+    fn fill(&self, beside: &Beside, text: &str) -> Result<(), FileError> {
+        let mut file = &beside.file;
+        file.rewind()
+            .and_then(|()| file.write_all(text.as_bytes()))
+            .and_then(|()| file.set_len(text.len() as u64))
+            .and_then(|()| file.sync_all())
+            .map_err(|error| FileError::new("write", &self.path, error))
+    }
+
+    fn sync_directory(&self) -> Result<(), FileError> {
+        File::open(&self.directory)
+            .and_then(|directory| directory.sync_all())
+            .map_err(|error| FileError::new("write", &self.path, error))
     }
 
     /// Puts the file at `path` where none was; one that is there by now is somebody else's.
     fn put_new(&self, path: &Path) -> Result<Replaced, FileError> {
-        match renameat_with(CWD, path, CWD, &self.path, RenameFlags::NOREPLACE) {
+        self.name_new(path, |from, to| fs::rename(from, to))
+    }
+
+    /// Gives the file at `path` its name, which nothing else has. A file system that cannot do
+    /// that gives it `otherwise`.
+    fn name_new(
+        &self,
+        path: &Path,
+        otherwise: impl FnOnce(&Path, &Path) -> io::Result<()>,
+    ) -> Result<Replaced, FileError> {
+        let named = match renameat_with(CWD, path, CWD, &self.path, RenameFlags::NOREPLACE) {
+            Err(Errno::INVAL | Errno::NOSYS) => otherwise(path, &self.path),
+            named => named.map_err(Into::into),
+        };
+        match named {
             Ok(()) => Ok(Replaced::Done),
-            Err(Errno::EXIST) => Ok(Replaced::Changed),
-            Err(Errno::INVAL | Errno::NOSYS) => self.rename(path),
-            Err(error) => Err(FileError::new("write", &self.path, error.into())),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(Replaced::Changed),
+            Err(error) => Err(FileError::new("write", &self.path, error)),
         }
     }
 
@@ -247,6 +276,7 @@ impl FileError {
         match self {
             Self::NoFile(_)
             | Self::NotThere(_)
+            | Self::There(_)
             | Self::TooLong(_)
             | Self::NotText(_)
             | Self::Unfit { .. } => true,

@@ -1,4 +1,10 @@
 //! What a writer has beside its file until the new content is in its place.
+//!
+//! # Invariants
+//!
+//! * It goes when its writer is done with it, whatever came of that: either has a token in it,
+//!   the new content that did not come to its place and the old one that has changed places.
+//! * One whose writer was killed can be told from one that is being written: by its lock.
 
 use std::ffi::OsStr;
 use std::ffi::OsString;
@@ -19,10 +25,24 @@ use super::FileError;
 use super::OwnedFile;
 use super::PRIVATE;
 
+/// A private file beside another one, its lock held. It goes with this value, unless it has
+/// another name by then.
+pub(super) struct Beside {
+    /// It is open for writing.
+    pub(super) file: File,
+    /// Where it is.
+    pub(super) path: PathBuf,
+}
+
+impl Drop for Beside {
+    fn drop(&mut self) {
+        let _removed = fs::remove_file(&self.path);
+    }
+}
+
 impl OwnedFile {
-    /// A new file beside it, its lock held: so that one whose writer was killed can be told
-    /// from one that is being written.
-    pub(super) fn beside(&self) -> Result<(File, PathBuf), FileError> {
+    /// A new file beside it.
+    pub(super) fn beside(&self) -> Result<Beside, FileError> {
         let name = joined(&[&self.prefix(), std::process::id().to_string().as_ref()]);
         let path = self.directory.join(name);
         let create = || {
@@ -38,9 +58,10 @@ impl OwnedFile {
             other => other,
         }
         .map_err(failed)?;
-        flock(&file, FlockOperation::NonBlockingLockExclusive)
+        let beside = Beside { file, path };
+        flock(&beside.file, FlockOperation::NonBlockingLockExclusive)
             .map_err(|error| failed(error.into()))?;
-        Ok((file, path))
+        Ok(beside)
     }
 
     /// Removes what writers have left behind that were killed. What cannot be removed, or is

@@ -16,13 +16,8 @@ use crate::args::owner::HandoverArgs;
 use crate::args::owner::PlaceArgs;
 use crate::client::Request;
 use crate::fault::Fault;
-use crate::file::FileError;
 use crate::file::OwnedFile;
-use crate::file::Replaced;
 use crate::print::Form;
-
-/// Permissions of what is written: it is a token.
-const PRIVATE: u32 = 0o600;
 
 /// Prints a token in the form that a program reads, or gives the account up.
 pub(super) fn export(session: &Session, args: &ExportArgs) -> Result<(), Fault> {
@@ -53,29 +48,30 @@ pub(super) fn hand_over(session: &Session, args: &HandoverArgs) -> Result<(), Fa
 }
 
 /// Prints the refresh token of an account that is frozen by that. What cannot be printed can
-/// be asked for again.
+/// be asked for again; that a file can be written is known before the account is frozen.
 fn give_up(session: &Session, account: &AccountId, output: Option<&Path>) -> Result<(), Fault> {
     let file = output.map(OwnedFile::at).transpose()?;
+    let place = file.as_ref().map(OwnedFile::prepare).transpose()?;
     let (answer, reply) =
         session.daemon.fetch::<ReleaseAnswer>(&Request::post(of(account, "/release")))?;
     let token = Zeroizing::new(answer.refresh_token);
-    match file {
-        Some(file) => {
-            let present = file.read()?;
-            match file.replace(&token, present.as_ref(), Some(PRIVATE))? {
-                Replaced::Done => {}
-                Replaced::Changed => return Err(FileError::Restless(file.path().into()).into()),
-            }
-        }
-        None if session.output.form == Form::Json => session.output.reply(&reply)?,
+    let written = match place {
+        Some(place) => place.write(&token).map_err(Fault::from),
+        None if session.output.form == Form::Json => session.output.reply(&reply),
         None => {
             let line = Zeroizing::new([token.as_str(), "\n"].concat());
-            session.output.bytes(line.as_bytes())?;
+            session.output.bytes(line.as_bytes())
         }
-    }
-    session.output.warn(&format!(
-        "account {account} is frozen, and whoever has this refresh token owns it; \"tokenctl \
-         import {account}\" takes it back"
-    ));
-    Ok(())
+    };
+    session.output.warn(&match &written {
+        Ok(()) => format!(
+            "account {account} is frozen, and whoever has this refresh token owns it; \"tokenctl \
+             import {account}\" takes it back"
+        ),
+        Err(_) => format!(
+            "account {account} is frozen, and nobody has its refresh token yet; \"tokenctl \
+             handover {account}\" asks for it again, \"tokenctl resume {account}\" goes on with it"
+        ),
+    });
+    written
 }
