@@ -19,7 +19,7 @@
 //! * Nothing that is written holds a refresh token, except one that stood in the file as
 //!   somebody else's.
 //! * What does not belong to the account is preserved, and where the file is not rewritten as
-//!   a whole, byte for byte.
+//!   a whole, byte for byte. A file of another form is not written over.
 
 mod date;
 mod json;
@@ -242,16 +242,53 @@ impl Layout {
         match self {
             Self::QuiltHp { email } => quilt::write(facts, email, present),
             Self::Nwp500 { era, email } => {
-                // The file has one account. Another one's is not to be written over.
-                let source = Source::Nwp500(*era);
-                match present.map(|present| source.read(present, email.as_deref(), zone)) {
-                    Some(Err(Unfit::NoSuchEmail(email))) => Err(Unfit::NoSuchEmail(email)),
-                    Some(_) | None => Ok(nwp500::write(facts, *era, email.as_deref(), zone)),
-                }
+                nwp500::write(facts, *era, email.as_deref(), present, zone)
             }
             Self::Plain(plain) => plain::write(*plain, facts),
             Self::Template(template) => Ok(template.write(facts, now)),
             Self::Places(places) => places.write(facts, present),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::sample::facts;
+    use super::*;
+
+    #[test]
+    fn a_dump_of_nwp500_goes_over_nothing_but_a_dump_and_keeps_what_is_around_it() {
+        let now = facts().issued_at;
+        let write = |present: Option<&str>| {
+            let layout = Layout::Nwp500 { era: Era::Current, email: None };
+            layout.write(&facts(), present, now, &TimeZone::UTC)
+        };
+        let new = write(None).unwrap();
+        for present in ["", " \n", "{}", &new, r#"{"accessToken": "A0"}"#] {
+            assert_eq!(write(Some(present)), Ok(new.clone()), "{present}");
+        }
+        let around =
+            |inside: &str| format!("{{ \"at\": 1.50,\n\"tokens\":{inside} , \"z\": [ ]}}\n");
+        for inside in ["{}", r#"{"refresh_token": ""}"#, &new] {
+            let written = write(Some(&around(inside))).unwrap();
+            assert_eq!(*written, around(&new), "{inside}");
+        }
+
+        let refused = write(Some("dear diary")).unwrap_err();
+        assert_eq!(refused, Unfit::NotJson { line: 1, column: 1 });
+        for present in [
+            "[]",
+            "7",
+            r#"{"name": "x"}"#,
+            r#"{"pat@example.test": {"id_token": "I"}}"#,
+            r#"{"tokens": {"theme": "dark"}}"#,
+        ] {
+            let refused = write(Some(present)).unwrap_err();
+            assert_eq!(
+                refused.to_string(),
+                "it has another form than a dump of nwp500 has",
+                "{present}"
+            );
         }
     }
 }

@@ -9,7 +9,12 @@ use zeroize::Zeroizing;
 
 use super::Aws;
 use super::Facts;
+use super::Unfit;
 use super::date;
+use super::json::Change;
+use super::json::Json;
+use super::json::Sort;
+use super::json::changed;
 use super::json::quote;
 
 /// How `issued_at` is written and a time without an offset is read.
@@ -21,13 +26,61 @@ pub(crate) enum Era {
     Legacy,
 }
 
-/// The whole file.
+/// What the file is called in messages.
+pub(super) const NAME: &str = "a dump of nwp500";
+
+/// The file with a new dump in the place of the one that it has. What is around that stays, and
+/// a file that has none is another program's.
 pub(super) fn write(
     facts: &Facts,
     era: Era,
     email: Option<&str>,
+    present: Option<&str>,
     zone: &TimeZone,
-) -> Zeroizing<String> {
+) -> Result<Zeroizing<String>, Unfit> {
+    let new = dump(facts, era, email, zone);
+    // One that its program is about to write is empty for a moment.
+    let Some(present) = present.filter(|present| !present.trim().is_empty()) else {
+        return Ok(new);
+    };
+    let file = Json::parse(present)?;
+    let wrapped = wrapped(&file);
+    let old = wrapped.as_ref().unwrap_or(&file);
+    if !is_dump(old) {
+        return Err(Unfit::OtherForm(NAME));
+    }
+    if let Some(email) = email {
+        is_of(old, email)?;
+    }
+    Ok(match wrapped {
+        Some(old) => changed(present, vec![Change { span: old.span(), new }]),
+        None => new,
+    })
+}
+
+/// The dump inside `tokens`, where the file has it there.
+pub(super) fn wrapped<'t>(file: &Json<'t>) -> Option<Json<'t>> {
+    file.get("tokens").filter(|tokens| tokens.sort() == Sort::Object)
+}
+
+/// Whether the library would take it for one, or there is nothing in it to lose.
+fn is_dump(value: &Json<'_>) -> bool {
+    const TOKENS: [&str; 4] = ["accessToken", "access_token", "refreshToken", "refresh_token"];
+
+    let members = value.members();
+    let nothing = value.sort() == Sort::Object && members.is_empty();
+    nothing || members.iter().any(|(name, _)| TOKENS.contains(&name.as_str()))
+}
+
+/// The file has one account. Another one's is neither read nor written over.
+pub(super) fn is_of(dump: &Json<'_>, email: &str) -> Result<(), Unfit> {
+    match dump.get("email").and_then(|owner| owner.text()) {
+        Some(owner) if *owner != *email => Err(Unfit::NoSuchEmail(email.to_owned())),
+        Some(_) | None => Ok(()),
+    }
+}
+
+fn dump(facts: &Facts, era: Era, email: Option<&str>, zone: &TimeZone) -> Zeroizing<String> {
     let mut out = Zeroizing::new(String::with_capacity(room(facts, email)));
     let aws = facts.aws.as_ref();
     let lifetime = facts.expires_at.since(facts.issued_at).as_secs();
@@ -109,7 +162,7 @@ mod tests {
 
     #[test]
     fn a_dump_has_the_nine_keys_in_their_order() {
-        let written = write(&facts(), Era::Current, None, &TimeZone::UTC);
+        let written = dump(&facts(), Era::Current, None, &TimeZone::UTC);
         assert_eq!(
             written.as_str(),
             r#"{"id_token": "", "access_token": "A1", "refresh_token": "", "authentication_expires_in": 3600, "access_key_id": null, "secret_key": null, "session_token": null, "authorization_expires_in": null, "issued_at": "2027-01-15T08:00:00Z"}"#
@@ -120,7 +173,7 @@ mod tests {
     fn the_cache_of_the_command_line_has_the_email_last() {
         let facts =
             Facts { id_token: Some(Zeroizing::new("I1".into())), aws: Some(aws()), ..facts() };
-        let written = write(&facts, Era::Current, Some("pat@example.test"), &TimeZone::UTC);
+        let written = dump(&facts, Era::Current, Some("pat@example.test"), &TimeZone::UTC);
         assert_eq!(
             written.as_str(),
             r#"{"id_token": "I1", "access_token": "A1", "refresh_token": "", "authentication_expires_in": 3600, "access_key_id": "AKIA", "secret_key": "sk/1", "session_token": "st=", "authorization_expires_in": 3000, "issued_at": "2027-01-15T08:00:00Z", "email": "pat@example.test"}"#
@@ -130,7 +183,7 @@ mod tests {
     #[test]
     fn older_releases_get_local_time_without_an_offset() {
         let zone = TimeZone::fixed(jiff::tz::offset(-8));
-        let written = write(&facts(), Era::Legacy, None, &zone);
+        let written = dump(&facts(), Era::Legacy, None, &zone);
         assert!(written.ends_with(r#""issued_at": "2027-01-15T00:00:00"}"#), "{}", *written);
     }
 

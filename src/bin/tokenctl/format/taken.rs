@@ -11,6 +11,7 @@ use super::Unfit;
 use super::date;
 use super::json::Json;
 use super::json::Sort;
+use super::nwp500;
 use super::quilt;
 
 /// Whose file it is.
@@ -96,22 +97,16 @@ fn entry(accounts: &Json<'_>, email: Option<&str>, name: &'static str) -> Result
 
 /// A dump of nwp500, with the tolerance of its own reader.
 fn dump(file: &Json<'_>, email: Option<&str>, era: Era, zone: &TimeZone) -> Result<Taken, Unfit> {
-    const NAME: &str = "a dump of nwp500";
-
-    let wrapped = file.get("tokens").filter(|tokens| tokens.sort() == Sort::Object);
-    let dump = wrapped.unwrap_or_else(|| file.clone());
+    let dump = nwp500::wrapped(file).unwrap_or_else(|| file.clone());
     if dump.sort() != Sort::Object {
-        return Err(Unfit::OtherForm(NAME));
+        return Err(Unfit::OtherForm(nwp500::NAME));
     }
-    let owner = dump.get("email").and_then(|owner| owner.text());
-    if let (Some(email), Some(owner)) = (email, owner)
-        && *owner != *email
-    {
-        return Err(Unfit::NoSuchEmail(email.to_owned()));
+    if let Some(email) = email {
+        nwp500::is_of(&dump, email)?;
     }
     let refresh_token =
         either(&dump, "refreshToken", "refresh_token").ok_or(Unfit::NoRefreshToken)?;
-    let refresh_token = filled(refresh_token.text().ok_or(Unfit::OtherForm(NAME))?)?;
+    let refresh_token = filled(refresh_token.text().ok_or(Unfit::OtherForm(nwp500::NAME))?)?;
     let lifetime = either(&dump, "authenticationExpiresIn", "authentication_expires_in");
     // What the library takes for a lifetime that is not there.
     let lifetime = lifetime.map_or(Some(3_600.0), |lifetime| whole(&lifetime));
