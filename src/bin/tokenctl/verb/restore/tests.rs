@@ -5,6 +5,7 @@ use tokenkeeper::token::Secret;
 use super::*;
 use crate::args::global::When;
 use crate::client::scripted::Scripted;
+use crate::hint::Hints;
 use crate::print::Notes;
 use crate::print::Output;
 use crate::print::Screen;
@@ -51,7 +52,7 @@ fn a_slot_that_is_not_there_is_no_obstacle_and_a_store_that_fails_is_one() {
 
 #[test]
 fn an_account_that_is_taken_over_is_restored_whatever_fails_afterwards() {
-    let kept = Kept { paused: true, ..kept() };
+    let kept = Kept { hold: Hold::Paused, ..kept() };
     let told = hand_in(Overrule::No, &kept, &[DONE, DONE, STORE_UNAVAILABLE]);
     let reached = told.reached.unwrap();
     assert_eq!(reached.outcome, Outcome::Restored);
@@ -81,7 +82,7 @@ struct Told {
 fn hand_in(overrule: Overrule, kept: &Kept, answers: &[&str]) -> Told {
     let daemon = Scripted::new();
     let style = Style::new(When::Never, &Screen { terminal: false, no_color: None, locale: None });
-    let output = Output { form: Form::Text, style, notes: Notes::Shown };
+    let output = Output { form: Form::Text, style, notes: Notes::Shown, hints: Hints::default() };
     let session = Session { daemon: daemon.client(), output };
     std::thread::scope(|scope| {
         let answering = scope.spawn(|| {
