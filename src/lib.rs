@@ -42,6 +42,7 @@
 pub mod access;
 pub mod activation;
 pub mod asking;
+pub mod apart;
 pub mod backup;
 pub mod budget;
 pub mod bus;

@@ -19,6 +19,8 @@
 //! * Nothing of its process group outlives the call. When the program exits, what it left
 //!   behind is killed; when its time is over, the group gets SIGTERM and [`GRACE`] later SIGKILL;
 //!   when the call is dropped, there is nobody left to wait and SIGKILL comes at once.
+//! * A program is started on a thread of its own: its file may lie on a mount that is dead. One
+//!   that comes to life when nobody waits for it any more is killed.
 //! * Everything is bounded: the time, the output, what is kept of standard error.
 
 use std::ffi::OsString;
@@ -77,7 +79,7 @@ pub struct Program<'a> {
     pub hidden: Vec<Secret>,
     /// Longest output that is taken, in bytes.
     pub longest: usize,
-    /// Longest time from its start to its end, [`GRACE`] not counted.
+    /// Longest time from the call to the program's end, [`GRACE`] not counted.
     pub limit: Duration,
 }
 
@@ -120,7 +122,8 @@ pub struct NotStarted(String);
 ///
 /// [`NotStarted`], and then it has seen nothing of its input.
 pub async fn run(mut program: Program<'_>) -> Result<Answer, NotStarted> {
-    let (mut group, mut streams) = Group::start(&mut program)?;
+    let mut time_is_up = pin!(sleep(program.limit));
+    let (mut group, mut streams) = Group::start(&mut program).await?;
     let whole = async {
         tokio::select! {
             pumped = streams.pump() => {
@@ -138,7 +141,7 @@ pub async fn run(mut program: Program<'_>) -> Result<Answer, NotStarted> {
     let mut end = tokio::select! {
         biased;
         whole = whole => whole.map_err(|Full| Cut::TooLarge(program.longest)),
-        () = sleep(program.limit) => Err(Cut::Late(program.limit)),
+        () = &mut time_is_up => Err(Cut::Late(program.limit)),
     };
     if end.is_err() {
         group.terminate();

@@ -8,13 +8,12 @@ use std::io;
 use std::io::Read as _;
 use std::path::Path;
 use std::path::PathBuf;
-use std::thread;
 use std::time::Duration;
 
-use tokio::sync::Semaphore;
-use tokio::sync::oneshot;
 use zeroize::Zeroizing;
 
+use crate::apart::Apart;
+use crate::apart::Undone;
 use crate::error::RefreshError;
 use crate::name::AccountId;
 use crate::programs;
@@ -34,7 +33,7 @@ const LARGEST: usize = 64 * 1024;
 const LIMIT: Duration = Duration::from_secs(10);
 
 /// Files that are read at a time.
-static READS: Semaphore = Semaphore::const_new(4);
+static READS: Apart = Apart::new("secret", 4);
 
 /// What the name of a credential begins with in `$CREDENTIALS_DIRECTORY`.
 const CREDENTIAL_PREFIX: &str = "tokenkeeper.secret.";
@@ -122,28 +121,18 @@ enum Flaw {
     NotText,
     #[error("{cut}{}{report}", if .report.is_empty() { "" } else { ": " })]
     Cut { cut: Cut, report: String },
-    #[error("the thread that reads it has ended")]
-    Unread,
+    #[error(transparent)]
+    Unread(#[from] Undone),
 }
 
+/// Reads a file without its last newline.
 async fn read(path: PathBuf) -> Result<Secret, Missing> {
-    let read = in_time(read_apart(path.clone())).await?;
-    read.map_err(|flaw| Missing::File { path, flaw })
-}
-
-/// Reads a file without its last newline, on a thread of its own: one that hangs on a dead
-/// mount must take nothing else with it, name resolution least of all.
-async fn read_apart(path: PathBuf) -> Result<Secret, Flaw> {
-    // The semaphore is never closed.
-    let permit = READS.acquire().await.map_err(|_| Flaw::Unread)?;
-    let (reply, answer) = oneshot::channel();
-    let reading = move || {
-        let _permit = permit;
-        // Whoever asked may have lost patience.
-        let _gone = reply.send(read_now(&path));
-    };
-    thread::Builder::new().name("secret".to_owned()).spawn(reading)?;
-    answer.await.map_err(|_| Flaw::Unread)?
+    let place = path.clone();
+    match READS.run(&path, LIMIT, move || read_now(&place)).await {
+        Ok(read) => read.map_err(|flaw| Missing::File { path, flaw }),
+        Err(Undone::Late(_)) => Err(Missing::Late),
+        Err(undone) => Err(Missing::File { path, flaw: undone.into() }),
+    }
 }
 
 fn read_now(path: &Path) -> Result<Secret, Flaw> {

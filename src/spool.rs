@@ -9,20 +9,19 @@ use std::io;
 use std::io::Write as _;
 use std::path::Path;
 use std::path::PathBuf;
-use std::thread;
 use std::time::Duration;
 
 use rustix::fs::Mode;
 use rustix::fs::OFlags;
-use tokio::sync::Semaphore;
-use tokio::sync::oneshot;
-use tokio::time::timeout;
+
+use crate::apart::Apart;
+use crate::apart::Undone;
 
 /// Longest time that a file may take: the directory may lie on a network that is gone.
 const LIMIT: Duration = Duration::from_secs(10);
 
 /// Files that are written at a time.
-static WRITES: Semaphore = Semaphore::const_new(4);
+static WRITES: Apart = Apart::new("spool", 4);
 
 /// Mode of a file, whatever the umask says.
 const FILE: u32 = 0o644;
@@ -41,9 +40,14 @@ pub enum Unwritten {
         /// What it says.
         error: io::Error,
     },
-    /// It took too long.
-    #[error("{}: it was not written within {} s", .0.display(), LIMIT.as_secs())]
-    Late(PathBuf),
+    /// It took too long, or could not even begin.
+    #[error("{}: {undone}", .directory.display())]
+    Apart {
+        /// Where.
+        directory: PathBuf,
+        /// Why.
+        undone: Undone,
+    },
 }
 
 /// Puts a file into a directory, which is made if it is missing, but not what is above it.
@@ -52,26 +56,13 @@ pub enum Unwritten {
 ///
 /// [`Unwritten`], and then no part of the file is there, unless it was late.
 pub async fn put(directory: &Path, name: String, content: String) -> Result<(), Unwritten> {
+    let place = directory.to_owned();
+    let putting = move || put_now(&place, &name, &content);
     let directory = directory.to_owned();
-    let late = || Unwritten::Late(directory.clone());
-    let written = timeout(LIMIT, put_apart(directory.clone(), name, content)).await;
-    written.map_err(|_| late())?.map_err(|error| Unwritten::Io { directory, error })
-}
-
-/// Writes on a thread of its own: one that hangs on a dead mount must take nothing else with
-/// it, name resolution least of all.
-async fn put_apart(directory: PathBuf, name: String, content: String) -> io::Result<()> {
-    // The semaphore is never closed, and a thread answers before it ends.
-    let ended = || io::Error::other("the thread that writes it has ended");
-    let permit = WRITES.acquire().await.map_err(|_| ended())?;
-    let (reply, answer) = oneshot::channel();
-    let writing = move || {
-        let _permit = permit;
-        // Who asked may have lost patience.
-        let _gone = reply.send(put_now(&directory, &name, &content));
-    };
-    let _detached = thread::Builder::new().name("spool".to_owned()).spawn(writing)?;
-    answer.await.map_err(|_| ended())?
+    match WRITES.run(&directory.clone(), LIMIT, putting).await {
+        Ok(put) => put.map_err(|error| Unwritten::Io { directory, error }),
+        Err(undone) => Err(Unwritten::Apart { directory, undone }),
+    }
 }
 
 fn put_now(directory: &Path, name: &str, content: &str) -> io::Result<()> {

@@ -6,7 +6,9 @@
 //!   is taken, so a signal to the group cannot reach a stranger.
 //! * A [`Group`] that is dropped is killed.
 
+use std::io;
 use std::os::fd::OwnedFd;
+use std::path::Path;
 use std::process::ExitStatus;
 use std::process::Stdio;
 
@@ -21,6 +23,7 @@ use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tokio::process::Child;
 use tokio::process::Command;
+use tokio::runtime::Handle;
 use tokio::time::timeout;
 
 use super::DESCRIPTOR;
@@ -30,6 +33,7 @@ use super::NotStarted;
 use super::PATH;
 use super::Program;
 use super::streams::Streams;
+use crate::apart::Apart;
 
 /// A process that was started, and its group.
 pub(super) struct Group {
@@ -41,9 +45,13 @@ pub(super) struct Group {
     reaped: bool,
 }
 
+/// Programs that are being started, which takes a millisecond or two unless one's file cannot
+/// be read.
+pub(super) static STARTS: Apart = Apart::new("start", 4);
+
 impl Group {
-    /// Starts a program.
-    pub(super) fn start(program: &mut Program<'_>) -> Result<(Self, Streams), NotStarted> {
+    /// Starts a program, within its limit.
+    pub(super) async fn start(program: &mut Program<'_>) -> Result<(Self, Streams), NotStarted> {
         let Some((name, arguments)) = program.argv.split_first() else {
             return Err(NotStarted("the command is empty".to_owned()));
         };
@@ -56,24 +64,30 @@ impl Group {
             let mapping = FdMapping { parent_fd: descriptor, child_fd: DESCRIPTOR };
             command.fd_mappings(vec![mapping]).map_err(|error| failed(&error))?;
         }
-        let mut child = command.spawn().map_err(|error| failed(&error))?;
-        let streams = Streams::of(&mut child, program.input.take(), program.longest);
-        match Self::of(child) {
-            Some(group) => Ok((group, streams)),
-            // Nothing was written to it yet.
-            None => Err(failed(&"its process cannot be followed")),
-        }
+        let runtime = Handle::current();
+        // A process is there when it has read its program. That is what may hang.
+        let starting = STARTS.run(Path::new(&**name), program.limit, move || {
+            let _follows_it = runtime.enter();
+            Self::of(command.spawn()?)
+        });
+        let started = starting.await.map_err(|undone| failed(&undone))?;
+        let mut group = started.map_err(|error| failed(&error))?;
+        let streams = Streams::of(&mut group.child, program.input.take(), program.longest);
+        Ok((group, streams))
     }
 
-    fn of(mut child: Child) -> Option<Self> {
-        let number = child.id().and_then(|id| Pid::from_raw(i32::try_from(id).ok()?))?;
+    /// Follows a process, to which nothing was written yet.
+    fn of(mut child: Child) -> io::Result<Self> {
+        let gone = || io::Error::other("its process cannot be followed");
+        let number = child.id().and_then(|id| Pid::from_raw(i32::try_from(id).ok()?));
+        let number = number.ok_or_else(gone)?;
         match pidfd_open(number, PidfdFlags::NONBLOCK).ok().and_then(followed) {
-            Some(life) => Some(Self { child, number, life, reaped: false }),
+            Some(life) => Ok(Self { child, number, life, reaped: false }),
             None => {
                 // Whether it is gone is for the runtime to see to.
                 let _gone = kill_process_group(number, Signal::KILL);
                 let _gone = child.start_kill();
-                None
+                Err(gone())
             }
         }
     }

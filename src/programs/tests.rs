@@ -7,6 +7,7 @@ use std::os::unix::net::UnixListener;
 use rustix::fs::MemfdFlags;
 use rustix::fs::memfd_create;
 
+use super::group::STARTS;
 use super::*;
 
 #[tokio::test]
@@ -107,16 +108,51 @@ async fn what_a_program_leaves_behind_ends_with_it() {
     wait_until_gone(&answer.output);
 }
 
-/// Time is paused: it passes as soon as everybody waits.
-#[tokio::test(start_paused = true)]
+#[tokio::test]
 async fn a_program_whose_time_is_over_ends_with_all_that_it_started() {
-    let script = "trap '' TERM; sleep 1000 & sleep 1000 & echo $$; while :; do sleep 1000; done";
-    let answer = ran(script, |_| {}).await;
+    let directory = tempfile::tempdir().unwrap();
+    let fifo = directory.path().join("fifo");
+    rustix::fs::mkfifoat(rustix::fs::CWD, &fifo, rustix::fs::Mode::RWXU).unwrap();
+    let begun = tokio::net::unix::pipe::OpenOptions::new().open_receiver(&fifo).unwrap();
+    let script = format!(
+        "trap '' TERM; sleep 1000 & sleep 1000 & echo $$; echo > '{}'; while :; do sleep 1000; done",
+        fifo.display()
+    );
+    let time = async {
+        begun.readable().await.unwrap();
+        // It passes as soon as everybody waits.
+        tokio::time::pause();
+    };
+    let (answer, ()) = tokio::join!(ran(&script, |_| {}), time);
     assert_eq!(answer.end, Err(Cut::Late(LIMIT)));
-    // Its time may be over before it comes to its first word.
-    if !answer.output.is_empty() {
-        wait_until_gone(&answer.output);
-    }
+    wait_until_gone(&answer.output);
+}
+
+/// What keeps a program from being started cannot be had without a dead mount, so something
+/// else stands where it would.
+#[tokio::test]
+async fn a_program_that_cannot_be_read_in_time_was_not_asked_and_holds_up_no_other() {
+    let hung = Path::new("/bin/sh");
+    let (release, until_released) = std::sync::mpsc::channel::<()>();
+    let (begun, has_begun) = tokio::sync::oneshot::channel();
+    let hanging = STARTS.run(hung, LIMIT, move || {
+        begun.send(()).unwrap();
+        until_released.recv()
+    });
+    let meanwhile = async {
+        has_begun.await.unwrap();
+        let argv = shell("exit 0");
+        let mut program = program(&argv);
+        program.limit = Duration::from_millis(1);
+        let late = run(program).await.err().unwrap();
+        assert_eq!(late.to_string(), "/bin/sh: it was not done within 0.001 s");
+
+        let other = ["/usr/bin/env".into(), "true".into()];
+        assert_eq!(run(self::program(&other)).await.unwrap().end, Ok(()));
+        release.send(()).unwrap();
+    };
+    let (hung, ()) = tokio::join!(hanging, meanwhile);
+    hung.unwrap().unwrap();
 }
 
 #[tokio::test]
