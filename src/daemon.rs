@@ -198,7 +198,10 @@ fn keep(options: &Options, threshold: &Threshold, passed: Passed) -> Result<(), 
         .max_blocking_threads(8)
         .build()
         .map_err(|error| Failure::System("runtime", error))?;
-    runtime.block_on(live(places, config, threshold.clone(), signals, clock, store, passed))
+    let ended = runtime.block_on(live(places, config, threshold.clone(), signals, clock, store, passed));
+    // A name that is still being looked up is of no use to anybody any more.
+    runtime.shutdown_background();
+    ended
 }
 
 async fn live(

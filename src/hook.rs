@@ -40,9 +40,8 @@ impl Hook {
     /// The longest time that a command may be given.
     pub const LONGEST_TIMEOUT: Duration = Duration::from_secs(60);
 
-    /// The same for a gate. A stop waits for an attempt under way: with the longest exchange
-    /// (60 s) and the end of everything else, this stays below the patience of the service
-    /// manager (90 s).
+    /// The same for a gate: a refresh waits for it, and so does whoever asks for the token, for
+    /// 20 s unless they say otherwise.
     pub const LONGEST_GATE: Duration = Duration::from_secs(15);
 
     /// Whether it is called about that event, beside what happens. A gate never is.

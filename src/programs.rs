@@ -63,7 +63,7 @@ pub const DESCRIPTOR: i32 = 3;
 pub const GRACE: Duration = Duration::from_secs(2);
 
 /// Until a killed process must be gone. One that hangs in the kernel is left to it.
-const GONE: Duration = Duration::from_secs(1);
+pub const GONE: Duration = Duration::from_secs(1);
 
 /// A program to be run.
 pub struct Program<'a> {

@@ -16,6 +16,8 @@
 //!
 //! * A stop, a reload and a client that hangs up never end an exchange. What it brings
 //!   is saved first.
+//! * A stop ends an attempt that waits for its gate or its secrets: nothing of it is announced,
+//!   and who waits for it hears that the daemon stops.
 //! * A panic in one exchange is that account's failure.
 
 mod lineup;
@@ -176,11 +178,15 @@ pub struct Supervisor<W> {
     /// Accounts whose tokens are not durable.
     unsaved: BTreeSet<AccountId>,
     stopping: bool,
+    /// Told to the attempts that are being prepared.
+    stop: watch::Sender<bool>,
 }
 
 /// What a piece of work brought.
 enum Product {
     Spend(Result<(Spend, bool), RefreshError>),
+    /// The stop came before anything was handed out.
+    Stopped,
     Exchange(Ended),
     Revocation(Revocation),
     Write(Result<Written, StoreError>),
@@ -215,6 +221,7 @@ impl<W: World> Supervisor<W> {
             hooks,
             unsaved: BTreeSet::new(),
             stopping: false,
+            stop: watch::Sender::new(false),
         }
     }
 
@@ -250,6 +257,7 @@ impl<W: World> Supervisor<W> {
                     Some(Control::Prove(reply)) => self.prove(reply),
                     Some(Control::Stop) | None => {
                         self.stopping = true;
+                        self.stop.send_replace(true);
                         orders.close();
                     }
                 },
@@ -263,7 +271,7 @@ impl<W: World> Supervisor<W> {
 
     /// Whether nothing is under way that a stop has to wait for.
     fn is_quiet(&self) -> bool {
-        self.work.is_empty() && !self.seats.values().any(|seat| seat.account.is_busy())
+        self.work.is_empty() && !self.seats.values().any(|seat| seat.is_busy())
     }
 
     fn next_at(&self) -> Option<Moment> {
@@ -281,7 +289,7 @@ impl<W: World> Supervisor<W> {
             if let Some(seat) = self.seats.get_mut(&account) {
                 seat.wake = None;
                 // While stopping, only what must be saved goes on.
-                if !self.stopping || seat.account.is_busy() {
+                if !self.stopping || seat.is_busy() {
                     self.feed(&account, Input::Woken);
                 }
             }
@@ -369,6 +377,11 @@ impl<W: World> Supervisor<W> {
             Product::Spend(Err(error)) => {
                 self.slot_is_free(&account, Verdict::Unused);
                 self.feed(&account, Input::Intended(ticket, Err(error)));
+            }
+            Product::Stopped => {
+                if let Some(seat) = self.seats.get_mut(&account) {
+                    seat.given_up = true;
+                }
             }
             Product::Exchange(Ended { outcome, learned }) => {
                 self.slot_is_free(&account, verdict(&outcome));

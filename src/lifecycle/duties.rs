@@ -106,7 +106,7 @@ impl Account {
     }
 
     /// Whether something would be lost if it ended before its duties are done.
-    pub(super) fn is_in_duty(&self) -> bool {
+    pub fn is_in_duty(&self) -> bool {
         self.duties.iter().any(|duty| match duty.what {
             What::Unstage(_) | What::Orphan(..) => true,
             What::Standing => false,

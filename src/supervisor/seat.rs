@@ -63,6 +63,8 @@ pub(super) struct Seat {
     pub(super) wake: Option<Moment>,
     /// The configuration names it no more; it goes as soon as nothing is under way.
     pub(super) leaving: bool,
+    /// A stop ended what it had begun, before anything was handed out: it goes no further.
+    pub(super) given_up: bool,
     /// The way back to whoever gave the order that is being carried out.
     pub(super) reply: Option<Reply>,
     /// The ways back to those who are answered later, by the tickets of what they wait for.
@@ -84,10 +86,16 @@ impl Seat {
             slot: None,
             wake: None,
             leaving: false,
+            given_up: false,
             reply: None,
             later: Vec::new(),
             told: Told::default(),
         }
+    }
+
+    /// Whether something of it is under way that a stop has to wait for.
+    pub(super) fn is_busy(&self) -> bool {
+        if self.given_up { self.account.is_in_duty() } else { self.account.is_busy() }
     }
 
     /// Takes down the endpoint that an exchange discovered, if it is still the one to ask.
@@ -276,6 +284,9 @@ impl<W: World> Supervisor<W> {
     /// whose hand-out is the durable intent. Before either, a gate is asked about what was
     /// `started`. A logout is nothing that a gate is asked about, and neither is a replay: what
     /// it is about is spent already, and may be lost while somebody thinks.
+    ///
+    /// Until the intent is on its way nothing is lost by a stop, which then need not wait for
+    /// gate, secrets and the exchange that would follow.
     fn intend(
         &mut self,
         id: &AccountId,
@@ -303,13 +314,21 @@ impl<W: World> Supervisor<W> {
             Stake::Staged => None,
         };
         let now = self.world.now().wall;
-        self.start(id, ticket, Stage::Intending, async move {
-            if let Some(gate) = gate
-                && let Err(error) = gate.await
-            {
-                return Product::Spend(Err(error));
+        let preparing = async move {
+            if let Some(gate) = gate {
+                gate.await?;
             }
-            let secrets = match secrets.await {
+            secrets.await
+        };
+        let mut stop = self.stop.subscribe();
+        self.start(id, ticket, Stage::Intending, async move {
+            let prepared = tokio::select! {
+                biased;
+                // The sender lives as long as the loop that awaits this.
+                _ = stop.wait_for(|stops| *stops) => return Product::Stopped,
+                prepared = preparing => prepared,
+            };
+            let secrets = match prepared {
                 Ok(secrets) => secrets,
                 Err(error) => return Product::Spend(Err(error)),
             };

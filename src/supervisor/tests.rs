@@ -29,11 +29,47 @@ use crate::token::Secret;
 async fn a_stop_in_mid_exchange_still_saves_the_rotated_token() {
     let stage = Stage::with(&["mail"]);
     let script = async {
-        stage.until("mail", StateName::Exchanging).await;
+        stage.until_said("mail exchange").await;
         stage.control.send(Control::Stop).await.unwrap();
     };
     let ((), ()) = tokio::join!(stage.run(), script);
     assert_eq!(stage.log.said(), ["mail intent", "mail exchange", "mail commit"]);
+}
+
+/// A gate and secrets may take longer than the service manager's patience, with the exchange
+/// that would follow.
+#[tokio::test(start_paused = true)]
+async fn a_stop_ends_an_attempt_before_its_intent_and_who_waits_for_it_is_told() {
+    for (account, said) in [("mail", "mail open"), ("secretive", "secretive secrets")] {
+        let stage = Stage::hooked(&[account], vec![gate("open")]);
+        let script = async {
+            stage.refresh(account).await;
+            stage.until_said(said).await;
+            stage.control.send(Control::Stop).await.unwrap();
+        };
+        let ((), ()) = tokio::join!(stage.run(), script);
+        assert_eq!(stage.log.said().last().map(String::as_str), Some(said));
+        let told = stage.keeper.order(&id(account), Action::Refresh).await;
+        assert_eq!(told.unwrap_err().code, Code::Stopping);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_logout_that_has_not_begun_is_answered_by_the_stop() {
+    let stage = Stage::with(&["secretive"]);
+    let script = async {
+        stage.until("secretive", StateName::Fresh).await;
+        let account = id("secretive");
+        let logout = stage.keeper.order(&account, Action::Logout);
+        let stop = async {
+            stage.until_said("secretive secrets").await;
+            stage.control.send(Control::Stop).await.unwrap();
+        };
+        let (answer, ()) = tokio::join!(logout, stop);
+        assert_eq!(answer.unwrap_err().code, Code::Stopping);
+    };
+    let ((), ()) = tokio::join!(stage.run(), script);
+    assert_eq!(stage.log.said(), ["secretive secrets"]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -192,7 +228,7 @@ async fn a_stop_in_mid_logout_still_forgets_the_login() {
         let account = id("mail");
         let logout = stage.keeper.order(&account, Action::Logout);
         let stop = async {
-            stage.until("mail", StateName::Exchanging).await;
+            stage.until_said("mail revoke").await;
             stage.control.send(Control::Stop).await.unwrap();
         };
         let (answer, ()) = tokio::join!(logout, stop);

@@ -113,7 +113,7 @@ async fn hooks_hear_how_the_attempt_ended_that_a_stop_waited_for() {
     let stage = Stage::hooked(&["mail"], vec![follower()]);
     let script = async {
         stage.refresh("mail").await;
-        stage.until("mail", StateName::Exchanging).await;
+        stage.until_said("mail exchange").await;
         stage.control.send(Control::Stop).await.unwrap();
     };
     let ((), ()) = tokio::join!(stage.run(), script);

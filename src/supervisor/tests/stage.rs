@@ -132,6 +132,13 @@ impl Stage {
         self.keeper.order(&id(name), Action::Refresh).await.unwrap();
     }
 
+    /// Waits until the world has been asked for that.
+    pub(super) async fn until_said(&self, line: &str) {
+        while self.log.count(line) == 0 {
+            sleep(Duration::from_millis(100)).await;
+        }
+    }
+
     pub(super) async fn until(&self, name: &str, state: StateName) {
         self.directory.clone().wait_for(|it| it.seats.contains_key(name)).await.unwrap();
         let mut snapshot = self.seat(name).snapshot.clone();

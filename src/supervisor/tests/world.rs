@@ -34,7 +34,7 @@ use crate::token::TokenSet;
 
 /// A world of values. The account called `bomb` panics in its exchange; the one called
 /// `discovers` learns an endpoint in each; `refused` and `cut-off` fail, and what `full` brings
-/// cannot be written but for once in a while.
+/// cannot be written but for once in a while. The secrets of `secretive` take their time.
 pub(super) struct Values {
     pub(super) began: Instant,
     pub(super) log: Log,
@@ -111,12 +111,19 @@ impl World for Values {
 
     fn secrets(
         &self,
-        _: &AccountId,
+        account: &AccountId,
         _: &Arc<dyn Provider>,
         _: Stake,
     ) -> impl Future<Output = Result<Vec<(&'static str, Secret)>, RefreshError>> + Send + 'static
     {
-        std::future::ready(Ok(Vec::new()))
+        let (log, account) = (self.log.clone(), account.clone());
+        async move {
+            if account.as_str() == "secretive" {
+                log.say(format!("{account} secrets"));
+                sleep(Duration::from_secs(10)).await;
+            }
+            Ok(Vec::new())
+        }
     }
 
     fn gate(&self, call: Call) -> impl Future<Output = Result<(), RefreshError>> + Send + 'static {
