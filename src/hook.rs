@@ -44,6 +44,10 @@ impl Hook {
     /// 20 s unless they say otherwise.
     pub const LONGEST_GATE: Duration = Duration::from_secs(15);
 
+    /// Mode of a file that names none: for the daemon's group, and not for everybody, who may
+    /// have no right to see how the account stands.
+    pub const FILE_MODE: u32 = 0o640;
+
     /// Whether it is called about that event, beside what happens. A gate never is.
     pub fn follows(&self, event: EventName) -> bool {
         !self.is_gate() && self.on.contains(&event)
@@ -71,6 +75,8 @@ pub enum Deed {
     File {
         /// That directory.
         directory: Box<Path>,
+        /// The file's mode, at most 0o777.
+        mode: u32,
     },
 }
 

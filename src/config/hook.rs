@@ -7,6 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::listen::read_mode;
 use crate::hook::Deed;
 use crate::hook::Hook;
 use crate::hook::Role;
@@ -114,6 +115,7 @@ fn read_events(value: &Value<'_>) -> Option<Box<[EventName]>> {
 fn read_deed(section: &mut Section<'_>, on: Option<&[EventName]>) -> Option<Deed> {
     let command = section.value("command");
     let directory = section.value("directory");
+    let mode = section.value("mode");
     let timeout = section.value("timeout");
     let token = section.value("token");
     let gate = section.value("gate");
@@ -131,7 +133,12 @@ fn read_deed(section: &mut Section<'_>, on: Option<&[EventName]>) -> Option<Deed
             let rule = "it means nothing without a command".into();
             value.complain_of_key(Problem::Rule(rule));
         }
-        return Some(Deed::File { directory: Path::new(directory.path(limits::PATH)?).into() });
+        let mode = mode.map_or(Some(Hook::FILE_MODE), |mode| read_mode(&mode));
+        let directory = Path::new(directory.path(limits::PATH)?).into();
+        return Some(Deed::File { directory, mode: mode? });
+    }
+    if let Some(mode) = mode {
+        mode.complain_of_key(Problem::Rule("it means nothing without a directory".into()));
     }
     let role = read_role(token.as_ref(), gate.as_ref(), on);
     let longest = match role {

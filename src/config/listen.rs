@@ -131,7 +131,7 @@ fn read_accounts(value: &Value<'_>) -> Vec<((Place, Box<str>), AccountId)> {
 }
 
 /// A file mode as `chmod` and systemd write it.
-fn read_mode(value: &Value<'_>) -> Option<u32> {
+pub(super) fn read_mode(value: &Value<'_>) -> Option<u32> {
     const EXPECTED: &str = "an octal mode in quotes such as \"0660\"";
 
     let text = value.text(EXPECTED)?;

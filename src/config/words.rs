@@ -237,7 +237,7 @@ fn called(hook: &Hook) -> String {
                 ),
             }
         }
-        Deed::File { directory } => {
+        Deed::File { directory, mode: _ } => {
             format!("puts a file into {} after {events} (hook {name})", directory.display())
         }
     }

@@ -103,7 +103,7 @@ fn named(account: &Account) -> Vec<(Kind, String, String)> {
             Deed::Run { argv, .. } => named.extend(argv.first().map(|program| {
                 (Kind::Program, format!("the command of the hook {name}"), program.to_string())
             })),
-            Deed::File { directory } => {
+            Deed::File { directory, mode: _ } => {
                 let path = directory.display().to_string();
                 named.push((Kind::Directory, format!("the directory of the hook {name}"), path));
             }

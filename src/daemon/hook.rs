@@ -13,6 +13,7 @@ use crate::programs;
 use crate::programs::Answer;
 use crate::programs::Program;
 use crate::spool;
+use crate::spool::Sheet;
 use crate::token::Secret;
 
 /// What a hook may write to standard output, in bytes. Nobody reads it; what is more is a
@@ -26,7 +27,7 @@ const SAID: usize = 400;
 pub(super) async fn make(call: Arc<Call>) -> Result<(), Flaw> {
     match &call.hook.deed {
         Deed::Run { argv, timeout, role: _ } => run(&call, argv, *timeout).await,
-        Deed::File { directory } => put(&call, directory).await,
+        Deed::File { directory, mode } => put(&call, directory, *mode).await,
     }
 }
 
@@ -59,8 +60,8 @@ async fn run(call: &Call, argv: &[Box<str>], limit: Duration) -> Result<(), Flaw
 }
 
 /// One file for each kind of event: the newest takes the place of the one before.
-async fn put(call: &Call, directory: &Path) -> Result<(), Flaw> {
+async fn put(call: &Call, directory: &Path, mode: u32) -> Result<(), Flaw> {
     let name = format!("{}.{}.json", call.account(), call.event().as_str());
-    let put = spool::put(directory, name, call.document()).await;
+    let put = spool::put(directory, Sheet { name, content: call.document(), mode }).await;
     put.map_err(|error| Flaw::Unwritten(error.to_string()))
 }

@@ -27,6 +27,10 @@ pub(super) const IN_A_FILE: &[(&str, &[&str])] = &[
         "config.toml:8:1: hooks[0].token: it means nothing without a command",
         "config.toml:9:1: hooks[0].timeout: it means nothing without a command",
     ]),
+    ("[accounts.mail]\nprovider = \"google\"\nclient_id = \"x\"\n[[hooks]]\nname = \"a\"\non = [\"alarm\"]\ndirectory = \"/b\"\nmode = \"0999\"\n[[hooks]]\nname = \"b\"\non = [\"alarm\"]\ncommand = [\"/a\"]\nmode = \"0644\"\n", &[
+        r#"config.toml:8:8: hooks[0].mode: expected an octal mode in quotes such as "0660""#,
+        "config.toml:13:1: hooks[1].mode: it means nothing without a directory",
+    ]),
     ("[accounts.mail]\nprovider = \"google\"\nclient_id = \"x\"\n[[hooks]]\nname = \"a\"\non = [\"token_changed\", \"alarm\"]\ncommand = [\"/a\"]\ntoken = true\n", &[
         r#"config.toml:8:9: hooks[0].token: the token comes with on = ["token_changed"] alone"#,
     ]),

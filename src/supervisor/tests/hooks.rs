@@ -198,7 +198,7 @@ fn follower() -> Hook {
     Hook {
         name: "follower".into(),
         on: Hook::EVENTS.into(),
-        deed: Deed::File { directory: Path::new("/nowhere").into() },
+        deed: Deed::File { directory: Path::new("/nowhere").into(), mode: Hook::FILE_MODE },
     }
 }
 
