@@ -35,6 +35,7 @@ use std::io;
 use std::path::Path;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::broadcast;
 use tokio::sync::mpsc;
@@ -196,13 +197,19 @@ fn keep(options: &Options, threshold: &Threshold, passed: Passed) -> Result<(), 
         .enable_all()
         .thread_name("act")
         .max_blocking_threads(8)
+        .thread_keep_alive(FOR_GOOD)
         .build()
         .map_err(|error| Failure::System("runtime", error))?;
+    // The runtime panics if it has no thread to block and can make none, and with one it waits.
+    let _kept = runtime.spawn_blocking(|| {});
     let ended = runtime.block_on(live(places, config, threshold.clone(), signals, clock, store, passed));
     // A name that is still being looked up is of no use to anybody any more.
     runtime.shutdown_background();
     ended
 }
+
+/// Longer than a daemon runs without looking up a name.
+const FOR_GOOD: Duration = Duration::from_secs(366 * 86_400);
 
 async fn live(
     places: Places,

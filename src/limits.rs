@@ -20,6 +20,14 @@ pub const FILE_DESCRIPTORS: u64 = 16_384;
 /// [`CONNECTIONS`] take a quarter of it.
 pub const MEMORY_MAX: u64 = 512 * 1024 * 1024;
 
+/// Threads of the daemon: the six that its composition names, eight of the runtime's that names
+/// are resolved on and backups sealed, twelve that wait for files and programs, and some more.
+pub const OWN_TASKS: usize = 32;
+
+/// Processes and threads of one program that it runs: a shell with a pipe has four, and what
+/// runs on node a dozen.
+pub const TASKS_OF_A_PROGRAM: usize = 16;
+
 /// Head of a request, in bytes. The longest that a known client sends is below 1 KiB.
 pub const HEAD: usize = 8 * 1024;
 

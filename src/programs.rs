@@ -21,7 +21,9 @@
 //!   when the call is dropped, there is nobody left to wait and SIGKILL comes at once.
 //! * A program is started on a thread of its own: its file may lie on a mount that is dead. One
 //!   that comes to life when nobody waits for it any more is killed.
-//! * Everything is bounded: the time, the output, what is kept of standard error.
+//! * When memory runs out, programs and what they start die before the daemon does.
+//! * Everything is bounded: the programs that run at a time, the time, the output, what is kept
+//!   of standard error.
 
 use std::ffi::OsString;
 use std::io;
@@ -33,6 +35,7 @@ use std::time::Duration;
 
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::UnixStream;
+use tokio::sync::Semaphore;
 use tokio::time::sleep;
 use tokio::time::timeout;
 use zeroize::Zeroizing;
@@ -41,6 +44,7 @@ use self::group::Group;
 use self::report::report;
 use self::streams::Full;
 use self::streams::read_into;
+use crate::apart::Undone;
 use crate::token::Secret;
 
 pub use self::handed::handed;
@@ -58,6 +62,13 @@ pub const LANG: &str = "C.UTF-8";
 
 /// Number of the descriptor that [`Program::descriptor`] becomes: the first after the streams.
 pub const DESCRIPTOR: i32 = 3;
+
+/// Programs that run at a time, whatever they are run for. Further ones wait, and their time
+/// passes. They are fewer than the attempts that may be under way: each takes memory and tasks
+/// from the service.
+pub const AT_A_TIME: usize = 32;
+
+static ROOM: Semaphore = Semaphore::const_new(AT_A_TIME);
 
 /// Time between SIGTERM and SIGKILL.
 pub const GRACE: Duration = Duration::from_secs(2);
@@ -112,9 +123,34 @@ pub enum Cut {
 }
 
 /// Nobody was asked: the program did not start, or nothing listens on the socket.
-#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
-#[error("{0}")]
-pub struct NotStarted(String);
+#[derive(Debug, thiserror::Error)]
+pub enum NotStarted {
+    /// There is no program.
+    #[error("the command is empty")]
+    Empty,
+    /// The operating system says no.
+    #[error("{name}: {error}")]
+    Refused {
+        /// The program, or the socket's path.
+        name: Box<str>,
+        /// What it says.
+        error: io::Error,
+    },
+    /// It was not read in time.
+    #[error("{name}: {undone}")]
+    Unread {
+        /// The program.
+        name: Box<str>,
+        /// Why.
+        undone: Undone,
+    },
+    /// All the time passed while others ran.
+    #[error("{0}: {AT_A_TIME} programs run already, and none of them has ended")]
+    NoRoom(Box<str>),
+    /// All the time passed before whoever listens on the socket took the connection.
+    #[error("{0}: nobody accepts")]
+    Unheard(Box<str>),
+}
 
 /// Runs a program to its end.
 ///
@@ -122,7 +158,14 @@ pub struct NotStarted(String);
 ///
 /// [`NotStarted`], and then it has seen nothing of its input.
 pub async fn run(mut program: Program<'_>) -> Result<Answer, NotStarted> {
+    let name = program.argv.first().ok_or(NotStarted::Empty)?;
     let mut time_is_up = pin!(sleep(program.limit));
+    let room = tokio::select! {
+        biased;
+        room = ROOM.acquire() => room.ok(),
+        () = &mut time_is_up => None,
+    };
+    let _until_its_end = room.ok_or_else(|| NotStarted::NoRoom(name.clone()))?;
     let (mut group, mut streams) = Group::start(&mut program).await?;
     let whole = async {
         tokio::select! {
@@ -175,16 +218,15 @@ pub async fn ask(
     longest: usize,
     limit: Duration,
 ) -> Result<Answer, NotStarted> {
+    let name = || path.display().to_string().into();
     let mut output = Zeroizing::new(Vec::with_capacity(longest.saturating_add(1)));
     let mut time_is_up = pin!(sleep(limit));
     let mut stream = tokio::select! {
         biased;
         stream = UnixStream::connect(path) => {
-            stream.map_err(|error| NotStarted(format!("{}: {error}", path.display())))?
+            stream.map_err(|error| NotStarted::Refused { name: name(), error })?
         }
-        () = &mut time_is_up => {
-            return Err(NotStarted(format!("{}: nobody accepts", path.display())));
-        }
+        () = &mut time_is_up => return Err(NotStarted::Unheard(name())),
     };
     let conversation = async {
         let (mut reader, mut writer) = stream.split();

@@ -6,7 +6,9 @@
 //!   is taken, so a signal to the group cannot reach a stranger.
 //! * A [`Group`] that is dropped is killed.
 
+use std::fs::File;
 use std::io;
+use std::io::Write as _;
 use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::process::ExitStatus;
@@ -52,17 +54,16 @@ pub(super) static STARTS: Apart = Apart::new("start", 4);
 impl Group {
     /// Starts a program, within its limit.
     pub(super) async fn start(program: &mut Program<'_>) -> Result<(Self, Streams), NotStarted> {
-        let Some((name, arguments)) = program.argv.split_first() else {
-            return Err(NotStarted("the command is empty".to_owned()));
-        };
-        let failed = |error: &dyn std::fmt::Display| NotStarted(format!("{name}: {error}"));
+        let (name, arguments) = program.argv.split_first().ok_or(NotStarted::Empty)?;
+        let refused = |error| NotStarted::Refused { name: name.clone(), error };
         let mut command = command(name);
         command.args(arguments.iter().map(|argument| &**argument));
         command.envs(program.environment.drain(..));
         command.stdin(if program.input.is_some() { Stdio::piped() } else { Stdio::null() });
         if let Some(descriptor) = program.descriptor.take() {
             let mapping = FdMapping { parent_fd: descriptor, child_fd: DESCRIPTOR };
-            command.fd_mappings(vec![mapping]).map_err(|error| failed(&error))?;
+            let mapped = command.fd_mappings(vec![mapping]);
+            mapped.map_err(|collision| refused(io::Error::other(collision)))?;
         }
         let runtime = Handle::current();
         // A process is there when it has read its program. That is what may hang.
@@ -70,8 +71,10 @@ impl Group {
             let _follows_it = runtime.enter();
             Self::of(command.spawn()?)
         });
-        let started = starting.await.map_err(|undone| failed(&undone))?;
-        let mut group = started.map_err(|error| failed(&error))?;
+        let started = starting.await;
+        let started =
+            started.map_err(|undone| NotStarted::Unread { name: name.clone(), undone })?;
+        let mut group = started.map_err(refused)?;
         let streams = Streams::of(&mut group.child, program.input.take(), program.longest);
         Ok((group, streams))
     }
@@ -81,6 +84,7 @@ impl Group {
         let gone = || io::Error::other("its process cannot be followed");
         let number = child.id().and_then(|id| Pid::from_raw(i32::try_from(id).ok()?));
         let number = number.ok_or_else(gone)?;
+        die_first(number);
         match pidfd_open(number, PidfdFlags::NONBLOCK).ok().and_then(followed) {
             Some(life) => Ok(Self { child, number, life, reaped: false }),
             None => {
@@ -129,6 +133,19 @@ impl Drop for Group {
     fn drop(&mut self) {
         self.kill();
     }
+}
+
+/// Has the kernel end this process, and what it starts from here on, before the daemon when
+/// memory runs out: the two share the service's.
+fn die_first(number: Pid) {
+    /// The largest, proc_pid_oom_score_adj(5).
+    const FIRST: &[u8] = b"1000";
+
+    let path = format!("/proc/{}/oom_score_adj", number.as_raw_pid());
+    let adjusted = File::options().write(true).open(path);
+    // One that has ended already takes no memory, and of one that is no longer ours (it may
+    // have other rights than we) the kernel's own choice is as good.
+    let _refused = adjusted.and_then(|mut file| file.write_all(FIRST));
 }
 
 /// Follows a descriptor of a process with the runtime.

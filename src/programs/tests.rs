@@ -128,10 +128,17 @@ async fn a_program_whose_time_is_over_ends_with_all_that_it_started() {
     wait_until_gone(&answer.output);
 }
 
+#[tokio::test]
+async fn a_program_dies_before_the_daemon_when_memory_runs_out() {
+    // It may have begun before the kernel was told.
+    let script = "until [ \"$score\" = 1000 ]; do read score </proc/self/oom_score_adj; done";
+    assert_eq!(ran(script, |_| {}).await.end, Ok(()));
+}
+
 /// What keeps a program from being started cannot be had without a dead mount, so something
 /// else stands where it would.
 #[tokio::test]
-async fn a_program_that_cannot_be_read_in_time_was_not_asked_and_holds_up_no_other() {
+async fn a_program_that_finds_no_room_or_cannot_be_read_was_not_asked_and_holds_up_no_other() {
     let hung = Path::new("/bin/sh");
     let (release, until_released) = std::sync::mpsc::channel::<()>();
     let (begun, has_begun) = tokio::sync::oneshot::channel();
@@ -153,6 +160,18 @@ async fn a_program_that_cannot_be_read_in_time_was_not_asked_and_holds_up_no_oth
     };
     let (hung, ()) = tokio::join!(hanging, meanwhile);
     hung.unwrap().unwrap();
+
+    // What other tests run has ended by then.
+    let all = u32::try_from(AT_A_TIME).unwrap();
+    let room = ROOM.acquire_many(all).await.unwrap();
+    let argv = shell("exit 0");
+    let mut late = program(&argv);
+    late.limit = Duration::from_millis(1);
+    let late = run(late).await.err().unwrap();
+    let expected = "/bin/sh: 32 programs run already, and none of them has ended";
+    assert_eq!(late.to_string(), expected);
+    drop(room);
+    assert_eq!(run(program(&argv)).await.unwrap().end, Ok(()));
 }
 
 #[tokio::test]

@@ -53,6 +53,10 @@ fn the_unit_grants_what_the_daemon_counts_on() {
     let of = |key: &str| unit.iter().find_map(|(name, value)| (*name == key).then_some(*value));
     assert_eq!(of("LimitNOFILE"), Some(&*limits::FILE_DESCRIPTORS.to_string()));
     assert_eq!(of("MemoryMax"), Some(&*format!("{}M", limits::MEMORY_MAX / (1024 * 1024))));
+    let tasks = limits::OWN_TASKS + programs::AT_A_TIME * limits::TASKS_OF_A_PROGRAM;
+    assert_eq!(of("TasksMax"), Some(&*tasks.to_string()));
+    // The daemon outlives a hook that takes too much memory.
+    assert_eq!(of("OOMPolicy"), Some("continue"));
     assert_eq!(
         of("RestartPreventExitStatus"),
         Some(&*Code::ConfigInvalid.exit_status().to_string())
@@ -158,6 +162,7 @@ fn the_numbers_about_hooks_are_those_of_the_code() {
         format!("of a gate .Ql \\(dq{}s\\(dq", Hook::LONGEST_GATE.as_secs()),
         format!("at most {} hooks", limits::HOOKS),
         format!("{} seconds", hooks::FAREWELL.as_secs()),
+        format!("At most {} programs run at a time", programs::AT_A_TIME),
     ];
     for sentence in sentences {
         assert!(page.contains(&sentence), "{sentence}");
