@@ -5,6 +5,9 @@
 //! refuses the refresh tokens of several accounts in a short time is not believed (the
 //! *mass revocation* guard): both let one account through now and then, to see.
 //!
+//! An attempt that asks a gate holds its slot while somebody thinks, so such attempts get half
+//! of a route's slots and a quarter of all: the others are for accounts that nobody holds up.
+//!
 //! The queue is ordered by [`Urgency`]. What may start is found in ordered sets, never
 //! by a scan over accounts.
 
@@ -38,6 +41,13 @@ pub const IN_FLIGHT: usize = 64;
 /// Exchanges under way at a time at one route.
 pub const IN_FLIGHT_PER_ROUTE: usize = 8;
 
+/// Attempts that ask a gate at a time, over all providers. With the hooks they leave room among
+/// the programs that run at a time.
+pub const GATES: usize = 16;
+
+/// Attempts that ask a gate at a time at one route.
+pub const GATES_PER_ROUTE: usize = 4;
+
 /// Where an exchange goes: host and client.
 #[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub struct Route {
@@ -70,6 +80,8 @@ pub struct Pacing {
     /// Where each queued account stands.
     queued: BTreeMap<AccountId, (Route, Place)>,
     in_flight: usize,
+    /// How many of those ask a gate.
+    gates: usize,
     admission: Admission,
     /// The last logins, by the provider's host.
     logins: Logins,
@@ -77,6 +89,8 @@ pub struct Pacing {
     ready: BTreeSet<(Urgency, Route)>,
     /// Routes whose first in the queue may go later.
     later: BTreeSet<(Moment, Route)>,
+    /// Routes where attempts wait because [`GATES`] are asked elsewhere.
+    crowded: BTreeSet<Route>,
 }
 
 /// A place in a route's queue. The order of its fields is that of the queue.
@@ -92,6 +106,8 @@ pub struct Place {
     pub stake: Stake,
     /// What can be lost by it.
     pub risk: Risk,
+    /// Whether it is to ask a gate.
+    pub asks: bool,
 }
 
 /// Whom the queue lets through.
@@ -108,7 +124,7 @@ pub enum Admission {
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Turn {
     /// It may begin.
-    Admit(AccountId, Ticket),
+    Admit(Place),
     /// It may not before that moment, and should not wait in the queue.
     Bar {
         /// Whose attempt.
@@ -142,7 +158,7 @@ impl Pacing {
     /// Queues an attempt; an earlier one of the same account is forgotten.
     pub fn queue(&mut self, route: &Route, place: Place, now: Moment) {
         self.unqueue(&place.account, now);
-        self.routes.entry(route.clone()).or_default().queue.insert(place.clone());
+        self.routes.entry(route.clone()).or_default().insert(place.clone());
         self.queued.insert(place.account.clone(), (route.clone(), place));
         self.place(route, now);
     }
@@ -151,7 +167,7 @@ impl Pacing {
     pub fn unqueue(&mut self, account: &AccountId, now: Moment) {
         if let Some((route, place)) = self.queued.remove(account) {
             if let Some(host) = self.routes.get_mut(&route) {
-                host.queue.remove(&place);
+                host.remove(&place);
             }
             self.place(&route, now);
         }
@@ -178,11 +194,16 @@ impl Pacing {
         if self.in_flight >= IN_FLIGHT {
             return None;
         }
-        let (_, route) = self.ready.first()?.clone();
-        let admission = self.admission;
+        let (route, place) = loop {
+            let (_, route) = self.ready.first()?.clone();
+            if let Some(place) = self.first(&route, now) {
+                break (route, place);
+            }
+            // Others have taken the last gate since it was listed.
+            self.place(&route, now);
+        };
         let host = self.routes.get_mut(&route)?;
-        let place = host.first(admission, now)?;
-        host.queue.remove(&place);
+        host.remove(&place);
         self.queued.remove(&place.account);
         let free = match host.gate(place.urgency.rank, now) {
             Gate::Closed(until) => {
@@ -193,14 +214,17 @@ impl Pacing {
             }
             Gate::Open | Gate::Later(_) | Gate::Full => Ok(()),
         };
-        let Place { account, ticket, .. } = place;
         let turn = match free {
             Ok(()) => {
-                host.begin(now);
+                host.begin(&place, now);
                 self.in_flight += 1;
-                Turn::Admit(account, ticket)
+                self.gates += usize::from(place.asks);
+                Turn::Admit(place)
             }
-            Err((until, why)) => Turn::Bar { account, ticket, until, why },
+            Err((until, why)) => {
+                let Place { account, ticket, .. } = place;
+                Turn::Bar { account, ticket, until, why }
+            }
         };
         self.place(&route, now);
         Some(turn)
@@ -220,7 +244,21 @@ impl Pacing {
         self.later.first().map(|(at, _)| *at)
     }
 
-    /// An admitted attempt ended.
+    /// An admitted attempt that was to ask a gate has its answer, or asks none after all.
+    pub fn answered(&mut self, route: &Route, now: Moment) {
+        self.gates = self.gates.saturating_sub(1);
+        if let Some(host) = self.routes.get_mut(route) {
+            host.answered();
+        }
+        self.place(route, now);
+        // All of them: the first may have to wait for something else.
+        for route in std::mem::take(&mut self.crowded) {
+            self.place(&route, now);
+        }
+    }
+
+    /// An admitted attempt ended. If it was to ask a gate, that was [`answered`](Self::answered)
+    /// before.
     pub fn ended(
         &mut self,
         account: &AccountId,
@@ -241,7 +279,8 @@ impl Pacing {
 
     /// Puts a route where it belongs: ready, later, or neither.
     fn place(&mut self, route: &Route, now: Moment) {
-        let admission = self.admission;
+        let first = self.first(route, now);
+        let no_gate = self.gates >= GATES;
         let Some(host) = self.routes.get_mut(route) else { return };
         match std::mem::take(&mut host.listed) {
             Listed::Nowhere => {}
@@ -252,7 +291,10 @@ impl Pacing {
                 self.later.remove(&(at, route.clone()));
             }
         }
-        let Some(first) = host.first(admission, now) else { return };
+        if no_gate && host.asks() {
+            self.crowded.insert(route.clone());
+        }
+        let Some(first) = first else { return };
         match host.gate(first.urgency.rank, now) {
             // One that is barred gets its answer at once.
             Gate::Open | Gate::Closed(_) => {
@@ -265,5 +307,9 @@ impl Pacing {
             }
             Gate::Full => {}
         }
+    }
+
+    fn first(&self, route: &Route, now: Moment) -> Option<Place> {
+        self.routes.get(route)?.first(self.admission, self.gates < GATES, now).cloned()
     }
 }

@@ -55,6 +55,7 @@ use crate::message::Message;
 use crate::name::AccountId;
 use crate::notice::Notice;
 use crate::pacing::Pacing;
+use crate::pacing::Place;
 use crate::pacing::Turn;
 use crate::pacing::Verdict;
 use crate::provider::Outcome;
@@ -75,6 +76,7 @@ pub use self::lineup::Lineup;
 pub use self::lineup::Settings;
 
 use self::seat::Seat;
+use self::seat::Slot;
 
 /// What the loop needs of the outside. Slow work is handed out as futures that own what they need.
 pub trait World {
@@ -304,9 +306,9 @@ impl<W: World> Supervisor<W> {
         let jitter = self.world.jitter();
         while let Some(turn) = self.pacing.turn(now, jitter) {
             match turn {
-                Turn::Admit(account, ticket) => {
+                Turn::Admit(Place { account, ticket, asks, .. }) => {
                     if let Some(seat) = self.seats.get_mut(&account) {
-                        seat.slot = Some(seat.settings.route());
+                        seat.slot = Some(Slot { route: seat.settings.route(), asks });
                     }
                     let began = self.feed(&account, Input::Admitted(ticket));
                     if !began {
@@ -365,6 +367,9 @@ impl<W: World> Supervisor<W> {
             Ok((_, product)) => product,
             Err(_panic) => stage.broken(),
         };
+        if stage == Stage::Intending {
+            self.gate_has_answered(&account);
+        }
         match result {
             Product::Spend(Ok((spend, durable))) => {
                 if let Some(seat) = self.seats.get_mut(&account) {
@@ -407,10 +412,21 @@ impl<W: World> Supervisor<W> {
         }
     }
 
+    /// The attempt of an account asks nobody, or no more.
+    fn gate_has_answered(&mut self, account: &AccountId) {
+        let now = self.world.now().boot;
+        if let Some(slot) = self.seats.get_mut(account).and_then(|seat| seat.slot.as_mut())
+            && std::mem::take(&mut slot.asks)
+        {
+            self.pacing.answered(&slot.route, now);
+        }
+    }
+
     fn slot_is_free(&mut self, account: &AccountId, verdict: Verdict) {
+        self.gate_has_answered(account);
         let (now, jitter) = (self.world.now().boot, self.world.jitter());
-        if let Some(route) = self.seats.get_mut(account).and_then(|seat| seat.slot.take()) {
-            self.pacing.ended(account, &route, verdict, now, jitter);
+        if let Some(slot) = self.seats.get_mut(account).and_then(|seat| seat.slot.take()) {
+            self.pacing.ended(account, &slot.route, verdict, now, jitter);
         }
     }
 }

@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use super::Admission;
+use super::GATES_PER_ROUTE;
 use super::IN_FLIGHT_PER_ROUTE;
 use super::Place;
 use super::Verdict;
@@ -49,12 +50,16 @@ const DOUBT_PROBE: Duration = Duration::from_secs(300);
 
 /// A route's queue and conduct.
 pub(super) struct Host {
-    pub(super) queue: BTreeSet<Place>,
+    queue: BTreeSet<Place>,
+    /// Likewise, of attempts that are to ask a gate.
+    asking: BTreeSet<Place>,
     /// Accounts that belong to it.
     pub(super) accounts: usize,
     /// Under which key the route is listed.
     pub(super) listed: Listed,
     in_flight: usize,
+    /// How many of those ask a gate.
+    gates: usize,
     rate: f64,
     /// Attempts that may begin at once, as of `refilled`.
     allowance: f64,
@@ -106,9 +111,11 @@ impl Default for Host {
     fn default() -> Self {
         Self {
             queue: BTreeSet::new(),
+            asking: BTreeSet::new(),
             accounts: 0,
             listed: Listed::Nowhere,
             in_flight: 0,
+            gates: 0,
             rate: FIRST_RATE,
             allowance: BURST,
             refilled: Moment::default(),
@@ -124,20 +131,35 @@ impl Default for Host {
 impl Host {
     /// Whether it can be forgotten.
     pub(super) fn is_idle(&self) -> bool {
-        self.accounts == 0 && self.in_flight == 0 && self.queue.is_empty()
+        self.accounts == 0 && self.in_flight == 0 && self.queue.is_empty() && !self.asks()
     }
 
-    /// Who stands first of those who are let through. A breaker's probe is not one whose lost
-    /// reply could cost the account, if there is another.
-    pub(super) fn first(&self, admission: Admission, now: Moment) -> Option<Place> {
+    /// Whether somebody waits who is to ask a gate.
+    pub(super) fn asks(&self) -> bool {
+        !self.asking.is_empty()
+    }
+
+    pub(super) fn insert(&mut self, place: Place) {
+        let queue = if place.asks { &mut self.asking } else { &mut self.queue };
+        queue.insert(place);
+    }
+
+    pub(super) fn remove(&mut self, place: &Place) {
+        let queue = if place.asks { &mut self.asking } else { &mut self.queue };
+        queue.remove(place);
+    }
+
+    /// Who stands first of those who are let through, and of those who ask a gate, if `gates` are
+    /// left for them. A breaker's probe is not one whose lost reply could cost the account, if
+    /// there is another.
+    pub(super) fn first(&self, admission: Admission, gates: bool, now: Moment) -> Option<&Place> {
         let everyone = admission == Admission::Everyone;
-        let mut able = self.queue.iter().filter(|place| everyone || place.risk == Risk::None);
         let probing = matches!(self.breaker, Breaker::Open { until, .. } if until <= now);
-        if probing {
-            let safe = able.clone().find(|place| place.risk != Risk::Account);
-            return safe.or_else(|| able.next()).cloned();
-        }
-        able.next().cloned()
+        let is_unfit = |place: &Place| probing && place.risk == Risk::Account;
+        let first = |queue| first_of(queue, everyone, is_unfit);
+        let asking = (gates && self.gates < GATES_PER_ROUTE).then_some(&self.asking);
+        let firsts = [first(&self.queue), asking.and_then(first)];
+        firsts.into_iter().flatten().min_by_key(|place| (is_unfit(place), *place))
     }
 
     pub(super) fn gate(&self, rank: Rank, now: Moment) -> Gate {
@@ -163,16 +185,22 @@ impl Host {
         }
     }
 
-    pub(super) fn begin(&mut self, now: Moment) {
+    pub(super) fn begin(&mut self, place: &Place, now: Moment) {
         self.allowance = (self.allowance(now) - 1.0).max(0.0);
         self.refilled = now;
         self.in_flight += 1;
+        self.gates += usize::from(place.asks);
         if let Breaker::Open { trips, .. } = self.breaker {
             self.breaker = Breaker::Probing { trips };
         }
         if self.next_probe.is_some() {
             self.next_probe = Some(now + DOUBT_PROBE);
         }
+    }
+
+    /// A gate has answered.
+    pub(super) fn answered(&mut self) {
+        self.gates = self.gates.saturating_sub(1);
     }
 
     pub(super) fn end(
@@ -259,6 +287,16 @@ impl Host {
         let gained = now.since(self.refilled).as_secs_f64() * self.rate;
         (self.allowance + gained).min(BURST.max(self.rate))
     }
+}
+
+/// The first of a queue, and of those that are fit for a probe, if there is one.
+fn first_of(
+    queue: &BTreeSet<Place>,
+    everyone: bool,
+    is_unfit: impl Fn(&Place) -> bool,
+) -> Option<&Place> {
+    let able = || queue.iter().filter(|place| everyone || place.risk == Risk::None);
+    able().find(|place| !is_unfit(place)).or_else(|| able().next())
 }
 
 /// How long a failing provider rests after that many failed probes.

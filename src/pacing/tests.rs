@@ -1,6 +1,7 @@
 //! What the queue lets through, and when.
 
 use super::Admission;
+use super::GATES;
 use super::IN_FLIGHT;
 use super::IN_FLIGHT_PER_ROUTE;
 use super::Pacing;
@@ -106,7 +107,7 @@ fn a_turn_that_must_wait_is_always_later() {
         let now = Moment::from_millis(millis);
         let place = place("a", urgency(Rank::Planned, 0), Risk::None);
         pacing.queue(&route("a"), place, now);
-        if let Some(Turn::Admit(account, _)) = pacing.turn(now, none()) {
+        if let Some(Turn::Admit(Place { account, .. })) = pacing.turn(now, none()) {
             pacing.ended(&account, &route("a"), Verdict::Throttled, now, none());
         }
         assert!(pacing.next_at().is_none_or(|next| next > now), "at {millis} ms");
@@ -179,6 +180,42 @@ fn while_tokens_are_not_durable_only_what_cannot_be_lost_goes() {
 }
 
 #[test]
+fn accounts_whose_gates_hang_leave_slots_to_others_of_their_route() {
+    let mut pacing = Pacing::default();
+    ask(&mut pacing, "a", 9);
+    pacing.queue(&route("a"), place("free", urgency(Rank::Planned, 99), Risk::None), at(0));
+    let begun = admitted(&mut pacing, 0);
+    assert_eq!(begun, ["a-0", "a-1", "a-2", "a-3", "free"]);
+
+    pacing.answered(&route("a"), at(1));
+    assert_eq!(admitted(&mut pacing, 1), ["a-4"], "its answer makes room for the next");
+    pacing.answered(&route("a"), at(2));
+    pacing.answered(&route("a"), at(2));
+    assert_eq!(admitted(&mut pacing, 2), ["a-5", "a-6"]);
+    pacing.answered(&route("a"), at(3));
+    assert!(admitted(&mut pacing, 3).is_empty(), "eight are under way");
+}
+
+#[test]
+fn gates_of_many_routes_leave_slots_to_all_others() {
+    let mut pacing = Pacing::default();
+    for name in ["a", "b", "c", "d", "e", "f"] {
+        ask(&mut pacing, name, 4);
+        pacing.queue(&route(name), place(name, urgency(Rank::Planned, 99), Risk::None), at(0));
+    }
+    let begun = admitted(&mut pacing, 0);
+    let asking = begun.iter().filter(|account| account.contains('-')).count();
+    assert_eq!((asking, begun.len()), (GATES, GATES + 6));
+
+    let (first, _) = begun[0].split_once('-').unwrap();
+    pacing.answered(&route(first), at(1));
+    assert_eq!(admitted(&mut pacing, 1).len(), 1, "wherever one waits");
+    pacing.answered(&route(first), at(2));
+    pacing.ended(&id(&begun[0]), &route(first), Verdict::Good, at(2), none());
+    assert_eq!(admitted(&mut pacing, 2).len(), 1);
+}
+
+#[test]
 fn an_account_that_leaves_takes_its_place_along() {
     let mut pacing = Pacing::default();
     pacing.join(&route("a"));
@@ -192,11 +229,20 @@ fn an_account_that_leaves_takes_its_place_along() {
 fn admitted(pacing: &mut Pacing, second: u64) -> Vec<String> {
     let mut names = Vec::new();
     while let Some(turn) = pacing.turn(at(second), none()) {
-        if let Turn::Admit(account, _) = turn {
-            names.push(account.to_string());
+        if let Turn::Admit(place) = turn {
+            names.push(place.account.to_string());
         }
     }
     names
+}
+
+/// Queues that many accounts that have a gate.
+fn ask(pacing: &mut Pacing, name: &str, count: u64) {
+    for index in 0..count {
+        let account = format!("{name}-{index}");
+        let place = place(&account, urgency(Rank::Planned, index), Risk::Replayable);
+        pacing.queue(&route(name), Place { asks: true, ..place }, at(0));
+    }
 }
 
 fn fill(pacing: &mut Pacing, name: &str, count: u64, rank: Rank) {
@@ -208,7 +254,8 @@ fn fill(pacing: &mut Pacing, name: &str, count: u64, rank: Rank) {
 }
 
 fn place(account: &str, urgency: Urgency, risk: Risk) -> Place {
-    Place { urgency, account: id(account), ticket: Ticket::from(1), stake: Stake::Current, risk }
+    let (ticket, stake) = (Ticket::from(1), Stake::Current);
+    Place { urgency, account: id(account), ticket, stake, risk, asks: false }
 }
 
 fn route(host: &str) -> Route {

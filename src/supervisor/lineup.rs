@@ -54,6 +54,11 @@ pub struct Settings {
 }
 
 impl Settings {
+    /// Who is asked before an attempt.
+    pub(super) fn gate(&self) -> Option<&Arc<Hook>> {
+        self.hooks.iter().find(|hook| hook.is_gate())
+    }
+
     /// What its exchanges are counted by.
     pub(super) fn route(&self) -> Route {
         let profile = self.provider.profile();

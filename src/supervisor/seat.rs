@@ -23,6 +23,7 @@ use crate::lifecycle::Command;
 use crate::lifecycle::Discovery;
 use crate::lifecycle::Done;
 use crate::lifecycle::Input;
+use crate::lifecycle::Rank;
 use crate::lifecycle::Revocation;
 use crate::lifecycle::Ticket;
 use crate::message::Message;
@@ -57,8 +58,8 @@ pub(super) struct Seat {
     asked: Option<Arc<dyn Provider>>,
     /// The endpoint that an exchange discovered.
     learned: Option<Box<url::Url>>,
-    /// The route whose slot its attempt takes up.
-    pub(super) slot: Option<Route>,
+    /// The slot that its attempt takes up.
+    pub(super) slot: Option<Slot>,
     /// Its entry among the timers.
     pub(super) wake: Option<Moment>,
     /// The configuration names it no more; it goes as soon as nothing is under way.
@@ -71,6 +72,14 @@ pub(super) struct Seat {
     later: Vec<(Ticket, Reply)>,
     /// What of its failures is in the log.
     told: Told,
+}
+
+/// What an attempt takes up.
+pub(super) struct Slot {
+    /// Where.
+    pub(super) route: Route,
+    /// Whether it counts as one that asks a gate.
+    pub(super) asks: bool,
 }
 
 impl Seat {
@@ -166,7 +175,9 @@ impl<W: World> Supervisor<W> {
             let Some(seat) = self.seats.get_mut(id) else { return };
             match command {
                 Command::Queue { ticket, stake, urgency, risk } => {
-                    let place = Place { urgency, account: id.clone(), ticket, stake, risk };
+                    // Of what has such a hurry, nobody is asked.
+                    let asks = urgency.rank != Rank::InDoubt && seat.settings.gate().is_some();
+                    let place = Place { urgency, account: id.clone(), ticket, stake, risk, asks };
                     self.pacing.queue(&seat.settings.route(), place, now.boot);
                 }
                 Command::Unqueue => self.pacing.unqueue(id, now.boot),
@@ -301,10 +312,11 @@ impl<W: World> Supervisor<W> {
             if is_replay(&notice.event) {
                 return None;
             }
-            let hook = seat.settings.hooks.iter().find(|hook| hook.is_gate())?;
+            let hook = seat.settings.gate()?;
             let kind = seat.settings.provider.profile().default_kind;
             Some(self.world.gate(Call { hook: Arc::clone(hook), notice, kind }))
         });
+        let asks = gate.is_some();
         let secrets = self.world.secrets(id, &seat.settings.provider, stake);
         let write = self.world.write(write);
         let learned = seat.learned.as_deref().cloned();
@@ -320,6 +332,9 @@ impl<W: World> Supervisor<W> {
             }
             secrets.await
         };
+        if !asks {
+            self.gate_has_answered(id);
+        }
         let mut stop = self.stop.subscribe();
         self.start(id, ticket, Stage::Intending, async move {
             let prepared = tokio::select! {

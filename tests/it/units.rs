@@ -163,6 +163,8 @@ fn the_numbers_about_hooks_are_those_of_the_code() {
         format!("at most {} hooks", limits::HOOKS),
         format!("{} seconds", hooks::FAREWELL.as_secs()),
         format!("At most {} programs run at a time", programs::AT_A_TIME),
+        format!("At most {} gates are asked at a time", pacing::GATES),
+        format!("{} of them about attempts with one client", pacing::GATES_PER_ROUTE),
     ];
     for sentence in sentences {
         assert!(page.contains(&sentence), "{sentence}");

@@ -133,6 +133,29 @@ async fn a_gate_is_asked_before_anything_is_announced() {
     assert_eq!(stage.called(), [""; 0], "a gate is asked, and not called besides");
 }
 
+/// More than a route has slots for.
+#[tokio::test(start_paused = true)]
+async fn nine_accounts_whose_gates_think_do_not_hold_up_one_that_has_none() {
+    let gated = ["a", "b", "c", "d", "e", "f", "g", "h", "i"];
+    let stage = Stage::hooked(&gated, vec![gate("open")]);
+    let script = async {
+        let kept = gated.iter().map(|name| (id(name), Change::Nothing));
+        let free = Change::New(settings(), Some(Box::new(record("z"))));
+        stage.apply(kept.chain([(id("z"), free)]).collect()).await;
+        for name in gated.iter().chain(&["z"]) {
+            stage.refresh(name).await;
+        }
+        for name in gated.iter().chain(&["z"]) {
+            stage.until_generation(name, 2).await;
+        }
+        stage.control.send(Control::Stop).await.unwrap();
+    };
+    let ((), ()) = tokio::join!(stage.run(), script);
+    let said = stage.log.said();
+    let place = |line: &str| said.iter().position(|said| said == line).unwrap();
+    assert!(place("z exchange") < place("a intent"), "{said:?}");
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_gate_that_refuses_ends_the_attempt_before_anything_is_spent() {
     let stage = Stage::hooked(&["mail"], vec![gate("shut"), follower()]);
