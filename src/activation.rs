@@ -46,7 +46,8 @@ pub struct Passed {
 ///
 /// # Errors
 ///
-/// [`Unusable`] if one of them is not what this daemon serves.
+/// [`Unusable`] if one of them is not what this daemon serves. Whoever waits at any of them is
+/// turned away then: see [`Passed::turn_away`].
 pub fn take() -> Result<Passed, Unusable> {
     // Whether they are meant for this process, and their names. The descriptors become ours
     // below: only that crate owns what is a number here.
@@ -54,22 +55,41 @@ pub fn take() -> Result<Passed, Unusable> {
         .map_err(Unusable::Environment)?
         .map(|(_, name)| name)
         .collect::<Vec<_>>();
-    let mut passed = Passed::default();
     if names.is_empty() {
-        return Ok(passed);
+        return Ok(Passed::default());
     }
     let mut descriptors = ListenFd::from_env();
-    for (place, name) in names.into_iter().enumerate() {
-        if name != API {
-            return Err(Unusable::WrongName(name));
-        }
+    let sockets = names.into_iter().enumerate().map(|(place, name)| {
         let socket = descriptors.take_unix_listener(place).ok().flatten();
-        let Some((socket, path)) = socket.and_then(|it| path_of(&it).map(|path| (it, path))) else {
-            return Err(Unusable::WrongKind(name));
-        };
-        passed.api.push((socket, path));
+        (name, socket)
+    });
+    sort(sockets.collect())
+}
+
+/// Which of the sockets with these names is served.
+fn sort(sockets: Vec<(String, Option<UnixListener>)>) -> Result<Passed, Unusable> {
+    let mut passed = Passed::default();
+    let mut strangers = Vec::new();
+    let mut wrong = None;
+    for (name, socket) in sockets {
+        let path = socket.as_ref().and_then(path_of);
+        match (socket, path) {
+            (Some(socket), Some(path)) if name == API => passed.api.push((socket, path)),
+            (socket, _) => {
+                strangers.extend(socket);
+                let kind = if name == API { Unusable::WrongKind } else { Unusable::WrongName };
+                wrong.get_or_insert_with(|| kind(name));
+            }
+        }
     }
-    Ok(passed)
+    match wrong {
+        None => Ok(passed),
+        Some(wrong) => {
+            passed.turn_away();
+            strangers.iter().for_each(turn_away);
+            Err(wrong)
+        }
+    }
 }
 
 /// Where peers connect to it, if they can. One of the abstract namespace has neither owner nor
@@ -96,16 +116,19 @@ impl Passed {
     /// Ends every connection that waits to be served. The service manager would start a daemon
     /// that cannot begin again and again for the sake of one that is never accepted.
     pub fn turn_away(&self) {
-        for (socket, _) in &self.api {
-            if socket.set_nonblocking(true).is_ok() {
-                while socket.accept().is_ok() {}
-            }
-        }
+        self.api.iter().for_each(|(socket, _)| turn_away(socket));
+    }
+}
+
+fn turn_away(socket: &UnixListener) {
+    if socket.set_nonblocking(true).is_ok() {
+        while socket.accept().is_ok() {}
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::io::Read as _;
     use std::os::linux::net::SocketAddrExt as _;
     use std::os::unix::net::SocketAddr;
     use std::os::unix::net::UnixStream;
@@ -128,10 +151,30 @@ mod tests {
         assert_eq!(path_of(&UnixListener::bind_addr(&abstract_one).unwrap()), None);
     }
 
+    /// Otherwise the service manager starts a daemon again at once that cannot begin.
+    #[test]
+    fn who_waits_at_a_socket_of_a_unit_that_is_wrong_is_turned_away() {
+        let directory = tempfile::tempdir().unwrap();
+        #[rustfmt::skip]
+        let cases = [
+            ("api",   "mine", "the service manager handed over a socket \"mine\"; FileDescriptorName=api is the one that is known"),
+            ("mine",  "api",  "the service manager handed over a socket \"mine\"; FileDescriptorName=api is the one that is known"),
+        ];
+        for (index, (first, second, expected)) in cases.into_iter().enumerate() {
+            let [one, other] = [0, 1].map(|it| directory.path().join(format!("{index}{it}")));
+            let listen = |path: &PathBuf| Some(UnixListener::bind(path).unwrap());
+            let sockets =
+                vec![(first.to_owned(), listen(&one)), (second.to_owned(), listen(&other))];
+            let mut waiting = [one, other].map(|path| UnixStream::connect(path).unwrap());
+            assert_eq!(sort(sockets).unwrap_err().to_string(), expected);
+            for stream in &mut waiting {
+                assert_eq!(stream.read(&mut [0]).unwrap(), 0);
+            }
+        }
+    }
+
     #[test]
     fn who_waits_is_turned_away() {
-        use std::io::Read as _;
-
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("s");
         let passed = Passed { api: vec![(UnixListener::bind(&path).unwrap(), path.clone())] };
