@@ -258,8 +258,8 @@ async fn live(
     let outside = Outside::new(store.clone(), clock.clone(), places.credentials.clone());
     let logins = Logins::new(outside.clone(), keeper.clone(), control.clone());
     let (failing_in, failing) = watch::channel(Failing::default());
-    let hooks = Hooks::new(outside.clone(), notices.clone(), failing_in);
-    let (caller, hook_calls) = Caller::new();
+    let hooks = Hooks::new(outside.clone(), notices.clone(), failing_in.clone());
+    let (caller, hook_calls) = Caller::new(failing_in);
     let supervisor = Supervisor::new(outside, directory_in, notices, caller);
     // The queue has room: nobody else has sent yet.
     let (done, applied) = oneshot::channel();

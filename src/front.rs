@@ -206,7 +206,7 @@ impl Work {
         let Self { listening, keeper, masters, metrics, stopping, probed } = self;
         let runtime =
             Builder::new_current_thread().enable_all().build_local(LocalOptions::default())?;
-        let notices = keeper.notices();
+        let (notices, directory) = (keeper.notices(), keeper.directories());
         let desk = Rc::new(Desk {
             keeper,
             masters,
@@ -236,7 +236,7 @@ impl Work {
                 for listener in listeners {
                     running.spawn_local(listener.run());
                 }
-                let counting = metrics.follow(notices);
+                let counting = metrics.follow(notices, directory);
                 tokio::pin!(counting);
                 let mut counts = true;
                 loop {

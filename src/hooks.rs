@@ -123,13 +123,17 @@ pub struct LastFailure {
 }
 
 /// The end at which calls are handed over.
-pub struct Caller(mpsc::Sender<Arc<Call>>);
+pub struct Caller {
+    calls: mpsc::Sender<Arc<Call>>,
+    failing: watch::Sender<Failing>,
+}
 
 impl Caller {
-    /// Both ends of a queue between the supervisor and the loop.
-    pub fn new() -> (Self, mpsc::Receiver<Arc<Call>>) {
-        let (caller, calls) = mpsc::channel(queue::OF_ALL);
-        (Self(caller), calls)
+    /// Both ends of a queue between the supervisor and the loop, which keep what fails in
+    /// `failing`.
+    pub fn new(failing: watch::Sender<Failing>) -> (Self, mpsc::Receiver<Arc<Call>>) {
+        let (calls, inbox) = mpsc::channel(queue::OF_ALL);
+        (Self { calls, failing }, inbox)
     }
 
     /// Has those of `hooks` called that follow the event. Returns what is to be told of those
@@ -139,11 +143,21 @@ impl Caller {
         let about = notice.event.name();
         for hook in hooks.iter().filter(|hook| hook.follows(about)) {
             let call = Call { hook: Arc::clone(hook), notice: Arc::clone(notice), kind };
-            if self.0.try_send(Arc::new(call)).is_err() {
+            if let Err(refused) = self.calls.try_send(Arc::new(call)) {
+                keep(&self.failing, &refused.into_inner(), &Flaw::NoRoom);
                 untold.push(failed(hook, about, &Flaw::NoRoom));
             }
         }
         untold
+    }
+
+    /// Forgets the failures of accounts and hooks that `is_known` knows not.
+    pub fn forget(&self, is_known: impl Fn(&AccountId, &str) -> bool) {
+        self.failing.send_if_modified(|failing| {
+            let before = failing.0.len();
+            failing.0.retain(|(account, hook), _| is_known(account, hook));
+            failing.0.len() < before
+        });
     }
 }
 
@@ -238,12 +252,8 @@ impl<R: Runner> Hooks<R> {
     }
 
     fn raise(&self, call: &Call, flaw: &Flaw) {
+        keep(&self.failing, call, flaw);
         let (account, about) = (call.account().clone(), call.event());
-        let failure = LastFailure { about, at: call.notice.at.wall, why: flaw.to_string().into() };
-        let key = (account.clone(), call.hook.name.clone());
-        self.failing.send_modify(|failing| {
-            failing.0.insert(key, failure);
-        });
         let notice = Notice {
             account,
             at: self.runner.now(),
@@ -254,6 +264,16 @@ impl<R: Runner> Hooks<R> {
         // Nobody may be following.
         let _unheard = self.notices.send(Arc::new(notice));
     }
+}
+
+/// Keeps how a call failed, until that hook works again.
+fn keep(failing: &watch::Sender<Failing>, call: &Call, flaw: &Flaw) {
+    let (about, at) = (call.event(), call.notice.at.wall);
+    let failure = LastFailure { about, at, why: flaw.to_string().into() };
+    let key = (call.account().clone(), call.hook.name.clone());
+    failing.send_modify(|failing| {
+        failing.0.insert(key, failure);
+    });
 }
 
 /// Writes into the log that a hook failed.

@@ -17,6 +17,7 @@ use tokio::sync::watch;
 
 use crate::access::Rule;
 use crate::error::Code;
+use crate::hook::Hook;
 use crate::lifecycle::Action;
 use crate::lifecycle::Done;
 use crate::name::AccountId;
@@ -68,6 +69,8 @@ pub struct Seat {
     pub provider: Arc<dyn Provider>,
     /// Who may have what of it.
     pub rules: Arc<[Rule]>,
+    /// What is called about it.
+    pub hooks: Arc<[Arc<Hook>]>,
     /// How it stands.
     pub snapshot: watch::Receiver<Arc<Snapshot>>,
 }

@@ -4,6 +4,7 @@
 //! stand is read from the directory at each scrape, so those numbers cannot drift
 //! from what is served. Names, types and labels are an interface: add, never edit.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 
@@ -16,6 +17,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 use prometheus_client::registry::Unit;
 use tokio::sync::broadcast;
+use tokio::sync::watch;
 
 use crate::error::Code;
 use crate::keeper::Directory;
@@ -82,6 +84,41 @@ struct Status {
 #[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
 struct Why {
     reason: &'static str,
+}
+
+/// How an attempt ends.
+const OUTCOMES: [&str; 2] = [SUCCESS, FAILURE];
+const SUCCESS: &str = "success";
+const FAILURE: &str = "failure";
+
+/// What there are numbers about.
+#[derive(Default)]
+struct Counted {
+    accounts: BTreeSet<AccountId>,
+    hooks: BTreeSet<(AccountId, Box<str>)>,
+}
+
+impl Counted {
+    fn add(&mut self, notice: &Notice) {
+        let account = &notice.account;
+        if !self.accounts.contains(account) {
+            self.accounts.insert(account.clone());
+        }
+        if let Event::HookFailed { hook, .. } = &notice.event {
+            self.hooks.insert((account.clone(), hook.clone()));
+        }
+    }
+
+    /// Takes out what the directory does not know.
+    fn leave(&mut self, directory: &Directory) -> Self {
+        let accounts = self.accounts.extract_if(.., |it| !directory.seats.contains_key(it));
+        let accounts = accounts.collect();
+        let hooks = self.hooks.extract_if(.., |(account, hook)| {
+            let seat = directory.seats.get(account);
+            !seat.is_some_and(|seat| seat.hooks.iter().any(|it| it.name == *hook))
+        });
+        Self { accounts, hooks: hooks.collect() }
+    }
 }
 
 /// Why a connection was closed before a request was read.
@@ -151,12 +188,12 @@ impl Metrics {
         let account = notice.account.to_string();
         match &notice.event {
             Event::TokenChanged { .. } => {
-                self.refreshes.get_or_create(&Outcome { account, outcome: "success" }).inc();
+                self.refreshes.get_or_create(&Outcome { account, outcome: SUCCESS }).inc();
             }
             Event::RefreshFailed { failure, .. } => {
                 let code = failure.error.code().as_str();
                 self.failures.get_or_create(&Failed { account: account.clone(), code }).inc();
-                self.refreshes.get_or_create(&Outcome { account, outcome: "failure" }).inc();
+                self.refreshes.get_or_create(&Outcome { account, outcome: FAILURE }).inc();
             }
             Event::Alarm { .. } => {
                 self.alarms.get_or_create(&Account { account }).inc();
@@ -175,16 +212,52 @@ impl Metrics {
         }
     }
 
-    /// Counts every notice until nobody can send any more.
-    pub async fn follow(&self, mut notices: broadcast::Receiver<Arc<Notice>>) {
+    /// Counts every notice until nobody can send any more, and forgets the accounts and hooks
+    /// that a reload took away: a scrape would show them for ever.
+    pub async fn follow(
+        &self,
+        mut notices: broadcast::Receiver<Arc<Notice>>,
+        mut directory: watch::Receiver<Arc<Directory>>,
+    ) {
+        let mut counted = Counted::default();
         loop {
-            match notices.recv().await {
-                Ok(notice) => self.notice(&notice),
+            let heard = tokio::select! {
+                biased;
+                heard = notices.recv() => heard,
+                Ok(()) = directory.changed() => {
+                    let gone = counted.leave(&directory.borrow_and_update());
+                    self.forget(gone);
+                    continue;
+                }
+            };
+            match heard {
+                Ok(notice) => {
+                    counted.add(&notice);
+                    self.notice(&notice);
+                }
                 Err(broadcast::error::RecvError::Lagged(missed)) => {
                     self.notices_lost.inc_by(missed);
                 }
                 Err(broadcast::error::RecvError::Closed) => return,
             }
+        }
+    }
+
+    fn forget(&self, gone: Counted) {
+        for account in gone.accounts {
+            let name = || account.to_string();
+            for outcome in OUTCOMES {
+                self.refreshes.remove(&Outcome { account: name(), outcome });
+            }
+            for code in Code::ALL {
+                self.failures.remove(&Failed { account: name(), code: code.as_str() });
+            }
+            self.alarms.remove(&Account { account: name() });
+            self.expirations.remove(&Account { account: name() });
+        }
+        for (account, hook) in gone.hooks {
+            let hook = hook.into_string();
+            self.hook_failures.remove(&Hooked { account: account.to_string(), hook });
         }
     }
 
@@ -314,6 +387,38 @@ mod tests {
     use crate::record::Failure;
     use crate::time::Now;
     use crate::token::Generation;
+
+    #[tokio::test]
+    async fn accounts_and_hooks_that_are_gone_are_not_told_for_ever() {
+        let metrics = Metrics::new();
+        let (notices, heard) = broadcast::channel(16);
+        let (directory_in, directory) = watch::channel(Arc::new(Directory::default()));
+        let hook = || Event::HookFailed {
+            hook: "restart".into(),
+            about: EventName::Expired,
+            why: "exit status: 1".into(),
+        };
+        let failed =
+            Event::RefreshFailed { reason: Reason::Scheduled, failure: Arc::new(failure()) };
+        for event in [Event::Expired, failed, hook()] {
+            let account = AccountId::parse("mail").unwrap();
+            let snapshot = Arc::new(failing());
+            let notice = Notice { account, at: Now::default(), event, snapshot };
+            assert!(notices.send(Arc::new(notice)).is_ok());
+        }
+        let tells = || metrics.scrape(&Directory::default()).unwrap().contains("mail");
+        let script = async {
+            while !tells() {
+                tokio::task::yield_now().await;
+            }
+            directory_in.send_replace(Arc::new(Directory::default()));
+            while tells() {
+                tokio::task::yield_now().await;
+            }
+            drop(notices);
+        };
+        tokio::join!(metrics.follow(heard, directory), script);
+    }
 
     #[test]
     fn every_event_is_counted_where_it_belongs() {

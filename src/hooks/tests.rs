@@ -49,7 +49,7 @@ async fn calls_of_an_account_come_one_after_the_other_and_those_of_others_beside
 async fn a_hook_that_fails_is_raised_until_it_works_again() {
     let stage = Stage::new();
     let hooks = [hook("flaky", &[EventName::TokenChanged])];
-    let (caller, calls) = Caller::new();
+    let (caller, calls) = Caller::new(stage.failing_in.clone());
     let script = async {
         assert_eq!(caller.call(&hooks, Kind::Access, &changed("mail")), []);
         stage.until_failing(1).await;
@@ -111,6 +111,27 @@ async fn what_is_too_much_for_an_account_is_told_and_not_kept() {
     let count = |why: &str| told.iter().filter(|line| line.ends_with(why)).count();
     assert_eq!(count("too many calls are waiting"), 2);
     assert_eq!(count("before it was done"), queue::OF_AN_ACCOUNT + 1);
+}
+
+#[test]
+fn a_hook_without_room_fails_until_it_works_and_one_that_is_gone_is_forgotten() {
+    let stage = Stage::new();
+    let hooks = [hook("good", &[EventName::TokenChanged]), hook("old", &[EventName::TokenChanged])];
+    let (caller, calls) = Caller::new(stage.failing_in.clone());
+    drop(calls);
+    assert_eq!(caller.call(&hooks, Kind::Access, &changed("mail")).len(), 2);
+    let failing = || {
+        let failing = stage.failing.borrow();
+        let told =
+            failing.iter().map(|(account, hook, it)| format!("{account} {hook}: {}", it.why));
+        told.collect::<Vec<_>>()
+    };
+    let why = "it was not called, because too many calls are waiting";
+    assert_eq!(failing(), [format!("mail good: {why}"), format!("mail old: {why}")]);
+    caller.forget(|account, hook| account.as_str() == "mail" && hook == "good");
+    assert_eq!(failing(), [format!("mail good: {why}")]);
+    caller.forget(|account, _| account.as_str() == "ci");
+    assert!(failing().is_empty());
 }
 
 #[test]
@@ -184,7 +205,7 @@ struct Stage {
     log: Log,
     notices: broadcast::Sender<Arc<Notice>>,
     heard: Mutex<broadcast::Receiver<Arc<Notice>>>,
-    failing_in: Mutex<Option<watch::Sender<Failing>>>,
+    failing_in: watch::Sender<Failing>,
     failing: watch::Receiver<Failing>,
 }
 
@@ -193,17 +214,16 @@ impl Stage {
         let (notices, heard) = broadcast::channel(256);
         let (failing_in, failing) = watch::channel(Failing::default());
         let (log, heard) = (Log::default(), Mutex::new(heard));
-        Self { log, notices, heard, failing_in: Mutex::new(Some(failing_in)), failing }
+        Self { log, notices, heard, failing_in, failing }
     }
 
     fn hooks(&self) -> Hooks<Log> {
-        let failing = self.failing_in.lock().unwrap().take().unwrap();
-        Hooks::new(self.log.clone(), self.notices.clone(), failing)
+        Hooks::new(self.log.clone(), self.notices.clone(), self.failing_in.clone())
     }
 
     /// Hands the calls about these over and ends.
     async fn play(&self, hooks: &[Arc<Hook>], notices: impl IntoIterator<Item = Arc<Notice>>) {
-        let (caller, calls) = Caller::new();
+        let (caller, calls) = Caller::new(self.failing_in.clone());
         for notice in notices {
             assert_eq!(caller.call(hooks, Kind::Access, &notice), []);
         }

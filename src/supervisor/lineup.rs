@@ -94,6 +94,10 @@ impl<W: World> Supervisor<W> {
                 Change::New(settings, record) => self.add(account, settings, record),
             }
         }
+        self.hooks.forget(|account, hook| {
+            let seat = self.seats.get(account).filter(|seat| !seat.leaving);
+            seat.is_some_and(|seat| seat.settings.hooks.iter().any(|it| *it.name == *hook))
+        });
         let Lineup { admin, metrics, .. } = lineup;
         self.directory.send_replace(Arc::new(Directory { seats: self.shown(), admin, metrics }));
     }
@@ -141,6 +145,7 @@ impl<W: World> Supervisor<W> {
                     account: account.clone(),
                     provider: Arc::clone(&seat.settings.provider),
                     rules: Arc::clone(&seat.settings.rules),
+                    hooks: Arc::clone(&seat.settings.hooks),
                     snapshot: seat.snapshot.subscribe(),
                 };
                 (account.clone(), Arc::new(shown))

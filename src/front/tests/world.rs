@@ -298,7 +298,8 @@ pub(in crate::front) fn seat(
     snapshot: watch::Receiver<Arc<Snapshot>>,
 ) -> Seat {
     let provider = silent::provider("");
-    Seat { account: AccountId::parse(name).unwrap(), provider, rules: rules.into(), snapshot }
+    let account = AccountId::parse(name).unwrap();
+    Seat { account, provider, rules: rules.into(), hooks: Arc::default(), snapshot }
 }
 
 /// A rule for one user.

@@ -130,7 +130,8 @@ pub(super) fn seat(name: &str, script: &Script, lines: &Lines) -> Seat {
         origin: None,
     };
     let (_, snapshot) = watch::channel(Arc::new(snapshot));
-    Seat { account: id(name), provider: Arc::new(provider), rules: Vec::new().into(), snapshot }
+    let provider = Arc::new(provider);
+    Seat { account: id(name), provider, rules: Arc::default(), hooks: Arc::default(), snapshot }
 }
 
 pub(super) fn prompt(what: &str) -> Turn {

@@ -8,12 +8,15 @@ use tokio::time::sleep;
 
 use super::stage::Stage;
 use super::stage::id;
+use super::stage::record;
+use super::stage::settings;
 use crate::hook::Deed;
 use crate::hook::Hook;
 use crate::hook::Role;
 use crate::lifecycle::Action;
 use crate::notice::EventName;
 use crate::snapshot::StateName;
+use crate::supervisor::Change;
 use crate::supervisor::Control;
 use crate::token::Generation;
 
@@ -208,6 +211,9 @@ async fn a_hook_that_there_is_no_room_for_is_told_of_and_calls_nothing() {
     let script = async {
         stage.refresh("mail").await;
         stage.until_generation("mail", 2).await;
+        assert_eq!(stage.failing.borrow().iter().count(), 1);
+        stage.apply(BTreeMap::from([(id("mail"), Change::Rules(settings()))])).await;
+        assert_eq!(stage.failing.borrow().iter().count(), 0, "the hook is gone");
         stage.control.send(Control::Stop).await.unwrap();
     };
     let ((), ()) = tokio::join!(stage.run(), script);

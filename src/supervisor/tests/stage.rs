@@ -18,6 +18,7 @@ use super::world::tokens;
 use crate::hook::Hook;
 use crate::hooks::Call;
 use crate::hooks::Caller;
+use crate::hooks::Failing;
 use crate::keeper::Directory;
 use crate::keeper::Keeper;
 use crate::keeper::Order;
@@ -52,6 +53,7 @@ pub(super) struct Stage {
     pub(super) directory: watch::Receiver<Arc<Directory>>,
     pub(super) log: Log,
     pub(super) calls: Mutex<mpsc::Receiver<Arc<Call>>>,
+    pub(super) failing: watch::Sender<Failing>,
 }
 
 /// What a run takes.
@@ -89,10 +91,11 @@ impl Stage {
         let lineup = Lineup { accounts, admin: Vec::new(), metrics: Vec::new() };
         let (done, _) = oneshot::channel();
         control.try_send(Control::Apply { lineup: Box::new(lineup), done }).unwrap();
-        let (caller, calls) = Caller::new();
+        let failing = watch::Sender::default();
+        let (caller, calls) = Caller::new(failing.clone());
         let supervisor = Supervisor::new(world, directory_in, notices, caller);
         let cue = Mutex::new(Some(Cue { supervisor, orders, controls }));
-        Self { cue, control, keeper, directory, log, calls: Mutex::new(calls) }
+        Self { cue, control, keeper, directory, log, calls: Mutex::new(calls), failing }
     }
 
     /// Runs to its end, for a day at the most: accounts never come to an end by themselves.
@@ -178,7 +181,7 @@ pub(super) fn plain() -> Settings {
     }
 }
 
-fn record(name: &str) -> Record {
+pub(super) fn record(name: &str) -> Record {
     let issued =
         Stamp { wall: Timestamp::from_millis(1000), boot: Some(Moment::from_millis(1000)) };
     Record {
