@@ -353,7 +353,7 @@ mod tests {
             ("another file",         true,  print(&["", MAIL]) == base),
             ("another account",      true,  print(&[MAIL, "[accounts.b]\nprovider = 'google'\nclient_id = 'x'"]) == base),
             ("everybody's hooks",    true,  daemon("[[hooks]]\nname = 'a'\non = ['alarm']\ncommand = ['/x']")),
-            ("its own hooks",        false, print(&[&format!("{MAIL}[[accounts.mail.hooks]]\nname = 'a'\non = ['alarm']\ncommand = ['/x']")]) == base),
+            ("its own hooks",        true,  print(&[&format!("{MAIL}[[accounts.mail.hooks]]\nname = 'a'\non = ['alarm']\ncommand = ['/x']")]) == base),
             ("the daemon's log",     true,  daemon("[daemon]\nlog = 'debug'")),
             ("the daemon's alarm",   false, daemon("[daemon]\nalarm_before = '1m'")),
             ("a rule",               false, print(&[&format!("{MAIL}allow = ['alice']")]) == base),

@@ -155,9 +155,9 @@ impl<'a> Section<'a> {
         entries
     }
 
-    /// A fingerprint of all that the table says, however it is written.
-    pub fn digest(&self) -> [u8; 32] {
-        digest::of(self.table)
+    /// A fingerprint of all that the table says, however it is written, but for one key.
+    pub fn digest_of_all_but(&self, key: &'static str) -> [u8; 32] {
+        digest::of_all_but(key, self.table)
     }
 
     /// Says that a key is missing.

@@ -43,8 +43,8 @@ pub struct Account {
     /// What is called when something happens to it: what is said for all, then its own.
     pub hooks: Arc<[Arc<Hook>]>,
     /// A fingerprint of all that the configuration says of it, however it is written, but
-    /// for what is said of all accounts' hooks. A reload leaves an account alone whose
-    /// fingerprint is still the same.
+    /// for its hooks, which its life does not go by. A reload leaves failure and place of an
+    /// account alone whose fingerprint is still the same.
     pub fingerprint: [u8; 32],
 }
 
@@ -67,7 +67,7 @@ pub(super) struct Draft {
 impl Draft {
     /// Reads the table. `None` after errors of the provider.
     pub(super) fn read(mut section: Section<'_>) -> Option<Self> {
-        let digest = section.digest();
+        let digest = section.digest_of_all_but("hooks");
         let configure = match section.value("provider") {
             None => by_name(DEFAULT_PROVIDER),
             Some(value) => value.choice(PROVIDERS),

@@ -9,16 +9,21 @@ use sha2::Sha256;
 use toml::de::DeTable;
 use toml::de::DeValue;
 
-/// The fingerprint.
-pub(super) fn of(table: &DeTable<'_>) -> [u8; 32] {
+/// The fingerprint of all but the value of one key.
+pub(super) fn of_all_but(left_out: &str, table: &DeTable<'_>) -> [u8; 32] {
     let mut hash = Sha256::new();
-    add_table(&mut hash, table);
+    add_entries(&mut hash, table, |key| key != left_out);
     hash.finalize().into()
 }
 
 fn add_table(hash: &mut Sha256, table: &DeTable<'_>) {
-    begin(hash, b't', table.len());
-    for (key, value) in table {
+    add_entries(hash, table, |_| true);
+}
+
+fn add_entries(hash: &mut Sha256, table: &DeTable<'_>, counts: impl Fn(&str) -> bool) {
+    let entries = || table.iter().filter(|(key, _)| counts(key.get_ref()));
+    begin(hash, b't', entries().count());
+    for (key, value) in entries() {
         add_text(hash, b'k', key.get_ref());
         add_value(hash, value.get_ref());
     }
@@ -72,6 +77,7 @@ mod tests {
             ("another order in a list",      false, "a = 'x'\nb = 16\nc = { d = [2, 1], e = true }"),
             ("another flag",                 false, "a = 'x'\nb = 16\nc = { d = [1, 2], e = false }"),
             ("another level",                false, "a = 'x'\nb = 16\ne = true\nc = { d = [1, 2] }"),
+            ("the key that is left out",     true,  "a = 'x'\nb = 16\nc = { d = [1, 2], e = true }\n[[hooks]]\nname = 'a'"),
             ("one key less",                 false, "a = 'x'\nc = { d = [1, 2], e = true }"),
         ];
         for (name, same, text) in cases {
@@ -80,6 +86,6 @@ mod tests {
     }
 
     fn digest(text: &str) -> [u8; 32] {
-        of(DeTable::parse(text).unwrap().get_ref())
+        of_all_but("hooks", DeTable::parse(text).unwrap().get_ref())
     }
 }
