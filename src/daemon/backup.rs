@@ -10,9 +10,12 @@ use super::steward::ill;
 use crate::backup;
 use crate::backup::Backup;
 use crate::backup::Kept;
+use crate::backup::TooLarge;
 use crate::clock;
 use crate::envelope;
+use crate::envelope::NoRecipient;
 use crate::envelope::Recipient;
+use crate::envelope::Unsealed;
 use crate::error::Code;
 use crate::keeper::Directory;
 use crate::limits;
@@ -21,6 +24,32 @@ use crate::protocol::BackupAccount;
 use crate::protocol::BackupView;
 use crate::snapshot::Refusal;
 use crate::store::Exported;
+
+/// Why there is no backup.
+#[derive(Debug, thiserror::Error)]
+enum Unmade {
+    #[error("a backup has 1 to {} recipients", limits::RECIPIENTS)]
+    Recipients,
+    #[error("recipient {number}: {wrong}")]
+    Recipient { number: usize, wrong: NoRecipient },
+    #[error(transparent)]
+    TooLarge(#[from] TooLarge),
+    #[error(transparent)]
+    Unsealed(#[from] Unsealed),
+    #[error("the sealing ended in a panic")]
+    Broken,
+}
+
+impl From<Unmade> for Refusal {
+    fn from(unmade: Unmade) -> Self {
+        let code = match unmade {
+            Unmade::Recipients | Unmade::Recipient { .. } => Code::BadRequest,
+            Unmade::TooLarge(_) => Code::NotSupported,
+            Unmade::Unsealed(_) | Unmade::Broken => Code::Internal,
+        };
+        Self::new(code, unmade.to_string())
+    }
+}
 
 impl Steward {
     /// Seals everything that the store knows.
@@ -37,35 +66,26 @@ impl Steward {
         let views = accounts.iter().map(|kept| view(kept, &directory)).collect();
         let made_at = clock::now().wall;
         let backup = Backup { made_at, accounts };
-        // Ten thousand accounts take longer to seal than an exchange may have to wait.
+        // Ten thousand accounts take longer to seal and to spell than an exchange may have to wait.
         let sealing = tokio::task::spawn_blocking(move || seal(&backup, &recipients));
-        let sealed = sealing.await.map_err(|_| internal("the sealing ended in a panic"))??;
-        Ok(BackupView {
-            sealed: BASE64.encode(&sealed),
-            made_at: made_at.to_string(),
-            accounts: views,
-            damage,
-        })
+        let sealed = sealing.await.map_err(|_| Unmade::Broken)??;
+        Ok(BackupView { sealed, made_at: made_at.to_string(), accounts: views, damage })
     }
 }
 
-fn seal(backup: &Backup, recipients: &[Recipient]) -> Result<Vec<u8>, Refusal> {
-    let plain = backup::write(backup)
-        .map_err(|too_large| Refusal::new(Code::NotSupported, too_large.to_string()))?;
-    envelope::seal(&plain, recipients).map_err(|unsealed| internal(&unsealed.to_string()))
+/// The sealed backup, in base64.
+fn seal(backup: &Backup, recipients: &[Recipient]) -> Result<String, Unmade> {
+    let plain = backup::write(backup)?;
+    Ok(BASE64.encode(&envelope::seal(&plain, recipients)?))
 }
 
 /// Reads the recipients, of which one that is wrong is told by its number.
-fn read(recipients: &[String]) -> Result<Vec<Recipient>, Refusal> {
+fn read(recipients: &[String]) -> Result<Vec<Recipient>, Unmade> {
     if recipients.is_empty() || recipients.len() > limits::RECIPIENTS {
-        let message = format!("a backup has 1 to {} recipients", limits::RECIPIENTS);
-        return Err(Refusal::new(Code::BadRequest, message));
+        return Err(Unmade::Recipients);
     }
-    let parsed = recipients.iter().enumerate().map(|(index, text)| {
-        Recipient::parse(text).map_err(|wrong| {
-            let message = format!("recipient {}: {wrong}", index + 1);
-            Refusal::new(Code::BadRequest, message)
-        })
+    let parsed = recipients.iter().zip(1..).map(|(text, number)| {
+        Recipient::parse(text).map_err(|wrong| Unmade::Recipient { number, wrong })
     });
     parsed.collect()
 }
@@ -80,8 +100,4 @@ fn view(kept: &Kept, directory: &Directory) -> BackupAccount {
         doubtful: kept.under_way || unsaved,
         secrets: kept.secrets.keys().cloned().collect(),
     }
-}
-
-fn internal(message: &str) -> Refusal {
-    Refusal::new(Code::Internal, message)
 }

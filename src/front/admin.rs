@@ -91,7 +91,7 @@ pub(super) async fn backup(
         accounts = view.accounts.len(),
         "a backup was sealed, every refresh token in it"
     );
-    reply::json(&view)
+    reply::long_json(view).await
 }
 
 /// `POST /v1/accounts/{account}/purge`: has the store forget an account that is not

@@ -92,15 +92,31 @@ pub(super) fn ok(content_type: HeaderValue, body: Body) -> Response<Body> {
 
 /// A view as JSON.
 pub(super) fn json(view: &impl Serialize) -> Result<Response<Body>, Box<Refused>> {
-    let bytes = serde_json::to_vec(view)
-        .map_err(|error| Refusal::new(Code::Internal, NoJson(error).to_string()))?;
+    written(serde_json::to_vec(view).map_err(NoJson::Unwritable))
+}
+
+/// The same for one that may be megabytes long: it is written on a thread of its own, and others
+/// are answered meanwhile.
+pub(super) async fn long_json(
+    view: impl Serialize + Send + 'static,
+) -> Result<Response<Body>, Box<Refused>> {
+    let writing = tokio::task::spawn_blocking(move || serde_json::to_vec(&view));
+    written(writing.await.map_err(NoJson::Broken).and_then(|it| it.map_err(NoJson::Unwritable)))
+}
+
+fn written(bytes: Result<Vec<u8>, NoJson>) -> Result<Response<Body>, Box<Refused>> {
+    let bytes = bytes.map_err(|error| Refusal::new(Code::Internal, error.to_string()))?;
     Ok(ok(JSON, Body::of(bytes.into())))
 }
 
 /// An answer that cannot be written.
 #[derive(Debug, thiserror::Error)]
-#[error("no JSON of an answer: {0}")]
-struct NoJson(serde_json::Error);
+enum NoJson {
+    #[error("no JSON of an answer: {0}")]
+    Unwritable(serde_json::Error),
+    #[error("no JSON of an answer: {0}")]
+    Broken(tokio::task::JoinError),
+}
 
 /// What the peer has is what there is.
 pub(super) fn not_modified(etag: HeaderValue) -> Response<Body> {
