@@ -1,7 +1,8 @@
 //! Hooks: what happens to accounts, told to programs and directories of the administrator's.
 //!
-//! The supervisor hands over what a hook follows, after the state that it is about is durable,
-//! and never waits. One loop makes the calls: in order for each account, side by side for
+//! The supervisor hands over what a hook follows, and never waits. What it is about is durable
+//! by then, but for an attempt that only begins and for tokens that cannot be saved, of which
+//! `TOKENKEEPER_UNSAVED` tells. One loop makes the calls: in order for each account, side by side for
 //! different ones. A call that fails is raised like any other failure: logged, counted, told to
 //! those who follow events, and kept for `doctor` until that hook works again.
 //!
@@ -28,6 +29,7 @@ mod tests;
 
 use std::collections::BTreeMap;
 use std::collections::HashMap;
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -39,7 +41,6 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tracing::warn;
 
-use crate::error::RefreshError;
 use crate::hook::Hook;
 use crate::name::AccountId;
 use crate::notice::Event;
@@ -58,30 +59,22 @@ pub const FAREWELL: Duration = Duration::from_secs(2);
 
 /// What the loop needs of the outside.
 pub trait Runner {
+    /// Why a call failed, in words fit to be shown.
+    type Error: std::error::Error + Send + 'static;
+
     /// Both clocks.
     fn now(&self) -> Now;
 
     /// Makes a call, which takes no longer than its hook says.
-    fn make(&self, call: Arc<Call>) -> impl Future<Output = Result<(), Flaw>> + Send + 'static;
+    fn make(
+        &self,
+        call: Arc<Call>,
+    ) -> impl Future<Output = Result<(), Self::Error>> + Send + 'static;
 }
 
-/// Why a hook failed.
-#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
-pub enum Flaw {
-    /// Its program did not start.
-    #[error("{0}")]
-    NotStarted(String),
-    /// Its program did not end well.
-    #[error("{how}{}{said}", if .said.is_empty() { "" } else { ": " })]
-    Ended {
-        /// How it ended.
-        how: String,
-        /// What it said of that, fit to be shown.
-        said: String,
-    },
-    /// Its file was not written.
-    #[error("{0}")]
-    Unwritten(String),
+/// Why a hook failed that was not called, or not to its end.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+enum Flaw {
     /// It was not called.
     #[error("it was not called, because too many calls are waiting")]
     NoRoom,
@@ -91,13 +84,6 @@ pub enum Flaw {
     /// Our own fault.
     #[error("its call panicked")]
     Broken,
-}
-
-impl Flaw {
-    /// What it means for the attempt that a gate was asked about.
-    pub fn of_gate(&self, hook: &Hook) -> RefreshError {
-        RefreshError::HookFailed { hook: hook.name.to_string(), why: self.to_string() }
-    }
 }
 
 /// The hooks that failed when they were last called.
@@ -162,12 +148,12 @@ impl Caller {
 }
 
 /// The loop's state.
-pub struct Hooks<R> {
+pub struct Hooks<R: Runner> {
     runner: R,
     notices: broadcast::Sender<Arc<Notice>>,
     failing: watch::Sender<Failing>,
     queue: Queue<Arc<Call>>,
-    work: JoinSet<Result<(), Flaw>>,
+    work: JoinSet<Result<(), R::Error>>,
     under_way: HashMap<tokio::task::Id, Arc<Call>>,
 }
 
@@ -233,16 +219,17 @@ impl<R: Runner> Hooks<R> {
         }
     }
 
-    fn ended(&mut self, ended: Result<(tokio::task::Id, Result<(), Flaw>), JoinError>) {
-        let (id, result) = match ended {
-            Ok(ended) => ended,
-            Err(panic) => (panic.id(), Err(Flaw::Broken)),
+    fn ended(&mut self, ended: Result<(tokio::task::Id, Result<(), R::Error>), JoinError>) {
+        let id = match &ended {
+            Ok((id, _)) => *id,
+            Err(panic) => panic.id(),
         };
         let Some(call) = self.under_way.remove(&id) else { return };
         self.queue.ended(call.account());
-        match result {
-            Ok(()) => self.works(&call),
-            Err(flaw) => self.raise(&call, &flaw),
+        match ended {
+            Ok((_, Ok(()))) => self.works(&call),
+            Ok((_, Err(error))) => self.raise(&call, &error),
+            Err(_panic) => self.raise(&call, &Flaw::Broken),
         }
     }
 
@@ -251,13 +238,13 @@ impl<R: Runner> Hooks<R> {
         self.failing.send_if_modified(|failing| failing.0.remove(&key).is_some());
     }
 
-    fn raise(&self, call: &Call, flaw: &Flaw) {
-        keep(&self.failing, call, flaw);
+    fn raise(&self, call: &Call, why: &impl fmt::Display) {
+        keep(&self.failing, call, why);
         let (account, about) = (call.account().clone(), call.event());
         let notice = Notice {
             account,
             at: self.runner.now(),
-            event: failed(&call.hook, about, flaw),
+            event: failed(&call.hook, about, why),
             snapshot: Arc::clone(&call.notice.snapshot),
         };
         log(&notice);
@@ -267,9 +254,9 @@ impl<R: Runner> Hooks<R> {
 }
 
 /// Keeps how a call failed, until that hook works again.
-fn keep(failing: &watch::Sender<Failing>, call: &Call, flaw: &Flaw) {
+fn keep(failing: &watch::Sender<Failing>, call: &Call, why: &impl fmt::Display) {
     let (about, at) = (call.event(), call.notice.at.wall);
-    let failure = LastFailure { about, at, why: flaw.to_string().into() };
+    let failure = LastFailure { about, at, why: why.to_string().into() };
     let key = (call.account().clone(), call.hook.name.clone());
     failing.send_modify(|failing| {
         failing.0.insert(key, failure);
@@ -285,6 +272,6 @@ pub fn log(notice: &Notice) {
     }
 }
 
-fn failed(hook: &Hook, about: EventName, flaw: &Flaw) -> Event {
-    Event::HookFailed { hook: hook.name.clone(), about, why: flaw.to_string().into() }
+fn failed(hook: &Hook, about: EventName, why: &impl fmt::Display) -> Event {
+    Event::HookFailed { hook: hook.name.clone(), about, why: why.to_string().into() }
 }

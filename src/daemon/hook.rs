@@ -1,6 +1,7 @@
 //! Makes the calls of hooks: runs their programs, writes their files.
 
 use std::ffi::OsString;
+use std::io;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,12 +9,14 @@ use std::time::Duration;
 use crate::error::RefreshError;
 use crate::hook::Deed;
 use crate::hooks::Call;
-use crate::hooks::Flaw;
 use crate::programs;
 use crate::programs::Answer;
+use crate::programs::Cut;
+use crate::programs::NotStarted;
 use crate::programs::Program;
 use crate::spool;
 use crate::spool::Sheet;
+use crate::spool::Unwritten;
 use crate::token::Secret;
 
 /// What a hook may write to standard output, in bytes. Nobody reads it; what is more is a
@@ -22,6 +25,28 @@ const OUTPUT: usize = 64 * 1024;
 
 /// What is told of its standard error, in characters.
 const SAID: usize = 400;
+
+/// Why a hook failed.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Flaw {
+    /// Its program did not start.
+    #[error(transparent)]
+    NotStarted(#[from] NotStarted),
+    /// There is no descriptor for its token.
+    #[error("no descriptor for the token: {0}")]
+    NotHanded(io::Error),
+    /// Its program did not end well.
+    #[error("{cut}{}{said}", if .said.is_empty() { "" } else { ": " })]
+    Ended {
+        /// How it ended.
+        cut: Cut,
+        /// What it said of that, fit to be shown.
+        said: String,
+    },
+    /// Its file was not written.
+    #[error(transparent)]
+    Unwritten(#[from] Unwritten),
+}
 
 /// Makes a call.
 pub(super) async fn make(call: Arc<Call>) -> Result<(), Flaw> {
@@ -33,8 +58,9 @@ pub(super) async fn make(call: Arc<Call>) -> Result<(), Flaw> {
 
 /// Asks a gate.
 pub(super) async fn ask(call: Call) -> Result<(), RefreshError> {
-    let hook = Arc::clone(&call.hook);
-    make(Arc::new(call)).await.map_err(|flaw| flaw.of_gate(&hook))
+    let hook = call.hook.name.to_string();
+    let asked = make(Arc::new(call)).await;
+    asked.map_err(|flaw| RefreshError::HookFailed { hook, why: flaw.to_string() })
 }
 
 async fn run(call: &Call, argv: &[Box<str>], limit: Duration) -> Result<(), Flaw> {
@@ -45,23 +71,17 @@ async fn run(call: &Call, argv: &[Box<str>], limit: Duration) -> Result<(), Flaw
         argv,
         environment: programs::whose().into_iter().chain(variables).collect(),
         input: Some(Secret::new(call.document())),
-        descriptor: handed.map_err(|error| Flaw::NotStarted(error.to_string()))?,
+        descriptor: handed.map_err(Flaw::NotHanded)?,
         hidden: call.token().cloned().into_iter().collect(),
         longest: OUTPUT,
         limit,
     };
-    match programs::run(program).await {
-        Ok(Answer { end: Ok(()), .. }) => Ok(()),
-        Ok(Answer { end: Err(cut), report, .. }) => {
-            Err(Flaw::Ended { how: cut.to_string(), said: report.chars().take(SAID).collect() })
-        }
-        Err(error) => Err(Flaw::NotStarted(error.to_string())),
-    }
+    let Answer { end, report, .. } = programs::run(program).await?;
+    end.map_err(|cut| Flaw::Ended { cut, said: report.chars().take(SAID).collect() })
 }
 
 /// One file for each kind of event: the newest takes the place of the one before.
 async fn put(call: &Call, directory: &Path, mode: u32) -> Result<(), Flaw> {
     let name = format!("{}.{}.json", call.account(), call.event().as_str());
-    let put = spool::put(directory, Sheet { name, content: call.document(), mode }).await;
-    put.map_err(|error| Flaw::Unwritten(error.to_string()))
+    Ok(spool::put(directory, Sheet { name, content: call.document(), mode }).await?)
 }

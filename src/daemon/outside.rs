@@ -11,7 +11,6 @@ use crate::clock;
 use crate::clock::Clock;
 use crate::error::RefreshError;
 use crate::hooks::Call;
-use crate::hooks::Flaw;
 use crate::hooks::Runner;
 use crate::http;
 use crate::lifecycle::Revocation;
@@ -192,11 +191,16 @@ impl Reach for Outside {
 }
 
 impl Runner for Outside {
+    type Error = hook::Flaw;
+
     fn now(&self) -> Now {
         clock::now()
     }
 
-    fn make(&self, call: Arc<Call>) -> impl Future<Output = Result<(), Flaw>> + Send + 'static {
+    fn make(
+        &self,
+        call: Arc<Call>,
+    ) -> impl Future<Output = Result<(), hook::Flaw>> + Send + 'static {
         hook::make(call)
     }
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use tokio::time::sleep;
 
 use super::*;
+use crate::error::RefreshError;
 use crate::hook::Deed;
 use crate::hook::Role;
 use crate::notice::Reason;
@@ -267,12 +268,19 @@ impl Log {
     }
 }
 
+/// What the one called `flaky` says.
+#[derive(Debug, thiserror::Error)]
+#[error("exit status: 1: it rains")]
+struct Rain;
+
 impl Runner for Log {
+    type Error = Rain;
+
     fn now(&self) -> Now {
         Now::default()
     }
 
-    fn make(&self, call: Arc<Call>) -> impl Future<Output = Result<(), Flaw>> + Send + 'static {
+    fn make(&self, call: Arc<Call>) -> impl Future<Output = Result<(), Rain>> + Send + 'static {
         let log = self.clone();
         async move {
             let (account, hook) = (call.account(), &call.hook.name);
@@ -281,8 +289,7 @@ impl Runner for Log {
             assert_ne!(&**hook, "bomb", "a call that goes wrong");
             log.say(format!("{account} {hook} ends"));
             if &**hook == "flaky" && times == 1 {
-                let (how, said) = ("exit status: 1".to_owned(), "it rains".to_owned());
-                return Err(Flaw::Ended { how, said });
+                return Err(Rain);
             }
             Ok(())
         }

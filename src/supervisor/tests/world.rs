@@ -10,7 +10,6 @@ use tokio::time::sleep;
 use crate::error::OauthError;
 use crate::error::RefreshError;
 use crate::hooks::Call;
-use crate::hooks::Flaw;
 use crate::lifecycle::Revocation;
 use crate::name::AccountId;
 use crate::provider::Outcome;
@@ -131,8 +130,8 @@ impl World for Values {
         async move {
             log.say(format!("{} {}", call.account(), call.hook.name));
             sleep(Duration::from_secs(1)).await;
-            let why = Flaw::Ended { how: "exit status: 1".to_owned(), said: String::new() };
-            if &*call.hook.name == "shut" { Err(why.of_gate(&call.hook)) } else { Ok(()) }
+            let (hook, why) = (call.hook.name.to_string(), "exit status: 1".to_owned());
+            if hook == "shut" { Err(RefreshError::HookFailed { hook, why }) } else { Ok(()) }
         }
     }
 
