@@ -202,7 +202,8 @@ fn keep(options: &Options, threshold: &Threshold, passed: Passed) -> Result<(), 
         .map_err(|error| Failure::System("runtime", error))?;
     // The runtime panics if it has no thread to block and can make none, and with one it waits.
     let _kept = runtime.spawn_blocking(|| {});
-    let ended = runtime.block_on(live(places, config, threshold.clone(), signals, clock, store, passed));
+    let ended =
+        runtime.block_on(live(places, config, threshold.clone(), signals, clock, store, passed));
     // A name that is still being looked up is of no use to anybody any more.
     runtime.shutdown_background();
     ended

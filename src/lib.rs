@@ -41,8 +41,8 @@
 
 pub mod access;
 pub mod activation;
-pub mod asking;
 pub mod apart;
+pub mod asking;
 pub mod backup;
 pub mod budget;
 pub mod bus;

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use tokio::time::sleep;
 
+use self::hooks::gate;
 use self::stage::Stage;
 use self::stage::id;
 use self::stage::plain;

@@ -231,7 +231,7 @@ fn follower() -> Hook {
     }
 }
 
-fn gate(name: &str) -> Hook {
+pub(super) fn gate(name: &str) -> Hook {
     Hook {
         name: name.into(),
         on: [EventName::RefreshStarted].into(),
