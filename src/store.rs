@@ -11,7 +11,8 @@
 //!    says what is made of what is found;
 //! 3. `write`, `read` and `export`: rows; `schema`: tables and versions;
 //! 4. `seal` and `body`: what a row's body is; [`key`]: the key to it;
-//! 5. `dir`, `lock`, `ballast`, `connection`: files, and how each step survives a crash.
+//! 5. `dir`, `lock`, `ballast`, `connection`: files, and how each step survives a crash;
+//! 6. [`custody`] and [`reseal`]: how a store passes to another key while no daemon has it.
 //!
 //! # Invariants
 //!
@@ -42,6 +43,7 @@ use crate::token::Secret;
 mod ballast;
 mod body;
 mod connection;
+pub mod custody;
 mod dir;
 mod export;
 mod fault;
@@ -50,6 +52,7 @@ mod lock;
 mod open;
 mod read;
 pub mod refusal;
+pub mod reseal;
 mod schema;
 mod seal;
 pub mod sqlite;

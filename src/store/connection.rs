@@ -89,6 +89,11 @@ pub(super) fn checkpoint(conn: &Connection) -> Result<(), StoreError> {
     Ok(conn.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()))?)
 }
 
+/// The same, and empties the log: what rows held before is not left in it.
+pub(super) fn checkpoint_and_empty(conn: &Connection) -> Result<(), StoreError> {
+    Ok(conn.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?)
+}
+
 /// What SQLite finds wrong with the database's structure, at most a few words.
 pub(super) fn flaws(conn: &Connection) -> Option<String> {
     match conn.query_row("PRAGMA quick_check(1)", [], |row| row.get::<_, String>(0)) {

@@ -38,25 +38,31 @@ pub(super) struct StateDir {
 }
 
 impl StateDir {
-    /// Opens the directory, and creates it where only its last component is missing.
+    /// Opens the directory, and creates it where there is none.
     pub(super) fn open(path: &Path) -> Result<Self, OpenError> {
+        if let Some(dir) = Self::open_existing(path)? {
+            return Ok(dir);
+        }
+        create_directory(path).map_err(|errno| OpenError::io("create", path, errno))?;
+        Self::open_existing(path)?.ok_or_else(|| OpenError::io("open", path, Errno::NOENT))
+    }
+
+    /// Opens the directory; `None` if there is none.
+    pub(super) fn open_existing(path: &Path) -> Result<Option<Self>, OpenError> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let opened = match rustix::fs::open(path, flags, Mode::empty()) {
-            Err(Errno::NOENT) => {
-                create_directory(path).map_err(|errno| OpenError::io("create", path, errno))?;
-                rustix::fs::open(path, flags, Mode::empty())
+        let fd = match rustix::fs::open(path, flags, Mode::empty()) {
+            Ok(fd) => fd,
+            Err(Errno::NOENT) => return Ok(None),
+            Err(Errno::LOOP | Errno::NOTDIR) => {
+                return Err(OpenError::flawed(path, Flaw::NotADirectory));
             }
-            other => other,
+            Err(errno) => return Err(OpenError::io("open", path, errno)),
         };
-        let fd = opened.map_err(|errno| match errno {
-            Errno::LOOP | Errno::NOTDIR => OpenError::flawed(path, Flaw::NotADirectory),
-            errno => OpenError::io("open", path, errno),
-        })?;
         let stat = rustix::fs::fstat(&fd).map_err(|errno| OpenError::io("inspect", path, errno))?;
         let flaw = owner_flaw(&stat).or_else(|| mode_flaw(&stat, DIRECTORY_MODE));
         match flaw {
             Some(flaw) => Err(OpenError::flawed(path, flaw)),
-            None => Ok(Self { fd, path: path.to_owned() }),
+            None => Ok(Some(Self { fd, path: path.to_owned() })),
         }
     }
 
@@ -141,13 +147,26 @@ impl StateDir {
     /// Creates the file `name` with `content`, durable and whole or not at all. Never
     /// replaces one: that is [`Errno::EXIST`].
     pub(super) fn create(&self, name: &str, content: &[u8]) -> Result<(), Errno> {
+        let unfinished = self.unfinished(name, content)?;
+        let flags = rustix::fs::RenameFlags::NOREPLACE;
+        rustix::fs::renameat_with(&self.fd, unfinished.as_str(), &self.fd, name, flags)?;
+        self.sync()
+    }
+
+    /// Gives the file `name` that content, durably. Whatever happens, it is the old one or the
+    /// new one.
+    pub(super) fn replace(&self, name: &str, content: &[u8]) -> Result<(), Errno> {
+        let unfinished = self.unfinished(name, content)?;
+        self.rename(&unfinished, name)
+    }
+
+    /// Writes what is to become the file `name`, durably, and tells its name until then.
+    fn unfinished(&self, name: &str, content: &[u8]) -> Result<String, Errno> {
         let unfinished = format!("{name}.new");
         let mut file = self.create_empty(&unfinished)?;
         file.write_all(content).map_err(|error| errno_of(&error))?;
         rustix::fs::fsync(&file)?;
-        let flags = rustix::fs::RenameFlags::NOREPLACE;
-        rustix::fs::renameat_with(&self.fd, unfinished.as_str(), &self.fd, name, flags)?;
-        self.sync()
+        Ok(unfinished)
     }
 
     /// Makes the content of the file `name` durable.
@@ -302,6 +321,24 @@ pub(super) mod tests {
         dir.create("store.key", b"first").unwrap();
         assert_eq!(dir.create("store.key", b"second"), Err(Errno::EXIST));
         assert_eq!(dir.read("store.key", 100).unwrap().unwrap().as_slice(), b"first");
+    }
+
+    #[test]
+    fn replace_leaves_the_new_content_and_nothing_beside_it() {
+        let (at, dir) = state_dir();
+        for content in [b"first", b"later"] {
+            dir.replace("store.key", content).unwrap();
+            assert_eq!(dir.read("store.key", 100).unwrap().unwrap().as_slice(), content);
+        }
+        assert_eq!(std::fs::read_dir(at.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_directory_that_is_only_looked_for_is_not_made() {
+        let (at, _dir) = state_dir();
+        let path = at.path().join("absent");
+        assert!(StateDir::open_existing(&path).unwrap().is_none());
+        assert!(!path.exists());
     }
 
     #[test]

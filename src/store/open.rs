@@ -5,7 +5,7 @@
 //! | none, or nothing in it yet | none | the key is made and durable, then the database |
 //! | none, or nothing in it yet | there | the database is made |
 //! | there | none | refused: a new key would open nothing |
-//! | there | another one | refused |
+//! | there | others only | refused |
 //! | there, of a newer format | any | refused, unless that format allows older readers |
 //! | there, of an older format | its own | copied, then brought up to date |
 
@@ -17,8 +17,10 @@ use crate::random;
 use crate::record::StoreError;
 use crate::store::connection;
 use crate::store::dir::StateDir;
+use crate::store::key::Found;
 use crate::store::key::KEY_FILE;
 use crate::store::key::KeySource;
+use crate::store::key::Match;
 use crate::store::key::StoreKey;
 use crate::store::lock::Lock;
 use crate::store::refusal::OpenError;
@@ -59,29 +61,29 @@ pub(super) struct Opened {
 impl Site<'_> {
     /// Opens the database for reading and writing, and makes it where there is none.
     pub(super) fn open(&self) -> Result<Opened, OpenError> {
-        let Self { dir, name, .. } = *self;
+        let Self { dir, .. } = *self;
         let lock = Lock::take(dir)?;
-        connection::finish_switch(dir, name).map_err(|errno| self.refused(errno))?;
-        dir.inspect(&connection::log_name(name))?;
-        let key = StoreKey::find(dir, self.credentials)?;
+        self.settle()?;
 
-        let (conn, header, key, flaws) = match self.existing()? {
+        let (conn, header, found, flaws) = match self.existing()? {
             Some((mut conn, versions)) => {
-                let (header, key) = self.identify(&conn, versions, key)?;
+                let (header, found) = self.identify(&conn, versions)?;
                 let flaws = connection::flaws(&conn);
                 self.bring_up_to_date(&mut conn, versions).map_err(|fault| self.refused(fault))?;
-                (conn, header, key, flaws)
+                (conn, header, found, flaws)
             }
             None => {
-                let key = key.map_or_else(|| StoreKey::create(dir), Ok)?;
-                let (conn, header) = self.create(&key).map_err(|fault| self.refused(fault))?;
-                (conn, header, key, None)
+                let found = Found::first(dir, self.credentials)?;
+                let found = found.map_or_else(|| Found::create(dir), Ok)?;
+                let (conn, header) =
+                    self.create(&found.key).map_err(|fault| self.refused(fault))?;
+                (conn, header, found, None)
             }
         };
-        let sealer = self.unseal(&header, &key)?;
+        let sealer = self.unseal(&header, &found.key)?;
         let claim = "UPDATE header SET epoch = epoch + 1 RETURNING epoch";
         let epoch = conn.query_row(claim, [], |row| row.get(0)).map_err(|e| self.refused(e))?;
-        Ok(Opened { lock, conn, sealer, key: key.source(), epoch, flaws })
+        Ok(Opened { lock, conn, sealer, key: found.source, epoch, flaws })
     }
 
     /// Opens the database of a disk that cannot be written. It must be there already.
@@ -98,16 +100,22 @@ impl Site<'_> {
         let versions = schema::versions(&conn)
             .map_err(|error| self.refused(error))?
             .ok_or_else(|| self.refused(StoreError::ReadOnly))?;
-        let key = StoreKey::find(dir, self.credentials)?;
-        let (header, key) = self.identify(&conn, versions, key)?;
+        let (header, found) = self.identify(&conn, versions)?;
         let flaws = connection::flaws(&conn);
-        let sealer = self.unseal(&header, &key)?;
-        Ok(Opened { lock, conn, sealer, key: key.source(), epoch: 0, flaws })
+        let sealer = self.unseal(&header, &found.key)?;
+        Ok(Opened { lock, conn, sealer, key: found.source, epoch: 0, flaws })
+    }
+
+    /// Ends what a crash left half-way, and looks at the log. Wants the lock.
+    pub(super) fn settle(&self) -> Result<(), OpenError> {
+        let Self { dir, name, .. } = *self;
+        connection::finish_switch(dir, name).map_err(|errno| self.refused(errno))?;
+        dir.inspect(&connection::log_name(name)).map(drop)
     }
 
     /// The database, if there is one with a header. A start that was cut short before the
     /// header was durable left nothing worth keeping.
-    fn existing(&self) -> Result<Option<(Connection, Versions)>, OpenError> {
+    pub(super) fn existing(&self) -> Result<Option<(Connection, Versions)>, OpenError> {
         if self.dir.inspect(self.name)?.is_none() {
             return Ok(None);
         }
@@ -116,37 +124,45 @@ impl Site<'_> {
         Ok(versions.map(|versions| (conn, versions)))
     }
 
-    /// Finds that this version can use the database, and that the key is its key.
-    fn identify(
+    /// The header of the database, if this version can use it.
+    pub(super) fn header(
         &self,
         conn: &Connection,
         versions: Versions,
-        key: Option<StoreKey>,
-    ) -> Result<(Header, StoreKey), OpenError> {
-        let database = self.dir.path(self.name);
+    ) -> Result<Header, OpenError> {
         let ours = schema::newest(self.steps);
         if versions.min_reader > ours {
             return Err(OpenError::NewerFormat {
-                database,
+                database: self.dir.path(self.name),
                 found: versions.format,
                 min_reader: versions.min_reader,
                 ours,
                 copy: self.dir.path(&connection::snapshot_name(self.name, ours)),
             });
         }
-        let header = schema::header(conn).map_err(|error| self.refused(error))?;
-        let Some(key) = key else {
-            return Err(OpenError::KeyMissing { database, key_file: self.dir.path(KEY_FILE) });
-        };
-        if key.id() != header.key_id {
-            return Err(OpenError::KeyWrong {
+        schema::header(conn).map_err(|error| self.refused(error))
+    }
+
+    /// The header, and the key that belongs to it.
+    fn identify(
+        &self,
+        conn: &Connection,
+        versions: Versions,
+    ) -> Result<(Header, Found), OpenError> {
+        let database = self.dir.path(self.name);
+        let header = self.header(conn, versions)?;
+        match Found::of_id(&header.key_id, self.dir, self.credentials)? {
+            Match::Right(found) => Ok((header, found)),
+            Match::Wrong(other) => Err(OpenError::KeyWrong {
                 database,
-                path: key.path().to_owned(),
+                path: other.path,
                 wanted: header.key_id,
-                found: key.id(),
-            });
+                found: other.key.id(),
+            }),
+            Match::Missing => {
+                Err(OpenError::KeyMissing { database, key_file: self.dir.path(KEY_FILE) })
+            }
         }
-        Ok((header, key))
     }
 
     fn create(&self, key: &StoreKey) -> Result<(Connection, Header), StoreError> {
@@ -165,7 +181,7 @@ impl Site<'_> {
     }
 
     /// Takes the steps that are missing, after a copy for the way back.
-    fn bring_up_to_date(
+    pub(super) fn bring_up_to_date(
         &self,
         conn: &mut Connection,
         versions: Versions,
@@ -178,14 +194,16 @@ impl Site<'_> {
         Ok(schema::upgrade(conn, versions.format, self.steps)?)
     }
 
-    fn unseal(&self, header: &Header, key: &StoreKey) -> Result<Sealer, OpenError> {
+    /// The data key at work, if `key` is the one of the header.
+    pub(super) fn unseal(&self, header: &Header, key: &StoreKey) -> Result<Sealer, OpenError> {
         Sealer::unwrap(header.store, key.bytes(), &header.wrapped).map_err(|_| {
             let why = "its header does not open under its own store key".to_owned();
             OpenError::Damaged { path: self.dir.path(self.name), why }
         })
     }
 
-    fn refused(&self, fault: impl Into<StoreError>) -> OpenError {
+    /// A fault of the database, in the words of a refusal.
+    pub(super) fn refused(&self, fault: impl Into<StoreError>) -> OpenError {
         let path = self.dir.path(self.name);
         match fault.into() {
             StoreError::Damaged(why) => OpenError::Damaged { path, why },

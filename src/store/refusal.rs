@@ -36,8 +36,9 @@ pub enum OpenError {
     /// There is a database and no key to open it with.
     #[error(
         "{} is sealed and its store key is missing: neither the credential {} nor {} is there. \
-         Put the key back from its backup, or have systemd pass the credential. Only if the key \
-         is lost for good: move the database away, start again, and log in to every account anew",
+         Put the key back from its backup or its recovery copy (tokenkeeperd(8), \"The store key\"), \
+         or have systemd pass the credential again. Only if the key is lost for good: move the \
+         database away, start again, and log in to every account anew",
         .database.display(),
         crate::store::key::CREDENTIAL,
         .key_file.display()
@@ -50,8 +51,8 @@ pub enum OpenError {
     },
     /// What should be a store key is none.
     #[error(
-        "{} is no store key: expected 32 raw bytes, or 64 hex digits and at most one newline, \
-         found {found}. Restore it from its backup",
+        "{} is no store key: expected 32 raw bytes, or 64 hex digits on a line (two lines while \
+         a rekey is under way), found {found}. Restore it from its backup",
         .path.display()
     )]
     KeyMalformed {
@@ -62,7 +63,8 @@ pub enum OpenError {
     },
     /// The key is not this store's.
     #[error(
-        "{} was sealed with store key {wanted}, and {} holds key {found}: put key {wanted} back",
+        "{} was sealed with store key {wanted}, and {} holds key {found}: put key {wanted} back, \
+         from its backup or its recovery copy (tokenkeeperd(8), \"The store key\")",
         .database.display(),
         .path.display()
     )]

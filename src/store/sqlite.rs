@@ -338,7 +338,7 @@ impl TokenStore for Sqlite {
 }
 
 /// The state directory and the name of the database in it.
-fn split(database: &Path) -> Result<(&Path, &str), OpenError> {
+pub(super) fn split(database: &Path) -> Result<(&Path, &str), OpenError> {
     let name = database.file_name().and_then(|name| name.to_str());
     match (database.parent(), name) {
         (Some(parent), Some(name)) if !parent.as_os_str().is_empty() => Ok((parent, name)),

@@ -1,5 +1,6 @@
 //! The store against real files in temporary directories: [`writes`] is what each write
-//! does, [`exports`] what a backup gets, [`opening`] what is refused and what survives, [`faults`] and [`mounts`] what a
+//! does, [`exports`] what a backup gets, [`opening`] what is refused and what survives, [`keys`] what
+//! becomes of it under another key, [`faults`] and [`mounts`] what a
 //! failing disk does.
 
 use std::sync::Arc;
@@ -27,6 +28,7 @@ use crate::token::TokenSet;
 
 mod exports;
 mod faults;
+mod keys;
 mod mounts;
 mod opening;
 mod writes;
