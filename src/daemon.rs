@@ -149,6 +149,15 @@ fn lines(errors: &[Unreadable]) -> String {
     errors.iter().map(Unreadable::to_string).collect::<Vec<_>>().join("\n")
 }
 
+/// Where the daemon of those options has its database, be it there or not.
+///
+/// # Errors
+///
+/// If the configuration does not say so.
+pub fn state_of(options: &Options) -> Result<PathBuf, Failure> {
+    Ok(Places::find(options)?.read()?.daemon.state)
+}
+
 /// Runs until a signal ends it.
 ///
 /// # Errors

@@ -103,7 +103,7 @@ impl Steward {
                         severity: Severity::Weakness,
                         account: None,
                         message: "the store key lies in a file beside the store: who has the disk has the tokens".into(),
-                        advice: "pass the key as the systemd credential tokenkeeper.store-key".into(),
+                        advice: self.places.advice_on_the_key().into(),
                     });
                 }
             }

@@ -56,6 +56,19 @@ impl Places {
         Ok(Config::parse(&files, self.mode, self.defaults.clone())?)
     }
 
+    /// What to do about a store key that lies in a file.
+    pub(super) const fn advice_on_the_key(&self) -> &'static str {
+        match self.mode {
+            Mode::System => {
+                "seal it to this machine: systemctl stop tokenkeeper && tokenctl init && \
+                 systemctl start tokenkeeper"
+            }
+            Mode::User => {
+                "encrypt the disk that it is on: a user's daemon is passed no sealed credential"
+            }
+        }
+    }
+
     /// Where the store is.
     pub(super) fn store(&self, config: &Config) -> sqlite::Place {
         sqlite::Place {

@@ -9,6 +9,7 @@
 
 use rusqlite::Connection;
 use rusqlite::OptionalExtension as _;
+use serde::Serialize;
 
 use crate::record::StoreError;
 use crate::store::read::unsigned;
@@ -18,7 +19,7 @@ use crate::store::seal::Sort;
 use crate::token::Generation;
 
 /// How many bodies there are.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, Serialize)]
 pub struct Tally {
     /// That open.
     pub sound: u64,

@@ -2,7 +2,7 @@
 //!
 //! What can be wrong is wrong here: names, spans and slots are parsed, so that no verb
 //! sees a bad one (`value`). The arguments of the verbs stand beside each other by what they are
-//! about: `global`, `token`, `admin`. The pages that a person reads are in `help`, the messages
+//! about: `global`, `token`, `admin`, `key`. The pages that a person reads are in `help`, the messages
 //! of a wrong command line in `usage`.
 //!
 //! [`parse`] has a short cut for `tokenctl get NAME`, the one form that scripts run by the
@@ -11,6 +11,7 @@
 
 pub(crate) mod admin;
 pub(crate) mod global;
+pub(crate) mod key;
 pub(crate) mod login;
 pub(crate) mod owner;
 pub(crate) mod token;
@@ -30,6 +31,7 @@ use self::admin::ImportArgs;
 use self::admin::RestoreArgs;
 use self::admin::SecretVerb;
 use self::global::Global;
+use self::key::KeyArgs;
 use self::login::LoginArgs;
 use self::login::LogoutArgs;
 use self::login::SessionsArgs;
@@ -91,7 +93,8 @@ pub(crate) struct Cli {
     pub(crate) verb: Verb,
 }
 
-/// What to do. Each verb is one request to the daemon, or follows it.
+/// What to do. Each verb is one request to the daemon, or follows it; but for those about the
+/// store key, which no daemon may have open meanwhile.
 #[derive(Debug, PartialEq, Subcommand)]
 pub(crate) enum Verb {
     /// Print an account's current token and nothing else.
@@ -181,6 +184,12 @@ pub(crate) enum Verb {
     /// Take accounts over from a backup.
     #[command(after_help = help::RESTORE)]
     Restore(RestoreArgs),
+    /// Seal the store key to this machine.
+    #[command(after_help = help::INIT)]
+    Init(KeyArgs),
+    /// Change the store key.
+    #[command(after_help = help::REKEY)]
+    Rekey(KeyArgs),
     /// Look for problems, here and in the daemon.
     #[command(after_help = help::DOCTOR)]
     Doctor,
@@ -232,6 +241,8 @@ impl Verb {
             | Self::Whoami
             | Self::Backup(_)
             | Self::Restore(_)
+            | Self::Init(_)
+            | Self::Rekey(_)
             | Self::Doctor
             | Self::Config { .. }
             | Self::Reload => None,

@@ -23,6 +23,7 @@ use crate::file::FileError;
 use crate::find::NoRuntimeDir;
 use crate::hint::Hints;
 use crate::input::InputError;
+use crate::key_error::KeyError;
 use crate::people::NobodyKnown;
 use crate::print::Form;
 use crate::print::shown;
@@ -41,6 +42,9 @@ pub(crate) enum Fault {
     /// A backup that is none, or cannot be opened or written.
     #[error(transparent)]
     Sealed(#[from] SealedError),
+    /// The store key cannot be made or changed.
+    #[error(transparent)]
+    Key(#[from] KeyError),
     /// A file of another program cannot be kept.
     #[error(transparent)]
     File(#[from] FileError),
@@ -129,6 +133,7 @@ impl Fault {
                 Code::BadRequest.exit_status()
             }
             Self::Sealed(why) => why.exit_status(),
+            Self::Key(why) => why.exit_status(),
             Self::File(error) if error.is_input() => Code::BadRequest.exit_status(),
             Self::NoDaemon(_) | Self::WentAway { .. } => 69,
             Self::NotTheDaemon { .. } | Self::RefusedAnew { .. } => Code::Internal.exit_status(),
@@ -176,6 +181,7 @@ impl Fault {
             Self::Usage(_)
             | Self::Input(_)
             | Self::Sealed(_)
+            | Self::Key(_)
             | Self::File(_)
             | Self::Nobody(_)
             | Self::NoRuntimeDir(_)
@@ -201,6 +207,7 @@ impl Fault {
             Self::Silent { .. } | Self::WaitedInVain { .. } => {
                 (Code::RefreshPending.as_str(), Remedy::Wait)
             }
+            Self::Key(why) => (why.code().as_str(), Remedy::Reconfigure),
             Self::Usage(_)
             | Self::Input(_)
             | Self::Sealed(_)

@@ -11,6 +11,8 @@ use std::ffi::OsString;
 use std::path::Path;
 use std::path::PathBuf;
 
+use tokenkeeper::section::Mode;
+
 /// Where the system's daemon listens.
 pub(crate) const SYSTEM_SOCKET: &str = "/run/tokenkeeper/api.sock";
 
@@ -28,6 +30,16 @@ pub(crate) enum Wish {
     System,
     /// `--socket PATH`.
     Socket(PathBuf),
+}
+
+impl Wish {
+    /// Whose files are meant where no daemon is asked.
+    pub(crate) const fn mode(&self) -> Mode {
+        match self {
+            Self::User => Mode::User,
+            Self::Any | Self::System | Self::Socket(_) => Mode::System,
+        }
+    }
 }
 
 /// What the environment says about it.

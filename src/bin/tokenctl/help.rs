@@ -40,6 +40,8 @@ Log in, take over and change accounts
 The daemon
   backup    Seal everything that the daemon knows into a file
   restore   Take accounts over from a backup
+  init      Seal the store key to this machine
+  rekey     Change the store key
   doctor    Look for problems, here and in the daemon
   config    Check the configuration without applying it
   reload    Apply the configuration
@@ -387,6 +389,40 @@ that the backup is of must not refresh these accounts any more.
 Exit status: 0 every account is restored or left alone; 2 wrong file, wrong identity or a
 damaged backup; otherwise that of the first account that failed, as \"tokenctl import\" has
 it; 69 no daemon.";
+
+/// `init`.
+pub(crate) const INIT: &str = "\
+Examples:
+  systemctl stop tokenkeeper && tokenctl init && systemctl start tokenkeeper
+  tokenctl init --recovery-recipient age1… --recovery-output key.age
+
+A new store key is made and sealed by systemd-creds, to the TPM where there is one and to
+this machine otherwise, and lies where the unit finds it. A store that had its key in a file
+beside it is sealed anew, and the file goes last: an init that is interrupted leaves a store
+that opens, and the next one finishes it. Once all is done it says so, and makes the recovery
+copy that is asked for. Nothing is asked of the daemon; it must not run while the store
+passes.
+
+Exit status: 0 done; 2 a recipient is none; 71 systemd-creds cannot be run, or refuses; 74 the
+disk refuses; 75 a daemon has the store; 77 you are not root; 78 the configuration or the
+state directory is wrong, or the key of the store is somewhere else.";
+
+/// `rekey`.
+pub(crate) const REKEY: &str = "\
+Examples:
+  systemctl stop tokenkeeper && tokenctl rekey && systemctl start tokenkeeper
+  tokenctl --user rekey
+
+Every value of the store is sealed anew under a new key, which takes the old one's place in
+the sealed credential or in the key file. Whoever has the old key, and old copies of the
+store, opens nothing that is written from then on; what was in those copies stays readable.
+A rekey that is interrupted leaves a store that opens, and the next one finishes it. The
+daemon must not run meanwhile. A recovery copy of the old key is of no use afterwards.
+
+Exit status: 0 done; 2 a recipient is none, or there is no store; 71 systemd-creds cannot be
+run, or refuses; 74 the disk refuses; 75 a daemon has the store; 77 you are neither root nor
+the owner of the store; 78 the configuration or the state directory is wrong, or the key of
+the store is somewhere else.";
 
 /// `doctor`.
 pub(crate) const DOCTOR: &str = "\

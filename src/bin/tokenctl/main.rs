@@ -6,17 +6,21 @@
 //! `fault` (why it did not work and with which exit status). A login needs more of a person than any other verb: `person` (the
 //! terminal), `typing` (a line on it) and `browser` (which comes back by itself).
 //! Files of other programs: `format` (what is in them), `file` (how they lie on the disk) and
-//! `wake` (what is waited for beside the daemon).
+//! `wake` (what is waited for beside the daemon). The store key, which the daemon is not asked about:
+//! `keeping` (what is to be done, decided), `credstore` (the key as a sealed credential), `owner`
+//! (root, acting as the store's owner) and `key_error`.
 //!
 //! # Invariants
 //!
 //! * Standard output carries what was asked for and nothing else; faults go to standard error.
 //! * No secret is an argument, and none is printed but by `get` and `export`.
-//! * No runtime and no thread: `tokenctl get` is as fast as a process can be.
+//! * No runtime and no thread: `tokenctl get` is as fast as a process can be. Only `init` and
+//!   `rekey`, which run `systemd-creds`, have a runtime for as long as that takes.
 
 mod args;
 mod browser;
 mod client;
+mod credstore;
 mod fault;
 mod file;
 mod find;
@@ -24,6 +28,9 @@ mod format;
 mod help;
 mod hint;
 mod input;
+mod keeping;
+mod key_error;
+mod owner;
 mod people;
 mod person;
 mod print;
@@ -84,7 +91,11 @@ fn main() -> ExitCode {
 
 fn run(cli: &Cli) -> Result<ExitCode, Fault> {
     let places = find::places(&cli.global.wish(), &surroundings())?;
-    let session = Session { daemon: Daemon::new(places), output: output(&cli.global) };
+    let session = Session {
+        daemon: Daemon::new(places),
+        output: output(&cli.global),
+        mode: cli.global.wish().mode(),
+    };
     session.run(&cli.verb)
 }
 

@@ -8,6 +8,7 @@ mod export;
 mod follow;
 mod get;
 mod keep;
+mod key;
 mod leave;
 mod login;
 mod restore;
@@ -21,6 +22,7 @@ use std::time::Duration;
 use tokenkeeper::error::Code;
 use tokenkeeper::name::AccountId;
 use tokenkeeper::protocol::AccountList;
+use tokenkeeper::section::Mode;
 use tokenkeeper::spelling::nearest;
 
 use crate::args::Verb;
@@ -37,6 +39,8 @@ pub(crate) struct Session {
     pub(crate) daemon: Daemon,
     /// Where to print.
     pub(crate) output: Output,
+    /// Whose daemon it is, for what is done beside it.
+    pub(crate) mode: Mode,
 }
 
 impl Session {
@@ -83,6 +87,8 @@ impl Session {
             Verb::Purge(args) => change::order(self, &args.account, "purge")?,
             Verb::Backup(args) => backup::backup(self, args)?,
             Verb::Restore(args) => return restore::restore(self, args),
+            Verb::Init(args) => key::init(self, args)?,
+            Verb::Rekey(args) => key::rekey(self, args)?,
             Verb::Doctor => return daemon::doctor(self),
             Verb::Config { verb: ConfigVerb::Check } => daemon::check(self)?,
             Verb::Reload => daemon::reload(self)?,

@@ -145,6 +145,7 @@ fn is_final(fault: &Fault) -> bool {
         | Fault::Input(_)
         | Fault::File(_)
         | Fault::Sealed(_)
+        | Fault::Key(_)
         | Fault::Nobody(_)
         | Fault::NoRuntimeDir(_)
         | Fault::WaitedInVain { .. }

@@ -107,6 +107,7 @@ fn is_final(fault: &Fault) -> bool {
         | Fault::RefusedAnew { .. } => false,
         Fault::Usage(_)
         | Fault::Sealed(_)
+        | Fault::Key(_)
         | Fault::Input(_)
         | Fault::File(_)
         | Fault::Nobody(_)
@@ -126,6 +127,7 @@ mod tests {
     use std::thread;
 
     use tokenkeeper::name::AccountId;
+    use tokenkeeper::section::Mode;
 
     use super::*;
     use crate::client::scripted::Scripted;
@@ -199,7 +201,7 @@ mod tests {
     fn session(daemon: &Scripted) -> Session {
         let hints = Hints::default();
         let output = Output { form: Form::Text, style: PLAIN, notes: Notes::Hidden, hints };
-        Session { daemon: daemon.client(), output }
+        Session { daemon: daemon.client(), output, mode: Mode::System }
     }
 
     fn waiting(timeout_secs: u64) -> WaitArgs {

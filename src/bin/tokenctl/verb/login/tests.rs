@@ -2,6 +2,8 @@
 
 use std::collections::VecDeque;
 
+use tokenkeeper::section::Mode;
+
 use super::*;
 use crate::args::global::When;
 use crate::client::scripted::Scripted;
@@ -113,7 +115,7 @@ impl Play {
             Style::new(When::Never, &Screen { terminal: false, no_color: None, locale: None });
         let hints = Hints::default();
         let output = Output { form: Form::Text, style, notes: Notes::Shown, hints };
-        let session = Session { daemon: daemon.client(), output };
+        let session = Session { daemon: daemon.client(), output, mode: Mode::System };
         let account = AccountId::parse("mail").unwrap();
         std::thread::scope(|scope| {
             let answering = scope.spawn(|| {

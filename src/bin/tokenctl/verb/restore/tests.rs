@@ -83,7 +83,7 @@ fn hand_in(overrule: Overrule, kept: &Kept, answers: &[&str]) -> Told {
     let daemon = Scripted::new();
     let style = Style::new(When::Never, &Screen { terminal: false, no_color: None, locale: None });
     let output = Output { form: Form::Text, style, notes: Notes::Shown, hints: Hints::default() };
-    let session = Session { daemon: daemon.client(), output };
+    let session = Session { daemon: daemon.client(), output, mode: Mode::System };
     std::thread::scope(|scope| {
         let answering = scope.spawn(|| {
             let requests = answers.iter().map(|answer| {

@@ -1,0 +1,181 @@
+//! What `init` and `rekey` say: where the key lies, and what to lose it means.
+
+use serde::Serialize;
+use tokenkeeper::store::key::Keys;
+use tokenkeeper::store::reseal::Tally;
+
+use crate::credstore;
+use crate::keeping::Init;
+use crate::keeping::Rekey;
+use crate::print::shown;
+use crate::print::status::counted;
+
+/// What became of the store key.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Outcome {
+    /// It was made, and there is no store yet.
+    Made,
+    /// The store passed from its key file to the credential.
+    Moved,
+    /// A key file that opens nothing was removed.
+    Cleared,
+    /// It was there already.
+    Done,
+    /// It was changed.
+    Rekeyed,
+    /// A change that was interrupted is complete.
+    Finished,
+    /// What a real run would do.
+    Planned,
+}
+
+/// What is told of it.
+#[derive(Serialize)]
+pub(crate) struct Told {
+    pub(crate) outcome: Outcome,
+    /// Id of the key, which is no secret.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) key_id: Option<String>,
+    /// Where it lies.
+    pub(crate) place: String,
+    /// Sealed values of the store, if they were sealed anew.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) tally: Option<Tally>,
+    /// Where the recovery copy is, if one was made.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) recovery_copy: Option<String>,
+    /// What a real run would do.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) plan: Option<&'static str>,
+}
+
+impl Told {
+    /// Of the newest of `keys`, which lie at `place`.
+    pub(crate) fn of(outcome: Outcome, keys: &Keys, place: &str) -> Self {
+        Self { outcome, key_id: Some(keys.newest().id()), ..Self::nothing(place) }
+    }
+
+    fn planned(plan: &'static str, place: &str) -> Self {
+        Self { plan: Some(plan), ..Self::nothing(place) }
+    }
+
+    fn nothing(place: &str) -> Self {
+        Self {
+            outcome: Outcome::Planned,
+            key_id: None,
+            place: place.to_owned(),
+            tally: None,
+            recovery_copy: None,
+            plan: None,
+        }
+    }
+}
+
+/// What `init` would do.
+pub(crate) fn foretold_init(init: &Init) -> Told {
+    let plan = match init {
+        Init::Make => "a new key would be made and sealed to this machine; there is no store yet",
+        Init::Move { .. } => {
+            "a new key would be made and sealed to this machine, the store would be sealed anew \
+             with it, and its key file would be removed"
+        }
+        Init::Finish { .. } => {
+            "an init was interrupted: the store would be sealed anew with the key that is there, \
+             and its key file would be removed"
+        }
+        Init::Clear(_) => "a key file that opens nothing any more would be removed",
+        Init::Done(_) => "nothing would be done: the key is there",
+    };
+    Told::planned(plan, credstore::PATH)
+}
+
+/// What `rekey` would do.
+pub(crate) fn foretold_rekey(rekey: &Rekey, place: &str) -> Told {
+    let plan = match rekey {
+        Rekey::Begin { .. } => {
+            "a new key would be made, and the store would be sealed anew with it"
+        }
+        Rekey::Resume { .. } => {
+            "a rekey was interrupted: the store would be sealed anew with the key that it made"
+        }
+        Rekey::Finish => "a rekey was interrupted: the old key would be forgotten",
+    };
+    Told::planned(plan, place)
+}
+
+/// The page that a person reads.
+pub(crate) fn page(told: &Told) -> String {
+    let place = shown(&told.place);
+    if let Some(plan) = told.plan {
+        return format!("{place}: {plan}.\n");
+    }
+    let key = told.key_id.as_deref().unwrap_or_default();
+    let sealed = if told.place == credstore::PATH { ", sealed to this machine" } else { "" };
+    let mut page = match told.outcome {
+        Outcome::Done => format!("All is done: store key {key} lies in {place}{sealed}.\n"),
+        Outcome::Finished => format!(
+            "An interrupted rekey is finished: store key {key} lies in {place}{sealed}, and the \
+             old key is forgotten.\n"
+        ),
+        Outcome::Made | Outcome::Moved | Outcome::Cleared | Outcome::Rekeyed | Outcome::Planned => {
+            format!("Store key {key} lies in {place}{sealed}.\n")
+        }
+    };
+    if let Some(Tally { sound, broken }) = told.tally {
+        page.push_str(&format!("{} opened with it.\n", counted(sound, "sealed value")));
+        if broken > 0 {
+            let values = counted(broken, "damaged value");
+            page.push_str(&format!("{values} did not open before and stayed as they were.\n"));
+        }
+    }
+    page.push_str(match told.outcome {
+        Outcome::Moved => {
+            "The key file is removed. Start the daemon: systemctl start tokenkeeper\n"
+        }
+        Outcome::Cleared => "A key file that opened nothing any more is removed.\n",
+        Outcome::Made => "The daemon seals its store with it when it first starts.\n",
+        Outcome::Rekeyed | Outcome::Finished => {
+            "Recovery copies of earlier keys open nothing of it any more. Start the daemon.\n"
+        }
+        Outcome::Done | Outcome::Planned => "",
+    });
+    page.push_str(&loss(told));
+    page
+}
+
+/// What to lose the key means, and the way back.
+fn loss(told: &Told) -> String {
+    let place = shown(&told.place);
+    let is_sealed = told.place == credstore::PATH;
+    let mut text = String::from(
+        "\nNothing else opens the store: without this key every account is to be logged in anew.\n",
+    );
+    if is_sealed {
+        text.push_str(
+            "It is lost with the TPM of this machine, with /var/lib/systemd/credential.secret, or \
+             when\nthe disk moves to another machine.\n",
+        );
+    }
+    let Some(copy) = &told.recovery_copy else {
+        let verb = if is_sealed { "init" } else { "rekey" };
+        text.push_str(&format!(
+            "No recovery copy was made. To make one, for a key of age that is kept elsewhere:\n  \
+             tokenctl {verb} --recovery-recipient age1…\n"
+        ));
+        return text;
+    };
+    let copy = shown(copy);
+    text.push_str(&format!(
+        "The recovery copy is {copy}. Keep it off this machine, and its identity too. The way back:\n"
+    ));
+    text.push_str(&if is_sealed {
+        format!(
+            "  age --decrypt --identity KEY {copy} |\n    systemd-creds encrypt \
+             --name=tokenkeeper.store-key - {place}\n"
+        )
+    } else {
+        format!("  age --decrypt --identity KEY {copy} >{place}\n")
+    });
+    text
+}
