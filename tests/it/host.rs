@@ -13,7 +13,8 @@
 //! 4. `gap`: restarts, upgrades and kills under load.
 //! 5. `bus`: the system's message bus, its policy, its way to start the daemon, and polkit.
 //! 6. `journal`: what the host's journal has of the daemon.
-//! 7. `sandbox`: that the unit is closed, and that all that the daemon needs works inside it.
+//! 7. `key`: the store key as a sealed credential.
+//! 8. `sandbox`: that the unit is closed, and that all that the daemon needs works inside it.
 //!
 //! # Invariants
 //!
@@ -26,6 +27,7 @@ mod config;
 mod gap;
 mod install;
 mod journal;
+mod key;
 mod machine;
 mod sandbox;
 mod scene;

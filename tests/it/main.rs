@@ -10,6 +10,7 @@
 //!    `owner`: logins that other programs keep in files.
 //!    `hooks`: programs of an operator's that are told what happens.
 //!    `journal`: what is said in the log, and a log that nobody reads.
+//!    `keys`: the store key in the hands of whoever keeps the host.
 //! 3. `corpus`, `waiters`, `crash`: one kind of trouble each, at many accounts at once.
 //! 4. `services`: Quilt, Navien and Kasa Monitor, with their quirks, and what each says of every
 //!    failure.
@@ -44,6 +45,7 @@ mod exec;
 mod hooks;
 mod host;
 mod journal;
+mod keys;
 mod owner;
 mod providers;
 mod services;

@@ -15,8 +15,8 @@ use crate::credstore;
 pub(crate) enum Standing {
     /// A daemon has it.
     InUse {
-        /// Who.
-        held: OpenError,
+        /// Who, as far as is known.
+        pid: Option<u32>,
         /// Whether a key file lies beside it.
         key_file: bool,
     },
@@ -86,9 +86,11 @@ pub(crate) enum Rekey {
 pub(crate) enum Refusal {
     /// A daemon has the store.
     #[error(
-        "{0}. Type: systemctl stop tokenkeeper; run this again; then: systemctl start tokenkeeper"
+        "the store is in use by {}, and its key cannot change meanwhile. Type: systemctl stop \
+         tokenkeeper; then this again; then: systemctl start tokenkeeper",
+        .0.map_or_else(|| "another process".to_owned(), |pid| format!("process {pid}"))
     )]
-    InUse(OpenError),
+    InUse(Option<u32>),
     /// The store's key is not where keys are looked for.
     #[error(
         "the store was sealed with store key {wanted}, and neither {} nor a key file beside it \
@@ -117,7 +119,7 @@ pub(crate) fn init(standing: Standing, credential: Option<Keys>) -> Result<Init,
         (Standing::InUse { key_file: false, .. }, Some(keys)) => {
             return Ok(Init::Done(keys.clone()));
         }
-        (Standing::InUse { held, .. }, _) => return Err(Refusal::InUse(held)),
+        (Standing::InUse { pid, .. }, _) => return Err(Refusal::InUse(pid)),
         (Standing::Idle { key_id, file }, _) => (key_id, file),
     };
     let Some(wanted) = key_id else {
@@ -203,9 +205,8 @@ mod tests {
 
     #[test]
     fn init_of_a_store_in_use_is_done_or_refused_with_what_to_type() {
-        let held = || OpenError::Held { dir: "/var/lib/tokenkeeper".into(), pid: Some(7) };
         let keys = Keys::one(StoreKey::draw());
-        let in_use = |key_file| Standing::InUse { held: held(), key_file };
+        let in_use = |key_file| Standing::InUse { pid: Some(7), key_file };
         assert!(matches!(init(in_use(false), Some(keys.clone())), Ok(Init::Done(_))));
         for (key_file, credential) in [(true, Some(keys)), (true, None), (false, None)] {
             let refused = init(in_use(key_file), credential).map(drop).unwrap_err().to_string();

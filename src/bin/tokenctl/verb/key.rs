@@ -100,7 +100,7 @@ pub(super) fn rekey(session: &Session, args: &KeyArgs) -> Result<(), Fault> {
     let copy = Copy::wanted(args)?;
     let mut store = Store::find(session, args)?;
     let (wanted, file) = match store.take()? {
-        Standing::InUse { held, .. } => return Err(KeyError::from(Refusal::InUse(held)).into()),
+        Standing::InUse { pid, .. } => return Err(KeyError::from(Refusal::InUse(pid)).into()),
         Standing::Idle { key_id: None, .. } => return Err(KeyError::from(Refusal::NoStore).into()),
         Standing::Idle { key_id: Some(wanted), file } => (wanted, file),
     };
@@ -177,8 +177,8 @@ impl Store {
                 *custody = taken;
                 Standing::of(custody.as_ref())
             }
-            Err(held @ OpenError::Held { .. }) => {
-                Ok(Standing::InUse { held, key_file: custody::has_key_file(database)? })
+            Err(OpenError::Held { pid, .. }) => {
+                Ok(Standing::InUse { pid, key_file: custody::has_key_file(database)? })
             }
             Err(refused) => Err(refused),
         })

@@ -1,5 +1,6 @@
 //! One account handed in to a scripted daemon.
 
+use tokenkeeper::section::Mode;
 use tokenkeeper::token::Secret;
 
 use super::*;
