@@ -73,8 +73,10 @@ fn a_removed_package_keeps_the_credentials_and_a_purged_one_leaves_nothing() {
         assert_eq!((after.generation, after.token), (before.generation, before.token));
         assert_eq!(scene.idp.totals("mail").requests, 1);
 
+        let key = "/etc/credstore.encrypted/tokenkeeper.store-key";
+        machine.write(key, "sealed");
         machine.does(&["dpkg", "--purge", "tokenkeeper"]);
-        for path in ["/etc/tokenkeeper", "/run/tokenkeeper", "/var/lib/tokenkeeper"] {
+        for path in ["/etc/tokenkeeper", "/run/tokenkeeper", "/var/lib/tokenkeeper", key] {
             assert!(!machine.path(path).exists(), "{path} is left");
         }
         let units = machine.does(&["systemctl", "list-units", "--all", "--plain", "--no-legend"]);

@@ -81,6 +81,7 @@ fn a_lost_credential_is_told_and_comes_back_out_of_its_copy(
     machine.does(&["systemctl", "reset-failed", SERVICE]);
     assert!(!machine.run(&["systemctl", "start", SERVICE]).status.success());
     assert_eq!(machine.property(SERVICE, "ExecMainStatus"), "243");
+    assert!(scene.journal().contains("Failed to set up credentials"), "{}", scene.journal());
     stop(machine);
 
     let keys = Identities::parse(identity.to_string().expose_secret()).unwrap();
@@ -97,6 +98,25 @@ fn a_lost_credential_is_told_and_comes_back_out_of_its_copy(
     assert!(told.starts_with("An interrupted rekey is finished"), "{told}");
     start(machine);
     assert_eq!(scene.token().token, held.token);
+}
+
+#[test]
+fn a_secret_reaches_the_daemon_by_the_two_steps_of_the_manual() {
+    on_each(|machine, package| {
+        let scene = Scene::new(machine, package);
+        let name = "tokenkeeper.secret.boiler";
+        let path = format!("/etc/credstore.encrypted/{name}");
+        machine.does(&["install", "-d", "-m", "0700", "/etc/credstore.encrypted"]);
+        let encrypt = ["systemd-creds", "encrypt", &format!("--name={name}"), "-", &path];
+        machine.does_with(&encrypt, Some("hush\n"));
+        let lines = format!("[Service]\nLoadCredentialEncrypted={name}\n");
+        machine.write("/etc/systemd/system/tokenkeeper.service.d/override.conf", &lines);
+        machine.does(&["systemctl", "daemon-reload"]);
+        machine.does(&["systemctl", "restart", SERVICE]);
+        let passed = machine.does(&["cat", &format!("/run/credentials/{SERVICE}/{name}")]);
+        assert_eq!(passed, "hush");
+        drop(scene);
+    });
 }
 
 fn stop(machine: &Machine) {
