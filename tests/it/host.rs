@@ -15,6 +15,7 @@
 //! 6. `journal`: what the host's journal has of the daemon.
 //! 7. `key`: the store key as a sealed credential.
 //! 8. `sandbox`: that the unit is closed, and that all that the daemon needs works inside it.
+//! 9. `user`: the service of one user, under that user's own service manager.
 //!
 //! # Invariants
 //!
@@ -31,6 +32,7 @@ mod key;
 mod machine;
 mod sandbox;
 mod scene;
+mod user;
 
 use std::env;
 use std::panic::resume_unwind;

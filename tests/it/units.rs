@@ -35,6 +35,8 @@ use tokenkeeper::snapshot::StateName;
 
 const UNIT: &str = include_str!("../../systemd/tokenkeeper.service");
 const SOCKET: &str = include_str!("../../systemd/tokenkeeper-api.socket");
+const USER_UNIT: &str = include_str!("../../systemd/user/tokenkeeper.service");
+const USER_SOCKET: &str = include_str!("../../systemd/user/tokenkeeper-api.socket");
 const EXAMPLE: &str = include_str!("../../config.example.toml");
 const TOKENCTL: &str = include_str!("../../packaging/man/tokenctl.1");
 const TOKENKEEPER_TOML: &str = include_str!("../../packaging/man/tokenkeeper.toml.5");
@@ -75,6 +77,29 @@ fn the_socket_is_the_one_that_the_daemon_knows_and_tokenctl_looks_for() {
     assert!(unit.contains(&("Sockets", "tokenkeeper-api.socket")));
 }
 
+/// What a user manager has no say in is left out there: its sandbox, and the host's user.
+#[test]
+fn the_unit_of_one_user_runs_the_same_daemon_in_the_same_way() {
+    let (host, user) = (assignments(UNIT), assignments(USER_UNIT));
+    let [host_of, user_of] = [&host, &user].map(|unit| {
+        |key: &str| unit.iter().find_map(|(name, value)| (*name == key).then_some(*value))
+    });
+    assert_eq!(user_of("ExecStart"), Some("/usr/bin/tokenkeeperd --user"));
+    #[rustfmt::skip]
+    let same = [
+        "KillMode", "LimitCORE", "LimitNOFILE", "MemoryHigh", "MemoryMax", "MemorySwapMax",
+        "NotifyAccess", "Restart", "RestartPreventExitStatus", "RestartSec", "RuntimeDirectory",
+        "RuntimeDirectoryPreserve", "Sockets", "StartLimitIntervalSec", "TasksMax",
+        "TimeoutStartSec", "TimeoutStopSec", "Type", "UMask", "WatchdogSec",
+    ];
+    for key in same {
+        assert!(host_of(key).is_some() && host_of(key) == user_of(key), "{key}");
+    }
+    let socket = assignments(USER_SOCKET);
+    assert!(socket.contains(&("ListenStream", "%t/tokenkeeper/api.sock")));
+    assert!(socket.contains(&("FileDescriptorName", activation::API)));
+}
+
 /// A daemon that is killed in an exchange may lose a login.
 ///
 /// What is before an exchange, its gate and its secrets, is ended by the stop: tests of the
@@ -104,15 +129,18 @@ fn no_key_of_the_unit_stands_twice() {
 
 #[test]
 fn systemd_finds_nothing_wrong_with_the_unit_but_that_its_programs_are_not_installed() {
-    let unit = concat!(env!("CARGO_MANIFEST_DIR"), "/systemd/tokenkeeper.service");
-    let socket = concat!(env!("CARGO_MANIFEST_DIR"), "/systemd/tokenkeeper-api.socket");
-    let Some(said) = output_if_there("systemd-analyze", &["verify", "--man=no", unit, socket])
-    else {
-        return;
-    };
-    let absent = |line: &&str| INSTALLED.iter().any(|path| line.contains(&not_executable(path)));
-    let complaints = said.lines().filter(|line| !absent(line)).collect::<Vec<_>>();
-    assert_eq!(complaints, [""; 0]);
+    for (manager, folder) in [("--system", "systemd"), ("--user", "systemd/user")] {
+        let units = units_of(folder);
+        let units = units.iter().map(String::as_str).collect::<Vec<_>>();
+        let command = [&["verify", "--man=no", manager], units.as_slice()].concat();
+        let Some(said) = output_if_there("systemd-analyze", &command) else {
+            return;
+        };
+        let absent =
+            |line: &&str| INSTALLED.iter().any(|path| line.contains(&not_executable(path)));
+        let complaints = said.lines().filter(|line| !absent(line)).collect::<Vec<_>>();
+        assert_eq!(complaints, [""; 0], "{folder}");
+    }
 }
 
 #[test]
@@ -251,6 +279,19 @@ fn the_pages_are_mdoc_without_a_warning() {
             assert_eq!(said, "");
         }
     }
+}
+
+/// The units of a folder, as paths.
+fn units_of(folder: &str) -> Vec<String> {
+    let folder = format!("{}/{folder}", env!("CARGO_MANIFEST_DIR"));
+    let entries = std::fs::read_dir(folder).unwrap();
+    let paths = entries.map(|entry| entry.unwrap().path().to_str().unwrap().to_owned());
+    let is_unit =
+        |path: &String| [".service", ".socket", ".path"].iter().any(|it| path.ends_with(it));
+    let mut units = paths.filter(is_unit).collect::<Vec<_>>();
+    units.sort();
+    assert!(!units.is_empty());
+    units
 }
 
 /// Every `KEY=VALUE` of a unit, in its order.
@@ -422,8 +463,13 @@ fn output_if_there(program: &str, arguments: &[&str]) -> Option<String> {
 
 #[allow(clippy::disallowed_methods, reason = "what these tests ask is a program")]
 fn run(program: &str, arguments: &[&str]) -> io::Result<String> {
-    // The width of a terminal changes where lines of help break.
-    let output = Command::new(program).args(arguments).env("COLUMNS", "100").output()?;
+    // The width of a terminal changes where lines of help break, and a manager of a user's units
+    // wants to know where that user's sockets would be.
+    let output = Command::new(program)
+        .args(arguments)
+        .env("COLUMNS", "100")
+        .env("XDG_RUNTIME_DIR", std::env::temp_dir())
+        .output()?;
     let said = [output.stdout, output.stderr].concat();
     Ok(String::from_utf8_lossy(&said).into_owned())
 }
