@@ -7,6 +7,7 @@
 use std::path::Path;
 use std::time::Duration;
 
+use crate::name::AccountId;
 use crate::notice::EventName;
 
 /// One hook.
@@ -71,6 +72,15 @@ pub enum Deed {
         /// What it is given, or asked.
         role: Role,
     },
+    /// A unit of the service manager is started.
+    Start {
+        /// What it is an instance of.
+        template: Template,
+        /// Whose unit it is.
+        manager: Manager,
+        /// How long it may take until it has started; of a `Type=oneshot`, until it has ended.
+        timeout: Duration,
+    },
     /// A file is put into a directory that something else watches.
     File {
         /// That directory.
@@ -78,6 +88,43 @@ pub enum Deed {
         /// The file's mode, at most 0o777.
         mode: u32,
     },
+}
+
+/// A template of units, `NAME@.service`, whose instances are called like accounts.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Template(Box<str>);
+
+impl Template {
+    /// Longest name, in bytes: with the longest account it stays below the 255 of a unit's name.
+    const LONGEST: usize = 200;
+
+    /// Reads one; `None` if it is no template of services.
+    pub fn parse(text: &str) -> Option<Self> {
+        let name = text.strip_suffix("@.service")?;
+        let is_good = |byte: u8| byte.is_ascii_alphanumeric() || b":-_.\\".contains(&byte);
+        let fits = !name.is_empty() && name.len() <= Self::LONGEST;
+        // What begins with "-" would be an option of the program that starts it.
+        (fits && !name.starts_with('-') && name.bytes().all(is_good)).then(|| Self(text.into()))
+    }
+
+    /// Its name.
+    pub const fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The unit of one account. Nothing in the name of an account has to be escaped in it.
+    pub fn of(&self, account: &AccountId) -> String {
+        self.0.replacen("@.", &format!("@{account}."), 1)
+    }
+}
+
+/// Whose units are started.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Manager {
+    /// The host's.
+    Host,
+    /// Those of the user who runs the daemon.
+    User,
 }
 
 /// What a program that is run as a hook is there for.
@@ -89,4 +136,30 @@ pub enum Role {
     Bearer,
     /// It says whether an attempt may be made.
     Gate,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_template_names_one_unit_for_each_account() {
+        let template = Template::parse("tokenkeeper-hook@.service").unwrap();
+        let account = AccountId::parse("ci_2-b").unwrap();
+        assert_eq!(template.of(&account), "tokenkeeper-hook@ci_2-b.service");
+        assert_eq!(template.as_str(), "tokenkeeper-hook@.service");
+    }
+
+    #[test]
+    fn what_is_no_template_of_services_is_not_taken() {
+        let long = format!("{}@.service", "a".repeat(201));
+        #[rustfmt::skip]
+        let cases = [
+            "", "@.service", "a.service", "a@b.service", "a@.socket", "a@.service ", "a b@.service",
+            "-a@.service", "a/b@.service", "a@b@.service", "a\u{e4}@.service", &long,
+        ];
+        for case in cases {
+            assert_eq!(Template::parse(case), None, "{case:?}");
+        }
+    }
 }

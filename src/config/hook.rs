@@ -10,11 +10,14 @@ use std::time::Duration;
 use super::listen::read_mode;
 use crate::hook::Deed;
 use crate::hook::Hook;
+use crate::hook::Manager;
 use crate::hook::Role;
+use crate::hook::Template;
 use crate::limits;
 use crate::name::AccountId;
 use crate::notice::EventName;
 use crate::section::Complaint;
+use crate::section::Mode;
 use crate::section::Place;
 use crate::section::Problem;
 use crate::section::Report;
@@ -114,43 +117,64 @@ fn read_events(value: &Value<'_>) -> Option<Box<[EventName]>> {
 
 fn read_deed(section: &mut Section<'_>, on: Option<&[EventName]>) -> Option<Deed> {
     let command = section.value("command");
+    let unit = section.value("unit");
     let directory = section.value("directory");
     let mode = section.value("mode");
     let timeout = section.value("timeout");
     let token = section.value("token");
     let gate = section.value("gate");
-    let (command, directory) = match (command, directory) {
-        (Some(command), None) => (Some(command), None),
-        (None, Some(directory)) => (None, Some(directory)),
-        (Some(_), Some(_)) | (None, None) => {
-            let rule = "expected exactly one of command = [\"/PROGRAM\"] and directory = \"/PATH\"";
-            section.complain(Problem::Rule(rule.into()));
-            return None;
-        }
-    };
-    if let Some(directory) = directory {
-        for value in [timeout, token, gate].iter().flatten() {
+    let without_command = |values: &[&Option<Value<'_>>]| {
+        for value in values.iter().copied().flatten() {
             let rule = "it means nothing without a command".into();
             value.complain_of_key(Problem::Rule(rule));
         }
-        let mode = mode.map_or(Some(Hook::FILE_MODE), |mode| read_mode(&mode));
-        let directory = Path::new(directory.path(limits::PATH)?).into();
-        return Some(Deed::File { directory, mode: mode? });
-    }
-    if let Some(mode) = mode {
+    };
+    if let (Some(mode), None) = (&mode, &directory) {
         mode.complain_of_key(Problem::Rule("it means nothing without a directory".into()));
     }
-    let role = read_role(token.as_ref(), gate.as_ref(), on);
-    let longest = match role {
-        Some(Role::Gate) => Hook::LONGEST_GATE,
-        Some(Role::Follower | Role::Bearer) | None => Hook::LONGEST_TIMEOUT,
-    };
-    let timeout = match timeout {
-        Some(timeout) => read_timeout(&timeout, longest),
-        None => Some(Hook::TIMEOUT),
-    };
-    let argv = command.and_then(|command| command.argv())?.into();
-    Some(Deed::Run { argv, timeout: timeout?, role: role? })
+    match (command, unit, directory) {
+        (Some(command), None, None) => {
+            let role = read_role(token.as_ref(), gate.as_ref(), on);
+            let longest = match role {
+                Some(Role::Gate) => Hook::LONGEST_GATE,
+                Some(Role::Follower | Role::Bearer) | None => Hook::LONGEST_TIMEOUT,
+            };
+            let timeout = read_timeout(timeout.as_ref(), longest);
+            let argv = command.argv()?.into();
+            Some(Deed::Run { argv, timeout: timeout?, role: role? })
+        }
+        (None, Some(unit), None) => {
+            without_command(&[&token, &gate]);
+            let timeout = read_timeout(timeout.as_ref(), Hook::LONGEST_TIMEOUT);
+            let manager = match unit.mode() {
+                Mode::System => Manager::Host,
+                Mode::User => Manager::User,
+            };
+            Some(Deed::Start { template: read_template(&unit)?, manager, timeout: timeout? })
+        }
+        (None, None, Some(directory)) => {
+            without_command(&[&timeout, &token, &gate]);
+            let mode = mode.map_or(Some(Hook::FILE_MODE), |mode| read_mode(&mode));
+            let directory = Path::new(directory.path(limits::PATH)?).into();
+            Some(Deed::File { directory, mode: mode? })
+        }
+        _ => {
+            let rule = "expected exactly one of command = [\"/PROGRAM\"], \
+                        unit = \"NAME@.service\" and directory = \"/PATH\"";
+            section.complain(Problem::Rule(rule.into()));
+            None
+        }
+    }
+}
+
+fn read_template(unit: &Value<'_>) -> Option<Template> {
+    const EXPECTED: &str = "a template of units such as \"tokenkeeper-hook@.service\"";
+
+    let template = Template::parse(unit.text(EXPECTED)?);
+    if template.is_none() {
+        unit.complain(Problem::Value { expected: EXPECTED.into(), nearest: None });
+    }
+    template
 }
 
 fn read_role(
@@ -179,7 +203,8 @@ fn read_role(
     }
 }
 
-fn read_timeout(value: &Value<'_>, longest: Duration) -> Option<Duration> {
+fn read_timeout(value: Option<&Value<'_>>, longest: Duration) -> Option<Duration> {
+    let Some(value) = value else { return Some(Hook::TIMEOUT) };
     let span = value.span()?;
     if span.is_zero() || span > longest {
         let rule = format!("expected a duration from \"1s\" to \"{}s\"", longest.as_secs());

@@ -237,6 +237,11 @@ fn called(hook: &Hook) -> String {
                 ),
             }
         }
+        Deed::Start { template, manager: _, timeout } => format!(
+            "starts its instance of {} after {events}, and waits {} at the most (hook {name})",
+            template.as_str(),
+            spoken(*timeout)
+        ),
         Deed::File { directory, mode: _ } => {
             format!("puts a file into {} after {events} (hook {name})", directory.display())
         }
@@ -305,6 +310,10 @@ mod tests {
              name = 'watched'\n\
              on = ['token_changed']\n\
              directory = '/run/tokenkeeper/events'\n\
+             [[hooks]]\n\
+             name = 'unit'\n\
+             on = ['token_changed']\n\
+             unit = 'tokenkeeper-hook@.service'\n\
              [accounts.ci]\n\
              issuer = 'https://git.example'\n\
              client_id = 'ci'\n\
@@ -333,6 +342,7 @@ mod tests {
           raises an alarm for a failure that lasts into the last 10 min of a token
           runs /usr/local/bin/page for 10 s at the most after alarm and expiry_ahead (hook page)
           puts a file into /run/tokenkeeper/events after token_changed (hook watched)
+          starts its instance of tokenkeeper-hook@.service after token_changed, and waits 10 s at the most (hook unit)
           user ci in group deploy may read, refresh and report
           nobody else has a right to it but root and the user that the daemon runs as
         account mail (google)
@@ -343,6 +353,7 @@ mod tests {
           raises an alarm for a failure that lasts into the last 10 min of a token
           runs /usr/local/bin/page for 10 s at the most after alarm and expiry_ahead (hook page)
           puts a file into /run/tokenkeeper/events after token_changed (hook watched)
+          starts its instance of tokenkeeper-hook@.service after token_changed, and waits 10 s at the most (hook unit)
           runs /usr/local/bin/restart for 10 s at the most after token_changed, with the token on descriptor 3 (hook restart)
           makes no attempt unless /usr/local/bin/office-hours ends well within 5 s (gate office-hours)
           user alice may read and report

@@ -8,6 +8,7 @@ use std::os::unix::fs::FileTypeExt as _;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
+use super::hook::SYSTEMCTL;
 use crate::config::Account;
 use crate::config::Config;
 use crate::hook::Deed;
@@ -103,6 +104,10 @@ fn named(account: &Account) -> Vec<(Kind, String, String)> {
             Deed::Run { argv, .. } => named.extend(argv.first().map(|program| {
                 (Kind::Program, format!("the command of the hook {name}"), program.to_string())
             })),
+            Deed::Start { .. } => {
+                let what = format!("the program that starts the unit of the hook {name}");
+                named.push((Kind::Program, what, SYSTEMCTL.into()));
+            }
             Deed::File { directory, mode: _ } => {
                 let path = directory.display().to_string();
                 named.push((Kind::Directory, format!("the directory of the hook {name}"), path));

@@ -1,4 +1,4 @@
-//! Makes the calls of hooks: runs their programs, writes their files.
+//! Makes the calls of hooks: runs their programs, has their units started, writes their files.
 
 use std::ffi::OsString;
 use std::io;
@@ -8,6 +8,8 @@ use std::time::Duration;
 
 use crate::error::RefreshError;
 use crate::hook::Deed;
+use crate::hook::Manager;
+use crate::hook::Template;
 use crate::hooks::Call;
 use crate::programs;
 use crate::programs::Answer;
@@ -25,6 +27,9 @@ const OUTPUT: usize = 64 * 1024;
 
 /// What is told of its standard error, in characters.
 const SAID: usize = 400;
+
+/// What asks the service manager to start a unit, and waits for it.
+pub(super) const SYSTEMCTL: &str = "/usr/bin/systemctl";
 
 /// Why a hook failed.
 #[derive(Debug, thiserror::Error)]
@@ -52,6 +57,9 @@ pub(super) enum Flaw {
 pub(super) async fn make(call: Arc<Call>) -> Result<(), Flaw> {
     match &call.hook.deed {
         Deed::Run { argv, timeout, role: _ } => run(&call, argv, *timeout).await,
+        Deed::Start { template, manager, timeout } => {
+            run(&call, &start(&call, template, *manager), *timeout).await
+        }
         Deed::File { directory, mode } => put(&call, directory, *mode).await,
     }
 }
@@ -78,6 +86,18 @@ async fn run(call: &Call, argv: &[Box<str>], limit: Duration) -> Result<(), Flaw
     };
     let Answer { end, report, .. } = programs::run(program).await?;
     end.map_err(|cut| Flaw::Ended { cut, said: report.chars().take(SAID).collect() })
+}
+
+/// The command that starts the unit. It ends when the unit has started, so that one that fails is
+/// a hook that fails, and the next event waits for it.
+fn start(call: &Call, template: &Template, manager: Manager) -> [Box<str>; 5] {
+    let whose = match manager {
+        Manager::Host => "--system",
+        Manager::User => "--user",
+    };
+    // There is no terminal at which a password could be typed.
+    let words = [SYSTEMCTL, whose, "--no-ask-password", "start", &template.of(call.account())];
+    words.map(Box::from)
 }
 
 /// One file for each kind of event: the newest takes the place of the one before.

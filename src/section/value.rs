@@ -12,6 +12,7 @@ use toml::de::DeValue;
 use url::Url;
 
 use super::Complaint;
+use super::Mode;
 use super::Place;
 use super::Problem;
 use super::Query;
@@ -39,6 +40,11 @@ pub struct Value<'a> {
 }
 
 impl<'a> Value<'a> {
+    /// Whose service reads it.
+    pub const fn mode(&self) -> Mode {
+        self.scope.mode
+    }
+
     /// Its text: not empty, at most 4 KiB, free of control characters.
     /// `expected` says what that text should be.
     pub fn text(&self, expected: impl Into<Cow<'static, str>>) -> Option<&'a str> {

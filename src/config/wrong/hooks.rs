@@ -6,7 +6,7 @@ pub(super) const IN_A_FILE: &[(&str, &[&str])] = &[
     ("[accounts.mail]\nprovider = \"google\"\nclient_id = \"x\"\n[[hooks]]\n", &[
         r#"config.toml:4:1: hooks[0].name: missing; expected a name: 1 to 40 of a-z, 0-9, "_" and "-", first a letter or a digit"#,
         r#"config.toml:4:1: hooks[0].on: missing; expected a list of events such as ["token_changed", "alarm"]"#,
-        r#"config.toml:4:1: hooks[0]: expected exactly one of command = ["/PROGRAM"] and directory = "/PATH""#,
+        r#"config.toml:4:1: hooks[0]: expected exactly one of command = ["/PROGRAM"], unit = "NAME@.service" and directory = "/PATH""#,
     ]),
     ("[accounts.mail]\nprovider = \"google\"\nclient_id = \"x\"\n[hooks]\n", &[
         "config.toml:4:1: hooks: expected [[hooks]] tables, found a table",
@@ -18,7 +18,7 @@ pub(super) const IN_A_FILE: &[(&str, &[&str])] = &[
         r#"config.toml:8:11: hooks[0].timeout: expected a duration from "1s" to "60s""#,
     ]),
     ("[accounts.mail]\nprovider = \"google\"\nclient_id = \"x\"\n[[hooks]]\nname = \"a\"\non = [\"token_change\", \"hook_failed\"]\ncommand = [\"/a\"]\ndirectory = \"/b\"\n", &[
-        r#"config.toml:4:1: hooks[0]: expected exactly one of command = ["/PROGRAM"] and directory = "/PATH""#,
+        r#"config.toml:4:1: hooks[0]: expected exactly one of command = ["/PROGRAM"], unit = "NAME@.service" and directory = "/PATH""#,
         r#"config.toml:6:7: hooks[0].on[0]: expected "refresh_started", "token_changed", "refresh_failed", "alarm", "recovered", "expired", "expiry_ahead" or "state_changed"; did you mean "token_changed"?"#,
         r#"config.toml:6:23: hooks[0].on[1]: expected "refresh_started", "token_changed", "refresh_failed", "alarm", "recovered", "expired", "expiry_ahead" or "state_changed""#,
     ]),
@@ -30,6 +30,11 @@ pub(super) const IN_A_FILE: &[(&str, &[&str])] = &[
     ("[accounts.mail]\nprovider = \"google\"\nclient_id = \"x\"\n[[hooks]]\nname = \"a\"\non = [\"alarm\"]\ndirectory = \"/b\"\nmode = \"0999\"\n[[hooks]]\nname = \"b\"\non = [\"alarm\"]\ncommand = [\"/a\"]\nmode = \"0644\"\n", &[
         r#"config.toml:8:8: hooks[0].mode: expected an octal mode in quotes such as "0660""#,
         "config.toml:13:1: hooks[1].mode: it means nothing without a directory",
+    ]),
+    ("[accounts.mail]\nprovider = \"google\"\nclient_id = \"x\"\n[[hooks]]\nname = \"a\"\non = [\"alarm\"]\nunit = \"a@b.service\"\ngate = true\ntimeout = \"61s\"\n", &[
+        r#"config.toml:7:8: hooks[0].unit: expected a template of units such as "tokenkeeper-hook@.service""#,
+        "config.toml:8:1: hooks[0].gate: it means nothing without a command",
+        r#"config.toml:9:11: hooks[0].timeout: expected a duration from "1s" to "60s""#,
     ]),
     ("[accounts.mail]\nprovider = \"google\"\nclient_id = \"x\"\n[[hooks]]\nname = \"a\"\non = [\"token_changed\", \"alarm\"]\ncommand = [\"/a\"]\ntoken = true\n", &[
         r#"config.toml:8:9: hooks[0].token: the token comes with on = ["token_changed"] alone"#,
