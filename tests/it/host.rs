@@ -16,6 +16,7 @@
 //! 7. `key`: the store key as a sealed credential.
 //! 8. `sandbox`: that the unit is closed, and that all that the daemon needs works inside it.
 //! 9. `user`: the service of one user, under that user's own service manager.
+//! 10. `hooks`: hooks that are units, event files, and what follows a followed file.
 //!
 //! # Invariants
 //!
@@ -26,6 +27,7 @@
 mod bus;
 mod config;
 mod gap;
+mod hooks;
 mod install;
 mod journal;
 mod key;

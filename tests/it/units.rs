@@ -46,8 +46,9 @@ const TOKENKEEPERD: &str = include_str!("../../packaging/man/tokenkeeperd.8");
 /// Keys of a unit of which each further line adds to the ones before.
 const ADDING_UP: &[&str] = &["SystemCallFilter"];
 
-/// Programs that the unit names and a build machine has not.
-const INSTALLED: &[&str] = &["/usr/bin/tokenkeeperd", "/usr/bin/tokenctl"];
+/// Programs that the units name and a build machine has not.
+const INSTALLED: &[&str] =
+    &["/usr/bin/tokenkeeperd", "/usr/bin/tokenctl", "/usr/local/lib/tokenkeeper/hook"];
 
 #[test]
 fn the_unit_grants_what_the_daemon_counts_on() {
@@ -128,7 +129,7 @@ fn no_key_of_the_unit_stands_twice() {
 }
 
 #[test]
-fn systemd_finds_nothing_wrong_with_the_unit_but_that_its_programs_are_not_installed() {
+fn systemd_finds_nothing_wrong_with_the_units_but_that_their_programs_are_not_installed() {
     for (manager, folder) in [("--system", "systemd"), ("--user", "systemd/user")] {
         let units = units_of(folder);
         let units = units.iter().map(String::as_str).collect::<Vec<_>>();
