@@ -16,7 +16,8 @@
 //!    failure.
 //! 5. `providers`: against other people's servers. `host`: as a package, under systemd.
 //!    `badinput`: the command line.
-//! 6. `architecture`, `units`: rules about the source text, the manual and the unit.
+//! 6. `architecture`, `units`, `completions`: rules about the source text, the manual, the units and
+//!    what shells complete.
 //!
 //! # Invariants
 //!
@@ -38,6 +39,7 @@
 mod architecture;
 mod badinput;
 mod bus;
+mod completions;
 mod corpus;
 mod crash;
 mod daemon;

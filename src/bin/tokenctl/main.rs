@@ -8,7 +8,7 @@
 //! Files of other programs: `format` (what is in them), `file` (how they lie on the disk) and
 //! `wake` (what is waited for beside the daemon). The store key, which the daemon is not asked about:
 //! `keeping` (what is to be done, decided), `credstore` (the key as a sealed credential), `owner`
-//! (root, acting as the store's owner) and `key_error`.
+//! (root, acting as the store's owner) and `key_error`. What shells ask on a Tab: `complete`.
 //!
 //! # Invariants
 //!
@@ -20,6 +20,7 @@
 mod args;
 mod browser;
 mod client;
+mod complete;
 mod credstore;
 mod fault;
 mod file;
@@ -54,10 +55,15 @@ use std::process::ExitCode;
 
 use clap::error::ErrorKind;
 use tokenkeeper::clock;
+use tokenkeeper::name::AccountId;
+use tokenkeeper::protocol::AccountList;
 
 use self::args::Cli;
 use self::args::global::Global;
 use self::client::Daemon;
+use self::client::Request;
+use self::complete::Next;
+use self::complete::Question;
 use self::fault::Fault;
 use self::find::Surroundings;
 use self::hint::Hints;
@@ -71,6 +77,9 @@ use self::verb::Session;
 
 fn main() -> ExitCode {
     let arguments = env::args_os().skip(1).collect::<Vec<_>>();
+    if let Some(question) = complete::asked(&arguments) {
+        return complete(&question);
+    }
     let (form, hints, outcome) = match args::parse(&arguments) {
         Ok(cli) => (form(&cli.global), Hints::new(&cli.global.wish()), run(&cli)),
         Err(error) => {
@@ -87,6 +96,28 @@ fn main() -> ExitCode {
             fault.exit_status().into()
         }
     }
+}
+
+/// Tells a shell what may stand next. Whatever fails is as if there were nothing: a message would
+/// stand in the middle of what somebody types.
+fn complete(question: &Question) -> ExitCode {
+    let next = question.next();
+    let accounts = match next {
+        Next::Account(_) => accounts(&question.list()).unwrap_or_default(),
+        Next::Words(_) | Next::File => Vec::new(),
+    };
+    let _closed = io::stdout().write_all(question.answer(next, &accounts).as_bytes());
+    ExitCode::SUCCESS
+}
+
+/// The accounts of the daemon that a command line asks.
+fn accounts(arguments: &[OsString]) -> Option<Vec<String>> {
+    let cli = args::parse(arguments).ok()?;
+    let daemon = Daemon::new(find::places(&cli.global.wish(), &surroundings()).ok()?);
+    let (list, _) = daemon.fetch::<AccountList>(&Request::get("/v1/accounts")).ok()?;
+    // Only what is a name is typed into a shell.
+    let names = list.accounts.into_iter().map(|view| view.account);
+    Some(names.filter(|name| AccountId::parse(name).is_ok()).collect())
 }
 
 fn run(cli: &Cli) -> Result<ExitCode, Fault> {
