@@ -8,7 +8,9 @@
 //! * *store*: SQLite ([`store`](crate::store));
 //! * *clock* and *signals*: wait, and say so;
 //! * *notify*: tells the service manager, which may be slow to listen;
-//! * *log*: writes the log, which may be read slowly or not at all ([`log`](crate::log)).
+//! * *log*: writes the log, which may be read slowly or not at all ([`log`](crate::log));
+//! * *secret*, *spool*, *start*: wait for files and programs that may hang, and end
+//!   ([`apart`](crate::apart)).
 //!
 //! # Order
 //!

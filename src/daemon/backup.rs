@@ -1,7 +1,7 @@
 //! A backup: what the store knows, with what the configuration says of it, sealed.
 //!
 //! It is sealed here and not by whoever asks for it, so that no refresh token crosses a
-//! socket outwards, not even to an administrator (see `ARCHITECTURE.md`, *Decisions*).
+//! socket outwards, not even to an administrator (see `docs/decisions/backup.md`).
 
 use data_encoding::BASE64;
 
