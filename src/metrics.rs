@@ -4,7 +4,8 @@
 //! stand is read from the directory at each scrape, so those numbers cannot drift
 //! from what is served. Names, types and labels are an interface: add, never edit.
 
-use std::collections::BTreeSet;
+mod counted;
+
 use std::fmt;
 use std::sync::Arc;
 
@@ -26,6 +27,8 @@ use crate::notice::Event;
 use crate::notice::Notice;
 use crate::snapshot::Snapshot;
 use crate::snapshot::StateName;
+
+use self::counted::Counted;
 
 /// `Content-Type` of [`Metrics::scrape`].
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -90,36 +93,6 @@ struct Why {
 const OUTCOMES: [&str; 2] = [SUCCESS, FAILURE];
 const SUCCESS: &str = "success";
 const FAILURE: &str = "failure";
-
-/// What there are numbers about.
-#[derive(Default)]
-struct Counted {
-    accounts: BTreeSet<AccountId>,
-    hooks: BTreeSet<(AccountId, Box<str>)>,
-}
-
-impl Counted {
-    fn add(&mut self, notice: &Notice) {
-        let account = &notice.account;
-        if !self.accounts.contains(account) {
-            self.accounts.insert(account.clone());
-        }
-        if let Event::HookFailed { hook, .. } = &notice.event {
-            self.hooks.insert((account.clone(), hook.clone()));
-        }
-    }
-
-    /// Takes out what the directory does not know.
-    fn leave(&mut self, directory: &Directory) -> Self {
-        let accounts = self.accounts.extract_if(.., |it| !directory.seats.contains_key(it));
-        let accounts = accounts.collect();
-        let hooks = self.hooks.extract_if(.., |(account, hook)| {
-            let seat = directory.seats.get(account);
-            !seat.is_some_and(|seat| seat.hooks.iter().any(|it| it.name == *hook))
-        });
-        Self { accounts, hooks: hooks.collect() }
-    }
-}
 
 /// Why a connection was closed before a request was read.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

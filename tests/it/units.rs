@@ -259,6 +259,7 @@ fn the_numbers_in_the_page_of_programs_are_those_of_the_code() {
     #[rustfmt::skip]
     let sentences = [
         format!("more than {} KiB of it", provider::MAX_ANSWER / 1024),
+        format!("At most {} programs run at a time", programs::AT_A_TIME),
         "gets SIGTERM and two seconds later SIGKILL".to_owned(),
     ];
     for sentence in sentences {
