@@ -310,6 +310,7 @@ impl Pacing {
     }
 
     fn first(&self, route: &Route, now: Moment) -> Option<Place> {
-        self.routes.get(route)?.first(self.admission, self.gates < GATES, now).cloned()
+        let gates_left = GATES.saturating_sub(self.gates);
+        self.routes.get(route)?.first(self.admission, gates_left, now).cloned()
     }
 }

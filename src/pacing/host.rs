@@ -149,15 +149,19 @@ impl Host {
         queue.remove(place);
     }
 
-    /// Who stands first of those who are let through, and of those who ask a gate, if `gates` are
-    /// left for them. A breaker's probe is not one whose lost reply could cost the account, if
-    /// there is another.
-    pub(super) fn first(&self, admission: Admission, gates: bool, now: Moment) -> Option<&Place> {
-        let everyone = admission == Admission::Everyone;
+    /// Who stands first of those who are let through, those who ask a gate included while
+    /// there are `gates_left`, over all routes. A breaker's probe is not one whose lost reply could cost the
+    /// account, if there is another.
+    pub(super) fn first(
+        &self,
+        admission: Admission,
+        gates_left: usize,
+        now: Moment,
+    ) -> Option<&Place> {
         let probing = matches!(self.breaker, Breaker::Open { until, .. } if until <= now);
         let is_unfit = |place: &Place| probing && place.risk == Risk::Account;
-        let first = |queue| first_of(queue, everyone, is_unfit);
-        let asking = (gates && self.gates < GATES_PER_ROUTE).then_some(&self.asking);
+        let first = |queue| first_of(queue, admission, is_unfit);
+        let asking = (gates_left > 0 && self.gates < GATES_PER_ROUTE).then_some(&self.asking);
         let firsts = [first(&self.queue), asking.and_then(first)];
         firsts.into_iter().flatten().min_by_key(|place| (is_unfit(place), *place))
     }
@@ -292,9 +296,10 @@ impl Host {
 /// The first of a queue, and of those that are fit for a probe, if there is one.
 fn first_of(
     queue: &BTreeSet<Place>,
-    everyone: bool,
+    admission: Admission,
     is_unfit: impl Fn(&Place) -> bool,
 ) -> Option<&Place> {
+    let everyone = admission == Admission::Everyone;
     let able = || queue.iter().filter(|place| everyone || place.risk == Risk::None);
     able().find(|place| !is_unfit(place)).or_else(|| able().next())
 }
