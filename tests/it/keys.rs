@@ -9,6 +9,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::Path;
 use std::process::Command;
+use std::process::Output;
 
 use age::secrecy::ExposeSecret as _;
 use age::x25519::Identity;
@@ -30,15 +31,15 @@ use crate::support::process::run;
 use crate::support::process::said;
 use crate::support::skipped;
 
-/// System calls that change a file or make a change last. Between two of them nothing changes that
-/// a kill could leave behind.
-const STEPS: &[&str] = &[
+/// System calls that change a file. Between two of them nothing changes that a kill could leave
+/// behind, so a kill at the beginning of each leaves everything that any kill can.
+pub(crate) const STEPS: &[&str] = &[
     "openat",
     "write",
     "pwrite64",
     "ftruncate",
-    "fsync",
-    "fdatasync",
+    "mkdir",
+    "rename",
     "renameat",
     "renameat2",
     "unlink",
@@ -61,26 +62,24 @@ fn a_rekey_that_is_killed_at_any_step_leaves_a_store_that_opens_and_the_next_one
     for step in STEPS {
         for count in 1.. {
             let copy = private(home.path(), "copy");
-            fs::write(copy.path().join("config.toml"), Config::default().text(copy.path()))
-                .unwrap();
+            configure(copy.path());
             copied(&original, &copy.path().join("state"));
+            let when = format!("{step} {count}");
             let mut killed = Command::new("strace");
-            killed.args(["-f", "-qq", "-o", "/dev/null", "-e", &format!("trace={step}")]);
-            killed.args(["-e", &format!("inject={step}:signal=KILL:when={count}")]);
-            killed.arg(env!("CARGO_BIN_EXE_tokenctl")).args(rekey(copy.path()));
-            let ended = run(&mut killed, None);
-            check(&copy.path().join("state"), home.path(), &format!("{step} {count}"));
-            if ended.status.signal().is_none() && ended.status.code() != Some(137) {
-                assert!(ended.status.success(), "{step} {count}: {}", said(&ended));
+            killed.args(kill_at(step, count)).arg(env!("CARGO_BIN_EXE_tokenctl"));
+            let ended = run(killed.args(rekey(copy.path())), None);
+            check(&copy.path().join("state"), None, &when);
+            if !was_killed(&ended) {
+                assert!(ended.status.success(), "{when}: {}", said(&ended));
                 break;
             }
             kills += 1;
             let mut next = Command::new(env!("CARGO_BIN_EXE_tokenctl"));
             let next = run(next.args(rekey(copy.path())), None);
-            assert!(next.status.success(), "{step} {count}: {}", said(&next));
-            check(&copy.path().join("state"), home.path(), &format!("{step} {count}, ended"));
+            assert!(next.status.success(), "{when}: {}", said(&next));
+            check(&copy.path().join("state"), None, &format!("{when}, ended"));
             let key = fs::read_to_string(copy.path().join("state/store.key")).unwrap();
-            assert_eq!(key.lines().count(), 1, "{step} {count}: the old key is still there");
+            assert_eq!(key.lines().count(), 1, "{when}: the old key is still there");
         }
     }
     eprintln!("{kills} kills");
@@ -173,28 +172,46 @@ fn what_cannot_be_done_to_a_key_is_refused_in_words() {
 }
 
 /// Makes a store with secrets in it.
-fn fill(state: &Path) {
+pub(crate) fn fill(state: &Path) {
     make_private(state);
-    let mut store = opened(state);
+    let mut store = opened(state, None);
     let put = |number| Change::PutSecret { slot: slot(number), secret: Secret::new(value(number)) };
     let answers = store.write((0..SECRETS).map(put).collect());
     assert!(answers.iter().all(Result::is_ok));
 }
 
 /// Opens a copy of the store as a daemon would, and finds everything in it.
-fn check(state: &Path, home: &Path, when: &str) {
-    let copy = private(home, "checked");
+pub(crate) fn check(state: &Path, credentials: Option<&Path>, when: &str) {
+    let copy = private(state.parent().unwrap(), "checked");
     copied(state, &copy.path().join("state"));
-    let mut store = opened(&copy.path().join("state"));
+    let mut store = opened(&copy.path().join("state"), credentials);
     for number in 0..SECRETS {
         let secret = store.secret(&slot(number)).unwrap();
         assert_eq!(secret.unwrap().expose(), value(number), "{when}");
     }
 }
 
-fn opened(state: &Path) -> Sqlite {
-    let database = state.join("state.db");
-    Sqlite::open(&Place { database, credentials: None, boot_id: "boot".into() })
+/// Options of strace that kill what it runs when it begins its `count`th such call.
+pub(crate) fn kill_at(step: &str, count: u32) -> [String; 7] {
+    let inject = format!("inject={step}:signal=KILL:when={count}");
+    let trace = format!("trace={step}");
+    ["-qq".into(), "-o".into(), "/dev/null".into(), "-e".into(), trace, "-e".into(), inject]
+}
+
+/// Whether it ended by that. strace ends as what it ran.
+pub(crate) fn was_killed(ended: &Output) -> bool {
+    ended.status.signal().is_some() || ended.status.code() == Some(137)
+}
+
+/// Writes the configuration of a daemon whose state is in `home`.
+pub(crate) fn configure(home: &Path) {
+    fs::write(home.join("config.toml"), Config::default().text(home)).unwrap();
+    fs::set_permissions(home.join("config.toml"), Permissions::from_mode(0o600)).unwrap();
+}
+
+fn opened(state: &Path, credentials: Option<&Path>) -> Sqlite {
+    let (database, credentials) = (state.join("state.db"), credentials.map(Path::to_owned));
+    Sqlite::open(&Place { database, credentials, boot_id: "boot".into() })
         .unwrap_or_else(|refused| panic!("{refused}"))
 }
 
@@ -212,7 +229,7 @@ fn rekey(home: &Path) -> [String; 4] {
 }
 
 /// A copy of a directory of files.
-fn copied(from: &Path, to: &Path) {
+pub(crate) fn copied(from: &Path, to: &Path) {
     make_private(to);
     for entry in fs::read_dir(from).unwrap() {
         let entry = entry.unwrap();
@@ -220,7 +237,8 @@ fn copied(from: &Path, to: &Path) {
     }
 }
 
-fn private(home: &Path, name: &str) -> TempDir {
+/// A directory for the owner alone.
+pub(crate) fn private(home: &Path, name: &str) -> TempDir {
     let mode = Permissions::from_mode(0o700);
     tempfile::Builder::new().prefix(name).permissions(mode).tempdir_in(home).unwrap()
 }

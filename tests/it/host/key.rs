@@ -1,15 +1,28 @@
 //! The store key as a sealed credential, from the package's first key file to the way back.
 
 use std::fs;
+use std::path::Path;
+use std::path::PathBuf;
+use std::process::Command;
+use std::process::Output;
 
 use age::secrecy::ExposeSecret as _;
 use age::x25519::Identity;
+use rustix::fs::CWD;
+use rustix::fs::Mode;
+use rustix::fs::mkfifoat;
 use serde_json::json;
+use tempfile::TempDir;
 use tokenkeeper::envelope;
 use tokenkeeper::envelope::Identities;
 
+use crate::keys;
+use crate::support::process::Process;
+use crate::support::process::run;
 use crate::support::process::said;
+use crate::support::skipped;
 
+use super::built;
 use super::machine::Machine;
 use super::on_each;
 use super::scene::SERVICE;
@@ -18,6 +31,7 @@ use super::scene::Scene;
 
 const KEY_FILE: &str = "/var/lib/tokenkeeper/store.key";
 const CREDENTIAL: &str = "/etc/credstore.encrypted/tokenkeeper.store-key";
+const TOKENCTL: &str = env!("CARGO_BIN_EXE_tokenctl");
 const COPY: &str = "/root/key.age";
 
 #[test]
@@ -117,6 +131,120 @@ fn a_secret_reaches_the_daemon_by_the_two_steps_of_the_manual() {
         assert_eq!(passed, "hush");
         drop(scene);
     });
+}
+
+/// The credential's form of what `keys` does to a key file, with the systemd-creds of this host.
+#[test]
+fn no_kill_at_any_step_costs_a_store_its_sealed_key() {
+    if built().is_none() {
+        skipped("the host layer is not asked for");
+        return;
+    }
+    let home = tempfile::tempdir().unwrap();
+    let original = home.path().join("original");
+    keys::fill(&original);
+    let mut kills = 0;
+    for verb in ["init", "rekey"] {
+        for step in keys::STEPS {
+            for count in 1.. {
+                let place = Apart::new(home.path());
+                keys::copied(&original, &place.state());
+                if verb == "rekey" {
+                    place.does(&[TOKENCTL, "--quiet", "init"]);
+                }
+                let when = format!("{verb} {step} {count}");
+                let options = keys::kill_at(step, count);
+                let options = options.iter().map(String::as_str);
+                let killed = ["strace"].into_iter().chain(options).chain([TOKENCTL, verb]);
+                let ended = place.run(&killed.collect::<Vec<_>>());
+                place.check(&when);
+                if !keys::was_killed(&ended) {
+                    assert!(ended.status.success(), "{when}: {}", said(&ended));
+                    break;
+                }
+                kills += 1;
+                place.does(&[TOKENCTL, verb]);
+                place.check(&format!("{when}, ended"));
+                assert!(!place.state().join("store.key").exists(), "{when}");
+                assert_eq!(place.credential().unwrap().lines().count(), 1, "{when}");
+            }
+        }
+    }
+    eprintln!("{kills} kills");
+    assert!(kills > 100, "only {kills} steps were there to be killed at");
+}
+
+/// Mounts of its own, in which nothing of this host's credentials is touched.
+struct Apart {
+    home: TempDir,
+    holder: Process,
+}
+
+impl Apart {
+    fn new(home: &Path) -> Self {
+        /// `$1` is a directory, in which lies what is written to two others of the host. It says a
+        /// word when it is done, and stays. A key of the host on a tmpfs is refused, so it is none.
+        const HOLD: &str = r#"
+            set -e
+            mount -t tmpfs tmpfs "$1/upper"
+            over() {
+                mkdir "$1/upper/$2" "$1/upper/$2.work"
+                mount -t overlay -o "lowerdir=$3,upperdir=$1/upper/$2,workdir=$1/upper/$2.work" "$2" "$3"
+            }
+            over "$1" etc /etc
+            over "$1" systemd /var/lib/systemd
+            mkdir -p /etc/tokenkeeper
+            cp "$1/config.toml" /etc/tokenkeeper/
+            echo >"$1/ready"
+            exec sleep infinity
+        "#;
+
+        let home = keys::private(home, "apart");
+        keys::configure(home.path());
+        fs::create_dir(home.path().join("upper")).unwrap();
+        let ready = home.path().join("ready");
+        mkfifoat(CWD, &ready, Mode::RUSR | Mode::WUSR).unwrap();
+        let mut command = Command::new("unshare");
+        command.args(["--mount", "--propagation", "private", "sh", "-c", HOLD, "sh"]);
+        let holder = Process::start(command.arg(home.path()));
+        fs::read(&ready).unwrap();
+        Self { home, holder }
+    }
+
+    fn state(&self) -> PathBuf {
+        self.home.path().join("state")
+    }
+
+    fn run(&self, command: &[&str]) -> Output {
+        let mut entering = Command::new("nsenter");
+        entering.args(["--target", &self.holder.id().to_string(), "--mount", "--"]);
+        run(entering.args(command), None)
+    }
+
+    fn does(&self, command: &[&str]) {
+        let output = self.run(command);
+        assert!(output.status.success(), "{command:?}: {}", said(&output));
+    }
+
+    /// What a service manager would pass.
+    fn credential(&self) -> Option<String> {
+        let name = "--name=tokenkeeper.store-key";
+        if !self.run(&["test", "-e", CREDENTIAL]).status.success() {
+            return None;
+        }
+        let opened = self.run(&["systemd-creds", "decrypt", name, CREDENTIAL, "-"]);
+        assert!(opened.status.success(), "{}", said(&opened));
+        Some(String::from_utf8(opened.stdout).unwrap())
+    }
+
+    /// Opens the store as the daemon of the unit would.
+    fn check(&self, when: &str) {
+        let passed = keys::private(self.home.path(), "passed");
+        if let Some(text) = self.credential() {
+            fs::write(passed.path().join("tokenkeeper.store-key"), text).unwrap();
+        }
+        keys::check(&self.state(), Some(passed.path()), when);
+    }
 }
 
 fn stop(machine: &Machine) {
