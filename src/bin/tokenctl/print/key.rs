@@ -179,3 +179,52 @@ fn loss(told: &Told) -> String {
     });
     text
 }
+
+#[cfg(test)]
+mod tests {
+    use tokenkeeper::store::key::StoreKey;
+
+    use super::*;
+
+    #[test]
+    fn who_made_a_recovery_copy_is_told_the_way_back_and_who_made_none_how_to_make_one() {
+        let keys = Keys::one(StoreKey::draw());
+        let bare = Told::of(Outcome::Done, &keys, credstore::PATH);
+        assert!(page(&bare).starts_with(&format!("All is done: store key {}", keys.newest().id())));
+        assert!(page(&bare).contains("tokenctl init --recovery-recipient age1"));
+        let copied = Told { recovery_copy: Some("key.age".into()), ..bare };
+        let text = page(&copied);
+        assert!(text.contains("age --decrypt --identity KEY key.age |\n"), "{text}");
+        assert!(
+            text.contains("--name=tokenkeeper.store-key - /etc/credstore.encrypted/"),
+            "{text}"
+        );
+        assert!(!text.contains("No recovery copy"), "{text}");
+
+        let file = Told::of(Outcome::Rekeyed, &keys, "/srv/store.key");
+        assert!(page(&file).contains("tokenctl rekey --recovery-recipient age1"));
+        assert!(!page(&file).contains("TPM"));
+        let copied = Told { recovery_copy: Some("key.age".into()), ..file };
+        assert!(page(&copied).contains("KEY key.age >/srv/store.key"));
+    }
+
+    #[test]
+    fn no_key_is_ever_printed_and_values_that_did_not_open_are_counted() {
+        let key = StoreKey::draw();
+        let keys = Keys::one(key);
+        let tally = Some(Tally { sound: 3, broken: 1 });
+        let told = Told { tally, ..Told::of(Outcome::Moved, &keys, credstore::PATH) };
+        let text = page(&told) + &serde_json::to_string(&told).unwrap();
+        assert!(!text.contains(keys.text().expose().trim_end()), "{text}");
+        assert!(text.contains("3 sealed values opened with it."), "{text}");
+        assert!(text.contains("1 damaged value did not open before"), "{text}");
+        assert!(text.contains(r#""tally":{"sound":3,"broken":1}"#), "{text}");
+    }
+
+    #[test]
+    fn a_plan_says_nothing_of_keys() {
+        let text = page(&foretold_init(&Init::Make));
+        assert!(text.starts_with("/etc/credstore.encrypted/tokenkeeper.store-key: a new key"));
+        assert!(!text.contains("Nothing else opens"), "{text}");
+    }
+}
