@@ -2,7 +2,7 @@
 //!
 //! # Invariants
 //!
-//! * [`BODIES`] names every column that holds a sealed body, which a test compares with the
+//! * `BODIES` names every column that holds a sealed body, which a test compares with the
 //!   tables: what is left out would never open again.
 //! * A body that does not open is left as it is and counted: it opened before neither, and one
 //!   that is damaged must not keep the others under a key that somebody else may have.
