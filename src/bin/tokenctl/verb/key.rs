@@ -2,7 +2,7 @@
 //!
 //! # Order
 //!
-//! What is decided in [`keeping`](crate::keeping) is done in an order that a kill may cut anywhere:
+//! What is decided in [`keeping`] is done in an order that a kill may cut anywhere:
 //! the recovery copy, then the new key into its place, the old one not gone from there or from
 //! its own place, then the store, and the old key's end last. The store opens at every step, and
 //! the next run ends what this one did not.
