@@ -22,6 +22,7 @@ use crate::limits;
 use crate::plan::Rotation;
 use crate::protocol::BackupAccount;
 use crate::protocol::BackupView;
+use crate::record::Hold;
 use crate::snapshot::Refusal;
 use crate::store::Exported;
 
@@ -98,6 +99,7 @@ fn view(kept: &Kept, directory: &Directory) -> BackupAccount {
         refresh_token: kept.refresh_token.is_some(),
         rotates: kept.refresh_token.is_some() && kept.rotation != Rotation::Never,
         doubtful: kept.under_way || unsaved,
+        released: kept.hold == Hold::Released,
         secrets: kept.secrets.keys().cloned().collect(),
     }
 }

@@ -118,6 +118,9 @@ pub struct BackupAccount {
     pub rotates: bool,
     /// Whether a refresh was under way, or is not saved: the refresh token may be spent.
     pub doubtful: bool,
+    /// Whether its refresh token was handed out, and is not in the backup for that.
+    #[serde(default)]
+    pub released: bool,
     /// The slots of its secrets.
     pub secrets: Vec<String>,
 }

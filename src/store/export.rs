@@ -5,12 +5,15 @@
 //!
 //! * Nothing is changed: no intent, no attempt. A refresh token that is read here is not
 //!   spent by it.
+//! * A refresh token that was handed out is somebody else's, and goes into no backup. That the
+//!   account was released is told there.
 //! * What does not open takes nothing else with it, and is told in [`Exported::damage`].
 
 use std::collections::BTreeMap;
 
 use crate::backup::Kept;
 use crate::name::AccountId;
+use crate::record::Hold;
 use crate::record::Record;
 use crate::record::Stake;
 use crate::record::StoreError;
@@ -42,7 +45,9 @@ impl Tables<'_> {
                 Err(fault) => return Err(fault),
             }
         }
-        let holds = |kept: &Kept| kept.refresh_token.is_some() || !kept.secrets.is_empty();
+        let holds = |kept: &Kept| {
+            kept.refresh_token.is_some() || !kept.secrets.is_empty() || kept.hold == Hold::Released
+        };
         Ok(Exported { accounts: accounts.into_values().filter(holds).collect(), damage })
     }
 
@@ -56,7 +61,10 @@ impl Tables<'_> {
             condition: record.standing.condition,
             hold: record.standing.hold,
             under_way: record.intent.is_some(),
-            refresh_token: self.refresh_token(&record.account)?,
+            refresh_token: match record.standing.hold {
+                Hold::None | Hold::Paused => self.refresh_token(&record.account)?,
+                Hold::Released => None,
+            },
             ..Kept::new(record.account.clone())
         })
     }

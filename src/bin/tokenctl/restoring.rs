@@ -10,8 +10,9 @@
 //! * The first of [`Plan::proven`] is the canary, and the one that can lose least.
 //! * What is newer here than in the backup, by generation or by date, is left alone.
 //! * A credential is sent to no other place than it came from.
+//! * What was handed out, there or here, is its new owner's.
 //!
-//! The last two hold unless they are overruled ([`Overrule::Yes`]).
+//! The last three hold unless they are overruled ([`Overrule::Yes`]).
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
@@ -23,6 +24,7 @@ use tokenkeeper::name::AccountId;
 use tokenkeeper::plan::Rotation;
 use tokenkeeper::protocol::AccountView;
 use tokenkeeper::record::Condition;
+use tokenkeeper::record::Hold;
 use tokenkeeper::time::Timestamp;
 
 /// Whether what speaks against an account is overruled.
@@ -56,6 +58,9 @@ pub(crate) enum Left {
     /// Its configuration leads elsewhere.
     #[error("it is configured for another issuer, client or user than it had; --force tries it")]
     Elsewhere,
+    /// It was handed out, when the backup was made or since.
+    #[error("its refresh token was handed out, and is its new owner's; --force tries it")]
+    HandedOut,
     /// The store has this generation of it.
     #[error("the store has this very credential")]
     Same,
@@ -112,6 +117,9 @@ fn against(kept: &Kept, here: Option<&AccountView>, overrule: Overrule) -> Optio
     if !kept.lineage.0.is_empty() && *kept.lineage.0 != *lineage {
         return Some(Left::Elsewhere);
     }
+    if kept.hold == Hold::Released || here.released {
+        return Some(Left::HandedOut);
+    }
     // Secrets have no age, and no provider has spoken of them.
     kept.refresh_token.as_ref()?;
     if here.state != "vacant"
@@ -161,6 +169,8 @@ mod tests {
         let elsewhere = AccountView { lineage: Some("other".into()), ..mine("vacant") };
         let not_ours = AccountView { lineage: None, ..mine("fresh") };
         let dead = Kept { condition: Condition::NeedsLogin, ..kept("mail") };
+        let given_up = AccountView { released: true, ..mine("frozen") };
+        let handed_out = Kept { hold: Hold::Released, refresh_token: None, ..kept("mail") };
         let newer = |generation, at: &str| Left::Newer { generation, issued_at: Some(at.into()) };
         #[rustfmt::skip]
         let cases = [
@@ -173,6 +183,8 @@ mod tests {
             ("it was logged in anew in another store",   kept("mail"),  Some(by_date),    Some(newer(1, AFTER)),         true),
             ("it has another issuer here",               kept("mail"),  Some(elsewhere),  Some(Left::Elsewhere),         true),
             ("it was dead already",                      dead,          Some(AccountView { generation: 0, ..mine("vacant") }), Some(Left::Refused), true),
+            ("it was handed out there",                  handed_out,    Some(AccountView { generation: 0, ..mine("vacant") }), Some(Left::HandedOut), true),
+            ("it was handed out here since",             kept("mail"),  Some(given_up),   Some(Left::HandedOut),         true),
             ("somebody else's",                          kept("mail"),  Some(not_ours),   Some(Left::NotYours),          false),
             ("it is not configured",                     kept("mail"),  None,             Some(Left::NotConfigured),     false),
         ];

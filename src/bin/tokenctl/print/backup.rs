@@ -51,6 +51,9 @@ fn parts(account: &BackupAccount) -> String {
             parts.push("perhaps spent: a refresh was under way".to_owned());
         }
     }
+    if account.released {
+        parts.push("handed out: its refresh token is its new owner's, and not in here".to_owned());
+    }
     match account.secrets.as_slice() {
         [] => {}
         slots => parts.push(format!("its {}", slots.join(", "))),
@@ -120,6 +123,7 @@ mod tests {
             refresh_token: true,
             rotates: true,
             doubtful: false,
+            released: false,
             secrets: vec!["client_secret".into()],
         };
         let plugs = BackupAccount {
@@ -128,6 +132,15 @@ mod tests {
             doubtful: true,
             secrets: Vec::new(),
             ..mail
+        };
+        let given = BackupAccount {
+            account: "given".into(),
+            refresh_token: false,
+            rotates: false,
+            doubtful: false,
+            released: true,
+            secrets: Vec::new(),
+            ..plugs
         };
         let boiler = BackupAccount {
             account: "boiler".into(),
@@ -142,9 +155,10 @@ mod tests {
             accounts,
             damage: Vec::new(),
         };
-        insta::assert_snapshot!(page(&view(vec![boiler.clone(), mail, plugs])), @r"
-        3 accounts, as of 2023-11-14T22:13:20Z
+        insta::assert_snapshot!(page(&view(vec![boiler.clone(), given, mail, plugs])), @r"
+        4 accounts, as of 2023-11-14T22:13:20Z
           boiler  its client_secret, password
+          given   handed out: its refresh token is its new owner's, and not in here
           mail    generation 7; good until its next refresh; its client_secret
           plugs   generation 7; perhaps spent: a refresh was under way
         A backup ages: with the next refresh of an account that rotates, its refresh token in here is

@@ -41,6 +41,22 @@ fn a_refresh_token_that_is_being_spent_is_exported_as_such() {
 }
 
 #[test]
+fn a_refresh_token_that_was_handed_out_is_in_no_backup_and_its_account_is() {
+    let mut store = Home::new().open();
+    for (name, hold) in [("mail", Hold::Released), ("plugs", Hold::Paused)] {
+        store.commit(name, "a1", Some("r1"));
+        let standing = Standing { hold, ..Standing::default() };
+        store.done(Write::Note { account: account(name), standing, ends_intent: false });
+    }
+
+    let exported = store.export().unwrap();
+
+    assert_eq!(told(&exported.accounts), ["mail 1 -", "plugs 1 r1"]);
+    let holds = exported.accounts.iter().map(|kept| kept.hold).collect::<Vec<_>>();
+    assert_eq!(holds, [Hold::Released, Hold::Paused]);
+}
+
+#[test]
 fn what_does_not_open_is_told_and_takes_nothing_else_with_it() {
     let mut store = Home::new().open();
     store.commit("mail", "a1", Some("r1"));
