@@ -294,7 +294,8 @@ impl<W: World> Supervisor<W> {
     /// Fetches what an attempt may spend: the secrets first, then the refresh token,
     /// whose hand-out is the durable intent. Before either, a gate is asked about what was
     /// `started`. A logout is nothing that a gate is asked about, and neither is a replay: what
-    /// it is about is spent already, and may be lost while somebody thinks.
+    /// it is about is spent already, and may be lost while somebody thinks. Nor is the proof of
+    /// what was handed in: a refusal would throw away a login that a person has just made.
     ///
     /// Until the intent is on its way nothing is lost by a stop, which then need not wait for
     /// gate, secrets and the exchange that would follow.
@@ -308,7 +309,7 @@ impl<W: World> Supervisor<W> {
     ) {
         let Some(seat) = self.seats.get_mut(id) else { return };
         seat.asked = Some(Arc::clone(&seat.settings.provider));
-        let gate = started.and_then(|notice| {
+        let gate = started.filter(|_| stake != Stake::Staged).and_then(|notice| {
             if is_replay(&notice.event) {
                 return None;
             }

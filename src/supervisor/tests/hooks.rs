@@ -14,11 +14,13 @@ use crate::hook::Deed;
 use crate::hook::Hook;
 use crate::hook::Role;
 use crate::lifecycle::Action;
+use crate::lifecycle::Done;
 use crate::notice::EventName;
 use crate::snapshot::StateName;
 use crate::supervisor::Change;
 use crate::supervisor::Control;
 use crate::token::Generation;
+use crate::token::Secret;
 
 #[tokio::test(start_paused = true)]
 async fn hooks_hear_of_a_refresh_when_it_begins_and_when_it_is_saved() {
@@ -188,6 +190,21 @@ async fn a_logout_asks_no_gate() {
 }
 
 /// What is in doubt is spent already: nothing is gained by waiting, and the grace runs out.
+/// Its refusal would throw the login away.
+#[tokio::test(start_paused = true)]
+async fn what_is_handed_in_is_proven_without_a_gate() {
+    let stage = Stage::hooked(&["mail"], vec![gate("shut")]);
+    let script = async {
+        stage.until("mail", StateName::Fresh).await;
+        let import = Action::Import(Secret::new("r5").into());
+        let proven = stage.keeper.order(&id("mail"), import).await;
+        assert_eq!(proven.ok(), Some(Done::Changed(Generation(2))));
+        stage.control.send(Control::Stop).await.unwrap();
+    };
+    let ((), ()) = tokio::join!(stage.run(), script);
+    assert_eq!(stage.log.said(), ["mail intent", "mail exchange", "mail commit"]);
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_replay_asks_no_gate() {
     let stage = Stage::hooked(&["bomb"], vec![gate("open")]);
