@@ -69,6 +69,7 @@ use crate::snapshot::Refusal;
 use crate::time::Jitter;
 use crate::time::Moment;
 use crate::time::Now;
+use crate::token::Generation;
 use crate::token::Secret;
 
 pub use self::lineup::Change;
@@ -150,6 +151,14 @@ pub enum Control {
         account: AccountId,
         /// Where to answer.
         reply: oneshot::Sender<bool>,
+    },
+    /// Say at which generation an account is released, if it is: what the store knows of it may
+    /// be a resume behind.
+    Released {
+        /// Which.
+        account: AccountId,
+        /// Where to answer.
+        reply: oneshot::Sender<Option<Generation>>,
     },
     /// Take one login at a provider's host, or say when there will be room for it.
     Login {
@@ -250,6 +259,13 @@ impl<W: World> Supervisor<W> {
                     Some(Control::IsHere { account, reply }) => {
                         // Whoever asked may have gone.
                         let _gone = reply.send(self.seats.contains_key(&account));
+                    }
+                    Some(Control::Released { account, reply }) => {
+                        let seat = self.seats.get(&account);
+                        let snapshot = seat.map(|seat| seat.account.snapshot());
+                        let released = snapshot.filter(|snapshot| snapshot.released);
+                        // Whoever asked may have gone.
+                        let _gone = reply.send(released.map(|snapshot| snapshot.generation));
                     }
                     Some(Control::Login { host, reply }) => {
                         let turn = self.pacing.login(&host, self.world.now().boot);

@@ -250,19 +250,32 @@ impl Steward {
     }
 
     /// The refresh token of an account that is durably released, and of no other.
+    ///
+    /// The supervisor has the last word, after the store: a resume counts from the moment at
+    /// which it is ordered, and its row is written later.
     async fn hand_out(&self, account: AccountId) -> Result<(Generation, Secret), Refusal> {
-        let lease = match self.store.released(account).await {
+        let taken_back =
+            || Refusal::new(Code::NotSupported, "somebody has taken it back meanwhile");
+        let lease = match self.store.released(account.clone()).await {
             Ok(lease) => lease,
-            Err(StoreError::Missing) => {
-                let message = "somebody has taken it back meanwhile";
-                return Err(Refusal::new(Code::NotSupported, message));
-            }
+            Err(StoreError::Missing) => return Err(taken_back()),
             Err(error) => return Err(ill(&error)),
         };
+        if self.released(account).await != Some(lease.generation) {
+            return Err(taken_back());
+        }
         match lease.refresh_token {
             Some(token) => Ok((lease.generation, token)),
             None => Err(Refusal::new(Code::TokenMissing, "the account has no refresh token")),
         }
+    }
+
+    /// At which generation the account is released, if it is.
+    async fn released(&self, account: AccountId) -> Option<Generation> {
+        let (reply, answer) = oneshot::channel();
+        self.tell(Control::Released { account, reply }).await;
+        // A supervisor that has ended vouches for nothing.
+        answer.await.ok().flatten()
     }
 
     /// Forgets all of an account that is not configured.

@@ -238,3 +238,30 @@ async fn a_stop_in_mid_logout_still_forgets_the_login() {
     let ((), ()) = tokio::join!(stage.run(), script);
     assert_eq!(stage.log.count("mail clear"), 1);
 }
+
+/// What the store knows of it may be a resume behind.
+#[tokio::test(start_paused = true)]
+async fn a_released_account_is_one_until_the_moment_of_its_resume() {
+    let stage = Stage::with(&["slow"]);
+    let script = async {
+        stage.until("slow", StateName::Fresh).await;
+        assert_eq!(stage.released("slow").await, None);
+        stage.keeper.order(&id("slow"), Action::Release).await.unwrap();
+        assert_eq!(stage.released("slow").await, Some(Generation(1)));
+        assert_eq!(stage.released("nobody").await, None);
+
+        let mut notices = stage.keeper.notices();
+        let slow = id("slow");
+        let resume = stage.keeper.order(&slow, Action::Resume);
+        let asked = async {
+            notices.recv().await.unwrap();
+            assert_eq!(stage.log.count("slow note"), 1, "the resume is not durable yet");
+            assert_eq!(stage.released("slow").await, None);
+        };
+        let (resumed, ()) = tokio::join!(resume, asked);
+        resumed.unwrap();
+        assert_eq!(stage.log.count("slow note"), 2);
+        stage.control.send(Control::Stop).await.unwrap();
+    };
+    let ((), ()) = tokio::join!(stage.run(), script);
+}

@@ -136,6 +136,13 @@ impl Stage {
         self.keeper.order(&id(name), Action::Refresh).await.unwrap();
     }
 
+    /// At which generation its refresh token may be handed out.
+    pub(super) async fn released(&self, name: &str) -> Option<Generation> {
+        let (reply, answer) = oneshot::channel();
+        self.control.send(Control::Released { account: id(name), reply }).await.unwrap();
+        answer.await.unwrap()
+    }
+
     /// Waits until the world has been asked for that.
     pub(super) async fn until_said(&self, line: &str) {
         while self.log.count(line) == 0 {

@@ -33,7 +33,7 @@ use crate::token::TokenSet;
 
 /// A world of values. The account called `bomb` panics in its exchange; the one called
 /// `discovers` learns an endpoint in each; `refused` and `cut-off` fail, and what `full` brings
-/// cannot be written but for once in a while. The secrets of `secretive` take their time.
+/// cannot be written but for once in a while; how `slow` stands takes a second to be written. The secrets of `secretive` take their time.
 pub(super) struct Values {
     pub(super) began: Instant,
     pub(super) log: Log,
@@ -97,6 +97,11 @@ impl World for Values {
                 }
                 Write::Clear { account } => {
                     log.say(format!("{account} clear"));
+                    Ok(Written::Done)
+                }
+                Write::Note { account, .. } if account.as_str() == "slow" => {
+                    sleep(Duration::from_secs(1)).await;
+                    log.say(format!("{account} note"));
                     Ok(Written::Done)
                 }
                 Write::Note { .. }
