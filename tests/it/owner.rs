@@ -116,6 +116,30 @@ fn an_adopted_login_leaves_its_file_and_a_later_login_of_the_same_person_follows
 }
 
 #[test]
+fn a_program_that_logs_in_again_while_its_account_has_no_login_helps_itself() {
+    let (idp, daemon) = with_mail(&forgiving());
+    idp.next("mail", &json!([{ "fault": "oauth", "error": "interaction_required" }]));
+    assert_eq!(daemon.order("mail", "refresh").status, 409);
+    daemon.until("mail", "it needs a login", |view| view.state == "needs_login");
+    let auth = |token: &str| format!("{{\"r\": \"{token}\", \"a\": \"old\"}}");
+    let file = daemon.path("auth.json");
+
+    // What the provider refuses may be alive all the same: nothing is written over it.
+    daemon.write("auth.json", &auth("no token of this provider"));
+    let places = ["--file", "auth.json", "--format", "json", "--at", "/r", "--access-at", "/a"];
+    let _follower = follow(&daemon, &places);
+    idp.wait("mail", "refused=1");
+    assert_eq!(read(&file), auth("no token of this provider"));
+
+    let theirs = auth(&idp.mint("mail"));
+    File::create(&file).unwrap().write_all(theirs.as_bytes()).unwrap();
+    let token = daemon.token_after("mail", 1);
+    let kept = auth("").replace("old", &token.token);
+    until(&file, "the taken over login", |text| text == kept);
+    assert_eq!(daemon.account("mail").state, "fresh");
+}
+
+#[test]
 fn a_refused_token_is_not_taken_out_of_its_file() {
     let (_idp, daemon) = with_mail(&forgiving());
     daemon.write("auth.json", "{\"r\": \"no token of this provider\"}");

@@ -10,6 +10,7 @@ mod get;
 mod keep;
 mod key;
 mod leave;
+mod left;
 mod login;
 mod restore;
 mod show;

@@ -5,8 +5,9 @@
 //! since its token may be good for a while, and the next event of the account is waited for.
 //!
 //! A program that logs in by itself leaves a refresh token in its file. That login is handed
-//! to the daemon before the file is written again; of another person's login nothing is
-//! touched.
+//! to the daemon before the file is written again, and above all while the account has no token
+//! to be written. One that the provider refuses stays in the file and is handed in again later.
+//! The file of another person's login stays as it is; whose it is, one exchange has shown.
 
 use std::time::Duration;
 
@@ -16,8 +17,11 @@ use tokenkeeper::time::spoken;
 
 use super::Session;
 use super::breathe;
+use super::keep::Held;
 use super::keep::Keep;
 use super::keep::Said;
+use super::keep::Updated;
+use super::left::Left;
 use super::of;
 use super::watch::tell;
 use crate::args::owner::FollowArgs;
@@ -78,40 +82,80 @@ pub(super) fn go_on(keep: &Keep<'_>) -> Result<(), Fault> {
 }
 
 fn run(keep: &Keep<'_>, wake: &Wake) -> Result<(), Fault> {
-    let mut held = None;
+    let mut follower = Follower { keep, wake, held: None, left: Left::default() };
     let mut trouble = None;
     loop {
-        let outcome = match keep.news(held.as_deref(), wake) {
-            Ok(Said::Ended) => return Ok(()),
-            Ok(Said::Unchanged) => Ok(()),
-            Ok(Said::Token(token)) => {
-                let written = keep.write(&token.facts);
-                held = written.is_ok().then_some(token);
-                written
-            }
-            Ok(Said::Touched) => {
-                // A program that answers each of our writes with one of its own is not to keep
-                // the disk busy.
-                breathe(Duration::MAX);
-                held.as_ref().map_or(Ok(()), |held| keep.write(&held.facts))
-            }
-            Err(fault) => Err(fault),
-        };
-        match outcome {
-            Ok(()) if trouble.take().is_some() => tell(keep.session, "it goes on"),
-            Ok(()) => {}
+        match follower.step() {
+            Ok(Step::Ended) => return Ok(()),
+            Ok(Step::Idle) => {}
+            Ok(Step::Done) if trouble.take().is_some() => tell(keep.session, "it goes on"),
+            Ok(Step::Done) => {}
             Err(fault) if is_final(&fault) => return Err(fault),
             Err(fault) => {
+                // What it says may have been written in vain.
+                follower.held = None;
                 let said = fault.to_string();
                 if trouble.as_ref() != Some(&said) {
                     tell(keep.session, &format!("waiting: {said}"));
                 }
                 trouble = Some(said);
-                if wait_out(keep, wake, &fault)? == Woken::Ended {
-                    return Ok(());
+                match wait_out(keep, wake, &fault)? {
+                    Woken::Ended => return Ok(()),
+                    // As in a step.
+                    Woken::Touched => breathe(Duration::MAX),
+                    Woken::Ready | Woken::Late => {}
                 }
             }
         }
+    }
+}
+
+/// One who keeps a file.
+struct Follower<'k> {
+    keep: &'k Keep<'k>,
+    wake: &'k Wake,
+    /// The token that the file has, or would have if nothing else were in it.
+    held: Option<Box<Held>>,
+    /// The login that was found in it last.
+    left: Left,
+}
+
+/// What came of a step.
+enum Step {
+    /// The file is as it should be.
+    Done,
+    /// There was nothing to do, or nothing may be done: there is a login in it that was refused,
+    /// and may be alive all the same.
+    Idle,
+    /// The program is to end.
+    Ended,
+}
+
+impl Follower<'_> {
+    /// Looks at the file, and waits for the next thing that happens. A login in the file is
+    /// looked for first, and whether or not there is a token to be written: it is what an account
+    /// that refuses may be waiting for.
+    fn step(&mut self) -> Result<Step, Fault> {
+        if self.keep.look(&mut self.left)? {
+            self.held = None;
+        }
+        match self.keep.news(self.held.as_deref(), self.wake)? {
+            Said::Ended => return Ok(Step::Ended),
+            Said::Unchanged => return Ok(Step::Idle),
+            Said::Token(token) => self.held = Some(token),
+            // A program that answers each of our writes with one of its own is not to keep the
+            // disk busy.
+            Said::Touched => breathe(Duration::MAX),
+        }
+        let Some(held) = &self.held else { return Ok(Step::Idle) };
+        Ok(match self.keep.update(&held.facts, &mut self.left)? {
+            Updated::Done => Step::Done,
+            Updated::LeftAlone => Step::Idle,
+            Updated::Overtaken => {
+                self.held = None;
+                Step::Done
+            }
+        })
     }
 }
 

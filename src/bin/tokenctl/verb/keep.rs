@@ -3,7 +3,6 @@
 use jiff::tz::TimeZone;
 use serde::Deserialize;
 use tokenkeeper::clock;
-use tokenkeeper::error::Code;
 use tokenkeeper::name::AccountId;
 use tokenkeeper::protocol::DoneAnswer;
 use tokenkeeper::protocol::TokenAnswer;
@@ -12,6 +11,9 @@ use zeroize::Zeroizing;
 
 use super::Session;
 use super::change::json;
+use super::left;
+use super::left::Deal;
+use super::left::Left;
 use super::of;
 use crate::args::token::TokenKind;
 use crate::client::News;
@@ -60,6 +62,27 @@ pub(super) enum Said {
     Touched,
     /// The program is to end.
     Ended,
+}
+
+/// What came of bringing the file up to date.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Updated {
+    /// It is.
+    Done,
+    /// A login that was in it was taken over, so that there is a newer token to be written.
+    Overtaken,
+    /// There is a login in it that the daemon was not given yet.
+    LeftAlone,
+}
+
+/// What came of handing a login over.
+enum Handed {
+    /// It is the account's own by now.
+    Taken,
+    /// It was so before.
+    Known,
+    /// It is good for nothing.
+    Dead,
 }
 
 impl Keep<'_> {
@@ -116,61 +139,104 @@ impl Keep<'_> {
         }
     }
 
-    /// Brings the file up to date. A login that its program has left there is handed over first.
+    /// Brings the file up to date, once. A login that its program has left there is handed over
+    /// first, and then it is that login's token which is written.
     pub(super) fn write(&self, facts: &Facts) -> Result<(), Fault> {
-        let mode = if self.layout.is_edited() { self.mode } else { self.mode.or(Some(PRIVATE)) };
-        let mut handed_over = None;
+        let mut left = Left::default();
+        let mut newer = None;
         for _ in 0..TRIES {
-            let lock = self.layout.has_lock().then(|| self.file.lock()).transpose()?;
-            let present = self.file.read()?;
-            let text = present.as_ref().map(|content| content.text.as_str());
-            let left = text.and_then(|text| self.layout.left_behind(text));
-            if let Some(token) = left.filter(|token| handed_over.as_ref() != Some(token)) {
-                // The daemon may take a while to prove it, and the program needs the lock.
-                drop(lock);
-                self.hand_over(&token)?;
-                handed_over = Some(token);
-                continue;
-            }
-            let written = self.layout.write(facts, text, clock::now().wall, &TimeZone::system());
-            let written = written.map_err(|why| self.unfit(why))?;
-            if text == Some(&**written) {
-                return Ok(());
-            }
-            if self.file.replace(&written, present.as_ref(), mode)? == Replaced::Done {
-                return Ok(());
+            let facts = newer.as_ref().map_or(facts, |held: &Held| &held.facts);
+            match self.update(facts, &mut left)? {
+                Updated::Done | Updated::LeftAlone => return Ok(()),
+                Updated::Overtaken => newer = Some(self.token()?),
             }
         }
         Err(FileError::Restless(self.file.path().into()).into())
     }
 
-    /// Hands a refresh token to the daemon that was found in the file. One that is dead may be
-    /// written over; for anything else that stands in the way it has to stay.
-    fn hand_over(&self, token: &str) -> Result<(), Fault> {
-        match take_over(self.session, self.account, token) {
-            Ok(_) => Ok(()),
-            Err(Fault::Refused { body, .. }) if is_dead(body.error_code) => {
+    /// Brings the file up to date, unless there is a login in it that is not `left` to be written
+    /// over.
+    pub(super) fn update(&self, facts: &Facts, left: &mut Left) -> Result<Updated, Fault> {
+        let mode = if self.layout.is_edited() { self.mode } else { self.mode.or(Some(PRIVATE)) };
+        for _ in 0..TRIES {
+            let lock = self.layout.has_lock().then(|| self.file.lock()).transpose()?;
+            let present = self.file.read()?;
+            let text = present.as_ref().map(|content| content.text.as_str());
+            if let Some(token) = text.and_then(|text| self.layout.left_behind(text)) {
+                match left.deal(&token, clock::now().boot) {
+                    Deal::WriteOver => {}
+                    Deal::LeaveAlone => return Ok(Updated::LeftAlone),
+                    Deal::HandOver => {
+                        // The daemon may take a while to prove it, and the program needs the lock.
+                        drop(lock);
+                        match self.hand_over(token, left)? {
+                            Handed::Taken => return Ok(Updated::Overtaken),
+                            Handed::Known | Handed::Dead => continue,
+                        }
+                    }
+                }
+            }
+            let written = self.layout.write(facts, text, clock::now().wall, &TimeZone::system());
+            let written = written.map_err(|why| self.unfit(why))?;
+            if text == Some(&**written) {
+                return Ok(Updated::Done);
+            }
+            if self.file.replace(&written, present.as_ref(), mode)? == Replaced::Done {
+                return Ok(Updated::Done);
+            }
+        }
+        Err(FileError::Restless(self.file.path().into()).into())
+    }
+
+    /// Hands a login over that the program has left in the file, whether or not there is a token
+    /// to be written. Says whether it may be written over since.
+    pub(super) fn look(&self, left: &mut Left) -> Result<bool, Fault> {
+        let lock = self.layout.has_lock().then(|| self.file.lock()).transpose()?;
+        let present = self.file.read()?;
+        drop(lock);
+        let token = present.and_then(|content| self.layout.left_behind(&content.text));
+        match token.filter(|token| left.deal(token, clock::now().boot) == Deal::HandOver) {
+            Some(token) => self.hand_over(token, left).map(|_| true),
+            None => Ok(false),
+        }
+    }
+
+    /// Hands a refresh token to the daemon that was found in the file. One that the provider has
+    /// refused for good may be written over; whatever else stands in the way, it has to stay.
+    fn hand_over(&self, token: Zeroizing<String>, left: &mut Left) -> Result<Handed, Fault> {
+        let handed = match take_over(self.session, self.account, &token) {
+            Ok((DoneAnswer { changed: true, .. }, _)) => Handed::Taken,
+            Ok(_) => Handed::Known,
+            Err(Fault::Refused { body, .. }) if left::is_dead(&body) => {
                 let path = self.file.path().display();
                 self.session.output.warn(&format!(
                     "{path}: its program left a login there that the provider refuses: {}",
                     body.message
                 ));
-                Ok(())
+                Handed::Dead
             }
-            Err(other) => Err(other),
-        }
+            Err(fault) => {
+                if let Fault::Refused { body, .. } = &fault
+                    && left::is_refused(body)
+                {
+                    left.refused(token, clock::now().boot);
+                }
+                return Err(fault);
+            }
+        };
+        left.settled(token);
+        Ok(handed)
     }
 
     /// Takes every refresh token out of the file. One that came since is handed over first.
     pub(super) fn blank(&self, places: &Places) -> Result<(), Fault> {
-        let mut handed_over = None;
+        let mut known = Left::default();
         for _ in 0..TRIES {
             let Some(present) = self.file.read()? else { return Ok(()) };
             let left = places.refresh_token(&present.text).map_err(|why| self.unfit(why))?;
             let Some(token) = left else { return Ok(()) };
-            if handed_over.as_ref() != Some(&token) {
-                self.hand_over(&token)?;
-                handed_over = Some(token);
+            if known.deal(&token, clock::now().boot) == Deal::HandOver {
+                self.hand_over(token, &mut known)?;
             }
             let blanked = places.blanked(&present.text).map_err(|why| self.unfit(why))?;
             if self.file.replace(&blanked, Some(&present), self.mode)? == Replaced::Done {
@@ -200,11 +266,6 @@ pub(super) fn take_over(
 
     let body = json(&Import { refresh_token: token, found: true }, token.len());
     session.daemon.fetch(&Request::post(of(account, "/import")).json(body))
-}
-
-/// Whether the provider has said of the handed-in token that it is good for nothing.
-const fn is_dead(code: Code) -> bool {
-    matches!(code, Code::GrantRejected | Code::SessionExpired | Code::NeedsLogin)
 }
 
 fn id_token(reply: &Reply) -> Option<Zeroizing<String>> {
