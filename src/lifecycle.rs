@@ -62,6 +62,7 @@ use crate::snapshot::StateName;
 use crate::time::Jitter;
 use crate::time::Moment;
 use crate::time::Now;
+use crate::time::Timestamp;
 use crate::token::Generation;
 
 pub use self::words::Action;
@@ -228,6 +229,7 @@ impl Account {
             alarm: self.alarm(),
             unsaved: self.unsaved,
             released: self.is_released(),
+            foreign: self.standing.foreign.as_ref().map(|it| Timestamp::from_millis(it.at_ms)),
             origin: self.has_credential().then(|| self.origin.clone()),
         }
     }

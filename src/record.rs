@@ -108,6 +108,9 @@ pub struct Standing {
     /// spent: handed in once more, it is refused without being sent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub taken_over: Option<Box<str>>,
+    /// The last login of somebody else that was found where a program keeps the account's token.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub foreign: Option<Foreign>,
     /// Whether the last sign-in still has to prove itself by a refresh: until then there is
     /// no other, so that a server which refuses what it issues is not logged in to for ever.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
@@ -158,6 +161,15 @@ impl From<Hold> for Flags {
     fn from(hold: Hold) -> Self {
         Self { paused: hold != Hold::None, released: hold == Hold::Released }
     }
+}
+
+/// A login of somebody else. One exchange has shown that, and is not made a second time.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct Foreign {
+    /// Its refresh token, as [`Standing::taken_over`] knows one.
+    pub mark: Box<str>,
+    /// When it was tried, in Unix milliseconds.
+    pub at_ms: i64,
 }
 
 /// When a login ends: its refresh token is good no longer.

@@ -41,6 +41,8 @@ pub struct Snapshot {
     pub unsaved: bool,
     /// Whether its refresh token was handed out, so that somebody else owns it.
     pub released: bool,
+    /// When a program last logged in as somebody else where it keeps the account's token.
+    pub foreign: Option<Timestamp>,
     /// Where its credential came from, and may be sent; `None` if there is none.
     pub origin: Option<Lineage>,
 }
@@ -438,6 +440,7 @@ mod tests {
             alarm: None,
             unsaved: false,
             released: false,
+            foreign: None,
             origin: None,
         }
     }

@@ -181,6 +181,18 @@ fn account_findings(config: &Config, directory: &Directory, now: Now, findings: 
                 advice: format!("type: tokenctl {verb} {id}"),
             });
         }
+        if let Some(at) = snapshot.foreign {
+            findings.push(Finding {
+                severity: Severity::Problem,
+                account: Some(id.to_string()),
+                message: format!(
+                    "a program that keeps its token logged in as another person, as was found on {at}"
+                ),
+                advice: "log that program in as this account's user, or give its login an account \
+                         of its own"
+                    .into(),
+            });
+        }
         if seat.profile().transport.plain_http {
             findings.push(Finding {
                 severity: Severity::Weakness,

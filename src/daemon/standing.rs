@@ -167,6 +167,7 @@ mod tests {
             alarm: None,
             unsaved: false,
             released: false,
+            foreign: None,
             origin: None,
         }
     }

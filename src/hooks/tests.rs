@@ -342,6 +342,7 @@ fn happened(account: &str, event: Event) -> Arc<Notice> {
         alarm: None,
         unsaved: false,
         released: false,
+        foreign: None,
         origin: None,
     };
     Arc::new(Notice {

@@ -20,6 +20,7 @@ use crate::notice::Reason;
 use crate::plan::Rotation;
 use crate::record::Condition;
 use crate::record::Failure;
+use crate::record::Foreign;
 use crate::record::Stake;
 use crate::record::Write;
 use crate::schedule;
@@ -187,7 +188,11 @@ impl Account {
             out.push(Command::Publish);
             self.answer_importer(Err(refusal), out);
         } else {
-            self.candidate = None;
+            let mark = self.candidate.take().and_then(|candidate| candidate.mark);
+            if let Some(mark) = mark.filter(|_| foreign) {
+                self.standing.foreign = Some(Foreign { mark, at_ms: now.wall.as_millis() });
+                self.owe(What::Standing, now, out);
+            }
             let not_before = self.series.not_before;
             self.series = Series { not_before, ..Series::default() };
             self.owe(What::Unstage(Some(Box::new(refusal))), now, out);

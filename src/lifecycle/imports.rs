@@ -66,6 +66,8 @@ impl Account {
             // To spend it again may end the login that it began. One that was handed out comes
             // back as it is where the provider never replaces it.
             (Code::NotSupported, "this refresh token was taken over already; nothing was sent")
+        } else if self.standing.foreign.as_ref().is_some_and(|foreign| *foreign.mark == *mark) {
+            (Code::ForeignWriter, "this login turned out to be another person's; nothing was sent")
         } else if self.standing.hold == Hold::Paused {
             (Code::NotSupported, "the account is paused; resume it first")
         } else if self.candidate.is_some() {

@@ -106,6 +106,8 @@ impl Account {
             hold: if taken_back { Hold::None } else { self.standing.hold },
             failure,
             taken_over: newest.cloned(),
+            // What is taken over next may be that very person's.
+            foreign: self.standing.foreign.clone().filter(|_| attempt.stake != Stake::Staged),
             signed_in: attempt.stake == Stake::SignIn,
             forgotten: false,
             ends: match what {

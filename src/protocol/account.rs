@@ -87,6 +87,10 @@ pub struct AccountView {
     pub failing_since: Option<String>,
     /// What this peer may do with it.
     pub rights: Vec<String>,
+    /// When a program last logged in as somebody else where it keeps the account's token
+    /// (`FOREIGN_WRITER`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub foreign_login_at: Option<String>,
     /// A fingerprint of the place that its credential belongs to: issuer or endpoint, client
     /// and user. Administrators of the account see it.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -109,9 +109,18 @@ fn an_adopted_login_leaves_its_file_and_a_later_login_of_the_same_person_follows
     let theirs = auth(&idp.mint("mail"));
     File::create(&file).unwrap().write_all(theirs.as_bytes()).unwrap();
     assert_eq!(follower.ended().code(), Some(3));
-    assert_eq!(read(&file), theirs, "of another person's login nothing is touched");
+    assert_eq!(read(&file), theirs, "the file of another person's login stays as it is");
     daemon.logs("FOREIGN_WRITER");
     assert_eq!(daemon.token("mail", "").unwrap().token, token.token);
+    for verb in [&["doctor"][..], &["why", "mail"]] {
+        let told = said(&daemon.tokenctl(verb));
+        assert!(told.contains("logged in as another person"), "{told}");
+    }
+
+    // A service manager starts it again.
+    let requests = idp.totals("mail").requests;
+    assert_eq!(follow(&daemon, &places).ended().code(), Some(3));
+    assert_eq!((idp.totals("mail").requests, read(&file)), (requests, theirs));
     assert_eq!(idp.totals("mail").reuses, 0);
 }
 

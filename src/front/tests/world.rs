@@ -334,6 +334,7 @@ pub(in crate::front) fn fresh(generation: u64, ttl: u64) -> Snapshot {
         alarm: None,
         unsaved: false,
         released: false,
+        foreign: None,
         origin: None,
     }
 }
@@ -354,6 +355,7 @@ pub(in crate::front) fn vacant() -> Snapshot {
         alarm: None,
         unsaved: false,
         released: false,
+        foreign: None,
         origin: None,
     }
 }

@@ -5,6 +5,7 @@ use super::sim::failed;
 use super::sim::granted_to;
 use super::sim::invalid_grant;
 use super::sim::lost;
+use super::sim::wall;
 use crate::lifecycle::Action;
 use crate::lifecycle::Credential;
 use crate::lifecycle::Input;
@@ -134,7 +135,7 @@ fn a_token_that_is_about_to_change_or_may_be_spent_is_not_released() {
 }
 
 #[test]
-fn a_login_of_somebody_else_where_a_program_keeps_its_token_is_raised() {
+fn a_login_of_somebody_else_where_a_program_keeps_its_token_is_raised_and_sent_once() {
     let mut sim = Sim::resumed(Rotation::Unknown, 1000);
     sim.fly(3549);
     sim.feed(3550, Input::Exchanged(sim.ticket(), granted_to("pat")));
@@ -143,6 +144,14 @@ fn a_login_of_somebody_else_where_a_program_keeps_its_token_is_raised() {
     sim.fly(3600);
     sim.feed(3601, Input::Exchanged(sim.ticket(), granted_to("kim")));
     sim.feed(3601, Input::Written(sim.ticket(), Ok(None)));
+    assert_eq!(sim.account.snapshot().foreign, Some(wall(3601, 0)));
+    let mut sim = sim.restarted(3700);
+    found(&mut sim, 3701, "r8");
+    sim.feed(3702, Input::Ordered(Action::Import(Secret::new("r8").into())));
+    sim.imported_at(3800, "r9");
+    sim.fly(3800);
+    sim.renewed_at(3801, Generation(3));
+    assert_eq!(sim.account.snapshot().foreign, None);
 
     insta::assert_snapshot!(sim.log, @r"
     1000  fresh until 3548       Publish
@@ -156,8 +165,18 @@ fn a_login_of_somebody_else_where_a_program_keeps_its_token_is_raised() {
     3600  queued                 -
     3600  exchanging             refresh_started, Intend(3), Publish
     3600  exchanging             Exchange(3, 10 s)
-    3601  fresh until 6171       Orphan, Unstage, Publish, state_changed, refresh_failed
+    3601  fresh until 6171       Orphan, Note, Unstage, Publish, state_changed, refresh_failed
     3601  fresh until 6171       answer 2: refused FOREIGN_WRITER
+    3700  fresh until 6171       Publish
+    3701  fresh until 6171       refused FOREIGN_WRITER
+    3702  fresh until 6171       refused FOREIGN_WRITER
+    3800  fresh until 6171       answer 1 later, Stage
+    3800  queued                 Queue(2, Wanted), Publish
+    3800  queued                 -
+    3800  exchanging             refresh_started, Intend(2), Publish
+    3800  exchanging             Exchange(2, 10 s)
+    3801  saving                 Commit, Publish
+    3801  fresh until 6219       Publish, token_changed, answer 1: Changed(Generation(3))
     ");
 }
 

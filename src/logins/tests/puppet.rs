@@ -128,6 +128,7 @@ pub(super) fn seat(name: &str, script: &Script, lines: &Lines) -> Seat {
         unsaved: false,
         released: false,
         origin: None,
+        foreign: None,
     };
     let (_, snapshot) = watch::channel(Arc::new(snapshot));
     let provider = Arc::new(provider);

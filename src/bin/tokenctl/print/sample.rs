@@ -26,6 +26,7 @@ pub(crate) fn view(account: &str, state: &str) -> AccountView {
         ready: true,
         paused: false,
         released: false,
+        foreign_login_at: None,
         generation: 7,
         issued_at: Some("2023-11-14T21:51:40Z".into()),
         expires_at: Some("2023-11-14T22:51:40Z".into()),

@@ -27,6 +27,7 @@ pub(crate) fn story(view: &AccountView, now: Timestamp) -> String {
         Some(standing(view)),
         Some(holdings(view, now)),
         view.refresh_error.as_ref().map(|error| trouble(view, error, now)),
+        foreign(view),
         Some(next(view, now)),
         remedy(view),
     ];
@@ -120,6 +121,14 @@ fn trouble(view: &AccountView, error: &ErrorBody, now: Timestamp) -> String {
         shown(own_words(error))
     ));
     text
+}
+
+fn foreign(view: &AccountView) -> Option<String> {
+    let at = shown(view.foreign_login_at.as_deref()?);
+    Some(format!(
+        "A program that keeps its token logged in as another person, as was found on {at} \
+         (FOREIGN_WRITER). That login was not taken over, and is not tried again."
+    ))
 }
 
 fn next(view: &AccountView, now: Timestamp) -> String {
@@ -232,6 +241,15 @@ mod tests {
         Nothing happens by itself.
         To go on: tokenctl resume plugs
         ");
+    }
+
+    #[test]
+    fn a_login_of_somebody_else_is_part_of_the_story() {
+        let mut view = every_kind().remove(5);
+        assert!(!story(&view, NOW).contains("another person"), "{}", view.account);
+        view.foreign_login_at = Some("2023-11-14T21:00:00Z".into());
+        let story = story(&view, NOW);
+        assert!(story.contains("another person, as was found on 2023-11-14T21:00:00Z"), "{story}");
     }
 
     #[test]

@@ -4,6 +4,7 @@ use super::*;
 use crate::error::RefreshError;
 use crate::record::Condition;
 use crate::record::Failure;
+use crate::record::Foreign;
 use crate::record::LoginEnd;
 use crate::record::Stamp;
 
@@ -260,6 +261,7 @@ fn a_note_changes_the_standing_and_ends_the_intent_only_when_told() {
             not_before_ms: Some(9),
         })),
         taken_over: Some("0123".into()),
+        foreign: Some(Foreign { mark: "4567".into(), at_ms: 3 }),
         signed_in: true,
         forgotten: true,
         ends: Some(LoginEnd { at_ms: 7, whole_ms: 8, told_ms: Some(6) }),
