@@ -127,25 +127,46 @@ fn an_adopted_login_leaves_its_file_and_a_later_login_of_the_same_person_follows
 #[test]
 fn a_program_that_logs_in_again_while_its_account_has_no_login_helps_itself() {
     let (idp, daemon) = with_mail(&forgiving());
-    idp.next("mail", &json!([{ "fault": "oauth", "error": "interaction_required" }]));
-    assert_eq!(daemon.order("mail", "refresh").status, 409);
-    daemon.until("mail", "it needs a login", |view| view.state == "needs_login");
+    // For another user, of whom there is neither a login nor a token.
+    let keys = idp.keys("mail") + "rotation = \"30s\"\nusername = \"pat\"\n";
+    daemon.configure(&Config::default().account("mail", &keys));
+    daemon.tokenctl_does(&["reload"], None);
+    assert_eq!(daemon.account("mail").state, "needs_login");
+    assert_eq!(daemon.account("mail").expires_at, None);
+
     let auth = |token: &str| format!("{{\"r\": \"{token}\", \"a\": \"old\"}}");
     let file = daemon.path("auth.json");
-
-    // What the provider refuses may be alive all the same: nothing is written over it.
     daemon.write("auth.json", &auth("no token of this provider"));
-    let places = ["--file", "auth.json", "--format", "json", "--at", "/r", "--access-at", "/a"];
-    let _follower = follow(&daemon, &places);
+    let _follower = follow(&daemon, &AUTH);
     idp.wait("mail", "refused=1");
-    assert_eq!(read(&file), auth("no token of this provider"));
 
     let theirs = auth(&idp.mint("mail"));
     File::create(&file).unwrap().write_all(theirs.as_bytes()).unwrap();
-    let token = daemon.token_after("mail", 1);
+    daemon.until("mail", "logged in again", |view| view.state == "fresh");
+    let token = daemon.token("mail", "").unwrap();
     let kept = auth("").replace("old", &token.token);
     until(&file, "the taken over login", |text| text == kept);
-    assert_eq!(daemon.account("mail").state, "fresh");
+}
+
+#[test]
+fn a_login_that_the_provider_refuses_is_written_over_only_after_its_last_word() {
+    let (idp, daemon) = with_mail(&forgiving());
+    let theirs = "{\"r\": \"no token of this provider\", \"a\": \"old\"}";
+    daemon.write("auth.json", theirs);
+    let once = || {
+        let once = [&["follow", "mail", "--once"], AUTH.as_slice()].concat();
+        tokenctl(&daemon).args(once).output().unwrap()
+    };
+    let refused = once();
+    assert_eq!(refused.status.code(), Some(3), "{}", said(&refused));
+    assert_eq!(read(&daemon.path("auth.json")), theirs, "it may be alive all the same");
+
+    idp.next("mail", &json!([{ "fault": "oauth", "error": "interaction_required" }]));
+    let dead = once();
+    assert_eq!(dead.status.code(), Some(0), "{}", said(&dead));
+    let token = daemon.token("mail", "").unwrap().token;
+    let kept = theirs.replace("no token of this provider", "").replace("old", &token);
+    assert_eq!(read(&daemon.path("auth.json")), kept);
 }
 
 #[test]
@@ -238,8 +259,7 @@ fn an_account_that_never_rotates_is_taken_back_by_its_owner_and_by_no_follower()
     // Its new owner keeps it in a file that a follower still knows.
     let theirs = format!("{{\"r\": \"{refresh_token}\", \"a\": \"theirs\"}}");
     daemon.write("auth.json", &theirs);
-    let places = ["--file", "auth.json", "--format", "json", "--at", "/r", "--access-at", "/a"];
-    let once = [&["follow", "mail", "--once"], places.as_slice()].concat();
+    let once = [&["follow", "mail", "--once"], AUTH.as_slice()].concat();
     let adopt = ["adopt", "mail", "--json", "auth.json", "--at", "/r"];
     for verb in [once.as_slice(), &adopt] {
         let refused = tokenctl(&daemon).args(verb).output().unwrap();
@@ -267,6 +287,10 @@ fn a_form_is_exported_without_the_refresh_token() {
     assert_eq!((&dump["access_token"], &dump["refresh_token"]), (&json!(token.token), &json!("")));
     assert_eq!(dump["issued_at"], token.issued_at);
 }
+
+/// Where a program's file `auth.json` has its tokens.
+const AUTH: [&str; 8] =
+    ["--file", "auth.json", "--format", "json", "--at", "/r", "--access-at", "/a"];
 
 /// Starts `tokenctl follow mail` in the daemon's directory.
 fn follow(daemon: &Daemon, options: &[&str]) -> Process {
