@@ -115,6 +115,17 @@ pub(crate) enum FileError {
     /// Each time that it was to be replaced, somebody had written it.
     #[error("{} is written by another program all the time", .0.display())]
     Restless(PathBuf),
+    /// It was written twice while it was to be replaced.
+    #[error(
+        "{} was written twice while it was replaced: it is as it was written last, and {} is as it \
+         was before that", .path.display(), .aside.display()
+    )]
+    Contended {
+        /// The file.
+        path: PathBuf,
+        /// What it was before that.
+        aside: PathBuf,
+    },
     /// Somebody holds its lock.
     #[error("another program holds the lock {} and does not let go of it", .0.display())]
     Locked(PathBuf),
@@ -191,12 +202,12 @@ impl OwnedFile {
         read: Option<&Content>,
         mode: Option<u32>,
     ) -> Result<Replaced, FileError> {
-        let beside = self.beside()?;
+        let mut beside = self.beside()?;
         self.dress(&beside, read, mode)?;
         self.fill(&beside, text)?;
         let replaced = match read {
             None => self.put_new(&beside.path),
-            Some(read) => self.exchange(&beside.path, read),
+            Some(read) => self.exchange(&mut beside, text, read),
         }?;
         self.sync_directory()?;
         Ok(replaced)
@@ -280,7 +291,7 @@ impl FileError {
             | Self::TooLong(_)
             | Self::NotText(_)
             | Self::Unfit { .. } => true,
-            Self::Io { .. } | Self::Restless(_) | Self::Locked(_) => false,
+            Self::Io { .. } | Self::Restless(_) | Self::Contended { .. } | Self::Locked(_) => false,
         }
     }
 

@@ -4,6 +4,7 @@
 //!
 //! * It goes when its writer is done with it, whatever came of that: either has a token in it,
 //!   the new content that did not come to its place and the old one that has changed places.
+//!   What is another program's is kept, under a name that nobody sweeps.
 //! * One whose writer was killed can be told from one that is being written: by its lock.
 
 use std::ffi::OsStr;
@@ -15,11 +16,14 @@ use std::io;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::PathBuf;
 
+use rustix::fs::CWD;
 use rustix::fs::FlockOperation;
 use rustix::fs::Mode;
 use rustix::fs::OFlags;
+use rustix::fs::RenameFlags;
 use rustix::fs::flock;
 use rustix::fs::open;
+use rustix::fs::renameat_with;
 
 use super::FileError;
 use super::OwnedFile;
@@ -32,11 +36,26 @@ pub(super) struct Beside {
     pub(super) file: File,
     /// Where it is.
     pub(super) path: PathBuf,
+    kept: bool,
+}
+
+impl Beside {
+    /// Gives it a name under which it stays: it is another program's. Says where it is.
+    pub(super) fn keep(&mut self, of: &OwnedFile) -> Result<PathBuf, FileError> {
+        self.kept = true;
+        let id = std::process::id().to_string();
+        let aside = of.directory.join(joined(&[&of.name, ".before-".as_ref(), id.as_ref()]));
+        renameat_with(CWD, &self.path, CWD, &aside, RenameFlags::NOREPLACE)
+            .map_err(|error| FileError::new("keep", &self.path, error.into()))?;
+        Ok(aside)
+    }
 }
 
 impl Drop for Beside {
     fn drop(&mut self) {
-        let _removed = fs::remove_file(&self.path);
+        if !self.kept {
+            let _removed = fs::remove_file(&self.path);
+        }
     }
 }
 
@@ -58,7 +77,7 @@ impl OwnedFile {
             other => other,
         }
         .map_err(failed)?;
-        let beside = Beside { file, path };
+        let beside = Beside { file, path, kept: false };
         flock(&beside.file, FlockOperation::NonBlockingLockExclusive)
             .map_err(|error| failed(error.into()))?;
         Ok(beside)
@@ -107,7 +126,6 @@ mod tests {
 
     use nix::unistd::Uid;
     use nix::unistd::setfsuid;
-    use rustix::fs::CWD;
     use rustix::fs::mkfifoat;
 
     use super::*;
