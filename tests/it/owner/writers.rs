@@ -2,8 +2,11 @@
 
 use std::fs;
 use std::io::Read as _;
+use std::path::Path;
+use std::path::PathBuf;
 use std::process::Stdio;
 use std::thread;
+use std::time::Instant;
 
 use rustix::process::Signal;
 use serde_json::Value;
@@ -13,14 +16,15 @@ use super::read;
 use super::run;
 use super::said;
 use super::tokenctl;
+use crate::support::PATIENCE;
 use crate::support::config::Config;
 use crate::support::daemon::Daemon;
 use crate::support::idp::Idp;
 use crate::support::number_from_environment;
 use crate::support::process::Process;
 
-/// Each writes an entry of its own. One that wrote without the lock would take an entry of
-/// another's with it.
+/// Each writes an entry of its own into what it has read, as fast as it can: by the lock, and by
+/// the exchange of two files that notices what another has written in between.
 #[test]
 fn eight_writers_of_one_tokens_json_lose_no_entry() {
     const WRITERS: usize = 8;
@@ -51,22 +55,38 @@ fn eight_writers_of_one_tokens_json_lose_no_entry() {
     assert_eq!(std::os::unix::fs::PermissionsExt::mode(&lock.permissions()) & 0o777, 0o600);
 }
 
-/// A program that holds the lock is waited for.
+/// As the library does it: it reads, takes its time and writes in place, all under its lock. One
+/// that wrote meanwhile would lose its entry, and nothing could tell it so.
 #[test]
-fn a_lock_that_another_program_holds_is_honoured() {
+fn a_program_that_writes_in_place_under_its_lock_takes_no_entry_with_it() {
+    const WRITERS: usize = 8;
+
     let (_idp, daemon) = with_id_token();
-    let lock = fs::File::create(daemon.path("tokens.json.lock")).unwrap();
+    daemon.write("tokens.json", "{\"kim@example.test\": {\"id_token\": \"I1\"}}");
+    let lock_path = daemon.path("tokens.json.lock");
+    let lock = fs::File::create(&lock_path).unwrap();
     lock.lock().unwrap();
-    let form = ["--format", "quilt-hp", "--email", "pat@example.test", "--output", "tokens.json"];
-    let mut command = tokenctl(&daemon);
-    let mut writer = Process::start(command.args(["export", "mail"]).args(form));
-    // It has read its token and opened the lock when the kernel tells of a second holder's try;
-    // that tells nobody, so the file is looked at after a while.
-    crate::support::process::let_pass(std::time::Duration::from_millis(500));
-    assert!(!daemon.path("tokens.json").exists(), "it was written under another's lock");
+    let mut theirs = serde_json::from_str::<Value>(&read(&daemon.path("tokens.json"))).unwrap();
+
+    let start = |writer| {
+        let email = format!("{writer}@example.test");
+        let form = ["--format", "quilt-hp", "--email", &email, "--output", "tokens.json"];
+        Process::start(tokenctl(&daemon).args(["export", "mail"]).args(form))
+    };
+    let mut writers = (0..WRITERS).map(start).collect::<Vec<_>>();
+    for writer in &writers {
+        until_it_waits(writer, &lock_path);
+    }
+    theirs["lee@example.test"] = json!({ "id_token": "I2" });
+    daemon.write("tokens.json", &theirs.to_string());
     lock.unlock().unwrap();
-    assert!(writer.ended().success());
-    assert!(daemon.path("tokens.json").exists());
+    for writer in &mut writers {
+        assert!(writer.ended().success());
+    }
+
+    let text = read(&daemon.path("tokens.json"));
+    let entries = serde_json::from_str::<serde_json::Map<String, Value>>(&text).unwrap();
+    assert_eq!(entries.len(), 2 + WRITERS, "{text}");
 }
 
 /// Whenever its writer dies, who reads the file finds all of one content.
@@ -106,4 +126,24 @@ fn with_id_token() -> (Idp, Daemon) {
     let daemon = Daemon::start(&Config::default().account("mail", &idp.keys("mail")));
     daemon.import("mail", &refresh_token);
     (idp, daemon)
+}
+
+/// Waits until a program has the lock open and sleeps: between these two it does nothing that
+/// it would have to wait for.
+fn until_it_waits(program: &Process, lock: &Path) {
+    let about = PathBuf::from(format!("/proc/{}", program.id()));
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let open = fs::read_dir(about.join("fd")).into_iter().flatten().flatten();
+        let has_it =
+            open.map(|fd| fs::read_link(fd.path())).any(|to| to.is_ok_and(|to| to == lock));
+        let stat = fs::read_to_string(about.join("stat")).unwrap();
+        // The state stands behind the name, which is in parentheses.
+        match stat.rsplit(") ").next().and_then(|rest| rest.chars().next()) {
+            Some('S') if has_it => return,
+            Some('Z') => panic!("it did not wait for the lock"),
+            _ => assert!(Instant::now() < deadline, "it neither waits nor ends: {stat}"),
+        }
+        thread::yield_now();
+    }
 }

@@ -3,7 +3,8 @@ it refreshes by itself, at the expiry and when the API refuses the token.
 
     cli.py FILE
 
-It works ten times a second until its standard input ends, and prints what it counted. In FILE are
+It works ten times a second until its standard input ends, prints a line when it loses its login,
+and in the end what it counted. In FILE are
 `token_endpoint`, `try_endpoint`, `client_id`, `client_secret` and the members of `tokens`:
 `refresh_token`, `access_token` and `expires` in seconds since 1970.
 
@@ -62,6 +63,8 @@ def refreshed(path, login, count):
         if newest["tokens"]["refresh_token"] != spent:
             return newest
         count["lost"] += 1
+        if count["lost"] == 1:
+            print("lost", flush=True)
         return None
     login["tokens"] = {
         "refresh_token": answer["refresh_token"],
