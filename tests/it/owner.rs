@@ -220,6 +220,24 @@ fn an_account_that_is_given_up_is_frozen_over_a_restart_and_taken_back_by_an_imp
     assert!(!daemon.log().contains(handed_out.trim_end()), "no log has it");
 }
 
+/// Left to itself the daemon would refresh 2 s before the expiry, which is 14 s after the grant.
+#[test]
+fn a_program_that_refreshes_by_itself_gets_its_token_when_half_of_the_last_ones_life_is_over() {
+    let idp = Idp::start();
+    let behaviour = json!({ "lifetime_secs": 16, "rotation": { "grace_secs": 30 } });
+    let refresh_token = idp.put("mail", &behaviour);
+    let keys = idp.keys("mail") + "rotation = \"30s\"\nrefresh_before = \"2s\"\n";
+    let daemon = Daemon::start(&Config::default().account("mail", &keys));
+    daemon.import("mail", &refresh_token);
+    let _follower = follow(&daemon, &["--file", "dump", "--format", "nwp500"]);
+    let issued = |token: &str| token.parse::<jiff::Timestamp>().unwrap();
+    let first = daemon.token("mail", "").unwrap();
+    let next = daemon.token_after("mail", 1);
+    until(&daemon.path("dump"), "the next token", |text| text.contains(&next.token));
+    let between = issued(&next.issued_at).duration_since(issued(&first.issued_at));
+    assert!(between.as_secs() < 13, "{between}");
+}
+
 /// Whoever made the file may read it, whatever its mode becomes.
 #[test]
 fn an_account_is_given_up_into_a_new_file_only_and_not_before_it_can_be_written() {

@@ -28,15 +28,11 @@ use crate::args::owner::FollowArgs;
 use crate::client::Request;
 use crate::fault::Fault;
 use crate::file::OwnedFile;
-use crate::format;
 use crate::wake::Wake;
 use crate::wake::Woken;
 
 /// When libraries refresh by themselves: this long before the expiry.
 const THEIR_BUFFER: Duration = Duration::from_secs(300);
-
-/// How long before that a new token is to be there.
-const AHEAD: Duration = Duration::from_secs(600);
 
 /// How long an account that refuses is left alone without an event of it.
 const REFUSED: Duration = Duration::from_secs(15);
@@ -198,29 +194,17 @@ fn is_final(fault: &Fault) -> bool {
     }
 }
 
-/// What to change if the program of the file would refresh before the daemon does.
+/// What there is to know if the program of the file refreshes by itself all the same: a newer
+/// token is asked for when half of the life of the one in the file is over.
 fn advice(view: &AccountView) -> Option<String> {
-    let time = |text: &Option<String>| format::time(text.as_deref()?);
-    let (expires_at, next_at) = (time(&view.expires_at)?, time(&view.next_at)?);
     let (account, lifetime) = (&view.account, Duration::from_secs(view.lifetime));
-    let left = expires_at.since(next_at);
-    let wanted = THEIR_BUFFER + AHEAD;
-    if lifetime <= wanted {
-        Some(format!(
-            "the tokens of account {account} are good for {} only, and programs that refresh \
-             {} before the expiry find none that is good for them",
+    let short = !lifetime.is_zero() && lifetime / 2 <= THEIR_BUFFER;
+    short.then(|| {
+        format!(
+            "the tokens of account {account} are good for {} only, and programs that refresh {} \
+             before the expiry find none that is good for them",
             spoken(lifetime),
             spoken(THEIR_BUFFER)
-        ))
-    } else if left < wanted {
-        let minutes = wanted.as_secs() / 60;
-        Some(format!(
-            "account {account} is refreshed {} before the expiry, and programs that do so by \
-             themselves begin {} before it; set its refresh_before = \"{minutes}m\"",
-            spoken(left),
-            spoken(THEIR_BUFFER)
-        ))
-    } else {
-        None
-    }
+        )
+    })
 }

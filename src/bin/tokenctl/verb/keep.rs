@@ -1,5 +1,7 @@
 //! One file that is kept for one account: what goes into it, and what is found there.
 
+use std::time::Duration;
+
 use jiff::tz::TimeZone;
 use serde::Deserialize;
 use tokenkeeper::clock;
@@ -29,6 +31,10 @@ use crate::format::Facts;
 use crate::format::Layout;
 use crate::format::Places;
 use crate::wake::Wake;
+
+/// How long before the expiry a newer token is to be in the file of a program that refreshes by
+/// itself: the libraries do so five minutes before it, and ten are for what may go wrong.
+const EARLY: Duration = Duration::from_secs(900);
 
 /// Permissions of a file that is written as a whole.
 const PRIVATE: u32 = 0o600;
@@ -88,13 +94,20 @@ enum Handed {
 impl Keep<'_> {
     /// The token, as soon as there is one.
     pub(super) fn token(&self) -> Result<Held, Fault> {
-        self.held(self.session.daemon.ask(&self.request(None))?)
+        self.held(self.session.daemon.ask(&self.request(None, Duration::ZERO))?)
     }
 
     /// Waits for another token than `known`.
     pub(super) fn news(&self, known: Option<&Held>, wake: &Wake) -> Result<Said, Fault> {
         let etag = known.and_then(|held| held.etag.as_deref());
-        Ok(match self.session.daemon.ask_or(&self.request(etag), wake)? {
+        let ask = |min_ttl| self.session.daemon.ask_or(&self.request(etag, min_ttl), wake);
+        let min_ttl = known.map_or(Duration::ZERO, |held| self.ahead(&held.facts));
+        let news = match ask(min_ttl) {
+            // An early token is not to be had, which is no reason to be without one.
+            Err(Fault::Refused { .. }) if !min_ttl.is_zero() => ask(Duration::ZERO)?,
+            news => news?,
+        };
+        Ok(match news {
             News::Reply(reply) => Said::Token(Box::new(self.held(reply)?)),
             News::Unchanged => Said::Unchanged,
             News::Touched => Said::Touched,
@@ -102,10 +115,21 @@ impl Keep<'_> {
         })
     }
 
-    fn request(&self, known: Option<&str>) -> Request {
+    /// How long the token in the file is to be good at the least: so long that the file's
+    /// program, if it refreshes by itself, finds no reason to.
+    fn ahead(&self, facts: &Facts) -> Duration {
+        let lifetime = facts.expires_at.since(facts.issued_at);
+        // A token is used for half of its life, whatever its program wants.
+        if self.layout.is_shared() { EARLY.min(lifetime / 2) } else { Duration::ZERO }
+    }
+
+    fn request(&self, known: Option<&str>, min_ttl: Duration) -> Request {
         let mut target = of(self.account, "/token?format=json");
         if let Some(kind) = self.kind {
             target.push_str(&format!("&kind={}", kind.as_str()));
+        }
+        if !min_ttl.is_zero() {
+            target.push_str(&format!("&min_ttl={}", min_ttl.as_secs()));
         }
         target.push_str(&format!("&wait={}", LONGEST_WAIT.as_secs()));
         Request::get(target).knowing(known).waiting(LONGEST_WAIT)
