@@ -42,6 +42,7 @@ use rustix::fs::CWD;
 use rustix::fs::RenameFlags;
 use rustix::fs::renameat_with;
 use rustix::io::Errno;
+use rustix::process::geteuid;
 use zeroize::Zeroizing;
 
 use self::beside::Beside;
@@ -95,6 +96,18 @@ pub(crate) enum FileError {
     /// It is not there.
     #[error("{} is not there", .0.display())]
     NotThere(PathBuf),
+    /// Root is to keep a file for somebody else.
+    #[error(
+        "{} belongs to user {owner}, and root keeps no file there; put User={owner} into a drop-in \
+         of the unit (systemctl edit), or type: setpriv --reuid={owner} --init-groups tokenctl …",
+        .directory.display()
+    )]
+    SomebodyElses {
+        /// Where the file is.
+        directory: PathBuf,
+        /// Whose that is.
+        owner: u32,
+    },
     /// It is there, and was to be new.
     #[error("{} is there already, and a refresh token is only written into a new file", .0.display())]
     There(PathBuf),
@@ -158,6 +171,23 @@ impl OwnedFile {
     /// Where it is.
     pub(crate) fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// That this is not root in the directory of somebody else, who could let root write
+    /// wherever he likes, and to whom a file of root's is of no use.
+    ///
+    /// # Errors
+    ///
+    /// If it is.
+    pub(crate) fn is_ours_to_keep(&self) -> Result<(), FileError> {
+        let directory = fs::metadata(&self.directory);
+        let directory =
+            directory.map_err(|error| FileError::new("find", &self.directory, error))?;
+        let (owner, us) = (directory.uid(), geteuid());
+        if us.is_root() && owner != us.as_raw() {
+            return Err(FileError::SomebodyElses { directory: self.directory.clone(), owner });
+        }
+        Ok(())
     }
 
     /// What it holds; `None` if it is not there.
@@ -288,6 +318,7 @@ impl FileError {
             Self::NoFile(_)
             | Self::NotThere(_)
             | Self::There(_)
+            | Self::SomebodyElses { .. }
             | Self::TooLong(_)
             | Self::NotText(_)
             | Self::Unfit { .. } => true,
@@ -366,6 +397,19 @@ mod tests {
         let nowhere = directory.path().join("none/tokens.json");
         let refused = OwnedFile::at(&nowhere).map(|_| ()).unwrap_err();
         assert!(refused.to_string().contains("No such file"), "{refused}");
+    }
+
+    #[test]
+    fn root_keeps_no_file_in_the_directory_of_another_user() {
+        if !geteuid().is_root() {
+            return;
+        }
+        let (directory, file) = file();
+        file.is_ours_to_keep().unwrap();
+        std::os::unix::fs::chown(directory.path(), Some(65_534), None).unwrap();
+        let refused = file.is_ours_to_keep().unwrap_err();
+        assert!(refused.to_string().contains("put User=65534 into a drop-in"), "{refused}");
+        assert!(refused.is_input());
     }
 
     pub(super) fn file() -> (TempDir, OwnedFile) {

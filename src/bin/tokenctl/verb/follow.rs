@@ -53,6 +53,7 @@ pub(super) fn follow(session: &Session, args: &FollowArgs) -> Result<(), Fault> 
         mode: args.mode,
     };
     if args.once {
+        file.is_ours_to_keep()?;
         file.sweep();
         return keep.write(&keep.token()?.facts);
     }
@@ -61,6 +62,7 @@ pub(super) fn follow(session: &Session, args: &FollowArgs) -> Result<(), Fault> 
 
 /// Keeps the file until a signal ends it.
 pub(super) fn go_on(keep: &Keep<'_>) -> Result<(), Fault> {
+    keep.file.is_ours_to_keep()?;
     // Before anything is written, so that nothing is cut short.
     let wake = Wake::new().map_err(Fault::Output)?;
     let wake = if keep.layout.is_shared() {
