@@ -23,7 +23,7 @@ def navien_tokens(account, socket_path=None):
 
 def fields(account, socket_path=None):
     """The nine fields of a dump of the library."""
-    path = socket_path or os.environ.get("TOKENKEEPER_SOCKET") or SYSTEM_SOCKET
+    path = socket_path or _socket()
     status, token = _get(path, f"/v1/accounts/{account}/token?kind=access&wait=60")
     if status != 200:
         raise RuntimeError(token["message"])
@@ -50,6 +50,15 @@ def fields(account, socket_path=None):
             authorization_expires_in=left or -1,
         )
     return dump
+
+
+def _socket():
+    """The daemon's socket, looked for as tokenctl does."""
+    named = os.environ.get("TOKENKEEPER_SOCKET")
+    if named:
+        return named
+    of_user = os.path.join(os.environ.get("XDG_RUNTIME_DIR", "/"), "tokenkeeper/api.sock")
+    return of_user if os.path.exists(of_user) else SYSTEM_SOCKET
 
 
 def _time(text):

@@ -18,8 +18,11 @@ from datetime import datetime
 
 SYSTEM_SOCKET = "/run/tokenkeeper/api.sock"
 
-# The library refreshes five minutes before the expiry; this is what it is given beyond that.
-MIN_TTL_SECS = 15 * 60
+# The library refreshes so long before the expiry, and would take any other token for spent.
+BUFFER_SECS = 5 * 60
+
+# What it is given: ten minutes beyond that.
+MIN_TTL_SECS = BUFFER_SECS + 10 * 60
 
 TIMEOUT_SECS = 70
 
@@ -38,7 +41,7 @@ class TokenkeeperStore:
 
     def __init__(self, account, socket_path=None):
         self._account = account
-        self._socket_path = socket_path or os.environ.get("TOKENKEEPER_SOCKET") or SYSTEM_SOCKET
+        self._socket_path = socket_path or _socket()
 
     def load(self, email):
         """The current token; `email` is what the library knows the account by."""
@@ -53,7 +56,7 @@ class TokenkeeperStore:
 
     def fields(self):
         """The library's three fields, the refresh token empty."""
-        answer = self._ask(MIN_TTL_SECS)
+        answer = self._token()
         expires_at = datetime.fromisoformat(answer["expires_at"].replace("Z", "+00:00"))
         return {
             "id_token": answer["token"],
@@ -61,8 +64,23 @@ class TokenkeeperStore:
             "expires_at": expires_at.timestamp(),
         }
 
-    def _ask(self, min_ttl):
-        target = f"/v1/accounts/{self._account}/token?kind=id&min_ttl={min_ttl}&wait=60"
+    def _token(self):
+        try:
+            return self._token_for(MIN_TTL_SECS)
+        except TokenkeeperError as error:
+            if error.code != "LIFETIME_TOO_SHORT":
+                raise
+            # As good as new is the best that there is, if the library can use that.
+            min_ttl = self._get(f"/v1/accounts/{self._account}")["lifetime"] - BUFFER_SECS
+            if min_ttl <= BUFFER_SECS:
+                raise
+        return self._token_for(min_ttl)
+
+    def _token_for(self, min_ttl):
+        query = f"kind=id&min_ttl={min_ttl}&wait=60"
+        return self._get(f"/v1/accounts/{self._account}/token?{query}")
+
+    def _get(self, target):
         connection = _UnixConnection(self._socket_path, TIMEOUT_SECS)
         try:
             connection.request("GET", target)
@@ -70,11 +88,18 @@ class TokenkeeperStore:
             body = json.loads(response.read())
         finally:
             connection.close()
-        if response.status == 200:
-            return body
-        if body.get("error_code") == "LIFETIME_TOO_SHORT" and min_ttl:
-            return self._ask(0)
-        raise TokenkeeperError(body["error_code"], body["message"])
+        if response.status != 200:
+            raise TokenkeeperError(body["error_code"], body["message"])
+        return body
+
+
+def _socket():
+    """The daemon's socket, looked for as tokenctl does."""
+    named = os.environ.get("TOKENKEEPER_SOCKET")
+    if named:
+        return named
+    of_user = os.path.join(os.environ.get("XDG_RUNTIME_DIR", "/"), "tokenkeeper/api.sock")
+    return of_user if os.path.exists(of_user) else SYSTEM_SOCKET
 
 
 class _UnixConnection(http.client.HTTPConnection):
