@@ -141,6 +141,10 @@ pub const BUS_CONSENT: Duration = Duration::from_secs(120);
 /// Fields of a body's object. The largest known has five.
 pub const FIELDS: usize = 16;
 
+/// Items of a list in a body. The only list there is names [`RECIPIENTS`], and one item more is
+/// read so that too many are told from enough.
+pub const ITEMS: usize = RECIPIENTS + 1;
+
 /// Supplementary groups of a peer. Linux allows 65,536.
 pub const GROUPS: usize = 65_536;
 

@@ -1,7 +1,7 @@
 //! What refusals and events say: what happened, to which account, and what to type next.
 //!
-//! The one place where the wire's [`ErrorBody`] and [`EventView`] are made, so that every answer and event
-//! says the same of the same failure. Pure: the time is an argument.
+//! The one place where the wire's [`ErrorBody`] and [`EventView`] are made, so that every answer
+//! and event says the same of the same failure. Pure: the time is an argument.
 
 use crate::error::Code;
 use crate::error::RefreshError;

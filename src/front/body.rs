@@ -248,8 +248,8 @@ impl<'de> de::Visitor<'de> for Reader {
 
     fn visit_seq<A: de::SeqAccess<'de>>(self, mut list: A) -> Result<Value, A::Error> {
         let mut items = Vec::new();
-        // The longest list that is taken is shorter by one, so that one of these is refused.
-        while items.len() <= limits::RECIPIENTS {
+        // The longest list that is taken is shorter, so that one of these is refused.
+        while items.len() < limits::ITEMS {
             let Some(item) = list.next_element()? else { return Ok(Value::List(items)) };
             items.push(item);
         }

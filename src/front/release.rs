@@ -33,6 +33,9 @@ pub(super) async fn release(
     uri: Uri,
     body: Incoming,
 ) -> Result<Response<Body>, Box<Refused>> {
+    /// Names and punctuation.
+    const FRAME: usize = 64;
+
     if caller.door.narrowing.is_some() {
         return Err(caller.not_for_you("hand out refresh tokens", "admin"));
     }
@@ -51,8 +54,6 @@ pub(super) async fn release(
         "its refresh token was handed out; it is frozen until it is taken back"
     );
     let (account, generation) = (seat.account.as_str(), generation.to_string());
-    /// Names and punctuation.
-    const FRAME: usize = 64;
     let room = FRAME + account.len() + generation.len() + inner_len(refresh_token.expose());
     let mut sheet = Sheet::new(room);
     sheet.raw("{\"account\":").text(account);

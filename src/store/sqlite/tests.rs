@@ -1,7 +1,6 @@
-//! The store against real files in temporary directories: [`writes`] is what each write
-//! does, [`exports`] what a backup gets, [`opening`] what is refused and what survives, [`keys`] what
-//! becomes of it under another key, [`faults`] and [`mounts`] what a
-//! failing disk does.
+//! The store against real files in temporary directories: [`writes`] is what each write does,
+//! [`exports`] what a backup gets, [`opening`] what is refused and what survives, [`keys`] what
+//! becomes of it under another key, [`faults`] and [`mounts`] what a failing disk does.
 
 use std::sync::Arc;
 use std::time::Duration;
