@@ -109,7 +109,7 @@ mod tests {
 
         assert_eq!(state(&file).0, "last");
         let FileError::Contended { aside, .. } = refused else { panic!("{refused}") };
-        assert_eq!(std::fs::read_to_string(&aside).unwrap(), "first");
+        assert_eq!(state(&OwnedFile::at(&aside).unwrap()).0, "first");
         file.sweep();
         assert_eq!((names(&file).len(), aside.parent()), (2, Some(directory.path())));
     }
@@ -129,7 +129,7 @@ mod tests {
         drop(beside);
 
         let FileError::Io { doing: "put back", path, .. } = refused else { panic!("{refused}") };
-        assert_eq!(std::fs::read_to_string(path).unwrap(), "first");
+        assert_eq!(state(&OwnedFile::at(&path).unwrap()).0, "first");
     }
 
     #[test]
