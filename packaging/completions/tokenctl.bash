@@ -1,9 +1,9 @@
 # Completion of tokenctl for bash: the program itself says what may stand next.
 
 _tokenctl() {
-    local word about
+    local word
     COMPREPLY=()
-    while IFS=$'\t' read -r word about; do
+    while IFS=$'\t' read -r word _; do
         if [[ $word == :files ]]; then
             compopt -o default -o filenames
             return

@@ -17,6 +17,7 @@
 //! 8. `sandbox`: that the unit is closed, and that all that the daemon needs works inside it.
 //! 9. `user`: the service of one user, under that user's own service manager.
 //! 10. `hooks`: hooks that are units, event files, and what follows a followed file.
+//! 11. `packages`: what is in the built packages.
 //!
 //! # Invariants
 //!
@@ -32,6 +33,7 @@ mod install;
 mod journal;
 mod key;
 mod machine;
+mod packages;
 mod sandbox;
 mod scene;
 mod user;

@@ -16,8 +16,8 @@
 //!    failure.
 //! 5. `providers`: against other people's servers. `host`: as a package, under systemd.
 //!    `badinput`: the command line.
-//! 6. `architecture`, `units`, `completions`: rules about the source text, the manual, the units and
-//!    what shells complete.
+//! 6. `architecture`, `units`, `completions`, `packages`: rules about the source text, the manual, the
+//!    units, what shells complete and what is packaged.
 //!
 //! # Invariants
 //!
@@ -49,6 +49,7 @@ mod host;
 mod journal;
 mod keys;
 mod owner;
+mod packages;
 mod providers;
 mod services;
 mod support;
