@@ -1,5 +1,7 @@
 //! From the fresh package to the first token, and all of it away again.
 
+use std::fs;
+
 use serde_json::json;
 use tokenkeeper::protocol::ErrorBody;
 
@@ -22,6 +24,8 @@ fn a_fresh_package_runs_and_waits_for_its_first_account() {
         let status = machine.does(&["systemctl", "status", "--no-pager", SERVICE]);
         assert!(status.contains(r#"Status: "no account yet"#), "{status}");
         assert!(machine.does(&["tokenctl", "status"]).contains("/run/tokenkeeper/api.sock"));
+        let doctor = said(&machine.run(&["tokenctl", "doctor"]));
+        assert!(doctor.contains("there is no account yet"), "{doctor}");
         machine.does(&["tokenkeeperd", "--check"]);
         machine.does(&["systemctl", "reload", SERVICE]);
         // Who may not read the configuration cannot: it names people and clients.
@@ -57,6 +61,40 @@ fn one_edited_file_serves_a_token_to_whom_it_names_and_to_nobody_else() {
         let got = machine.run_as("bob", &["tokenctl", "get", "mail"]);
         assert_eq!(got.status.code(), Some(77), "{}", said(&got));
         assert!(!said(&got).contains(&token));
+    });
+}
+
+/// Whoever installs an older version meets a store that a newer one has written.
+#[test]
+fn a_downgrade_that_cannot_read_the_store_is_refused_and_harms_nothing() {
+    on_each(|machine, package| {
+        let scene = Scene::with_mail(machine, package, &json!({}));
+        let before = scene.token();
+        let rewrite = |header: &str| {
+            machine.does(&["systemctl", "stop", SOCKET, SERVICE]);
+            let database = machine.path("/var/lib/tokenkeeper/state.db");
+            // SQLite follows links, and the way into the machine is one: so a copy is changed.
+            let home = tempfile::tempdir().unwrap();
+            let copy = home.path().join("state.db");
+            fs::copy(&database, &copy).unwrap();
+            let store = rusqlite::Connection::open(&copy).unwrap();
+            store.execute(&format!("UPDATE header SET {header}"), []).unwrap();
+            store.close().unwrap();
+            fs::copy(&copy, &database).unwrap();
+        };
+
+        rewrite("format = 7, min_reader = 7");
+        scene.install();
+        machine.until(SERVICE, "ActiveState", |state| state == "failed");
+        assert_eq!(machine.property(SERVICE, "ExecMainStatus"), "78");
+        let journal = scene.journal();
+        assert!(journal.contains("Install the newer version again"), "{journal}");
+
+        rewrite("format = 1, min_reader = 1");
+        scene.install();
+        let after = scene.token();
+        assert_eq!((after.generation, after.token), (before.generation, before.token));
+        assert_eq!(scene.idp.totals("mail").requests, 1);
     });
 }
 

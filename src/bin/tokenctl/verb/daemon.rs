@@ -33,13 +33,18 @@ pub(super) fn doctor(session: &Session) -> Result<ExitCode, Fault> {
     Ok(ExitCode::from(u8::from(sick)))
 }
 
+/// What somebody reads who has just installed it.
+const FIRST_STEPS: &str = "there is no account yet: tokenkeeper.toml(5) says how to write one into \
+                           config.toml; \"tokenctl reload\" takes it into use, and \"tokenctl login \
+                           NAME\" logs it in";
+
 fn examine(session: &Session) -> Result<Examination, Fault> {
     let (status, _) = session.daemon.fetch::<StatusView>(&Request::get("/v1/status"))?;
     let (list, _) = session.daemon.fetch::<AccountList>(&Request::get("/v1/accounts"))?;
     let (me, _) = session.daemon.fetch::<WhoAmI>(&Request::get("/v1/whoami"))?;
     let unseen = unseen(&me, status.accounts, list.accounts.len());
     let notes = list.accounts.iter().filter(|view| !needs_attention(view)).filter_map(passing);
-    let notes = notes.collect();
+    let notes = notes.chain((status.accounts == 0).then(|| FIRST_STEPS.to_owned())).collect();
     Ok(Examination { findings: findings(status, &list.accounts), notes, unseen })
 }
 
