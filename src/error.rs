@@ -111,6 +111,10 @@ pub enum RefreshError {
     /// 404, 405 or 410 at the endpoint, or a discovery document that does not name one.
     #[error("no such endpoint: {0}")]
     NoEndpoint(String),
+    /// A person asked for what the provider has not, or what nobody said where it is. Nothing
+    /// is wrong with the account.
+    #[error("{0}")]
+    NotOffered(String),
     /// Our own fault.
     #[error("internal fault: {0}")]
     Internal(Cow<'static, str>),
@@ -134,6 +138,7 @@ impl RefreshError {
             Self::SessionExpired(_) => Code::SessionExpired,
             Self::HookFailed { .. } => Code::HookFailed,
             Self::ClientRejected(_) | Self::NoEndpoint(_) => Code::ClientRejected,
+            Self::NotOffered(_) => Code::NotSupported,
             Self::Internal(_) => Code::Internal,
         }
     }
@@ -156,9 +161,10 @@ impl RefreshError {
             | Self::SessionExpired(_)
             | Self::SubjectChanged
             | Self::ForeignWriter => Class::Definite,
-            Self::SecretUnavailable { .. } | Self::ClientRejected(_) | Self::NoEndpoint(_) => {
-                Class::Config
-            }
+            Self::SecretUnavailable { .. }
+            | Self::ClientRejected(_)
+            | Self::NoEndpoint(_)
+            | Self::NotOffered(_) => Class::Config,
         }
     }
 
@@ -192,6 +198,7 @@ impl RefreshError {
             | Self::SubjectChanged
             | Self::ForeignWriter
             | Self::NoEndpoint(_)
+            | Self::NotOffered(_)
             | Self::HookFailed { .. }
             | Self::Internal(_) => (None, None),
         }

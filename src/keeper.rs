@@ -36,6 +36,7 @@ use crate::token::Secret;
 
 pub use self::visit::At;
 pub use self::visit::Call;
+pub use self::visit::Password;
 pub use self::visit::Stage;
 pub use self::visit::Visit;
 pub use self::visit::Wish;

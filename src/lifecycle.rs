@@ -231,6 +231,7 @@ impl Account {
             released: self.is_released(),
             foreign: self.standing.foreign.as_ref().map(|it| Timestamp::from_millis(it.at_ms)),
             origin: self.has_credential().then(|| self.origin.clone()),
+            entry: self.plan.entry,
         }
     }
 

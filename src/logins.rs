@@ -45,6 +45,8 @@ use crate::keeper::Stage;
 use crate::keeper::Visit;
 use crate::keeper::Wish;
 use crate::name::AccountId;
+use crate::provider;
+use crate::provider::Called;
 use crate::provider::Deed;
 use crate::provider::Provider;
 use crate::provider::Request;
@@ -100,6 +102,9 @@ pub trait Reach: Send + Sync + 'static {
         transport: &Transport,
         limit: Duration,
     ) -> impl Future<Output = Result<Response, RefreshError>> + Send;
+
+    /// Asks a program, once. Dropping that ends the program.
+    fn call(&self, call: provider::Call, limit: Duration) -> impl Future<Output = Called> + Send;
 }
 
 /// The loop's state.
@@ -170,13 +175,13 @@ impl<R: Reach> Logins<R> {
 
     fn login(&mut self, account: &AccountId, wish: Wish) -> Result<Visit, Refusal> {
         match wish {
-            Wish::Begin { redirect } => {
+            Wish::Begin { redirect, password } => {
                 let seat = self.seat(account)?;
                 self.make_room(account, &seat)?;
                 let reach = Arc::clone(&self.reach);
                 let (talk, stage, answers) =
                     Talk::new(reach, self.keeper.clone(), self.control.clone(), &seat);
-                let task = self.work.spawn(talk.hold(redirect));
+                let task = self.work.spawn(talk.hold(redirect, password));
                 self.talks.insert(task.id(), account.clone());
                 let login = short(&self.reach.nonce());
                 let visit = Visiting { login, stage, answers, task };

@@ -357,6 +357,7 @@ mod tests {
     use crate::error::RefreshError;
     use crate::notice::EventName;
     use crate::notice::Reason;
+    use crate::plan::Entry;
     use crate::record::Failure;
     use crate::time::Now;
     use crate::token::Generation;
@@ -472,6 +473,7 @@ mod tests {
             released: false,
             foreign: None,
             origin: None,
+            entry: Entry::Login,
         }
     }
 

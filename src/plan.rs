@@ -20,6 +20,8 @@ pub struct Plan {
     pub on_refresh_failure: FailureAction,
     /// Whether it can sign in without a person, and what for.
     pub sign_in: SignIn,
+    /// How it comes by a credential.
+    pub entry: Entry,
     /// How long a refresh token lives, where the provider does not say so.
     pub refresh_token_lifetime: Option<Duration>,
     /// How long a refresh token may lie unused before the provider forgets it.
@@ -38,6 +40,26 @@ pub enum SignIn {
     Possible,
     /// It must: nothing else renews the AWS credentials that come of it.
     ForAws,
+}
+
+/// How an account comes by a credential: what whoever has to act is told to type.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum Entry {
+    /// By a login, or by whatever else.
+    #[default]
+    Login,
+    /// By an import alone: nothing is known of where a login begins.
+    Import,
+}
+
+impl Entry {
+    /// The word on the wire, which is `tokenctl`'s verb, too.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Login => "login",
+            Self::Import => "import",
+        }
+    }
 }
 
 /// The ladder of notices where the configuration names none: 14, 7, 3 and 1 days, 6 hours.

@@ -28,6 +28,7 @@ use url::Url;
 use zeroize::Zeroizing;
 
 use crate::error::RefreshError;
+use crate::plan::Entry;
 use crate::plan::Rotation;
 use crate::record::Lineage;
 use crate::section::SecretRef;
@@ -157,6 +158,9 @@ pub struct Profile {
     /// Secrets that a sign-in needs besides those: `None` where none can happen without a
     /// person.
     pub sign_in: Option<Vec<(&'static str, SecretRef)>>,
+    /// How the account comes by a credential. Where a login is possible, [`Provider::login`]
+    /// begins one.
+    pub entry: Entry,
     /// Whether a sign-in brings AWS credentials too, which nothing but another one renews.
     pub aws: bool,
     /// The most requests that one exchange makes: 3 where an endpoint is discovered first.
@@ -256,7 +260,7 @@ pub trait Exchange: Send {
 pub enum Step<T = Outcome> {
     /// Send this.
     Ask(Request),
-    /// Ask a program this. Exchanges only.
+    /// Ask a program this. No deed does.
     Call(Call),
     /// It is over.
     Done(T),

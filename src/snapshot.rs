@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use crate::error::Code;
 use crate::error::OauthError;
+use crate::plan::Entry;
 use crate::record::Failure;
 use crate::record::Lineage;
 use crate::schedule;
@@ -45,6 +46,8 @@ pub struct Snapshot {
     pub foreign: Option<Timestamp>,
     /// Where its credential came from, and may be sent; `None` if there is none.
     pub origin: Option<Lineage>,
+    /// How it comes by another one.
+    pub entry: Entry,
 }
 
 /// Tokens with their dates.
@@ -199,12 +202,15 @@ pub struct Refusal {
     pub retry_at: Option<Moment>,
     /// What the provider said.
     pub provider_error: Option<OauthError>,
+    /// How the account comes by a credential, where it needs one.
+    pub entry: Entry,
 }
 
 impl Refusal {
     /// A refusal that is not about a provider.
     pub fn new(code: Code, message: impl Into<String>) -> Self {
-        Self { code, message: message.into(), retry_at: None, provider_error: None }
+        let message = message.into();
+        Self { code, message, retry_at: None, provider_error: None, entry: Entry::default() }
     }
 }
 
@@ -248,10 +254,10 @@ impl Snapshot {
             {
                 Answer::Join
             }
-            StateName::Vacant => Answer::Refuse(Refusal::new(
-                Code::TokenMissing,
-                "the account has no credential yet",
-            )),
+            StateName::Vacant => Answer::Refuse(Refusal {
+                entry: self.entry,
+                ..Refusal::new(Code::TokenMissing, "the account has no credential yet")
+            }),
             StateName::InDoubt
             | StateName::Waiting
             | StateName::Suspect
@@ -268,8 +274,14 @@ impl Snapshot {
     /// The raised failure as an answer.
     pub fn refusal(&self) -> Refusal {
         if self.is_paused() && self.released {
-            let message = "its refresh token was handed out, and somebody else owns it; an import \
-                           or a login takes the account back";
+            let back = match self.entry {
+                Entry::Login => "an import or a login",
+                Entry::Import => "an import",
+            };
+            let message = format!(
+                "its refresh token was handed out, and somebody else owns it; {back} takes the \
+                 account back"
+            );
             return Refusal::new(Code::NotSupported, message);
         }
         if self.is_paused() {
@@ -288,7 +300,8 @@ impl Snapshot {
                 | StateName::Waiting
                 | StateName::Suspect => (Code::TokenExpired, "the token expired"),
             };
-            return Refusal { retry_at: self.next, ..Refusal::new(code, message) };
+            let entry = self.entry;
+            return Refusal { retry_at: self.next, entry, ..Refusal::new(code, message) };
         };
         let code = match self.state {
             StateName::InDoubt => Code::InDoubt,
@@ -307,6 +320,7 @@ impl Snapshot {
             message: failure.error.to_string(),
             retry_at: self.next,
             provider_error: failure.error.provider_error().cloned(),
+            entry: self.entry,
         }
     }
 }
@@ -442,6 +456,7 @@ mod tests {
             released: false,
             foreign: None,
             origin: None,
+            entry: Entry::Login,
         }
     }
 

@@ -8,6 +8,7 @@ use crate::error::RefreshError;
 use crate::name::AccountId;
 use crate::notice::Event;
 use crate::notice::Notice;
+use crate::plan::Entry;
 use crate::protocol::ErrorBody;
 use crate::protocol::EventView;
 use crate::protocol::HookFailedView;
@@ -90,6 +91,7 @@ pub fn failed(error: &RefreshError, notice: &Notice) -> ErrorBody {
     let refusal = Refusal {
         retry_at: notice.snapshot.next,
         provider_error: error.provider_error().cloned(),
+        entry: notice.snapshot.entry,
         ..Refusal::new(error.code(), error.to_string())
     };
     error_body(&refusal, Some(&notice.account), notice.at)
@@ -132,18 +134,22 @@ pub fn retry_after(refusal: &Refusal, now: Now) -> Option<u64> {
 fn next_step(refusal: &Refusal, account: Option<&AccountId>) -> Option<String> {
     let name = account.map_or("ACCOUNT", AccountId::as_str);
     let goes_on = refusal.retry_at.is_some();
+    let entry = refusal.entry.as_str();
     Some(match refusal.code {
         Code::NeedsLogin | Code::TokenMissing | Code::SessionExpired | Code::LoginRejected => {
-            format!("Type: tokenctl login {name}")
+            format!("Type: tokenctl {entry} {name}")
         }
         Code::ForeignWriter => format!(
             "Log that program in as this account's user, or give its login an account of its own: \
              tokenctl adopt. To see this one, type: tokenctl why {name}"
         ),
         Code::GrantRejected if goes_on => {
-            format!("It is being confirmed; if it stays so, type: tokenctl login {name}")
+            format!("It is being confirmed; if it stays so, type: tokenctl {entry} {name}")
         }
-        Code::GrantRejected => format!("To log in again, type: tokenctl login {name}"),
+        Code::GrantRejected => match refusal.entry {
+            Entry::Login => format!("To log in again, type: tokenctl login {name}"),
+            Entry::Import => format!("To hand in a new one, type: tokenctl import {name}"),
+        },
         // Nobody looked at client or credential.
         Code::ClientRejected if refusal.provider_error.is_none() => format!(
             "Correct its issuer or token_endpoint, then type: tokenctl reload, or tokenctl retry \
@@ -238,6 +244,16 @@ mod tests {
                 let text = next_step(&Refusal::new(*code, "x"), Some(&mail)).unwrap();
                 assert!(text.contains("tokenctl "), "{code:?}: {text}");
             }
+        }
+    }
+
+    #[test]
+    fn an_account_that_cannot_log_in_is_sent_to_import() {
+        let mail = AccountId::parse("mail").unwrap();
+        for code in Code::ALL.iter().filter(|code| code.remedy() == Remedy::SignIn) {
+            let refusal = Refusal { entry: Entry::Import, ..Refusal::new(*code, "x") };
+            let text = message(&refusal, Some(&mail));
+            assert!(!text.contains("tokenctl login"), "{text}");
         }
     }
 

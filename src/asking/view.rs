@@ -45,6 +45,7 @@ pub fn account(seat: &Seat, rights: Rights, now: Now) -> AccountView {
         alarm: snapshot.is_alarming(now),
         attempt: failure.map_or(0, |failure| failure.attempt),
         failing_since: failure.map(|failure| Timestamp::from_millis(failure.since_ms).to_string()),
+        entry: snapshot.entry.as_str().to_owned(),
         rights: words(rights),
         foreign_login_at: snapshot.foreign.map(|at| at.to_string()),
         lineage: rights.has(Right::Admin).then(|| seat.profile().lineage.0.to_string()),

@@ -134,6 +134,7 @@ impl Draft {
             alarm_before: self.alarm_before.unwrap_or(daemon.alarm_before),
             on_refresh_failure: self.on_refresh_failure,
             sign_in,
+            entry: profile.entry,
             refresh_token_lifetime: self.refresh_token_lifetime,
             refresh_token_idle: self.refresh_token_idle,
             expiry_ahead: self.expiry_ahead.unwrap_or_else(|| Arc::clone(&daemon.expiry_ahead)),

@@ -16,6 +16,8 @@ use crate::http;
 use crate::lifecycle::Revocation;
 use crate::logins::Reach;
 use crate::name::AccountId;
+use crate::provider;
+use crate::provider::Called;
 use crate::provider::Deed;
 use crate::provider::Outcome;
 use crate::provider::Profile;
@@ -187,6 +189,10 @@ impl Reach for Outside {
         let sent = self.http.send(request, transport, limit, clock::now().wall).await;
         // What a login sends spends no refresh token.
         sent.map_err(|error| error.into_error(false))
+    }
+
+    fn call(&self, call: provider::Call, limit: Duration) -> impl Future<Output = Called> + Send {
+        call::carry(call, limit)
     }
 }
 

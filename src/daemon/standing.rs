@@ -119,6 +119,7 @@ impl<'a> Count<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::plan::Entry;
     use crate::snapshot::StateName;
     use crate::time::Timestamp;
     use crate::token::Generation;
@@ -169,6 +170,7 @@ mod tests {
             released: false,
             foreign: None,
             origin: None,
+            entry: Entry::Login,
         }
     }
 }

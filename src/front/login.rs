@@ -28,6 +28,7 @@ use crate::front::reply::Body;
 use crate::front::reply::Refused;
 use crate::front::token;
 use crate::keeper::At;
+use crate::keeper::Password;
 use crate::keeper::Seat;
 use crate::keeper::Stage;
 use crate::keeper::Visit;
@@ -42,7 +43,7 @@ use crate::time::Now;
 use crate::token::Generation;
 
 /// Fields of `login`.
-pub(super) const LOGIN: &[&str] = &["login", "answer", "seen", "cancel", "redirect"];
+pub(super) const LOGIN: &[&str] = &["login", "answer", "seen", "cancel", "redirect", "typed"];
 
 /// Has the login go on, and says how it stands.
 pub(super) async fn login(
@@ -97,10 +98,15 @@ fn asked(fields: &Fields) -> Result<Asked, Refusal> {
         }
         let redirect = fields.optional_text("redirect")?;
         let redirect = redirect.map(|text| loopback(text.expose())).transpose()?;
-        return Ok(Asked { wish: Wish::Begin { redirect }, seen });
+        let password = if fields.flag("typed")? { Password::Typed } else { Password::Stored };
+        return Ok(Asked { wish: Wish::Begin { redirect, password }, seen });
     };
-    if fields.has("redirect") {
-        return Err(bad("body field `redirect` belongs to the request that begins a login".into()));
+    for field in ["redirect", "typed"] {
+        if fields.has(field) {
+            let message =
+                format!("body field `{field}` belongs to the request that begins a login");
+            return Err(bad(message));
+        }
     }
     let wish = match (answer, cancel) {
         (Some(_), true) => {

@@ -10,6 +10,7 @@ use crate::error::RefreshError;
 use crate::hook::Deed;
 use crate::hook::Role;
 use crate::notice::Reason;
+use crate::plan::Entry;
 use crate::record::Failure;
 use crate::snapshot::Held;
 use crate::snapshot::Snapshot;
@@ -344,6 +345,7 @@ fn happened(account: &str, event: Event) -> Arc<Notice> {
         released: false,
         foreign: None,
         origin: None,
+        entry: Entry::Login,
     };
     Arc::new(Notice {
         account: AccountId::parse(account).unwrap(),

@@ -46,6 +46,8 @@ pub enum Wish {
     Begin {
         /// Where a browser can be sent back to.
         redirect: Option<Url>,
+        /// Where its password comes from.
+        password: Password,
     },
     /// Give it what it asked the person for.
     Answer {
@@ -64,6 +66,16 @@ pub enum Wish {
         /// Which login.
         login: Box<str>,
     },
+}
+
+/// Where the password of a login comes from.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum Password {
+    /// From where the account has it, and else from the person.
+    #[default]
+    Stored,
+    /// From the person, whatever is stored: a login that takes none is refused.
+    Typed,
 }
 
 /// A login, as whoever follows it holds it.

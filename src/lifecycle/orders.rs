@@ -253,7 +253,9 @@ impl Account {
         let write = Write::Clear { account: self.id.clone() };
         out.push(Command::Write { ticket, write });
         let message = "the credential was forgotten before it was proven";
-        self.answer_importer(Err(Refusal::new(Code::NeedsLogin, message)), out);
+        let entry = self.plan.entry;
+        let refusal = Refusal { entry, ..Refusal::new(Code::NeedsLogin, message) };
+        self.answer_importer(Err(refusal), out);
         self.held = None;
         self.unsaved = false;
         self.refreshable = false;

@@ -16,6 +16,7 @@ use crate::error::Code;
 use crate::error::RefreshError;
 use crate::keeper::At;
 use crate::keeper::Keeper;
+use crate::keeper::Password;
 use crate::keeper::Seat;
 use crate::keeper::Stage;
 use crate::lifecycle::Action;
@@ -53,6 +54,9 @@ const REQUESTS_IN_A_ROW: u32 = 8;
 /// Bounds of a pause: a codec that asks for none must not spin, and one that asks for a day
 /// has misread something.
 const PAUSES: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(120));
+
+/// Slot of the password, at every provider that logs in with one.
+const PASSWORD: &str = "password";
 
 /// One conversation.
 pub(super) struct Talk<R> {
@@ -99,8 +103,8 @@ impl<R: Reach> Talk<R> {
     }
 
     /// Holds it, and remembers for a while how it ended.
-    pub(super) async fn hold(mut self, redirect: Option<Url>) {
-        let ended = match self.converse(redirect).await {
+    pub(super) async fn hold(mut self, redirect: Option<Url>, password: Password) {
+        let ended = match self.converse(redirect, password).await {
             Ok(grant) => self.hand_over(*grant).await,
             Err(refusal) => Err(refusal),
         };
@@ -108,13 +112,23 @@ impl<R: Reach> Talk<R> {
         sleep(REMEMBERED).await;
     }
 
-    async fn converse(&mut self, redirect: Option<Url>) -> Result<Box<Grant>, Refusal> {
-        let mut login = self.begin(redirect).await?;
+    async fn converse(
+        &mut self,
+        redirect: Option<Url>,
+        password: Password,
+    ) -> Result<Box<Grant>, Refusal> {
+        let mut login = self.begin(redirect, password).await?;
+        let mut is_given = password == Password::Typed;
         let mut heard = Heard::Begun;
         let mut patience = Box::pin(sleep(IDLE));
         let (mut lost, mut in_a_row) = (0, 0);
         loop {
-            match login.next(heard) {
+            let turn = login.next(heard);
+            if is_given && goes_without_password(&turn) {
+                let message = "this login takes no password; leave the password out";
+                return Err(Refusal::new(Code::NotSupported, message));
+            }
+            match turn {
                 Turn::Ask(request) => {
                     in_a_row += 1;
                     if in_a_row > REQUESTS_IN_A_ROW {
@@ -134,6 +148,7 @@ impl<R: Reach> Talk<R> {
                     };
                 }
                 Turn::Prompt(prompt) => {
+                    is_given = false;
                     self.show_prompt(prompt, true);
                     let answer = tokio::select! {
                         answer = self.answers.recv() => answer,
@@ -146,6 +161,11 @@ impl<R: Reach> Talk<R> {
                     (lost, in_a_row) = (0, 0);
                     self.turn_due = true;
                     self.answered = true;
+                }
+                Turn::Call(call) => {
+                    self.take_turn().await?;
+                    self.sent = self.reach.now();
+                    heard = Heard::Called(self.reach.call(call, REQUEST_LIMIT).await);
                 }
                 Turn::Pause { span, shown } => {
                     self.show_prompt(shown, false);
@@ -162,9 +182,19 @@ impl<R: Reach> Talk<R> {
         }
     }
 
-    async fn begin(&self, redirect: Option<Url>) -> Result<Box<dyn Login>, Refusal> {
+    async fn begin(
+        &self,
+        redirect: Option<Url>,
+        password: Password,
+    ) -> Result<Box<dyn Login>, Refusal> {
+        let mut secrets = self.reach.secrets(&self.account, &self.provider).await;
+        if password == Password::Typed {
+            let of_sign_in = self.provider.profile().sign_in.as_deref().unwrap_or_default();
+            let is_asked_for = |slot| of_sign_in.iter().any(|(other, _)| *other == slot);
+            secrets.retain(|(slot, _)| *slot != PASSWORD || !is_asked_for(PASSWORD));
+        }
         let start = LoginStart {
-            secrets: self.reach.secrets(&self.account, &self.provider).await,
+            secrets,
             redirect,
             learned: None,
             nonce: self.reach.nonce(),
@@ -253,6 +283,14 @@ impl<R: Reach> Talk<R> {
     fn show(&self, at: At) {
         let turn = self.stage.borrow().turn + 1;
         self.stage.send_replace(Arc::new(Stage { turn, at }));
+    }
+}
+
+/// Whether a login goes on, or ends well, without having asked for a password.
+const fn goes_without_password(turn: &Turn) -> bool {
+    match turn {
+        Turn::Prompt(Prompt::Password { .. }) | Turn::Ask(_) | Turn::Done(Err(_)) => false,
+        Turn::Prompt(_) | Turn::Call(_) | Turn::Pause { .. } | Turn::Done(Ok(_)) => true,
     }
 }
 

@@ -4,6 +4,7 @@ mod puppet;
 mod stand;
 
 use self::puppet::ask;
+use self::puppet::call;
 use self::puppet::done;
 use self::puppet::grant;
 use self::puppet::pause;
@@ -21,6 +22,7 @@ use crate::error::Code;
 use crate::error::OauthError;
 use crate::error::RefreshError;
 use crate::keeper::At;
+use crate::keeper::Password;
 use crate::keeper::Wish;
 use crate::lifecycle::Action;
 use crate::lifecycle::Done;
@@ -275,6 +277,58 @@ async fn what_is_only_looked_up_is_no_login() {
             assert_eq!(began.elapsed(), secs(30), "whoever did something already waits");
         })
         .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_password_that_is_given_to_a_login_without_one_is_refused() {
+    let typed = || Wish::Begin { redirect: None, password: Password::Typed };
+    let device = || vec![pause(5), ask(), done("r1")];
+    let program = || vec![call(), done("r1")];
+    let other_ways: [fn() -> Vec<Turn>; 4] =
+        [|| vec![prompt("code")], || vec![ask(), done("r1")], device, program];
+    for way in other_ways {
+        let stage = Stand::new(way, 200);
+        stage
+            .play(async {
+                let visit = stage.wish(typed()).await.unwrap();
+                let refusal = until_ended(&visit).await.unwrap_err();
+                assert_eq!(refusal.code, Code::NotSupported);
+                assert!(refusal.message.contains("takes no password"), "{}", refusal.message);
+                assert!(stage.is_quiet(), "nothing is handed over");
+            })
+            .await;
+    }
+
+    let stage = Stand::new(|| vec![prompt("password"), ask(), done("r1")], 200);
+    stage
+        .play(async {
+            let visit = stage.wish(typed()).await.unwrap();
+            until_asked(&visit).await;
+            stage.answer(&visit, "hunter2").await.unwrap();
+            stage.next_order().await;
+        })
+        .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_program_that_logs_in_by_itself_is_asked_once_in_its_turn() {
+    let stage = Stand::new(|| vec![call(), done("r1")], 200);
+    stage
+        .play(async {
+            stage.begin().await.unwrap();
+            stage.next_order().await;
+            assert_eq!((stage.heard(), stage.sent()), (vec!["begun".into(), "called".into()], 1));
+        })
+        .await;
+
+    let full = Stand::new(|| vec![call(), done("r1")], 200);
+    full.turns.lock().unwrap().push_back(Err(Moment::from_millis(90_000)));
+    full.play(async {
+        let visit = full.begin().await.unwrap();
+        assert_eq!(until_ended(&visit).await.unwrap_err().code, Code::RateLimitExceeded);
+        assert_eq!(full.sent(), 0);
+    })
+    .await;
 }
 
 #[tokio::test(start_paused = true)]

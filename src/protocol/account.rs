@@ -5,6 +5,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::ErrorBody;
+use crate::plan::Entry;
 
 /// An account's current token: `GET /v1/accounts/{account}/token`.
 ///
@@ -85,6 +86,10 @@ pub struct AccountView {
     pub attempt: u32,
     /// When the first of them failed.
     pub failing_since: Option<String>,
+    /// How it comes by a credential, which is what to type when it needs one: `login`, or
+    /// `import` where no login is possible.
+    #[serde(default = "login")]
+    pub entry: String,
     /// What this peer may do with it.
     pub rights: Vec<String>,
     /// When a program last logged in as somebody else where it keeps the account's token
@@ -188,6 +193,11 @@ pub struct DoneAnswer {
     pub changed: bool,
     /// What was done, for people.
     pub message: String,
+}
+
+/// A daemon that does not say how an account comes by a credential sends everybody to log in.
+fn login() -> String {
+    Entry::Login.as_str().to_owned()
 }
 
 /// A daemon that does not say whether it had anything to do did what it was asked.

@@ -25,6 +25,10 @@ pub struct LoginRequest {
     /// `http://127.0.0.1:PORT/PATH`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub redirect: Option<String>,
+    /// At the beginning: whether the password is asked for even where one is stored. A login
+    /// that takes none is refused then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub typed: Option<bool>,
 }
 
 /// How a login stands.

@@ -5,7 +5,8 @@
 //!
 //! # Reading order
 //!
-//! `question`: what is asked. `answer`: what an answer is. `settings`: the keys.
+//! `question`: what is asked. `answer`: what an answer is. `login`: a login by
+//! `tokenctl login`. `settings`: the keys.
 //!
 //! # Invariants
 //!
@@ -26,6 +27,8 @@ use super::Call;
 use super::Called;
 use super::Callee;
 use super::Exchange;
+use super::Login;
+use super::LoginStart;
 use super::Outcome;
 use super::Profile;
 use super::Provider;
@@ -37,6 +40,7 @@ use crate::section::Section;
 use crate::token::Secret;
 
 mod answer;
+mod login;
 mod question;
 mod settings;
 
@@ -76,6 +80,11 @@ impl Provider for Exec {
     fn sign_in(&self, spend: Spend) -> Option<Box<dyn Exchange>> {
         self.profile.sign_in.as_ref()?;
         Some(Box::new(self.conversation(Action::Login, spend)))
+    }
+
+    fn login(&self, start: LoginStart) -> Option<Box<dyn Login>> {
+        self.profile.sign_in.as_ref()?;
+        Some(Box::new(login::begin(self, start)))
     }
 }
 

@@ -69,7 +69,7 @@ pub(super) enum Missing {
     #[error("the metadata name no token endpoint")]
     Unnamed,
     /// Nothing says where a login begins.
-    #[error("no {0} is known; set it, or have a refresh token imported")]
+    #[error("no {0} is known; set it, or hand in a refresh token by tokenctl import")]
     Key(&'static str),
     /// The document names no place where a login is ended.
     #[error("the issuer names no place where a login is ended")]
@@ -81,7 +81,14 @@ pub(super) enum Missing {
 
 impl From<Missing> for RefreshError {
     fn from(missing: Missing) -> Self {
-        Self::NoEndpoint(missing.to_string())
+        match missing {
+            Missing::Key(_) | Missing::Revocation => Self::NotOffered(missing.to_string()),
+            Missing::Endpoint { .. }
+            | Missing::Metadata
+            | Missing::OtherIssuer
+            | Missing::Unnamed
+            | Missing::Unsafe => Self::NoEndpoint(missing.to_string()),
+        }
     }
 }
 

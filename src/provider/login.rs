@@ -18,6 +18,8 @@ use std::time::Duration;
 
 use url::Url;
 
+use super::Call;
+use super::Called;
 use super::Request;
 use super::Response;
 use crate::error::RefreshError;
@@ -66,12 +68,16 @@ pub enum Heard {
     Answer(Secret, Timestamp),
     /// The pause is over.
     Waited(Timestamp),
+    /// What came of the call that it asked for.
+    Called(Called),
 }
 
 /// What a login wants next.
 pub enum Turn {
     /// Send this.
     Ask(Request),
+    /// Ask a program this.
+    Call(Call),
     /// Ask the person this.
     Prompt(Prompt),
     /// Let this much time pass, while the person sees `shown`.

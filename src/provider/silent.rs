@@ -8,6 +8,7 @@ use super::Profile;
 use super::Provider;
 use super::Spend;
 use super::Transport;
+use crate::plan::Entry;
 use crate::plan::Rotation;
 use crate::record::Lineage;
 use crate::token::Kind;
@@ -24,6 +25,7 @@ pub(crate) fn provider(lineage: &str) -> Arc<dyn Provider> {
         header: Header { name: "authorization".into(), scheme: Some("Bearer".into()) },
         secrets: Vec::new(),
         sign_in: None,
+        entry: Entry::Login,
         aws: false,
         requests: 1,
         transport: Transport::default(),

@@ -210,8 +210,10 @@ Examples:
   pass show boiler | tokenctl login boiler --password-stdin
 
 What the provider wants is asked for on the terminal, passwords without echo. Where it
-wants a browser, open the address that is shown; nothing is opened by itself. What comes of
-it is proven by one refresh before it replaces anything. Ctrl-C cancels at every step.
+wants a browser, open the address that is shown; nothing is opened by itself. A program
+with login = true logs in alone. What comes of it is proven by one refresh before it
+replaces anything. Ctrl-C cancels at every step. A password that is given to
+--password-stdin is used even where another one is stored.
 
 Exit status: 0 logged in; 2 nothing usable was given, or there is no terminal; 3 the
 provider refuses it, or has no login; 4 no such account; 69 no daemon; 75 not just now;

@@ -37,7 +37,7 @@ fn a_login_is_begun_asked_answered_and_done() {
 
         let body = r#"{"redirect":"http://127.0.0.1:4711/callback"}"#;
         let asks = async {
-            let Wish::Begin { redirect } = talk.hear(&world).await else { panic!("begun") };
+            let Wish::Begin { redirect, .. } = talk.hear(&world).await else { panic!("begun") };
             assert_eq!(redirect.unwrap().as_str(), "http://127.0.0.1:4711/callback");
             tokio::time::sleep(Duration::from_secs(1)).await;
             talk.show(At::Asked { prompt: password(), answerable: true, good_until: None });

@@ -47,6 +47,7 @@ use crate::lifecycle::Done;
 use crate::metrics::Metrics;
 use crate::name::AccountId;
 use crate::notice::Notice;
+use crate::plan::Entry;
 use crate::provider::silent;
 use crate::record::Failure;
 use crate::snapshot::Held;
@@ -336,6 +337,7 @@ pub(in crate::front) fn fresh(generation: u64, ttl: u64) -> Snapshot {
         released: false,
         foreign: None,
         origin: None,
+        entry: Entry::Login,
     }
 }
 
@@ -357,6 +359,7 @@ pub(in crate::front) fn vacant() -> Snapshot {
         released: false,
         foreign: None,
         origin: None,
+        entry: Entry::Login,
     }
 }
 

@@ -14,6 +14,7 @@ use crate::lifecycle::Ticket;
 use crate::name::AccountId;
 use crate::notice::Event;
 use crate::plan::EXPIRY_AHEAD;
+use crate::plan::Entry;
 use crate::plan::FailureAction;
 use crate::plan::Plan;
 use crate::plan::Rotation;
@@ -242,6 +243,7 @@ pub(super) fn unshared(rotation: Rotation) -> Plan {
         alarm_before: secs(600),
         on_refresh_failure: FailureAction::Raise,
         sign_in: SignIn::Never,
+        entry: Entry::Login,
         refresh_token_lifetime: None,
         refresh_token_idle: None,
         expiry_ahead: EXPIRY_AHEAD.into(),

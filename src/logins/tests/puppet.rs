@@ -11,6 +11,9 @@ use super::stand::Lines;
 use super::stand::id;
 use crate::error::RefreshError;
 use crate::keeper::Seat;
+use crate::plan::Entry;
+use crate::provider::Call;
+use crate::provider::Callee;
 use crate::provider::Deed;
 use crate::provider::Exchange;
 use crate::provider::Heard;
@@ -80,6 +83,7 @@ impl Login for Told {
             Heard::Lost(_) => "lost".to_owned(),
             Heard::Answer(answer, _) => format!("answer {}", answer.expose()),
             Heard::Waited(_) => "waited".to_owned(),
+            Heard::Called(_) => "called".to_owned(),
         };
         self.lines.heard.lock().unwrap().push(line);
         self.turns.pop_front().unwrap()
@@ -129,10 +133,22 @@ pub(super) fn seat(name: &str, script: &Script, lines: &Lines) -> Seat {
         released: false,
         origin: None,
         foreign: None,
+        entry: Entry::Login,
     };
     let (_, snapshot) = watch::channel(Arc::new(snapshot));
     let provider = Arc::new(provider);
     Seat { account: id(name), provider, rules: Arc::default(), hooks: Arc::default(), snapshot }
+}
+
+pub(super) fn call() -> Turn {
+    Turn::Call(Call {
+        callee: Callee::Socket("/run/boiler.sock".into()),
+        account: "mail".into(),
+        question: Secret::new("{}"),
+        hidden: Vec::new(),
+        limit: None,
+        spends: false,
+    })
 }
 
 pub(super) fn prompt(what: &str) -> Turn {

@@ -19,6 +19,7 @@ use crate::keeper::Call;
 use crate::keeper::Directory;
 use crate::keeper::Keeper;
 use crate::keeper::Order;
+use crate::keeper::Password;
 use crate::keeper::Stage;
 use crate::keeper::Visit;
 use crate::keeper::Wish;
@@ -26,6 +27,8 @@ use crate::logins::Logins;
 use crate::logins::MOST_LOGINS;
 use crate::logins::Reach;
 use crate::name::AccountId;
+use crate::provider;
+use crate::provider::Called;
 use crate::provider::Prompt;
 use crate::provider::Provider;
 use crate::provider::Request;
@@ -111,7 +114,9 @@ impl Stand {
     }
 
     pub(super) async fn begin_as(&self, name: &str) -> Result<Visit, Refusal> {
-        self.keeper.login(&id(name), Wish::Begin { redirect: None }).await
+        self.keeper
+            .login(&id(name), Wish::Begin { redirect: None, password: Password::Stored })
+            .await
     }
 
     pub(super) async fn answer(&self, visit: &Visit, answer: &str) -> Result<Visit, Refusal> {
@@ -182,6 +187,11 @@ impl Reach for Scripted {
 
     async fn secrets(&self, _: &AccountId, _: &Arc<dyn Provider>) -> Vec<(&'static str, Secret)> {
         Vec::new()
+    }
+
+    async fn call(&self, _: provider::Call, _: Duration) -> Called {
+        *self.lines.sent.lock().unwrap() += 1;
+        Called::Answered(Zeroizing::default())
     }
 
     async fn send(&self, _: Request, _: &Transport, _: Duration) -> Result<Response, RefreshError> {

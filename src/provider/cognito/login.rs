@@ -101,7 +101,11 @@ impl Login for Conversation {
                 | Stage::AskingCode(_)
                 | Stage::Answering(..)
                 | Stage::Over,
-                Heard::Begun | Heard::Response(..) | Heard::Answer(..) | Heard::Waited(_),
+                Heard::Begun
+                | Heard::Response(..)
+                | Heard::Answer(..)
+                | Heard::Waited(_)
+                | Heard::Called(_),
             ) => Err(RefreshError::Internal("a login was driven out of order".into())),
         };
         turn.unwrap_or_else(|error| Turn::Done(Err(error)))

@@ -13,6 +13,7 @@ use super::ClientAuth;
 use super::Cognito;
 use super::PASSWORD;
 use super::RefreshOperation;
+use crate::plan::Entry;
 use crate::plan::Rotation;
 use crate::provider::BEARER;
 use crate::provider::Header;
@@ -103,6 +104,7 @@ pub(super) fn read(section: &mut Section<'_>) -> Option<Cognito> {
         header: preset.header.clone(),
         secrets,
         sign_in,
+        entry: Entry::Login,
         aws: false,
         requests: 1,
         transport,

@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::Exec;
 use super::Provider;
 use crate::limits;
+use crate::plan::Entry;
 use crate::plan::Rotation;
 use crate::provider::BEARER;
 use crate::provider::Callee;
@@ -75,6 +76,7 @@ pub(super) fn read(section: &mut Section<'_>) -> Option<Exec> {
         header: header.unwrap_or(BEARER),
         secrets,
         sign_in: login.then(Vec::new),
+        entry: if login { Entry::Login } else { Entry::Import },
         aws: false,
         requests: 1,
         transport: Transport::default(),

@@ -4,7 +4,11 @@ use toml::de::DeTable;
 use zeroize::Zeroizing;
 
 use super::*;
+use crate::error::Code;
+use crate::plan::Entry;
 use crate::plan::Rotation;
+use crate::provider::Heard;
+use crate::provider::Turn;
 use crate::section::Mode;
 use crate::section::Report;
 use crate::section::Scope;
@@ -91,6 +95,40 @@ fn a_login_that_is_refused_is_a_rejected_login_and_a_lost_one_has_spent_nothing(
     );
     let lost = Called::Broken { output: Zeroizing::default(), why: "/p: late".into() };
     assert_eq!(said(lost), "PROVIDER_UNREACHABLE NotSent provider unreachable: /p: late");
+}
+
+#[test]
+fn a_login_asks_the_program_with_the_secrets_and_wants_a_refresh_token() {
+    let exec = good(&format!("{COMMAND}secrets = {{ password = {{}} }}\nlogin = true"));
+    let end = |text: &str| {
+        let mut login = exec.login(start(&["password"])).unwrap();
+        let Turn::Call(call) = login.next(Heard::Begun) else { panic!("a call") };
+        assert!(call.question.expose().contains(r#""action":"login""#));
+        let said = Called::Answered(Zeroizing::new(text.as_bytes().to_vec()));
+        let Turn::Done(end) = login.next(Heard::Called(said)) else { panic!("the end") };
+        end.map(|grant| grant.refresh_token.unwrap().expose().to_owned())
+            .map_err(|error| error.code())
+    };
+    #[rustfmt::skip]
+    let cases = [
+        (r#"{"access_token":"a","expires_in":60,"refresh_token":"r1"}"#, Ok("r1".to_owned())),
+        (r#"{"access_token":"a","expires_in":60}"#,                      Err(Code::ProviderMalformed)),
+        (r#"{"error":"invalid_grant"}"#,                                 Err(Code::LoginRejected)),
+    ];
+    for (text, expected) in cases {
+        assert_eq!(end(text), expected, "{text}");
+    }
+
+    let mut without = exec.login(start(&[])).unwrap();
+    let Turn::Done(Err(error)) = without.next(Heard::Begun) else { panic!("the end") };
+    assert_eq!(error.code(), Code::SecretUnavailable);
+    assert!(good(COMMAND).login(start(&[])).is_none());
+}
+
+#[test]
+fn a_program_that_does_not_log_in_is_fed_by_import() {
+    assert_eq!(good(COMMAND).profile.entry, Entry::Import);
+    assert_eq!(good(&format!("{COMMAND}login = true")).profile.entry, Entry::Login);
 }
 
 #[test]
@@ -184,6 +222,16 @@ fn told(step: Step) -> String {
         }
         Step::Done(Outcome::Failed(error)) => failure(&error),
         Step::Ask(_) | Step::Call(_) => panic!("it is not over"),
+    }
+}
+
+fn start(slots: &[&'static str]) -> LoginStart {
+    LoginStart {
+        secrets: slots.iter().map(|slot| (*slot, Secret::new("hush"))).collect(),
+        redirect: None,
+        learned: None,
+        nonce: Secret::new("n"),
+        now: Timestamp::default(),
     }
 }
 

@@ -187,7 +187,7 @@ impl Login for Interview {
                 self.ask()
             }
             Heard::Lost(error) => Turn::Done(Err(error)),
-            Heard::Waited(_) => {
+            Heard::Waited(_) | Heard::Called(_) => {
                 Turn::Done(Err(RefreshError::Internal("a login was driven out of order".into())))
             }
         }

@@ -115,11 +115,11 @@ impl Deed<Sessions> for Order {
 }
 
 fn no_sessions() -> RefreshError {
-    RefreshError::NoEndpoint("this server has no session API".into())
+    RefreshError::NotOffered("this server has no session API".into())
 }
 
 fn no_such_session() -> RefreshError {
-    RefreshError::NoEndpoint("the server has no session of that id".into())
+    RefreshError::NotOffered("the server has no session of that id".into())
 }
 
 /// Whether a text can be an id: one part of a path, and the same to the eye as to the server.

@@ -6,6 +6,7 @@ use super::KasaMonitor;
 use super::PASSWORD;
 use super::Provider;
 use super::TOTP;
+use crate::plan::Entry;
 use crate::plan::Rotation;
 use crate::provider::BEARER;
 use crate::provider::Profile;
@@ -45,6 +46,7 @@ pub(super) fn read(section: &mut Section<'_>) -> Option<KasaMonitor> {
         header: BEARER,
         secrets: Vec::new(),
         sign_in: Some(sign_in),
+        entry: Entry::Login,
         aws: false,
         requests: 2,
         transport,

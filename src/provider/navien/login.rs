@@ -59,7 +59,7 @@ impl Login for PasswordLogin {
                     Outcome::Salvaged(_, error) | Outcome::Failed(error) => Turn::Done(Err(error)),
                 }
             }
-            Heard::Waited(_) => {
+            Heard::Waited(_) | Heard::Called(_) => {
                 Turn::Done(Err(RefreshError::Internal("a login was driven out of order".into())))
             }
         }

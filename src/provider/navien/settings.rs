@@ -7,6 +7,7 @@ use url::Url;
 use super::Navien;
 use super::PASSWORD;
 use super::Provider;
+use crate::plan::Entry;
 use crate::plan::Rotation;
 use crate::provider::Header;
 use crate::provider::Profile;
@@ -47,6 +48,7 @@ pub(super) fn read(section: &mut Section<'_>) -> Option<Navien> {
         header: Header { name: "authorization".into(), scheme: None },
         secrets: Vec::new(),
         sign_in: Some(vec![(PASSWORD, password.unwrap_or(SecretRef::Slot))]),
+        entry: Entry::Login,
         aws,
         requests: 1,
         transport,

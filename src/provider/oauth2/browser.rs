@@ -78,9 +78,11 @@ impl Browser {
                 let rules = Rules { endpoint: &endpoint, default_lifetime, spends: false };
                 granted(reply::read(&answer, rules))
             }
-            Heard::Answer(..) | Heard::Lost(_) | Heard::Response(..) | Heard::Waited(_) => {
-                Err(out_of_order())
-            }
+            Heard::Answer(..)
+            | Heard::Lost(_)
+            | Heard::Response(..)
+            | Heard::Waited(_)
+            | Heard::Called(_) => Err(out_of_order()),
         }
     }
 

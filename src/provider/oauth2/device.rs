@@ -89,7 +89,7 @@ impl Device {
                 code.interval = (code.interval * 2).min(LONGEST_INTERVAL);
                 Ok(code.pause())
             }
-            Heard::Begun | Heard::Answer(..) => Err(out_of_order()),
+            Heard::Begun | Heard::Answer(..) | Heard::Called(_) => Err(out_of_order()),
         }
     }
 
@@ -107,7 +107,7 @@ impl Device {
                 self.code = Some(code);
                 Ok(pause)
             }
-            Heard::Answer(..) | Heard::Waited(_) => Err(out_of_order()),
+            Heard::Answer(..) | Heard::Waited(_) | Heard::Called(_) => Err(out_of_order()),
         }
     }
 

@@ -112,7 +112,9 @@ impl Conversation {
             Heard::Response(metadata, _) => metadata,
             // It carries nothing, so it can be asked for as often as one likes.
             Heard::Lost(_) => return Ok(self.look(placement, &issuer)),
-            Heard::Begun | Heard::Answer(..) | Heard::Waited(_) => return Err(out_of_order()),
+            Heard::Begun | Heard::Answer(..) | Heard::Waited(_) | Heard::Called(_) => {
+                return Err(out_of_order());
+            }
         };
         let transport = &self.client.account.profile.transport;
         match (discovery::read(&metadata, &issuer, transport)?, placement) {

@@ -27,6 +27,7 @@ use super::GrantType;
 use super::OAuth2;
 use super::Provider;
 use super::Way;
+use crate::plan::Entry;
 use crate::provider::BEARER;
 use crate::provider::Profile;
 use crate::provider::Transport;
@@ -79,6 +80,7 @@ fn read(section: &mut Section<'_>) -> Option<OAuth2> {
         header: header.unwrap_or(BEARER),
         secrets,
         sign_in: None,
+        entry: entry(&endpoint, &doors),
         aws: false,
         requests: endpoint.requests(),
         transport,
@@ -95,6 +97,16 @@ fn read(section: &mut Section<'_>) -> Option<OAuth2> {
         default_lifetime: default_lifetime.unwrap_or(DEFAULT_LIFETIME),
         profile,
     })
+}
+
+/// A login begins where the configuration says, or an issuer's metadata.
+fn entry(endpoint: &Endpoint, doors: &Doors) -> Entry {
+    match endpoint {
+        Endpoint::Given(_) if doors.device.is_none() && doors.authorization.is_none() => {
+            Entry::Import
+        }
+        Endpoint::Given(_) | Endpoint::Discovered { .. } => Entry::Login,
+    }
 }
 
 /// The words of `grant`.

@@ -4,6 +4,7 @@ mod login;
 
 use super::*;
 use crate::error::Class;
+use crate::plan::Entry;
 use crate::plan::Rotation;
 use crate::provider::Header;
 use crate::provider::Method;
@@ -159,6 +160,7 @@ pub(super) fn account(endpoint: &str) -> OAuth2 {
             header: Header { name: "authorization".into(), scheme: Some("Bearer".into()) },
             secrets: Vec::new(),
             sign_in: None,
+            entry: Entry::Login,
             aws: false,
             requests: 1,
             transport: Transport::default(),

@@ -25,6 +25,7 @@ use crate::keeper::Order;
 use crate::lifecycle::Action;
 use crate::name::AccountId;
 use crate::plan::EXPIRY_AHEAD;
+use crate::plan::Entry;
 use crate::plan::FailureAction;
 use crate::plan::Plan;
 use crate::plan::Rotation;
@@ -176,6 +177,7 @@ pub(super) fn plain() -> Settings {
         alarm_before: Duration::from_secs(600),
         on_refresh_failure: FailureAction::Raise,
         sign_in: SignIn::Never,
+        entry: Entry::Login,
         refresh_token_lifetime: None,
         refresh_token_idle: None,
         expiry_ahead: EXPIRY_AHEAD.into(),

@@ -38,6 +38,7 @@ pub(crate) fn view(account: &str, state: &str) -> AccountView {
         alarm: false,
         attempt: 0,
         failing_since: None,
+        entry: "login".into(),
         rights: vec!["read".into(), "report".into()],
         lineage: None,
     }

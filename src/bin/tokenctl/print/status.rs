@@ -150,17 +150,23 @@ pub(crate) fn what_comes(view: &AccountView) -> &'static str {
 }
 
 /// What a person can type about a raised error, unless the message says it already.
-pub(crate) fn advice(account: &str, error: &ErrorBody) -> Option<String> {
+pub(crate) fn advice(view: &AccountView, error: &ErrorBody) -> Option<String> {
     if error.message.contains("tokenctl ") {
         return None;
     }
     match error.remedy {
-        Remedy::SignIn => Some(format!("tokenctl login {account}")),
+        Remedy::SignIn => Some(enter(view)),
         Remedy::Reconfigure => {
+            let account = shown(&view.account);
             Some(format!("tokenctl doctor, and tokenctl retry {account} after the repair"))
         }
         Remedy::Wait | Remedy::ChangeRequest => None,
     }
+}
+
+/// What brings an account a credential.
+pub(crate) fn enter(view: &AccountView) -> String {
+    format!("tokenctl {} {}", shown(&view.entry), shown(&view.account))
 }
 
 /// What ends a pause.
@@ -193,7 +199,7 @@ fn trouble(view: &AccountView, error: &ErrorBody, now: Timestamp, style: Style) 
     // The message comes last: it may end in a command to be copied.
     text.push_str(&format!(": {}\n", shown(own_words(error))));
     let account = shown(&view.account);
-    let command = if view.paused { Some(resume(&account)) } else { advice(&account, error) };
+    let command = if view.paused { Some(resume(&account)) } else { advice(view, error) };
     if let Some(command) = command {
         text.push_str(&format!("  try: {command}\n"));
     }

@@ -14,6 +14,7 @@ use tokenkeeper::time::spoken;
 use crate::print::shown;
 use crate::print::status::advice;
 use crate::print::status::counted;
+use crate::print::status::enter;
 use crate::print::status::own_words;
 use crate::print::status::resume;
 use crate::print::status::what_comes;
@@ -155,18 +156,22 @@ fn remedy(view: &AccountView) -> Option<String> {
         return Some(format!("To go on: {}", resume(&account)));
     }
     if view.state == "vacant" {
-        return Some(format!("To begin: tokenctl login {account}"));
+        return Some(format!("To begin: {}", enter(view)));
     }
     let error = view.refresh_error.as_ref()?;
-    if let Some(command) = advice(&account, error) {
+    if let Some(command) = advice(view, error) {
         return Some(format!("To repair it: {command}"));
     }
     if error.remedy != Remedy::Wait || view.next_at.is_none() {
         return None;
     }
+    if view.state == "suspect" && error.message.contains("tokenctl ") {
+        return None;
+    }
     if view.state == "suspect" {
         return Some(format!(
-            "It is being confirmed; if the login has ended, log in again: tokenctl login {account}"
+            "It is being confirmed; if the login has ended, begin another: {}",
+            enter(view)
         ));
     }
     let mut text = String::from(match (view.alarm, view.ready) {

@@ -104,7 +104,7 @@ fn findings(status: StatusView, accounts: &[AccountView]) -> Vec<Finding> {
         }
         let (message, verb) = match &view.refresh_error {
             Some(error) => (format!("{}: {}", error.error_code.as_str(), own_words(error)), "why"),
-            None => ("it has no credential yet".to_owned(), "login"),
+            None => ("it has no credential yet".to_owned(), view.entry.as_str()),
         };
         let advice = format!("tokenctl {verb} {}", view.account);
         findings.push(problem(Some(&view.account), message, &advice));

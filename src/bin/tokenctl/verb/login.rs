@@ -73,13 +73,17 @@ struct Wish<'a> {
     cancel: Option<bool>,
     #[serde(skip_serializing_if = "Option::is_none")]
     redirect: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    typed: Option<bool>,
 }
 
 impl<P: Person> Talk<'_, P> {
     /// Holds it to its end. Whatever ends it here ends it at the daemon, too.
     fn hold(mut self) -> Result<(LoginView, Reply), Fault> {
         let redirect = self.browser.as_ref().map(|browser| browser.redirect().to_owned());
-        let begin = Wish { redirect: redirect.as_deref(), ..Wish::default() };
+        // A password that is given is used: the stored one stays out of it.
+        let typed = self.password.as_ref().map(|_| true);
+        let begin = Wish { redirect: redirect.as_deref(), typed, ..Wish::default() };
         // Its name is needed at once: without it nothing could be cancelled.
         let (first, _) = self.ask_daemon(&begin, Duration::ZERO)?;
         let login = first.login.clone();

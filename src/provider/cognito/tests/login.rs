@@ -295,6 +295,7 @@ fn said(turn: &Turn) -> String {
     match turn {
         Turn::Ask(request) => format!("asks {}", request.url),
         Turn::Prompt(prompt) => format!("prompts {prompt:?}"),
+        Turn::Call(_) => "calls".into(),
         Turn::Pause { span, .. } => format!("pauses {span:?}"),
         Turn::Done(Ok(_)) => "granted".into(),
         Turn::Done(Err(error)) => format!("{error}"),

@@ -105,7 +105,7 @@ fn heard(response: Response) -> Heard {
 fn sent(turn: Turn) -> String {
     match turn {
         Turn::Ask(request) => request.body.expose().to_owned(),
-        Turn::Prompt(_) | Turn::Pause { .. } | Turn::Done(_) => panic!("a request"),
+        Turn::Prompt(_) | Turn::Call(_) | Turn::Pause { .. } | Turn::Done(_) => panic!("a request"),
     }
 }
 

@@ -71,8 +71,8 @@ fn a_list_of_sessions_is_never_endless() {
 
 #[test]
 fn a_server_without_sessions_is_told_from_a_session_that_is_not_there() {
-    let none = "no such endpoint: this server has no session API";
-    let unknown = "no such endpoint: the server has no session of that id";
+    let none = "this server has no session API";
+    let unknown = "the server has no session of that id";
     let end = || SessionOrder::End("sess_1".into());
     let gone = || response(404, "application/json", r#"{"detail":"Not Found"}"#);
     let list = || response(200, "application/json", r#"{"sessions":[]}"#);

@@ -226,8 +226,8 @@ fn the_way_is_the_configurations_or_the_one_that_there_is() {
         ("only a browser",                 Doors { device: None, ..both() },                      start(),    "browser"),
         ("asked for, and none here",       Doors { way: Some(Way::Browser), ..both() },           redirect(), "device"),
         ("only a browser, and none here",  Doors { device: None, ..both() },                      redirect(), "LOGIN_REJECTED"),
-        ("a device that is not there",     Doors { way: Some(Way::Device), device: None, ..both() }, start(), "CLIENT_REJECTED"),
-        ("nothing",                        Doors::default(),                                      start(),    "CLIENT_REJECTED"),
+        ("a device that is not there",     Doors { way: Some(Way::Device), device: None, ..both() }, start(), "NOT_SUPPORTED"),
+        ("nothing",                        Doors::default(),                                      start(),    "NOT_SUPPORTED"),
     ];
     for (name, doors, start, expected) in cases {
         let account = OAuth2 { doors: Arc::new(doors), ..account("https://idp.example/token") };
@@ -235,7 +235,9 @@ fn the_way_is_the_configurations_or_the_one_that_there_is() {
             Turn::Ask(_) => "device",
             Turn::Prompt(Prompt::Browser { .. }) => "browser",
             Turn::Done(Err(error)) => error.code().as_str(),
-            Turn::Prompt(_) | Turn::Pause { .. } | Turn::Done(Ok(_)) => "something else",
+            Turn::Prompt(_) | Turn::Call(_) | Turn::Pause { .. } | Turn::Done(Ok(_)) => {
+                "something else"
+            }
         };
         assert_eq!(took, expected, "{name}");
     }
@@ -275,7 +277,7 @@ fn a_login_is_ended_where_the_provider_says() {
     assert_eq!(request.url.as_str(), "https://idp.example/r");
     let mut deed = discovered().revoke(spend()).unwrap();
     assert!(matches!(deed.next(None), Step::Ask(_)));
-    assert!(matches!(deed.next(Some(metadata())), Step::Done(Err(RefreshError::NoEndpoint(_)))));
+    assert!(matches!(deed.next(Some(metadata())), Step::Done(Err(RefreshError::NotOffered(_)))));
 }
 
 #[test]
@@ -391,7 +393,9 @@ fn asked_for(turn: Turn) -> Request {
     match turn {
         Turn::Ask(request) => request,
         Turn::Done(Err(error)) => panic!("{error}"),
-        Turn::Prompt(_) | Turn::Pause { .. } | Turn::Done(Ok(_)) => panic!("nothing is asked"),
+        Turn::Prompt(_) | Turn::Call(_) | Turn::Pause { .. } | Turn::Done(Ok(_)) => {
+            panic!("nothing is asked")
+        }
     }
 }
 
@@ -399,7 +403,7 @@ fn paused(turn: Turn) -> (Duration, Prompt) {
     match turn {
         Turn::Pause { span, shown } => (span, shown),
         Turn::Done(Err(error)) => panic!("{error}"),
-        Turn::Prompt(_) | Turn::Ask(_) | Turn::Done(Ok(_)) => panic!("no pause"),
+        Turn::Prompt(_) | Turn::Call(_) | Turn::Ask(_) | Turn::Done(Ok(_)) => panic!("no pause"),
     }
 }
 
@@ -410,7 +414,7 @@ fn opened(turn: Turn) -> Vec<(String, String)> {
             Url::parse(&url).unwrap().query_pairs().into_owned().collect()
         }
         Turn::Done(Err(error)) => panic!("{error}"),
-        Turn::Prompt(_) | Turn::Pause { .. } | Turn::Ask(_) | Turn::Done(Ok(_)) => {
+        Turn::Prompt(_) | Turn::Call(_) | Turn::Pause { .. } | Turn::Ask(_) | Turn::Done(Ok(_)) => {
             panic!("no browser")
         }
     }
@@ -419,7 +423,7 @@ fn opened(turn: Turn) -> Vec<(String, String)> {
 fn done(turn: Turn) -> Result<Box<crate::token::Grant>, RefreshError> {
     match turn {
         Turn::Done(outcome) => outcome,
-        Turn::Prompt(_) | Turn::Pause { .. } | Turn::Ask(_) => panic!("it goes on"),
+        Turn::Prompt(_) | Turn::Call(_) | Turn::Pause { .. } | Turn::Ask(_) => panic!("it goes on"),
     }
 }
 
