@@ -5,12 +5,13 @@
 //!
 //! # Reading order
 //!
-//! [`run`] and [`ask`] here, then `group` (the process and all that it starts), `streams` (its
-//! three streams), `report` (what of its standard error may be told),
+//! [`run`] and [`ask`] here, then `guard` (who can change a program), `group` (the process and
+//! all that it starts), `streams` (its three streams), `report` (what of its standard error may be told),
 //! `handed` (a secret as a descriptor).
 //!
 //! # Invariants
 //!
+//! * A program that others can change is not started.
 //! * There is no shell. The program finds `/` as its directory, an environment that holds
 //!   nothing but [`PATH`], [`LANG`] and what the caller names, none of the daemon's signal
 //!   masks, and of the daemon's descriptors the one that the caller hands over.
@@ -47,9 +48,12 @@ use self::streams::read_into;
 use crate::apart::Undone;
 use crate::token::Secret;
 
+pub use self::guard::Unguarded;
+pub use self::guard::guarded;
 pub use self::handed::handed;
 
 mod group;
+mod guard;
 mod handed;
 mod report;
 mod streams;
@@ -136,6 +140,9 @@ pub enum NotStarted {
         /// What it says.
         error: io::Error,
     },
+    /// Others can change it.
+    #[error(transparent)]
+    Unguarded(#[from] Unguarded),
     /// It was not read in time.
     #[error("{name}: {undone}")]
     Unread {

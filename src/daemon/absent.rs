@@ -1,5 +1,5 @@
-//! What the configuration names and this host does not have (yet): programs, files and
-//! directories. For `--check`, where a typing error is cheap.
+//! What the configuration names and this host does not have (yet), or not safely: programs,
+//! files and directories. For `--check`, where a typing error is cheap.
 
 use std::fs;
 use std::fs::Metadata;
@@ -12,30 +12,32 @@ use super::hook::SYSTEMCTL;
 use crate::config::Account;
 use crate::config::Config;
 use crate::hook::Deed;
+use crate::programs;
 use crate::section::SecretRef;
 
 /// Permission bits of which a program needs one.
 const EXECUTABLE: u32 = 0o111;
 
-/// Something that an account names and that is not there.
+/// Something that an account names and that is not there, or would not be run.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
-#[error("{account}: {what}, {path}, {flaw}")]
+#[error("{account}: {what}, {flaw}")]
 pub(super) struct Absent {
     account: String,
     /// What the account has it for: `the program of the hook mail`.
     what: String,
-    path: String,
-    flaw: &'static str,
+    /// What is wrong with which path.
+    flaw: String,
 }
 
-/// Everything of that kind, by account.
-pub(super) fn absent(config: &Config) -> Vec<Absent> {
+/// Everything of that kind, by account, for a daemon of this user.
+pub(super) fn absent(config: &Config, own: u32) -> Vec<Absent> {
     let mut absent = Vec::new();
     for (id, account) in &config.accounts {
         let named = named(account).into_iter();
         absent.extend(named.filter_map(|(kind, what, path)| {
-            let flaw = kind.flaw_of(Path::new(&path))?;
-            Some(Absent { account: id.to_string(), what, path, flaw })
+            let flaw = kind.flaw_of(Path::new(&path)).map(|flaw| format!("{path}, {flaw}"));
+            let flaw = flaw.or_else(|| kind.unguarded(Path::new(&path), own))?;
+            Some(Absent { account: id.to_string(), what, flaw })
         }));
     }
     absent
@@ -70,6 +72,17 @@ impl Kind {
             }
             Self::Directory => (!metadata.is_dir()).then_some("is no directory"),
         }
+    }
+
+    /// Who else can change a program. A socket is whose it is.
+    fn unguarded(self, path: &Path, own: u32) -> Option<String> {
+        let is_program = match self {
+            Self::File | Self::Directory => false,
+            Self::Program => true,
+            Self::Callee => fs::metadata(path).is_ok_and(|metadata| metadata.is_file()),
+        };
+        let found = programs::guarded(path, &[own]);
+        found.err().filter(|_| is_program).map(|error| format!("is not run: {error}"))
     }
 }
 

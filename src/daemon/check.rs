@@ -25,8 +25,14 @@ pub fn check(options: &Options) -> Result<String, Failure> {
     let config = places.read()?;
     let mut warnings = config.warnings.iter().map(ToString::to_string).collect::<Vec<_>>();
     warnings.extend(lineup::strangers(&config).iter().map(ToString::to_string));
-    warnings.extend(absent(&config).iter().map(ToString::to_string));
-    let directory = match state::look(&config.daemon.state) {
+    let found = state::look(&config.daemon.state);
+    // Root looks at it for the daemon's user, whom the state directory tells.
+    let own = match found {
+        Ok(Found::OwnedBy(owner)) => owner,
+        Ok(Found::Nothing) | Err(_) => rustix::process::geteuid().as_raw(),
+    };
+    warnings.extend(absent(&config, own).iter().map(ToString::to_string));
+    let directory = match found {
         Ok(Found::Nothing) => "is made at the first start".to_owned(),
         Ok(Found::OwnedBy(owner)) => format!("is good for a daemon of {}", names::of_user(owner)),
         Err(flaw) => {

@@ -34,6 +34,7 @@ use super::LANG;
 use super::NotStarted;
 use super::PATH;
 use super::Program;
+use super::guarded;
 use super::streams::Streams;
 use crate::apart::Apart;
 
@@ -66,15 +67,20 @@ impl Group {
             mapped.map_err(|collision| refused(io::Error::other(collision)))?;
         }
         let runtime = Handle::current();
+        let (path, own) = (name.clone(), rustix::process::geteuid().as_raw());
         // A process is there when it has read its program. That is what may hang.
         let starting = STARTS.run(Path::new(&**name), program.limit, move || {
+            // What is looked for in PATH is in directories of the system.
+            if path.starts_with('/') {
+                guarded(Path::new(&*path), &[own])?;
+            }
             let _follows_it = runtime.enter();
-            Self::of(command.spawn()?)
+            let started = command.spawn().and_then(Self::of);
+            started.map_err(|error| NotStarted::Refused { name: path, error })
         });
         let started = starting.await;
-        let started =
-            started.map_err(|undone| NotStarted::Unread { name: name.clone(), undone })?;
-        let mut group = started.map_err(refused)?;
+        let mut group =
+            started.map_err(|undone| NotStarted::Unread { name: name.clone(), undone })??;
         let streams = Streams::of(&mut group.child, program.input.take(), program.longest);
         Ok((group, streams))
     }
