@@ -172,7 +172,7 @@ fn account_findings(config: &Config, directory: &Directory, now: Now, findings: 
         if snapshot.needs_attention(now) {
             let (message, verb) = match &snapshot.failure {
                 Some(failure) => (failure.error.to_string(), "why"),
-                None => ("the account has no credential yet".to_owned(), "login"),
+                None => ("the account has no credential yet".to_owned(), snapshot.entry.as_str()),
             };
             findings.push(Finding {
                 severity: Severity::Problem,
@@ -191,6 +191,16 @@ fn account_findings(config: &Config, directory: &Directory, now: Now, findings: 
                 advice: "log that program in as this account's user, or give its login an account \
                          of its own"
                     .into(),
+            });
+        }
+        if snapshot.released {
+            findings.push(Finding {
+                severity: Severity::Weakness,
+                account: Some(id.to_string()),
+                message: "it is given up: its refresh token was handed out, and whoever has it \
+                          owns it"
+                    .into(),
+                advice: format!("to take it back, type: tokenctl import {id}"),
             });
         }
         if seat.profile().transport.plain_http {

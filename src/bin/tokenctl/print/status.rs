@@ -127,6 +127,7 @@ impl Row {
             Some(when) => format!("{} {when}", what_comes(view)),
             None => match view.state.as_str() {
                 "vacant" | "needs_login" => "a person has to act".into(),
+                _ if view.released => "import takes it back".into(),
                 _ if view.paused => "resume ends the pause".into(),
                 _ => String::new(),
             },
@@ -134,7 +135,11 @@ impl Row {
         if view.unsaved {
             next.push_str(" (not on disk yet)");
         }
-        let state = if view.paused { "paused".into() } else { words(&view.state) };
+        let state = match (view.released, view.paused) {
+            (true, _) => "given up".into(),
+            (false, true) => "paused".into(),
+            (false, false) => words(&view.state),
+        };
         Self { name: shown(&view.account).into_owned(), state, left, next }
     }
 }
@@ -199,7 +204,11 @@ fn trouble(view: &AccountView, error: &ErrorBody, now: Timestamp, style: Style) 
     // The message comes last: it may end in a command to be copied.
     text.push_str(&format!(": {}\n", shown(own_words(error))));
     let account = shown(&view.account);
-    let command = if view.paused { Some(resume(&account)) } else { advice(view, error) };
+    let command = match (view.released, view.paused) {
+        (true, _) => None,
+        (false, true) => Some(resume(&account)),
+        (false, false) => advice(view, error),
+    };
     if let Some(command) = command {
         text.push_str(&format!("  try: {command}\n"));
     }
@@ -309,6 +318,15 @@ mod tests {
           CLIENT_REJECTED (3 attempts, the first 12 min ago): the client is refused
           try: tokenctl resume git
         ");
+    }
+
+    #[test]
+    fn an_account_that_was_handed_over_is_not_merely_paused() {
+        let mut view = view("git", "frozen");
+        (view.paused, view.released, view.next_at) = (true, true, None);
+        let page = accounts(&[view], NOW, PLAIN);
+        assert!(page.contains("given up") && page.contains("import takes it back"), "{page}");
+        assert!(!page.contains("resume"), "{page}");
     }
 
     #[test]
