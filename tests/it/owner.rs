@@ -69,7 +69,7 @@ fn an_adopted_login_leaves_its_file_and_a_later_login_of_the_same_person_follows
     let file = daemon.path("auth.json");
 
     let path = file.to_str().unwrap();
-    let adopt = ["adopt", "mail", "--json", path, "--at", "/tokens/refresh"];
+    let adopt = ["adopt", "mail", "--file", path, "--at", "/tokens/refresh"];
     let told = daemon.tokenctl_does(&adopt, None);
     let socket = daemon.path("api.sock").display().to_string();
     let next = format!("tokenctl --socket {socket} follow mail --file {path} --format json");
@@ -174,7 +174,7 @@ fn a_refused_token_is_not_taken_out_of_its_file() {
     let (_idp, daemon) = with_mail(&forgiving());
     daemon.write("auth.json", "{\"r\": \"no token of this provider\"}");
     let path = daemon.path("auth.json");
-    let adopt = ["adopt", "mail", "--json", path.to_str().unwrap(), "--at", "/r"];
+    let adopt = ["adopt", "mail", "--file", path.to_str().unwrap(), "--at", "/r"];
     let refused = daemon.tokenctl(&adopt);
     assert_eq!(refused.status.code(), Some(3), "{}", said(&refused));
     assert_eq!(read(&path), "{\"r\": \"no token of this provider\"}");

@@ -260,14 +260,14 @@ allowed; 78 a secret cannot be read.";
 /// `adopt`.
 pub(crate) const ADOPT: &str = "\
 Examples:
-  tokenctl adopt ai --json ~/.ai/auth.json --at /tokens/refresh_token
-  tokenctl adopt ai --json ~/.ai/auth.json --at /tokens/refresh_token \\
+  tokenctl adopt ai --file ~/.ai/auth.json --at /tokens/refresh_token
+  tokenctl adopt ai --file ~/.ai/auth.json --at /tokens/refresh_token \\
       --access-at /tokens/access_token --expires-at /tokens/expires --follow
 
 The daemon proves the token by one refresh, and only then it is taken out of the file, whose
 other bytes, owner and mode stay. If that is cut short, repeat it. From then on the daemon
 alone refreshes; its program finds access token and expiry in the file as long as \"follow\"
-keeps them there. JSON is printed by \"tokenctl --json adopt …\".
+keeps them there.
 
 Exit status: 0 adopted; 2 the command line or the file is wrong; 3 the provider refuses the
 token, or it is another person's; 4 no such account; 69 no daemon; 74 the file cannot be

@@ -60,7 +60,7 @@ fn eight_copies_of_a_program_that_refreshes_by_itself_keep_their_login_once_it_i
         "--expires-at",
         "/tokens/expires",
     ];
-    let adopt = ["adopt", "account-1", "--json", name];
+    let adopt = ["adopt", "account-1", "--file", name];
     daemon.tokenctl_does(&[&adopt[..], &places[..]].concat(), None);
     let mut follow = Command::new(env!("CARGO_BIN_EXE_tokenctl"));
     follow.env("TOKENKEEPER_SOCKET", daemon.path("api.sock"));

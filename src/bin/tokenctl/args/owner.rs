@@ -1,6 +1,7 @@
 //! The arguments of the verbs that keep a login in one place: `follow`, `export`, `adopt` and
 //! `handover`, and what `import` takes of other programs' files.
 
+use std::path::Path;
 use std::path::PathBuf;
 
 use clap::Args;
@@ -118,6 +119,18 @@ pub(crate) struct PlaceArgs {
 }
 
 impl PlaceArgs {
+    /// The options of it that are there.
+    fn typed(&self) -> String {
+        let options = [
+            ("--at", self.at.is_some()),
+            ("--access-at", self.access_at.is_some()),
+            ("--expires-at", self.expires_at.is_some()),
+            ("--expires-as", self.expires_as.is_some()),
+        ];
+        let typed = options.iter().filter(|(_, is_there)| *is_there);
+        typed.map(|(option, _)| *option).collect::<Vec<_>>().join(", ")
+    }
+
     /// The places, if there is any.
     pub(crate) fn places(&self) -> Option<Places> {
         let any = self.at.is_some() || self.access_at.is_some() || self.expires_at.is_some();
@@ -165,8 +178,11 @@ impl FormArgs {
             return Err(Mistake::contradiction(verb, "--email", option));
         }
         if *places != PlaceArgs::default() && !matches!(layout, Layout::Places(_)) {
-            let places = "--at, --access-at, --expires-at and --expires-as";
-            return Err(Mistake::contradiction(verb, places, option));
+            return Err(Mistake::contradiction(verb, &places.typed(), option));
+        }
+        if let Layout::Places(Places { access: None, .. }) = layout {
+            // Nothing would be written.
+            return Err(Mistake::neither(verb, "--access-at"));
         }
         Ok(layout)
     }
@@ -188,18 +204,25 @@ pub(crate) struct AdoptArgs {
     #[arg(value_parser = account)]
     pub(crate) account: AccountId,
     /// The program's file.
-    #[arg(long = "json", value_name = "FILE")]
-    pub(crate) file: PathBuf,
+    #[arg(long = "file", value_name = "FILE", required_unless_present = "path")]
+    file: Option<PathBuf>,
+    /// The same without `--file`, so that `adopt ACCOUNT --json FILE` is understood: adopt in
+    /// JSON, as with every verb.
+    #[arg(value_name = "PATH", conflicts_with = "file", hide = true)]
+    path: Option<PathBuf>,
     /// Where it has what.
     #[command(flatten)]
     pub(crate) places: PlaceArgs,
     /// Go on as "follow" does.
     #[arg(long)]
     pub(crate) follow: bool,
-    /// Stands in for the `--json` of every verb, whose name means a file here: JSON is asked
-    /// for by `tokenctl --json adopt …`.
-    #[arg(id = "json", long = "in-json", hide = true)]
-    pub(crate) in_json: bool,
+}
+
+impl AdoptArgs {
+    /// The program's file.
+    pub(crate) fn file(&self) -> Option<&Path> {
+        self.file.as_deref().or(self.path.as_deref())
+    }
 }
 
 /// `export`.
@@ -326,8 +349,10 @@ mod tests {
             ("--format quilt-hp",                "\"tokenctl follow\" needs --email"),
             ("--format raw --email a@b",         "--email and --format raw exclude each other"),
             ("--template x --email a@b",         "--email and --template exclude each other"),
-            ("--format nwp500 --access-at /a",   "--at, --access-at, --expires-at and --expires-as and --format nwp500 exclude each other"),
-            ("--format json --expires-as millis","--at, --access-at, --expires-at and --expires-as and --format json exclude each other"),
+            ("--format nwp500 --access-at /a",   "--access-at and --format nwp500 exclude each other"),
+            ("--format json --expires-as millis","--expires-as and --format json exclude each other"),
+            ("--format json --at /r",            "\"tokenctl follow\" needs --access-at"),
+            ("--format raw --at /r --expires-at /e", "--at, --expires-at and --format raw exclude each other"),
         ];
         for (options, why) in cases {
             let refused = layout(options).unwrap_err().to_string();

@@ -57,8 +57,13 @@ pub(super) fn adopt(session: &Session, args: &AdoptArgs) -> Result<(), Fault> {
         Some(places) if places.refresh.is_some() => places,
         Some(_) | None => return Err(Mistake::neither("adopt", "--at").into()),
     };
+    let Some(path) = args.file() else { return Err(Mistake::neither("adopt", "--file").into()) };
+    if args.follow && places.access.is_none() {
+        // The token is not taken for a file that could not be kept then.
+        return Err(Mistake::neither("adopt", "--access-at").into());
+    }
     let more = places.access.is_some() || places.expires.is_some();
-    let file = OwnedFile::at(&args.file)?;
+    let file = OwnedFile::at(path)?;
     let token = token_in(&file, &places)?;
     let token = token.ok_or_else(|| unfit(&file, Unfit::NoRefreshToken))?;
     let (answer, reply) = take_over(session, &args.account, &token)?;
@@ -84,7 +89,7 @@ pub(super) fn adopt(session: &Session, args: &AdoptArgs) -> Result<(), Fault> {
 
 /// What to type next, as the end of a sentence.
 fn next_step(args: &AdoptArgs, file: &OwnedFile) -> String {
-    let PlaceArgs { at, access_at, expires_at, .. } = &args.places;
+    let PlaceArgs { at, access_at, expires_at, expires_as: _ } = &args.places;
     let mut text = format!(
         ". To keep it current: tokenctl follow {} --file {} --format json",
         args.account,
@@ -95,6 +100,9 @@ fn next_step(args: &AdoptArgs, file: &OwnedFile) -> String {
         if let Some(place) = place {
             text.push_str(&format!(" {option} {place}"));
         }
+    }
+    if access_at.is_none() {
+        text.push_str(" --access-at POINTER");
     }
     text
 }
