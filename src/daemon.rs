@@ -86,6 +86,7 @@ use self::standing::Standing;
 use self::steward::Opened;
 use self::steward::Steward;
 
+pub use self::check::Checked;
 pub use self::check::check;
 
 /// How the daemon was called.

@@ -71,6 +71,12 @@ pub const EXPIRY_AHEAD: [Duration; 5] = [
     Duration::from_secs(6 * 3_600),
 ];
 
+/// The longest span before the end of a login of this length at which that is told: what is
+/// told to a fresh login is no news.
+pub fn highest_rung(whole: Duration) -> Duration {
+    whole / 4 * 3
+}
+
 /// What a provider does with the old refresh token when it issues a new one.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub enum Rotation {

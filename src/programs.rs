@@ -118,9 +118,12 @@ pub enum Cut {
     /// There was more of it than is taken.
     #[error("larger than {} KiB", .0 / 1024)]
     TooLarge(usize),
-    /// It did not come in time.
+    /// The answer of a socket did not come in time.
     #[error("it did not come within {} s", .0.as_secs_f32())]
     Late(Duration),
+    /// The program did not end in time.
+    #[error("it did not end within {} s", .0.as_secs_f32())]
+    Endless(Duration),
     /// The connection broke.
     #[error("{0}")]
     Broken(String),
@@ -191,7 +194,7 @@ pub async fn run(mut program: Program<'_>) -> Result<Answer, NotStarted> {
     let mut end = tokio::select! {
         biased;
         whole = whole => whole.map_err(|Full| Cut::TooLarge(program.longest)),
-        () = &mut time_is_up => Err(Cut::Late(program.limit)),
+        () = &mut time_is_up => Err(Cut::Endless(program.limit)),
     };
     if end.is_err() {
         group.terminate();

@@ -109,6 +109,12 @@ pub trait Provider: Send + Sync {
         None
     }
 
+    /// What is wrong with a secret for that slot, as far as it shows before it is used.
+    fn flaw_of_secret(&self, slot: &str, secret: &Secret) -> Option<&'static str> {
+        let _unused = (slot, secret);
+        None
+    }
+
     /// Begins a login in which a person may have a part. `None` where there is none, and a
     /// credential can only be handed in.
     fn login(&self, start: LoginStart) -> Option<Box<dyn Login>> {

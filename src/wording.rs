@@ -110,11 +110,18 @@ pub fn message(refusal: &Refusal, account: Option<&AccountId>) -> String {
         Some(account) => format!("account {account}: {what}{end}"),
         None => format!("{what}{end}"),
     };
-    if let Some(next) = next_step(refusal, account) {
-        text.push_str(&next);
+    match next_step(refusal, account) {
+        Some(next) => text.push_str(&next),
+        // A command that ends the message is ready to be copied.
+        None if ends_in_command(what) => text.truncate(text.len() - end.len()),
+        None => {}
     }
     text.truncate(text.trim_end().len());
     text
+}
+
+fn ends_in_command(text: &str) -> bool {
+    text.rsplit(": ").next().is_some_and(|end| end.starts_with("tokenctl "))
 }
 
 /// Whole seconds until the same request may succeed, rounded up, at least 1: the header
@@ -232,6 +239,13 @@ mod tests {
             assert!(text.starts_with("account mail: it happened."), "{text}");
             assert!(!text.contains(".."), "{text}");
         }
+    }
+
+    #[test]
+    fn a_command_at_the_end_has_no_period() {
+        let text = |text: &str| message(&Refusal::new(Code::NotSupported, text), None);
+        assert_eq!(text("type: tokenctl import mail"), "type: tokenctl import mail");
+        assert_eq!(text("it is paused"), "it is paused.");
     }
 
     /// Whoever has to act is told what to do.

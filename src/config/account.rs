@@ -22,6 +22,7 @@ use crate::plan::Rotation;
 use crate::plan::SignIn;
 use crate::provider::Configure;
 use crate::provider::PROVIDERS;
+use crate::provider::Profile;
 use crate::provider::Provider;
 use crate::section::Problem;
 
@@ -94,8 +95,8 @@ impl Draft {
         {
             section.warn(Problem::Rule("rotation means nothing without a refresh token".into()));
         }
-        let sign_in = provider.as_ref().map(|it| it.profile().sign_in.is_some());
-        let on_refresh_failure = policy.and_then(|policy| read_policy(&policy, sign_in));
+        let profile = provider.as_ref().map(|it| it.profile());
+        let on_refresh_failure = policy.and_then(|policy| read_policy(&policy, profile));
         section.finish();
         Some(Self {
             provider: provider?,
@@ -204,14 +205,22 @@ fn percent(number: &str) -> Option<u8> {
 
 /// Reads the policy. `sign_in` says whether the provider signs in without a person, once
 /// it is known.
-fn read_policy(value: &Value<'_>, sign_in: Option<bool>) -> Option<FailureAction> {
+fn read_policy(value: &Value<'_>, profile: Option<&Profile>) -> Option<FailureAction> {
     const WORDS: &[(&str, FailureAction)] =
         &[("raise", FailureAction::Raise), ("sign-in", FailureAction::SignIn)];
 
     let action = value.choice(WORDS)?;
-    if action == FailureAction::SignIn && sign_in == Some(false) {
-        let rule = "\"sign-in\" needs a provider that logs in with a stored password alone; \
-                    a login here needs a person; expected \"raise\"";
+    if let (FailureAction::SignIn, Some(Profile { name, sign_in: None, .. })) = (action, profile) {
+        let rule = match *name {
+            "exec" => {
+                "\"sign-in\" needs a program that logs in by itself: login = true says that \
+                       it does; expected \"raise\" without that"
+            }
+            _ => {
+                "\"sign-in\" needs a provider that logs in with a stored password alone; a login \
+                  here needs a person; expected \"raise\""
+            }
+        };
         value.complain(Problem::Rule(rule.into()));
         return None;
     }

@@ -23,6 +23,7 @@ use crate::plan::FailureAction;
 use crate::plan::Plan;
 use crate::plan::Rotation;
 use crate::plan::SignIn;
+use crate::plan::highest_rung;
 use crate::provider::Callee;
 use crate::provider::Method;
 use crate::provider::Spend;
@@ -74,7 +75,8 @@ fn daemon(daemon: &Daemon) -> Vec<String> {
     let may = |rules: &[Allow], what: &str| {
         rules.iter().map(|rule| format!("{} may {what}", who(rule))).collect::<Vec<_>>()
     };
-    let administer = "reload it, log accounts in and change them, without having their tokens";
+    let administer = "reload it, log accounts in, change them and hand them over, without \
+                      having their access tokens";
     lines.extend(may(&daemon.admin, administer));
     lines.extend(may(&daemon.metrics, "read its metrics"));
     lines
@@ -95,7 +97,9 @@ fn account(id: &AccountId, account: &Account) -> Vec<String> {
     let secrets = profile.secrets.iter();
     lines.extend(secrets.map(|(slot, reference)| format!("takes {}", source(id, slot, reference))));
     lines.extend(sign_in(id, account));
-    lines.extend([margin(&account.plan), rotation(&account.plan), alarm(&account.plan)]);
+    lines.extend([margin(&account.plan), rotation(&account.plan)]);
+    lines.extend(end(&account.plan));
+    lines.push(alarm(&account.plan));
     lines.extend(account.hooks.iter().map(|hook| called(hook)));
     for rule in &account.allow {
         lines.push(format!("{} may {}", who(rule), rights(rule.rights)));
@@ -209,6 +213,33 @@ fn rotation(plan: &Plan) -> String {
     }
 }
 
+/// What is known beforehand of the end of a login, and how that is told.
+fn end(plan: &Plan) -> Vec<String> {
+    let mut lines = Vec::new();
+    if let Some(life) = plan.refresh_token_lifetime {
+        let (told, passed_over): (Vec<_>, Vec<_>) =
+            plan.expiry_ahead.iter().partition(|rung| **rung <= highest_rung(life));
+        let words = |rungs: Vec<&Duration>| {
+            let rungs = rungs.into_iter().map(|rung| spoken(*rung)).collect::<Vec<_>>();
+            listed(&rungs.iter().map(String::as_str).collect::<Vec<_>>())
+        };
+        let mut line = format!("counts on a login that lasts {}", spoken(life));
+        if !told.is_empty() {
+            line.push_str(&format!(", and tells its end {} ahead", words(told)));
+        }
+        if !passed_over.is_empty() {
+            let rungs = words(passed_over);
+            line.push_str(&format!("; not {rungs} ahead, more than three quarters of that"));
+        }
+        lines.push(line);
+    }
+    if let Some(idle) = plan.refresh_token_idle {
+        let idle = spoken(idle);
+        lines.push(format!("refreshes at least twice in {idle}, so that the login stays in use"));
+    }
+    lines
+}
+
 fn alarm(plan: &Plan) -> String {
     format!(
         "raises an alarm for a failure that lasts into the last {} of a token",
@@ -281,6 +312,22 @@ mod tests {
     use super::*;
 
     #[test]
+    fn the_end_of_a_login_is_told_as_far_as_it_is_known() {
+        let words = words(
+            "[accounts.mail]\nprovider = 'google'\nclient_id = 'x'\n\
+             refresh_token_lifetime = '30d'\nrefresh_token_idle = '7d'\n\
+             expiry_ahead = ['400d', '7d', '1d']\n",
+        );
+        for line in [
+            "  counts on a login that lasts 30 d, and tells its end 7 d and 1 d ahead; not 400 d \
+             ahead, more than three quarters of that\n",
+            "  refreshes at least twice in 7 d, so that the login stays in use\n",
+        ] {
+            assert!(words.contains(line), "{words}");
+        }
+    }
+
+    #[test]
     fn a_whole_configuration_is_told_as_it_will_happen() {
         let words = words(
             "[daemon]\n\
@@ -328,7 +375,7 @@ mod tests {
         the daemon
           listens on /run/tokenkeeper/api.sock, where the rules of each account decide
           keeps its state in /var/lib/tokenkeeper/state.db
-          group adm may reload it, log accounts in and change them, without having their tokens
+          group adm may reload it, log accounts in, change them and hand them over, without having their access tokens
           user prometheus may read its metrics
         the socket /srv/ci/tokens.sock
           lets no account through but ci

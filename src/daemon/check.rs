@@ -11,16 +11,25 @@ use super::Places;
 use super::absent::absent;
 use super::lineup;
 use super::state;
+use super::state::Flaw;
 use super::state::Found;
 use crate::config::plan_in_words;
 use crate::names;
+
+/// What a check found.
+pub struct Checked {
+    /// What the configuration would do, in words, and what would not work.
+    pub words: String,
+    /// Whether a daemon would start with it, whoever runs it.
+    pub starts: bool,
+}
 
 /// Reads and checks the configuration, and says in words what it would do.
 ///
 /// # Errors
 ///
 /// Everything that is wrong with it.
-pub fn check(options: &Options) -> Result<String, Failure> {
+pub fn check(options: &Options) -> Result<Checked, Failure> {
     let places = Places::find(options)?;
     let config = places.read()?;
     let mut warnings = config.warnings.iter().map(ToString::to_string).collect::<Vec<_>>();
@@ -32,6 +41,8 @@ pub fn check(options: &Options) -> Result<String, Failure> {
         Ok(Found::Nothing) | Err(_) => rustix::process::geteuid().as_raw(),
     };
     warnings.extend(absent(&config, own).iter().map(ToString::to_string));
+    // Whose directory it has to be, and who may make it, is known to the daemon's user alone.
+    let starts = !matches!(found, Err(Flaw::Mode { .. } | Flaw::NotADirectory(_)));
     let directory = match found {
         Ok(Found::Nothing) => "is made at the first start".to_owned(),
         Ok(Found::OwnedBy(owner)) => format!("is good for a daemon of {}", names::of_user(owner)),
@@ -51,12 +62,13 @@ pub fn check(options: &Options) -> Result<String, Failure> {
     text.push_str(&plan_in_words(&config));
     let _written = writeln!(
         text,
-        "{}: good, {}, {}",
+        "{}: {}, {}, {}",
         places.config.display(),
+        if starts { "good" } else { "good, but the daemon would not start" },
         counted(config.accounts.len(), "account"),
         counted(warnings.len(), "warning"),
     );
-    Ok(text)
+    Ok(Checked { words: text, starts })
 }
 
 fn counted(count: usize, what: &str) -> String {

@@ -218,6 +218,12 @@ impl Steward {
         over: Over,
     ) -> Result<bool, Refusal> {
         self.knows_slot(account, slot)?;
+        let settings = self.cast.config().accounts.get(account);
+        let flaw = settings.zip(secret.as_ref());
+        let flaw = flaw.and_then(|(it, secret)| it.provider.flaw_of_secret(slot, secret));
+        if let Some(flaw) = flaw {
+            return Err(Refusal::new(Code::BadRequest, format!("{slot} is not sealed: {flaw}")));
+        }
         let name = format!("{account}.{slot}");
         // Nobody else writes secrets, so none comes in between.
         let filled = self.store.secrets().await.map_err(|error| ill(&error))?.contains(&name);

@@ -14,6 +14,7 @@ use super::Account;
 use super::Command;
 use super::duties::What;
 use crate::notice::Event;
+use crate::plan::highest_rung;
 use crate::record::LoginEnd;
 use crate::record::Stake;
 use crate::time::Moment;
@@ -78,7 +79,7 @@ impl Account {
 
     /// The rungs that are still to be told.
     fn rungs_left(&self, ends: LoginEnd) -> impl Iterator<Item = Duration> {
-        let highest = Duration::from_millis(ends.whole_ms / 4 * 3);
+        let highest = highest_rung(Duration::from_millis(ends.whole_ms));
         let told = ends.told_ms.map_or(Duration::MAX, Duration::from_millis);
         self.plan.expiry_ahead.iter().copied().filter(move |rung| *rung <= highest && *rung < told)
     }

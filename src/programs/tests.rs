@@ -124,7 +124,7 @@ async fn a_program_whose_time_is_over_ends_with_all_that_it_started() {
         tokio::time::pause();
     };
     let (answer, ()) = tokio::join!(ran(&script, |_| {}), time);
-    assert_eq!(answer.end, Err(Cut::Late(LIMIT)));
+    assert_eq!(answer.end, Err(Cut::Endless(LIMIT)));
     wait_until_gone(&answer.output);
 }
 

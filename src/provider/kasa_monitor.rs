@@ -93,6 +93,10 @@ impl Provider for KasaMonitor {
         Some(Box::new(SignIn::new(self, &spend)))
     }
 
+    fn flaw_of_secret(&self, slot: &str, secret: &Secret) -> Option<&'static str> {
+        (slot == TOTP).then(|| totp::flaw(secret)).flatten()
+    }
+
     fn login(&self, start: LoginStart) -> Option<Box<dyn Login>> {
         Some(Box::new(Interview::new(self.clone(), start)))
     }

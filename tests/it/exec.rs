@@ -172,7 +172,7 @@ fn a_program_whose_time_is_over_is_gone_with_all_that_it_started() {
 
     let reply = receive(daemon.begin_refresh("slow")).unwrap();
 
-    assert!(reply.body.contains("did not come within 1 s"), "{}", reply.body);
+    assert!(reply.body.contains("did not end within 1 s"), "{}", reply.body);
     let group = fs::read_to_string(group).unwrap();
     let until = Instant::now() + PATIENCE;
     // Who is killed is gone soon, and not at once.

@@ -141,7 +141,7 @@ fn a_gate_that_refuses_lets_nothing_out_and_one_that_opens_does() {
 
     for (script, why) in [
         ("echo closed >&2; exit 1\n", "hook office-hours: exit status: 1: closed"),
-        ("exec /bin/sleep 1000\n", "hook office-hours: it did not come within 1 s"),
+        ("exec /bin/sleep 1000\n", "hook office-hours: it did not end within 1 s"),
     ] {
         daemon.write("gate.sh", script);
         daemon.order("mail", "retry");

@@ -42,7 +42,7 @@ pub(crate) struct Exposed {
 impl fmt::Display for Exposed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (path, mode) = (self.path.display(), self.mode);
-        write!(f, "{path} can be read by others (mode {mode:04o}); remove it, or: chmod 600 {path}")
+        write!(f, "{path} can be read by others (mode {mode:04o}); type: chmod 600 {path}")
     }
 }
 
@@ -63,6 +63,12 @@ pub(crate) enum InputError {
     /// There is more than a secret can be.
     #[error("{0} is longer than {MAX_SECRET} bytes, which no secret is")]
     TooLong(String),
+    /// It is a whole file of another program.
+    #[error(
+        "that is a JSON object and no bare token; say where the token is in it: tokenctl import \
+         ACCOUNT --from json FILE --at /POINTER"
+    )]
+    Object,
     /// It cannot be sent.
     #[error("{0} is not UTF-8 text")]
     NotText(String),
@@ -208,9 +214,8 @@ mod tests {
             fs::set_permissions(&path, Permissions::from_mode(mode)).unwrap();
             let given = secret(Some(&path), "never asked").unwrap();
             let warning = given.warning.map(|exposed| exposed.to_string());
-            let expected = format!(
-                "{shown} can be read by others (mode {mode:04o}); remove it, or: chmod 600 {shown}"
-            );
+            let expected =
+                format!("{shown} can be read by others (mode {mode:04o}); type: chmod 600 {shown}");
             assert_eq!(warning, readable.then_some(expected));
             assert_eq!(given.secret.as_str(), "s3cret");
         }

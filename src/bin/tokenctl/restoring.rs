@@ -77,6 +77,17 @@ pub(crate) enum Left {
     Refused,
 }
 
+impl Left {
+    /// Whether the account is the one that the backup is of, so that secrets of it fit that it
+    /// has none of here.
+    pub(crate) const fn takes_secrets(&self) -> bool {
+        match self {
+            Self::NotConfigured | Self::NotYours | Self::Elsewhere => false,
+            Self::Same | Self::Newer { .. } | Self::Refused => true,
+        }
+    }
+}
+
 fn of(issued_at: Option<&str>) -> String {
     issued_at.map(|at| format!(" of {at}")).unwrap_or_default()
 }

@@ -60,7 +60,10 @@ fn main() -> ExitCode {
     let options = Options { config: arguments.config, user: arguments.user };
     if arguments.check {
         return match daemon::check(&options) {
-            Ok(words) => said(&words),
+            Ok(checked) => {
+                let status = said(&checked.words);
+                if checked.starts { status } else { ExitCode::from(WOULD_NOT_START) }
+            }
             Err(failure) => {
                 eprintln!("tokenkeeperd: {failure}");
                 ExitCode::from(failure.exit_status())
@@ -87,6 +90,9 @@ fn keep(options: &Options, log: &Log) -> ExitCode {
         }
     }
 }
+
+/// Of a check that finds what would end a start: `EX_CONFIG`, as the start would say.
+const WOULD_NOT_START: u8 = 78;
 
 /// Prints what was asked for. A reader that has seen enough is no reason to speak of.
 fn said(text: &str) -> ExitCode {

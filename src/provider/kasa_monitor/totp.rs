@@ -18,12 +18,19 @@ const STEP_SECS: i64 = 30;
 pub(super) fn code(seed: &Secret, now: Timestamp) -> Result<Secret, RefreshError> {
     let key = key(seed).ok_or_else(|| RefreshError::SecretUnavailable {
         slot: TOTP.into(),
-        why: "it is no base32, which a seed of one-time codes is".into(),
+        why: NO_BASE32.into(),
     })?;
     let counter = now.as_secs().max(0) / STEP_SECS;
     let key = hmac::Key::new(hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY, &key);
     let mac = hmac::sign(&key, &counter.to_be_bytes());
     Ok(Secret::new(format!("{:06}", truncated(mac.as_ref()) % 1_000_000)))
+}
+
+const NO_BASE32: &str = "it is no base32, which a seed of one-time codes is";
+
+/// What is wrong with a seed.
+pub(super) fn flaw(seed: &Secret) -> Option<&'static str> {
+    key(seed).is_none().then_some(NO_BASE32)
 }
 
 /// RFC 4226 section 5.3: 31 bits from the place that the last four bits name.

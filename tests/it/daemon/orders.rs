@@ -198,7 +198,7 @@ fn a_refresh_token_out_of_an_open_file_is_imported_with_a_warning() {
         let output = daemon.tokenctl(&import);
         assert!(output.status.success(), "{}", said(&output));
         let stderr = String::from_utf8_lossy(&output.stderr);
-        assert_eq!(stderr.contains("(mode 0644); remove it, or: chmod 600 "), warns, "{stderr}");
+        assert_eq!(stderr.contains("(mode 0644); type: chmod 600 "), warns, "{stderr}");
     }
 }
 

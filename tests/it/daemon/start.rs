@@ -152,6 +152,8 @@ fn a_state_directory_that_others_may_enter_is_refused_by_the_name_of_its_key() {
 
     let checked = run(daemon.command().arg("--check"), None);
     assert!(said(&checked).contains(&format!("warning: {flaw}")), "{}", said(&checked));
+    assert!(said(&checked).contains("the daemon would not start"), "{}", said(&checked));
+    assert_eq!(checked.status.code(), Some(78));
     let refused = run(&mut daemon.command(), None);
     assert_eq!(refused.status.code(), Some(78), "{}", said(&refused));
     assert!(said(&refused).ends_with(&format!("tokenkeeperd: {flaw}")), "{}", said(&refused));

@@ -32,6 +32,8 @@ pub(super) fn import(session: &Session, args: &ImportArgs, source: &Source) -> R
         return Err(Mistake::neither("import", "the FILE to take it from").into());
     };
     let file = OwnedFile::at(path)?;
+    // A lock beside a file that is not there would stay behind.
+    there(&file)?;
     // Its program may be about to write another one.
     let lock = (*source == Source::QuiltHp).then(|| file.lock_if_there()).transpose()?;
     let content = there(&file)?;

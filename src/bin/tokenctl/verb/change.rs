@@ -28,6 +28,7 @@ use crate::client::Request;
 use crate::fault::Fault;
 use crate::input;
 use crate::input::Given;
+use crate::input::InputError;
 use crate::usage::Mistake;
 
 /// Has `account` refreshed.
@@ -107,6 +108,10 @@ pub(super) fn import(session: &Session, args: &ImportArgs) -> Result<(), Fault> 
     }
     let prompt = format!("Refresh token of {}", args.account);
     let token = given(session, args.refresh_token_file.as_deref(), &prompt)?;
+    // No refresh token begins so, and the provider would be sent all of it.
+    if token.trim_start().starts_with('{') {
+        return Err(InputError::Object.into());
+    }
     done(session, &import_request(&args.account, &token))
 }
 

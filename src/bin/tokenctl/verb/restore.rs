@@ -54,14 +54,22 @@ pub(super) fn restore(session: &Session, args: &RestoreArgs) -> Result<ExitCode,
     let overrule = if args.force { Overrule::Yes } else { Overrule::No };
     let plan = plan(&backup, &args.accounts, &list.accounts, overrule);
 
+    let run = Run { session, overrule, status: 0 };
     for (kept, left) in &plan.left {
-        tell(session, kept, Outcome::LeftAlone, left.to_string())?;
+        let mut parts = vec![left.to_string()];
+        if left.takes_secrets() && !args.dry_run {
+            // Its credential is older than the account's; its secrets have no age.
+            for (slot, secret) in &kept.secrets {
+                parts.push(run.put(kept, slot, secret)?);
+            }
+        }
+        tell(session, kept, Outcome::LeftAlone, parts.join("; "))?;
     }
     if args.dry_run {
         foretell(session, &plan)?;
         return Ok(ExitCode::SUCCESS);
     }
-    Run { session, overrule, status: 0 }.through(&plan)
+    run.through(&plan)
 }
 
 /// Says what a real run would do.
