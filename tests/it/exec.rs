@@ -6,6 +6,7 @@ use std::io::BufReader;
 use std::io::Read as _;
 use std::io::Write as _;
 use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::net::UnixListener;
 use std::path::Path;
 use std::process::Command;
@@ -21,6 +22,7 @@ use crate::support::daemon::Daemon;
 use crate::support::http::receive;
 use crate::support::idp::Idp;
 use crate::support::process::run;
+use crate::support::process::said;
 use crate::support::skipped;
 
 const TOKENS: &str = r#"{"access_token":"a","expires_in":3600,"refresh_token":"r2"}"#;
@@ -152,6 +154,60 @@ fn each_way_to_fail_is_told_apart() {
         // The token that it has is still good.
         assert_eq!(daemon.token(name, "").unwrap().token, "a", "{name}");
     }
+}
+
+#[test]
+fn an_account_whose_program_logs_in_is_logged_in_by_it_and_any_other_by_an_import() {
+    let mut daemon = Daemon::new(&Config::default());
+    for name in ["gauge", "meter"] {
+        daemon.write(&format!("{name}.sh"), &format!("cat >/dev/null; echo '{TOKENS}'"));
+    }
+    let gauge = script(&daemon, "gauge") + "login = true\nrotation = \"none\"\n";
+    let config = Config::default().account("gauge", &gauge);
+    daemon.configure(&config.account("meter", &script(&daemon, "meter")));
+    daemon.begin();
+    daemon.until("gauge", "fresh", |view| view.state == "fresh");
+    daemon.tokenctl_does(&["logout", "gauge", "--local"], None);
+    let why = daemon.tokenctl_does(&["why", "gauge"], None);
+    assert!(why.trim_end().ends_with("login gauge"), "{why}");
+
+    let typed = daemon.tokenctl_given(&["login", "gauge", "--password-stdin"], "x");
+    assert_eq!(typed.status.code(), Some(3), "{}", said(&typed));
+    assert!(said(&typed).contains("takes no password"), "{}", said(&typed));
+
+    let told = daemon.tokenctl_does(&["login", "gauge"], None);
+    assert!(told.contains("logged in"), "{told}");
+    assert_eq!(daemon.token("gauge", "").unwrap().token, "a");
+
+    let status = daemon.tokenctl_does(&["why", "meter"], None);
+    assert!(status.trim_end().ends_with("import meter"), "{status}");
+    for verb in ["login", "get", "retry"] {
+        let refused = daemon.tokenctl(&[verb, "meter"]);
+        let said = said(&refused);
+        assert_eq!(refused.status.code(), Some(3), "{verb}: {said}");
+        assert!(said.trim_end().ends_with("import meter"), "{verb}: {said}");
+    }
+}
+
+#[test]
+fn a_program_that_others_can_write_is_not_run_and_a_check_warns_of_it() {
+    let mut daemon = Daemon::new(&Config::default());
+    let program = daemon.path("open");
+    daemon.write("open", &format!("#!/bin/sh\ncat >/dev/null; echo '{TOKENS}'\n"));
+    fs::set_permissions(&program, fs::Permissions::from_mode(0o777)).unwrap();
+    let shown = program.display();
+    let keys = format!("provider = \"exec\"\ncommand = [\"{shown}\"]\nlogin = true\n");
+    daemon.configure(&Config::default().account("open", &keys));
+    let flaw = format!("{shown}: can be written by others; type: chmod go-w '{shown}'");
+
+    let checked = run(daemon.command().arg("--check"), None);
+    assert!(said(&checked).contains(&flaw), "{}", said(&checked));
+    daemon.begin();
+    let login = daemon.tokenctl(&["login", "open"]);
+    assert!(said(&login).contains(&flaw), "{}", said(&login));
+
+    fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+    daemon.tokenctl_does(&["login", "open"], None);
 }
 
 #[test]

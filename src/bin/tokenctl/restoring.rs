@@ -82,7 +82,7 @@ impl Left {
     /// has none of here.
     pub(crate) const fn takes_secrets(&self) -> bool {
         match self {
-            Self::NotConfigured | Self::NotYours | Self::Elsewhere => false,
+            Self::NotConfigured | Self::NotYours | Self::Elsewhere | Self::HandedOut => false,
             Self::Same | Self::Newer { .. } | Self::Refused => true,
         }
     }

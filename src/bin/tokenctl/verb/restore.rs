@@ -59,9 +59,8 @@ pub(super) fn restore(session: &Session, args: &RestoreArgs) -> Result<ExitCode,
         let mut parts = vec![left.to_string()];
         if left.takes_secrets() && !args.dry_run {
             // Its credential is older than the account's; its secrets have no age.
-            for (slot, secret) in &kept.secrets {
-                parts.push(run.put(kept, slot, secret)?);
-            }
+            let put = run.put_all(kept, Over::Nothing)?;
+            parts.extend(put.iter().map(|(slot, put)| format!("{slot} {put}")));
         }
         tell(session, kept, Outcome::LeftAlone, parts.join("; "))?;
     }
