@@ -53,6 +53,12 @@ mod tests {
 
     /// RFC 6238 appendix B, of whose eight digits six are taken.
     #[test]
+    fn what_is_no_base32_is_no_seed() {
+        assert_eq!(flaw(&Secret::new(SEED)), None);
+        assert_eq!(flaw(&Secret::new("notbase32!!")), Some(NO_BASE32));
+    }
+
+    #[test]
     fn codes_are_those_of_the_rfc() {
         #[rustfmt::skip]
         let cases = [
