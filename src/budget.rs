@@ -93,6 +93,15 @@ impl Window {
         self.forget_all_but_the_last();
     }
 
+    /// Gives back the starts that were counted at `at`: nothing was sent after all.
+    pub fn give_back(&mut self, at: Moment, count: usize) {
+        for _ in 0..count {
+            if let Some(start) = self.starts.iter().rposition(|start| *start == at) {
+                self.starts.remove(start);
+            }
+        }
+    }
+
     /// The last starts, oldest first.
     pub fn starts(&self) -> &[Moment] {
         &self.starts
@@ -134,6 +143,18 @@ mod tests {
         window.take(at(5), 1);
         assert!(!window.is_over(at(65)));
         assert!(window.is_over(at(66)));
+    }
+
+    #[test]
+    fn what_is_given_back_makes_room_and_what_else_was_taken_does_not() {
+        let mut window = Window::logins();
+        for second in [1, 2, 2, 2, 3] {
+            window.take(at(second), 1);
+        }
+        window.give_back(at(2), 2);
+        window.give_back(at(4), 1);
+        assert_eq!(window.starts(), [at(1), at(2), at(3)]);
+        assert_eq!(window.earliest(at(5), 2), at(5));
     }
 
     #[test]

@@ -34,6 +34,7 @@ use self::host::Gate;
 use self::host::Host;
 use self::host::Listed;
 use self::logins::Logins;
+use self::logins::Whose;
 
 /// Exchanges under way at a time, over all providers.
 pub const IN_FLIGHT: usize = 64;
@@ -68,8 +69,10 @@ pub enum Verdict {
     Throttled,
     /// It refuses the refresh token.
     Refused,
-    /// Nothing: it never began, or failed for a reason of its own.
+    /// Nothing: it failed for a reason of its own.
     Unused,
+    /// Nothing: it was never sent, so a sign-in was no login.
+    Unsent,
 }
 
 /// The queue in front of all providers.
@@ -85,6 +88,8 @@ pub struct Pacing {
     admission: Admission,
     /// The last logins, by the provider's host.
     logins: Logins,
+    /// When each sign-in that is under way took its login.
+    signing_in: BTreeMap<AccountId, Moment>,
     /// Routes whose first in the queue may go at once, by its urgency.
     ready: BTreeSet<(Urgency, Route)>,
     /// Routes whose first in the queue may go later.
@@ -210,12 +215,16 @@ impl Pacing {
                 Err((until + jitter.of(Duration::from_secs(1)), Bar::OthersFail))
             }
             Gate::Open | Gate::Later(_) | Gate::Full if place.stake == Stake::SignIn => {
-                self.logins.take(&route.host, now).map_err(|until| (until, Bar::Logins))
+                let taken = self.logins.take(&route.host, Whose::SignIn, now);
+                taken.map_err(|until| (until, Bar::Logins))
             }
             Gate::Open | Gate::Later(_) | Gate::Full => Ok(()),
         };
         let turn = match free {
             Ok(()) => {
+                if place.stake == Stake::SignIn {
+                    self.signing_in.insert(place.account.clone(), now);
+                }
                 host.begin(&place, now);
                 self.in_flight += 1;
                 self.gates += usize::from(place.asks);
@@ -231,12 +240,13 @@ impl Pacing {
     }
 
     /// Takes one login of a person's at `host`; a sign-in without one takes it with its turn.
+    /// Once a person has been told to wait, the next place is theirs.
     ///
     /// # Errors
     ///
     /// When there will be room for it, if there is none.
     pub fn login(&mut self, host: &Arc<str>, now: Moment) -> Result<(), Moment> {
-        self.logins.take(host, now)
+        self.logins.take(host, Whose::Person, now)
     }
 
     /// When [`turn`](Self::turn) may have something next, if that depends on time alone.
@@ -268,6 +278,10 @@ impl Pacing {
         jitter: Jitter,
     ) {
         self.in_flight = self.in_flight.saturating_sub(1);
+        let taken = self.signing_in.remove(account);
+        if let Some(taken) = taken.filter(|_| verdict == Verdict::Unsent) {
+            self.logins.give_back(&route.host, taken);
+        }
         if let Some(host) = self.routes.get_mut(route) {
             host.end(account, verdict, now, jitter);
             if host.is_idle() {

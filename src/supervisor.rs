@@ -328,7 +328,7 @@ impl<W: World> Supervisor<W> {
                     }
                     let began = self.feed(&account, Input::Admitted(ticket));
                     if !began {
-                        self.slot_is_free(&account, Verdict::Unused);
+                        self.slot_is_free(&account, Verdict::Unsent);
                     }
                 }
                 Turn::Bar { account, ticket, until, why } => {
@@ -392,11 +392,11 @@ impl<W: World> Supervisor<W> {
                     seat.spend = Some(Box::new((ticket, spend)));
                 }
                 if !self.feed(&account, Input::Intended(ticket, Ok(durable))) {
-                    self.slot_is_free(&account, Verdict::Unused);
+                    self.slot_is_free(&account, Verdict::Unsent);
                 }
             }
             Product::Spend(Err(error)) => {
-                self.slot_is_free(&account, Verdict::Unused);
+                self.slot_is_free(&account, Verdict::Unsent);
                 self.feed(&account, Input::Intended(ticket, Err(error)));
             }
             Product::Stopped => {
@@ -474,6 +474,7 @@ fn verdict(outcome: &Outcome) -> Verdict {
         Class::NotSent | Class::Transient | Class::Ambiguous => Verdict::Failing,
         Class::Throttled => Verdict::Throttled,
         Class::Suspect | Class::Definite => Verdict::Refused,
+        Class::Config if matches!(error, RefreshError::SecretUnavailable { .. }) => Verdict::Unsent,
         Class::Config => Verdict::Unused,
     }
 }

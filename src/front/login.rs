@@ -38,8 +38,10 @@ use crate::protocol::LoginView;
 use crate::protocol::PromptView;
 use crate::provider::Prompt;
 use crate::snapshot::Refusal;
+use crate::snapshot::StateName;
 use crate::time::Moment;
 use crate::time::Now;
+use crate::time::secs_until_over;
 use crate::token::Generation;
 
 /// Fields of `login`.
@@ -72,7 +74,7 @@ pub(super) async fn login(
     match &stage.at {
         At::Ended(Err(refusal)) => Err(about(refusal.clone())),
         At::Ended(Ok(generation)) => reply::json(&done(&seat, &visit, *generation, clock::now())),
-        At::Busy | At::Proving | At::Asked { .. } => {
+        At::Busy | At::Delayed { .. } | At::Proving | At::Asked { .. } => {
             reply::json(&under_way(&seat, &visit, &stage, clock::now().boot))
         }
     }
@@ -149,7 +151,7 @@ async fn news(
     patience: Duration,
 ) -> Result<Arc<Stage>, Refusal> {
     let is_news = |stage: &Arc<Stage>| match stage.at {
-        At::Busy | At::Proving => false,
+        At::Busy | At::Delayed { .. } | At::Proving => false,
         At::Asked { .. } => stage.turn > seen,
         At::Ended(_) => true,
     };
@@ -166,16 +168,36 @@ async fn news(
 }
 
 fn under_way(seat: &Seat, visit: &Visit, stage: &Stage, now: Moment) -> LoginView {
-    let (state, message, prompt) = match &stage.at {
+    let (state, message) = match &stage.at {
+        At::Asked { .. } => ("asked", "the person is asked"),
+        At::Delayed { .. } => (
+            "delayed",
+            "it waits for its turn: there were as many logins at this provider as a minute allows",
+        ),
+        At::Proving => ("proving", "the credential is being proven by one exchange"),
+        At::Busy | At::Ended(_) => ("busy", "the provider is being asked"),
+    };
+    let prompt = match &stage.at {
         At::Asked { prompt, answerable, good_until } => {
             let ttl = good_until.map(|until| until.since(now).as_secs());
-            let message = "the person is asked";
-            ("asked", message, Some(PromptView { ttl, ..shown(prompt, *answerable) }))
+            Some(PromptView { ttl, ..shown(prompt, *answerable) })
         }
-        At::Proving => ("proving", "the credential is being proven by one exchange", None),
-        At::Busy | At::Ended(_) => ("busy", "the provider is being asked", None),
+        At::Busy | At::Delayed { .. } | At::Proving | At::Ended(_) => None,
     };
-    LoginView { turn: stage.turn, prompt, ..view(seat, visit, state, message) }
+    let goes_on = match &stage.at {
+        At::Delayed { until } => Some(*until),
+        At::Proving => put_off(seat),
+        At::Busy | At::Asked { .. } | At::Ended(_) => None,
+    };
+    let goes_on_in = goes_on.map(|until| secs_until_over(until.since(now)));
+    LoginView { turn: stage.turn, prompt, goes_on_in, ..view(seat, visit, state, message) }
+}
+
+/// Until when the exchange that proves a credential is put off, if it is: by the account's
+/// request budget, or by what its provider asks for.
+fn put_off(seat: &Seat) -> Option<Moment> {
+    let snapshot = seat.now();
+    snapshot.next.filter(|_| matches!(snapshot.state, StateName::Waiting | StateName::InDoubt))
 }
 
 fn done(seat: &Seat, visit: &Visit, generation: Generation, now: Now) -> LoginView {
@@ -203,6 +225,7 @@ fn view(seat: &Seat, visit: &Visit, state: &str, message: &str) -> LoginView {
         generation: None,
         expires_at: None,
         ttl: None,
+        goes_on_in: None,
         message: format!("account {}: {message}", seat.account),
     }
 }

@@ -102,6 +102,11 @@ pub struct Stage {
 pub enum At {
     /// The provider is being asked.
     Busy,
+    /// It waits for a turn: there were as many logins at the provider's host as a minute allows.
+    Delayed {
+        /// When it asks for its turn again.
+        until: Moment,
+    },
     /// The person is.
     Asked {
         /// What.

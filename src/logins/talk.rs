@@ -35,6 +35,8 @@ use crate::provider::Turn;
 use crate::snapshot::Refusal;
 use crate::supervisor::Control;
 use crate::time::Now;
+use crate::time::secs_until_over;
+use crate::time::spoken;
 use crate::token::Generation;
 use crate::token::Grant;
 use crate::token::Secret;
@@ -223,7 +225,8 @@ impl<R: Reach> Talk<R> {
 
     /// Takes a turn at the provider's host. Whoever only begins is refused when there is none;
     /// whoever has answered something waits for it.
-    async fn take_turn(&self) -> Result<(), Refusal> {
+    async fn take_turn(&mut self) -> Result<(), Refusal> {
+        let mut delayed = false;
         loop {
             let (reply, turn) = oneshot::channel();
             let host = Arc::clone(&self.provider.profile().host);
@@ -233,12 +236,25 @@ impl<R: Reach> Talk<R> {
                 Err(_) => None,
             };
             match turn {
-                Some(Ok(())) => return Ok(()),
+                Some(Ok(())) => {
+                    if delayed {
+                        self.show(At::Busy);
+                    }
+                    return Ok(());
+                }
                 Some(Err(free)) if self.answered => {
+                    delayed = true;
+                    self.show(At::Delayed { until: free });
                     sleep(free.since(self.reach.now().boot).max(PAUSES.0)).await;
                 }
                 Some(Err(free)) => {
-                    let message = "too many logins at this provider in the last minute";
+                    let wait = spoken(Duration::from_secs(secs_until_over(
+                        free.since(self.reach.now().boot),
+                    )));
+                    let message = format!(
+                        "there were as many logins at this provider as a minute allows; the next \
+                         one is allowed in {wait}"
+                    );
                     return Err(Refusal {
                         retry_at: Some(free),
                         ..Refusal::new(Code::RateLimitExceeded, message)

@@ -15,6 +15,7 @@ use self::stand::Stand;
 use self::stand::began;
 use self::stand::id;
 use self::stand::until_asked;
+use self::stand::until_delayed;
 use self::stand::until_ended;
 use super::MOST_LOGINS;
 use super::talk::IDLE;
@@ -255,6 +256,7 @@ async fn whoever_begins_too_often_is_refused_and_whoever_answered_waits() {
         until_asked(&visit).await;
         let began = began();
         late.answer(&visit, "123456").await.unwrap();
+        assert_eq!(until_delayed(&visit).await, Moment::from_millis(31_000));
         late.next_order().await;
         assert_eq!(began.elapsed(), secs(30));
     })

@@ -243,7 +243,7 @@ impl Host {
                     self.breaker = Breaker::Open { until: now + rest(0, jitter), trips: 0 };
                 }
             }
-            Verdict::Unused => self.rest_again(now, jitter),
+            Verdict::Unused | Verdict::Unsent => self.rest_again(now, jitter),
         }
     }
 

@@ -66,6 +66,21 @@ fn sign_ins_and_logins_of_people_share_the_five_of_a_host_and_refreshes_pass() {
     assert_eq!(pacing.login(&route("b").host, at(3)), Ok(()));
 }
 
+/// Six accounts without a password, say, each of which looks for one every minute.
+#[test]
+fn sign_ins_that_are_never_sent_take_no_login_from_anybody() {
+    let mut pacing = Pacing::default();
+    pacing.join(&route("a"));
+    for second in 0..60 {
+        let planned = urgency(Rank::Planned, second);
+        let sign_in = Place { stake: Stake::SignIn, ..place("s", planned, Risk::None) };
+        pacing.queue(&route("a"), sign_in, at(second));
+        assert_eq!(admitted(&mut pacing, second), ["s"]);
+        pacing.ended(&id("s"), &route("a"), Verdict::Unsent, at(second), none());
+    }
+    assert_eq!(pacing.login(&route("a").host, at(60)), Ok(()));
+}
+
 #[test]
 fn all_routes_together_carry_sixty_four() {
     let mut pacing = Pacing::default();

@@ -38,7 +38,8 @@ pub struct LoginView {
     pub account: String,
     /// Names the login in further requests.
     pub login: String,
-    /// `busy` (the provider is asked), `asked` (the person is), `proving`, `done` or `cancelled`.
+    /// `busy` (the provider is asked), `delayed` (it waits for a turn at the provider), `asked`
+    /// (the person is), `proving`, `done` or `cancelled`.
     pub state: String,
     /// Counts what was shown.
     pub turn: u64,
@@ -50,6 +51,9 @@ pub struct LoginView {
     pub expires_at: Option<String>,
     /// Once it is done: what is left of the token, in whole seconds.
     pub ttl: Option<u64>,
+    /// While it is delayed, or its credential cannot be proven yet: in how many whole seconds it
+    /// goes on.
+    pub goes_on_in: Option<u64>,
     /// How it stands, for people.
     pub message: String,
 }

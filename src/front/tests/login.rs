@@ -89,6 +89,21 @@ fn an_answer_is_not_taken_for_news_of_the_turn_that_it_was_given_in() {
 }
 
 #[test]
+fn a_login_that_waits_for_its_turn_says_why_and_for_how_long() {
+    alone(async {
+        let world = World::new(fresh(7, 600));
+        let talk = Talk::new();
+        talk.show(At::Delayed { until: clock::now().boot + Duration::from_secs(50) });
+        let body = r#"{"login":"l1"}"#;
+        let (reply, ()) = tokio::join!(world.ask_with(KEEPER, LOGIN, body), talk.hear_look(&world));
+        let view = reply.json();
+        assert_eq!(view["state"], "delayed");
+        assert!((48..=50).contains(&view["goes_on_in"].as_u64().unwrap()));
+        assert!(view["message"].as_str().unwrap().contains("as many logins"));
+    });
+}
+
+#[test]
 fn whoever_has_seen_a_turn_waits_for_the_next_one_as_long_as_it_cares() {
     alone(async {
         let world = World::new(fresh(7, 600));

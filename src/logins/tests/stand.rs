@@ -159,6 +159,15 @@ pub(super) async fn until_asked(visit: &Visit) -> String {
     }
 }
 
+/// Until when it waits for its turn, once it does.
+pub(super) async fn until_delayed(visit: &Visit) -> Moment {
+    let mut stage = visit.stage.clone();
+    let delayed = |stage: &Arc<Stage>| matches!(stage.at, At::Delayed { .. });
+    let stage = stage.wait_for(delayed).await.unwrap().clone();
+    let At::Delayed { until } = stage.at else { panic!("delayed") };
+    until
+}
+
 pub(super) async fn until_ended(visit: &Visit) -> Result<Generation, Refusal> {
     let mut stage = visit.stage.clone();
     let stage = stage.wait_for(|stage| matches!(stage.at, At::Ended(_))).await.unwrap();

@@ -98,6 +98,7 @@ impl<P: Person> Talk<'_, P> {
     fn go_on(&mut self, mut view: LoginView) -> Result<(LoginView, Reply), Fault> {
         let login = view.login.clone();
         let mut seen = 0;
+        let mut delayed = false;
         loop {
             let answer = match view.prompt.as_ref().filter(|_| view.turn > seen) {
                 Some(prompt) if prompt.answerable => Some(self.answer(prompt)?),
@@ -113,6 +114,11 @@ impl<P: Person> Talk<'_, P> {
             if self.person.is_gone() {
                 return Err(Fault::Interrupted);
             }
+            // Said once in so many words, since a count is shown on terminals alone.
+            if let Some(secs) = view.goes_on_in.filter(|_| !delayed) {
+                self.tell_delay(&view, secs);
+            }
+            delayed = view.goes_on_in.is_some();
             self.wait_shown(&view);
             let answer = answer.as_deref().map(String::as_str);
             let wish = Wish { login: Some(&login), answer, seen: Some(seen), ..Wish::default() };
@@ -173,8 +179,18 @@ impl<P: Person> Talk<'_, P> {
         }
     }
 
+    fn tell_delay(&mut self, view: &LoginView, secs: u64) {
+        let why = match view.state.as_str() {
+            "proving" => "The credential cannot be proven just yet",
+            _ => "There were as many logins at this provider as a minute allows",
+        };
+        self.person.tell(&format!("{why}; it goes on in {}.", spoken(Duration::from_secs(secs))));
+    }
+
     fn wait_shown(&mut self, view: &LoginView) {
+        let goes_on = view.goes_on_in.map(Duration::from_secs);
         match (view.state.as_str(), &view.prompt) {
+            (_, _) if goes_on.is_some() => self.person.waits_for("Waiting for a turn", goes_on),
             ("proving", _) => self.person.waits_for("Proving the credential", None),
             (_, Some(prompt)) if !prompt.answerable => {
                 let left = prompt.ttl.map(Duration::from_secs);

@@ -56,6 +56,29 @@ fn a_wrong_code_is_asked_for_again() {
 }
 
 #[test]
+fn a_login_that_waits_for_its_turn_says_once_why_and_until_when() {
+    let play = Play::new(&["hunter2"]);
+    let asked = r#""state":"asked","turn":2,"prompt":{"kind":"password","answerable":true,"again":false,"of":"pat"}"#;
+    let delayed = |secs: u64| format!(r#""state":"delayed","turn":3,"goes_on_in":{secs}"#);
+    let proving = r#""state":"proving","turn":5,"goes_on_in":7"#;
+    let told = play.run(&[asked, &delayed(50), &delayed(49), BUSY, proving, DONE]);
+    assert!(told.outcome.is_ok());
+    assert_eq!(
+        told.person,
+        [
+            "ask hidden: Password of pat",
+            "wait: Asking the provider",
+            "tell: There were as many logins at this provider as a minute allows; it goes on in 50 s.",
+            "wait: Waiting for a turn, 50 s",
+            "wait: Waiting for a turn, 49 s",
+            "wait: Asking the provider",
+            "tell: The credential cannot be proven just yet; it goes on in 7 s.",
+            "wait: Waiting for a turn, 7 s",
+        ]
+    );
+}
+
+#[test]
 fn a_device_is_shown_once_and_waited_for() {
     let play = Play::new(&[]);
     let shown = r#""state":"asked","turn":2,"prompt":{"kind":"device","answerable":false,"again":false,"url":"https://idp.example/device","user_code":"ABCD","ttl":600}"#;
