@@ -116,12 +116,24 @@ impl Account {
         if attempt.ticket != ticket {
             return;
         }
-        if self.standing.failure.is_none() && self.left(now).is_zero() {
+        if self.left(now).is_zero() && self.would_mislead(attempt.reason) {
             self.record_failure(RefreshError::Unreachable(why.words().to_owned()), now);
             self.tell_failure(attempt.reason, out);
         }
         self.postpone(until.max(self.budgeted(now.boot)));
         out.push(Command::Publish);
+    }
+
+    /// Whether the raised failure is not why an attempt waits that was begun for that reason:
+    /// there is none, or it is about a secret that somebody has just seen to.
+    fn would_mislead(&self, reason: Reason) -> bool {
+        match self.standing.failure.as_deref() {
+            Some(failure) => {
+                let secret = matches!(failure.error, RefreshError::SecretUnavailable { .. });
+                secret && reason == Reason::Requested
+            }
+            None => true,
+        }
     }
 
     pub(super) fn intended(

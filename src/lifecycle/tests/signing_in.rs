@@ -2,14 +2,17 @@
 
 use super::sim::Sim;
 use super::sim::aws;
+use super::sim::boot;
 use super::sim::grant;
 use super::sim::invalid_grant;
 use super::sim::secs;
 use super::sim::unreachable;
 use super::sim::unshared;
+use crate::error::Code;
 use crate::error::OauthError;
 use crate::error::RefreshError;
 use crate::lifecycle::Action;
+use crate::lifecycle::Bar;
 use crate::lifecycle::Input;
 use crate::plan::FailureAction;
 use crate::plan::Plan;
@@ -124,6 +127,24 @@ fn where_the_policy_says_so_a_refused_refresh_token_is_raised_and_one_sign_in_fo
     3554  saving                 Commit, Publish
     3554  fresh until 6175       Publish, token_changed, recovered
     ");
+}
+
+/// Other accounts have used up the logins of the host.
+#[test]
+fn a_secret_that_was_seen_to_is_not_blamed_for_the_wait_that_follows() {
+    let mut sim = Sim::new(with_password(FailureAction::Raise), 1000);
+    sim.feed(1000, Input::Admitted(sim.ticket()));
+    sim.feed(1000, Input::Intended(sim.ticket(), Err(unreadable_password())));
+    sim.feed(1000, Input::Written(sim.ticket(), Ok(None)));
+    assert_eq!(sim.account.snapshot().refusal().code, Code::SecretUnavailable);
+
+    sim.feed(1010, Input::Ordered(Action::SecretChanged));
+    let (ticket, until) = (sim.ticket(), boot(1034));
+    sim.feed(1010, Input::Barred { ticket, until, why: Bar::Logins });
+
+    let refusal = sim.account.snapshot().refusal();
+    assert!(refusal.message.contains("as many logins"), "{}", refusal.message);
+    assert_eq!(refusal.retry_at, Some(until));
 }
 
 /// A server that refuses what it issues must not be logged in to for ever.
@@ -315,6 +336,12 @@ fn for_aws() -> Plan {
 
 fn no_password() -> RefreshError {
     RefreshError::SecretUnavailable { slot: "password".into(), why: "nothing is stored".into() }
+}
+
+/// Of a file, say.
+fn unreadable_password() -> RefreshError {
+    let why = "/run/password: No such file or directory".into();
+    RefreshError::SecretUnavailable { slot: "password".into(), why }
 }
 
 fn wrong_password() -> RefreshError {
