@@ -46,6 +46,10 @@ pub const CONFIG_PROBE: Duration = Duration::from_secs(3_600);
 /// Pause before a missing local secret is looked for again.
 pub const SECRET_PROBE: Duration = Duration::from_secs(60);
 
+/// Shortest pause before a gate that refused is asked again: it calls a program of the
+/// operator's, and what it waits for is rarely there a moment later.
+pub const GATE_PROBE: Duration = SECRET_PROBE;
+
 /// An account's fixed share of chance for one generation.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Spread(Jitter);

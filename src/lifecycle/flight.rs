@@ -155,14 +155,8 @@ impl Account {
         if attempt.ticket != ticket {
             return;
         }
-        if self.destination != self.lineage {
-            // Nothing has been sent, and what was handed out belongs elsewhere by now.
-            let why = "the configuration changed before it was sent".to_owned();
-            self.failed(attempt, RefreshError::Unreachable(why), Sent(now), now, jitter, out);
-            return;
-        }
-        match result {
-            Ok(durable) if durable || self.risk_of(attempt.stake) == Risk::None => {
+        match self.may_send(attempt.stake, result) {
+            Ok(()) => {
                 self.state = State::Exchanging(attempt, Step::Sent(Sent(now)));
                 let timeout = match attempt.stake {
                     Stake::Current | Stake::Staged => self.plan.rotation.exchange_timeout(),
@@ -170,18 +164,37 @@ impl Account {
                 };
                 out.push(Command::Exchange { ticket, stake: attempt.stake, timeout });
             }
-            Ok(_) => {
-                let why = "the attempt could not be announced durably".to_owned();
-                self.failed(
-                    attempt,
-                    RefreshError::StoreUnavailable(why),
-                    Sent(now),
-                    now,
-                    jitter,
-                    out,
-                );
+            Err(error) => {
+                self.give_requests_back();
+                self.failed(attempt, error, Sent(now), now, jitter, out);
             }
-            Err(error) => self.failed(attempt, error, Sent(now), now, jitter, out),
+        }
+    }
+
+    /// Whether what was handed out for an attempt may be sent, or why not.
+    fn may_send(
+        &self,
+        stake: Stake,
+        handed_out: Result<bool, RefreshError>,
+    ) -> Result<(), RefreshError> {
+        if self.destination != self.lineage {
+            // It belongs elsewhere by now.
+            let why = "the configuration changed before it was sent";
+            return Err(RefreshError::Unreachable(why.to_owned()));
+        }
+        let durable = handed_out?;
+        if durable || self.risk_of(stake) == Risk::None {
+            Ok(())
+        } else {
+            let why = "the attempt could not be announced durably";
+            Err(RefreshError::StoreUnavailable(why.to_owned()))
+        }
+    }
+
+    /// The attempt that was counted last was not sent: the provider knows nothing of it.
+    fn give_requests_back(&mut self) {
+        if let Some(counted) = self.requests.starts().last().copied() {
+            self.requests.give_back(counted, self.cost());
         }
     }
 

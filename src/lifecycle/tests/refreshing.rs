@@ -8,13 +8,46 @@ use super::sim::invalid_grant;
 use super::sim::secs;
 use super::sim::unreachable;
 use super::sim::wall;
+use crate::error::RefreshError;
 use crate::lifecycle::Action;
+use crate::lifecycle::Command;
+use crate::lifecycle::Done;
 use crate::lifecycle::Input;
 use crate::lifecycle::Ticket;
 use crate::plan::Rotation;
+use crate::snapshot::StateName;
 use crate::time::Now;
 use crate::token::Generation;
 use crate::token::Kind;
+
+/// Nothing is sent, and nobody wants the gate's program to run every few seconds.
+#[test]
+fn a_gate_that_refuses_takes_nothing_from_the_budget_and_is_asked_once_a_minute() {
+    let mut sim = Sim::resumed(Rotation::Unknown, 1000);
+    let mut asked = Vec::new();
+    for second in 3548..3548 + 600 {
+        if sim.account.wake_at().is_some_and(|at| at <= boot(second)) {
+            sim.feed(second, Input::Woken);
+            if sim.account.snapshot().state == StateName::Queued {
+                asked.push(second);
+                sim.feed(second, Input::Admitted(sim.ticket()));
+                sim.feed(second, Input::Intended(sim.ticket(), Err(gate_refused())));
+                sim.feed(second, Input::Written(sim.ticket(), Ok(None)));
+            }
+        }
+    }
+    assert!(asked.len() >= 2, "{asked:?}");
+    assert!(asked.windows(2).all(|two| two[1] - two[0] >= 60), "{asked:?}");
+
+    for _ in 0..20 {
+        let commands = sim.feed(4200, Input::Ordered(Action::Retry));
+        let joined = |it: &Command| matches!(it, Command::Answer(Ok(Done::Joined(_))));
+        assert!(commands.iter().any(joined), "a retry is refused");
+        sim.feed(4200, Input::Admitted(sim.ticket()));
+        sim.feed(4200, Input::Intended(sim.ticket(), Err(gate_refused())));
+        sim.feed(4200, Input::Written(sim.ticket(), Ok(None)));
+    }
+}
 
 #[test]
 fn a_life_told_by_its_log() {
@@ -124,4 +157,8 @@ fn a_failure_is_an_alarm_close_to_the_expiry_and_until_an_attempt_is_good() {
     assert!(alarming(&sim, 4100), "while the next attempt is under way");
     sim.renewed_at(4101, Generation(2));
     assert!(!alarming(&sim, 4101), "{}", sim.log);
+}
+
+fn gate_refused() -> RefreshError {
+    RefreshError::HookFailed { hook: "vpn".into(), why: "exit status: 1".into() }
 }
