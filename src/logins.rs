@@ -44,6 +44,7 @@ use crate::keeper::Seat;
 use crate::keeper::Stage;
 use crate::keeper::Visit;
 use crate::keeper::Wish;
+use crate::lifecycle::Action;
 use crate::name::AccountId;
 use crate::provider;
 use crate::provider::Called;
@@ -278,9 +279,14 @@ impl<R: Reach> Logins<R> {
                 return;
             }
         };
-        let reach = Arc::clone(&self.reach);
+        let (reach, keeper) = (Arc::clone(&self.reach), self.keeper.clone());
         self.work.spawn(async move {
             let outcome = carry_out(&*reach, &seat.profile().transport, deed).await;
+            if matches!(outcome, Ok(Sessions::Ended(count)) if count != Some(0)) {
+                // The daemon's own login may be among what was ended, and only the provider
+                // knows. An account that rests after a failure is confirmed in its time.
+                let _resting = keeper.order(&seat.account, Action::Refresh).await;
+            }
             // Whoever asked may have gone.
             let _gone = reply.send(outcome.map_err(|error| refusal(&error)));
         });

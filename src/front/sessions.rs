@@ -67,10 +67,18 @@ pub(super) async fn sessions(
                 Some(1) => "1 session is ended".to_owned(),
                 Some(count) => format!("{count} sessions are ended"),
             };
+            let confirmed = match count {
+                Some(0) => String::new(),
+                None | Some(_) => format!(
+                    "; whether the daemon's own login was among that is found out now, by a \
+                     refresh; to see it, type: tokenctl status {}",
+                    seat.account
+                ),
+            };
             reply::json(&DoneAnswer {
                 account: Some(seat.account.to_string()),
                 changed: count != Some(0),
-                message: format!("account {}: {what}", seat.account),
+                message: format!("account {}: {what}{confirmed}", seat.account),
             })
         }
     }

@@ -372,3 +372,22 @@ async fn sessions_are_asked_for_with_the_access_token() {
         })
         .await;
 }
+
+/// What was ended may be the daemon's own.
+#[tokio::test(start_paused = true)]
+async fn once_sessions_are_ended_the_account_is_refreshed() {
+    let stage = Stand::new(Vec::new, 200);
+    stage
+        .play(async {
+            let account = id("mail");
+            let ending = stage.keeper.sessions(&account, SessionOrder::End("s1".into()));
+            let obeys = async {
+                let order = stage.next_order().await;
+                assert!(matches!(order.action, Action::Refresh));
+                order.reply.send(Ok(Done::Joined(Generation(1)))).unwrap();
+            };
+            let (ended, ()) = tokio::join!(ending, obeys);
+            assert_eq!(ended, Ok(Sessions::Ended(Some(1))));
+        })
+        .await;
+}

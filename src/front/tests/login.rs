@@ -215,7 +215,12 @@ fn sessions_are_listed_and_ended() {
         let head = format!("DELETE {SESSIONS}?all=true");
         let (reply, order) = ask_about_sessions(&world, &head, Ok(Sessions::Ended(Some(3)))).await;
         assert_eq!(order, SessionOrder::EndAll);
-        assert_eq!(reply.json()["message"], "account mail: 3 sessions are ended");
+        let message = reply.json()["message"].as_str().unwrap().to_owned();
+        assert!(message.starts_with("account mail: 3 sessions are ended; "), "{message}");
+        assert!(
+            message.ends_with("by a refresh; to see it, type: tokenctl status mail"),
+            "{message}"
+        );
 
         let refusal = Refusal::new(Code::NotSupported, "this server has no sessions");
         let (reply, _) = ask_about_sessions(&world, &format!("GET {SESSIONS}"), Err(refusal)).await;

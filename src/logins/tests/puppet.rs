@@ -66,7 +66,20 @@ impl Provider for Puppet {
     }
 
     fn sessions(&self, order: SessionOrder, access: Secret) -> Option<Box<dyn Deed<Sessions>>> {
-        (order == SessionOrder::List).then(|| Box::new(Shown(access)) as Box<dyn Deed<Sessions>>)
+        match order {
+            SessionOrder::List => Some(Box::new(Shown(access))),
+            SessionOrder::End(_) => Some(Box::new(Ended)),
+            SessionOrder::EndAll => None,
+        }
+    }
+}
+
+/// A session ends without any request.
+struct Ended;
+
+impl Deed<Sessions> for Ended {
+    fn next(&mut self, _: Option<Response>) -> Step<Result<Sessions, RefreshError>> {
+        Step::Done(Ok(Sessions::Ended(Some(1))))
     }
 }
 

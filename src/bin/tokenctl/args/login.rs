@@ -41,10 +41,10 @@ pub(crate) struct SessionsArgs {
     /// The account.
     #[arg(value_parser = account)]
     pub(crate) account: AccountId,
-    /// End this session.
+    /// End this session; if it is the daemon's own, the account needs a login.
     #[arg(long, value_name = "ID", conflicts_with = "terminate_all")]
     pub(crate) terminate: Option<String>,
-    /// End all of them.
+    /// End all of them, the daemon's own login included: the account needs a new one.
     #[arg(long)]
     pub(crate) terminate_all: bool,
 }
