@@ -13,6 +13,7 @@ use crate::error::OauthError;
 use crate::plan::Entry;
 use crate::record::Failure;
 use crate::record::Lineage;
+use crate::record::LoginEnd;
 use crate::schedule;
 use crate::time::Moment;
 use crate::time::Now;
@@ -44,6 +45,8 @@ pub struct Snapshot {
     pub released: bool,
     /// When a program last logged in as somebody else where it keeps the account's token.
     pub foreign: Option<Timestamp>,
+    /// When its login ends, as far as that is known.
+    pub login_ends: Option<LoginEnd>,
     /// Where its credential came from, and may be sent; `None` if there is none.
     pub origin: Option<Lineage>,
     /// How it comes by another one.
@@ -455,6 +458,7 @@ mod tests {
             unsaved: false,
             released: false,
             foreign: None,
+            login_ends: None,
             origin: None,
             entry: Entry::Login,
         }

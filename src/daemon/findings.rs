@@ -17,6 +17,8 @@ use crate::record::Record;
 use crate::record::StoreError;
 use crate::store::key::KeySource;
 use crate::time::Now;
+use crate::time::Timestamp;
+use crate::time::spoken;
 
 /// What the store holds of an account that is not configured.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -201,6 +203,21 @@ fn account_findings(config: &Config, directory: &Directory, now: Now, findings: 
                           owns it"
                     .into(),
                 advice: format!("to take it back, type: tokenctl import {id}"),
+            });
+        }
+        if let Some(ends) = snapshot.login_ends.filter(|ends| ends.told_ms.is_some()) {
+            let at = Timestamp::from_millis(ends.at_ms);
+            let left = at.since(now.wall);
+            let (severity, message) = if left.is_zero() {
+                (Severity::Problem, format!("its login ended at {at}"))
+            } else {
+                (Severity::Weakness, format!("its login ends in {}, at {at}", spoken(left)))
+            };
+            findings.push(Finding {
+                severity,
+                account: Some(id.to_string()),
+                message,
+                advice: format!("log in again: tokenctl login {id}"),
             });
         }
         if seat.profile().transport.plain_http {

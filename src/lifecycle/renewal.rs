@@ -26,7 +26,11 @@ use crate::schedule;
 use crate::schedule::Spread;
 use crate::time::Moment;
 use crate::time::Now;
+use crate::time::Timestamp;
 use crate::token::Kind;
+
+/// How long before the end of a login its last refresh is made: time for a few attempts.
+const LAST_CHANCE: Duration = Duration::from_secs(300);
 
 impl Account {
     /// What the next attempt works with.
@@ -85,7 +89,7 @@ impl Account {
     /// When the next renewal of the held tokens is due.
     pub(super) fn due(&self, now: Now) -> Moment {
         let free = self.budgeted(now.boot);
-        let earliest = [self.tokens_due(), self.aws_due(), self.idle_due()];
+        let earliest = [self.tokens_due(), self.aws_due(), self.idle_due(), self.login_due(now)];
         earliest.into_iter().flatten().min().map_or(free, |due| due.max(free))
     }
 
@@ -123,6 +127,17 @@ impl Account {
         let held = self.held.as_ref()?;
         let issued = held.expires_boot.before(schedule::usable(held.lifetime));
         Some(issued + (idle / 2).max(self.gap()))
+    }
+
+    /// When a login that has a known end is refreshed for the last time: a little before it,
+    /// unless that has been done. After it the refresh token is of no use.
+    fn login_due(&self, now: Now) -> Option<Moment> {
+        let ends = self.standing.ends.filter(|_| self.refreshable && !self.login_is_over(now))?;
+        let held = self.held.as_ref()?;
+        let ahead = LAST_CHANCE.min(Duration::from_millis(ends.whole_ms) / 20);
+        let due = now.moment_of(Timestamp::from_millis(ends.at_ms).before(ahead));
+        let issued = held.expires_boot.before(schedule::usable(held.lifetime));
+        Some(due).filter(|due| *due >= issued + self.gap())
     }
 
     fn due_of(&self, lifetime: Duration, expires_boot: Moment) -> Moment {

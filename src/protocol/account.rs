@@ -74,6 +74,12 @@ pub struct AccountView {
     pub lifetime: u64,
     /// When something happens next by itself.
     pub next_at: Option<String>,
+    /// When the login itself ends, where that is known: after that a person has to log in.
+    #[serde(default)]
+    pub login_ends_at: Option<String>,
+    /// Whether that is so close that it has been told ahead.
+    #[serde(default)]
+    pub login_ends_soon: bool,
     /// Whether the token is not on disk yet.
     pub unsaved: bool,
     /// The failure that is raised.

@@ -336,6 +336,7 @@ pub(in crate::front) fn fresh(generation: u64, ttl: u64) -> Snapshot {
         unsaved: false,
         released: false,
         foreign: None,
+        login_ends: None,
         origin: None,
         entry: Entry::Login,
     }
@@ -358,6 +359,7 @@ pub(in crate::front) fn vacant() -> Snapshot {
         unsaved: false,
         released: false,
         foreign: None,
+        login_ends: None,
         origin: None,
         entry: Entry::Login,
     }

@@ -91,6 +91,34 @@ fn a_lifetime_that_only_the_configuration_knows_counts_from_the_login() {
     assert_eq!(rungs(&sim.feed(2001 + 16 * DAY, Input::Woken)), [secs(14 * DAY)]);
 }
 
+/// The next refresh would come when the refresh token is of no use any more.
+#[test]
+fn the_last_refresh_of_a_login_is_made_before_it_ends_and_once() {
+    let mut sim = Sim::planned(unshared(Rotation::Never), 1000);
+    sim.fly(3549);
+    brings(&mut sim, 3549, Some(2500), None);
+    let last = 3549 + 2500 - 125;
+    assert_eq!(sim.account.snapshot().next, Some(boot(last)), "{}", sim.log);
+
+    sim.fly(last);
+    let kept = Grant { refresh_token: None, ..grant(3600) };
+    sim.feed(last, Input::Exchanged(sim.ticket(), Outcome::Granted(Box::new(kept))));
+    sim.feed(last, Input::Written(sim.ticket(), Ok(Some(Generation(3)))));
+    assert!(sim.account.snapshot().next > Some(boot(3549 + 2500)), "{}", sim.log);
+}
+
+#[test]
+fn a_login_that_ends_is_shown_until_it_is_forgotten() {
+    let mut sim = Sim::planned(unshared(Rotation::Never), 1000);
+    assert_eq!(sim.account.snapshot().login_ends, None);
+    sim.fly(3549);
+    brings(&mut sim, 3550, Some(30 * DAY), None);
+    let shown = |sim: &Sim| sim.account.snapshot().login_ends.map(|ends| ends.told_ms.is_some());
+    assert_eq!(shown(&sim), Some(false));
+    sim.feed(3550 + 28 * DAY, Input::Woken);
+    assert_eq!(shown(&sim), Some(true));
+}
+
 #[test]
 fn a_refresh_token_past_its_end_is_refused_for_good() {
     let mut sim = Sim::planned(unshared(Rotation::Never), 1000);

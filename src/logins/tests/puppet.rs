@@ -146,6 +146,7 @@ pub(super) fn seat(name: &str, script: &Script, lines: &Lines) -> Seat {
         released: false,
         origin: None,
         foreign: None,
+        login_ends: None,
         entry: Entry::Login,
     };
     let (_, snapshot) = watch::channel(Arc::new(snapshot));

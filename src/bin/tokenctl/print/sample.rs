@@ -33,6 +33,8 @@ pub(crate) fn view(account: &str, state: &str) -> AccountView {
         ttl: 2_300,
         lifetime: 3_600,
         next_at: Some("2023-11-14T22:36:00Z".into()),
+        login_ends_at: None,
+        login_ends_soon: false,
         unsaved: false,
         refresh_error: None,
         alarm: false,

@@ -96,6 +96,9 @@ pub(crate) fn accounts(accounts: &[AccountView], now: Timestamp, style: Style) -
             format!("{:name$}  {painted}  {remaining}  {:left$}  {}", row.name, row.left, row.next);
         // Writing into a String cannot fail.
         let _written = writeln!(page, "{}", line.trim_end());
+        if let Some(at) = view.login_ends_at.as_deref().filter(|_| view.login_ends_soon) {
+            page.push_str(&end_of_login(view, at, now));
+        }
         if let Some(error) = &view.refresh_error {
             page.push_str(&trouble(view, error, now, style));
         }
@@ -189,6 +192,16 @@ pub(crate) fn own_words(error: &ErrorBody) -> &str {
 /// A word of the wire as people write it.
 pub(crate) fn words(word: &str) -> String {
     shown(&word.replace('_', " ")).into_owned()
+}
+
+/// The login is near its end, whatever becomes of the tokens.
+fn end_of_login(view: &AccountView, at: &str, now: Timestamp) -> String {
+    let account = shown(&view.account);
+    let when = match until(Some(at), now) {
+        Some(when) if when != "now" => format!("ends {when}"),
+        _ => format!("ended at {}", shown(at)),
+    };
+    format!("  its login {when}; to log in again: tokenctl login {account}\n")
 }
 
 fn trouble(view: &AccountView, error: &ErrorBody, now: Timestamp, style: Style) -> String {

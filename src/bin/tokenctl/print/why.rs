@@ -1,6 +1,6 @@
 //! The page of `why`: the story of one account, in sentences.
 //!
-//! Always in the same order: how it stands, what it holds, what went wrong and what the
+//! Always in the same order: how it stands, what it holds, when its login ends, what went wrong and what the
 //! provider said, what happens next by itself, what a person can do.
 
 use std::time::Duration;
@@ -27,6 +27,7 @@ pub(crate) fn story(view: &AccountView, now: Timestamp) -> String {
     let paragraphs = [
         Some(standing(view)),
         Some(holdings(view, now)),
+        login(view, now),
         view.refresh_error.as_ref().map(|error| trouble(view, error, now)),
         foreign(view),
         Some(next(view, now)),
@@ -100,6 +101,20 @@ fn holdings(view: &AccountView, now: Timestamp) -> String {
         text.push_str(" It is not on disk yet, so a restart now would cost a refresh.");
     }
     text
+}
+
+/// Until when the login goes on, of which tokens are but a part.
+fn login(view: &AccountView, now: Timestamp) -> Option<String> {
+    let at = view.login_ends_at.as_deref()?;
+    let sentence = match until(Some(at), now)? {
+        when if when == "now" => format!("Its login ended at {}", shown(at)),
+        when => format!("Its login ends {when}, at {}", shown(at)),
+    };
+    Some(if view.login_ends_soon {
+        format!("{sentence}; to log in again: tokenctl login {}", shown(&view.account))
+    } else {
+        format!("{sentence}; then somebody has to log in.")
+    })
 }
 
 fn trouble(view: &AccountView, error: &ErrorBody, now: Timestamp) -> String {
@@ -196,6 +211,7 @@ mod tests {
     use crate::print::sample::NOW;
     use crate::print::sample::every_kind;
     use crate::print::sample::failing;
+    use crate::print::sample::view;
 
     #[test]
     fn every_kind_of_account_has_its_story() {
@@ -255,6 +271,25 @@ mod tests {
         view.foreign_login_at = Some("2023-11-14T21:00:00Z".into());
         let story = story(&view, NOW);
         assert!(story.contains("another person, as was found on 2023-11-14T21:00:00Z"), "{story}");
+    }
+
+    #[test]
+    fn the_end_of_a_login_is_told_and_what_to_type_once_it_is_near() {
+        let ends = |at: &str, soon| AccountView {
+            login_ends_at: Some(at.into()),
+            login_ends_soon: soon,
+            ..view("mail", "fresh")
+        };
+        #[rustfmt::skip]
+        let cases = [
+            ("2023-12-14T22:13:20Z", false, "Its login ends in 30 d, at 2023-12-14T22:13:20Z; then somebody has to log in.\n"),
+            ("2023-11-15T22:13:20Z", true,  "Its login ends in 1 d, at 2023-11-15T22:13:20Z; to log in again: tokenctl login mail\n"),
+            ("2023-11-14T20:13:20Z", true,  "Its login ended at 2023-11-14T20:13:20Z; to log in again: tokenctl login mail\n"),
+        ];
+        for (at, soon, expected) in cases {
+            let story = story(&ends(at, soon), NOW);
+            assert!(story.contains(expected), "{story}");
+        }
     }
 
     #[test]
