@@ -43,6 +43,9 @@ pub enum RefreshError {
         /// What is wrong with the place it should come from.
         why: String,
     },
+    /// A program that the configuration names is not there, or may not be run.
+    #[error("a program that the configuration names cannot be run: {0}")]
+    ProgramMissing(String),
     /// The intent could not be made durable, so nothing was sent.
     #[error("the store cannot be written: {0}")]
     StoreUnavailable(String),
@@ -125,6 +128,7 @@ impl RefreshError {
     pub const fn code(&self) -> Code {
         match self {
             Self::SecretUnavailable { .. } => Code::SecretUnavailable,
+            Self::ProgramMissing(_) => Code::ConfigInvalid,
             Self::StoreUnavailable(_) => Code::StoreUnavailable,
             Self::Unreachable(_) | Self::ReplyLost(_) => Code::ProviderUnreachable,
             Self::Unavailable { .. } | Self::Throttled { .. } => Code::ProviderUnavailable,
@@ -162,10 +166,16 @@ impl RefreshError {
             | Self::SubjectChanged
             | Self::ForeignWriter => Class::Definite,
             Self::SecretUnavailable { .. }
+            | Self::ProgramMissing(_)
             | Self::ClientRejected(_)
             | Self::NoEndpoint(_)
             | Self::NotOffered(_) => Class::Config,
         }
+    }
+
+    /// Whether something is missing on this host, so that nothing was sent.
+    pub const fn is_local(&self) -> bool {
+        matches!(self, Self::SecretUnavailable { .. } | Self::ProgramMissing(_))
     }
 
     /// How long the provider asks us to stay away.
@@ -189,6 +199,7 @@ impl RefreshError {
             | Self::SessionExpired(answer)
             | Self::ClientRejected(answer) => (Some(answer), None),
             Self::SecretUnavailable { .. }
+            | Self::ProgramMissing(_)
             | Self::StoreUnavailable(_)
             | Self::Unreachable(_)
             | Self::ReplyLost(_)
@@ -221,6 +232,7 @@ pub enum Class {
     Suspect,
     /// The refresh token is refused by a word that leaves no doubt.
     Definite,
-    /// The client is refused, or the endpoint is not there: nothing changes by itself.
+    /// The client is refused, or the endpoint, a secret or a program is not there: nothing
+    /// changes by itself.
     Config,
 }

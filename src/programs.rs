@@ -138,9 +138,17 @@ pub enum NotStarted {
     /// The operating system says no.
     #[error("{name}: {error}")]
     Refused {
-        /// The program, or the socket's path.
+        /// The program.
         name: Box<str>,
         /// What it says.
+        error: io::Error,
+    },
+    /// Nobody listens on the socket.
+    #[error("{path}: {error}")]
+    Closed {
+        /// The socket.
+        path: Box<str>,
+        /// What the operating system says.
         error: io::Error,
     },
     /// Others can change it.
@@ -160,6 +168,20 @@ pub enum NotStarted {
     /// All the time passed before whoever listens on the socket took the connection.
     #[error("{0}: nobody accepts")]
     Unheard(Box<str>),
+}
+
+impl NotStarted {
+    /// Whether the program is not there, or is not one that may be run: that does not pass by
+    /// itself, as everything else may.
+    pub fn is_missing(&self) -> bool {
+        match self {
+            Self::Refused { error, .. } => {
+                matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::PermissionDenied)
+            }
+            Self::Empty | Self::Unguarded(_) => true,
+            Self::Closed { .. } | Self::Unread { .. } | Self::NoRoom(_) | Self::Unheard(_) => false,
+        }
+    }
 }
 
 /// Runs a program to its end.
@@ -234,7 +256,7 @@ pub async fn ask(
     let mut stream = tokio::select! {
         biased;
         stream = UnixStream::connect(path) => {
-            stream.map_err(|error| NotStarted::Refused { name: name(), error })?
+            stream.map_err(|error| NotStarted::Closed { path: name(), error })?
         }
         () = &mut time_is_up => return Err(NotStarted::Unheard(name())),
     };

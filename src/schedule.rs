@@ -43,12 +43,12 @@ pub const SUSPECT_PROBES: [Duration; 3] =
 /// Pause before a misconfigured account is probed.
 pub const CONFIG_PROBE: Duration = Duration::from_secs(3_600);
 
-/// Pause before a missing local secret is looked for again.
-pub const SECRET_PROBE: Duration = Duration::from_secs(60);
+/// Pause before a secret or a program that is missing on this host is looked for again.
+pub const LOCAL_PROBE: Duration = Duration::from_secs(60);
 
 /// Shortest pause before a gate that refused is asked again: it calls a program of the
 /// operator's, and what it waits for is rarely there a moment later.
-pub const GATE_PROBE: Duration = SECRET_PROBE;
+pub const GATE_PROBE: Duration = LOCAL_PROBE;
 
 /// An account's fixed share of chance for one generation.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -474,7 +474,7 @@ fn verdict(outcome: &Outcome) -> Verdict {
         Class::NotSent | Class::Transient | Class::Ambiguous => Verdict::Failing,
         Class::Throttled => Verdict::Throttled,
         Class::Suspect | Class::Definite => Verdict::Refused,
-        Class::Config if matches!(error, RefreshError::SecretUnavailable { .. }) => Verdict::Unsent,
+        Class::Config if error.is_local() => Verdict::Unsent,
         Class::Config => Verdict::Unused,
     }
 }

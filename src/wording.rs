@@ -169,6 +169,10 @@ fn next_step(refusal: &Refusal, account: Option<&AccountId>) -> Option<String> {
         Code::SecretUnavailable => format!(
             "It is looked for again by itself; to have that done now, type: tokenctl retry {name}"
         ),
+        Code::ConfigInvalid if account.is_some() => format!(
+            "Put it there, or correct the configuration and type: tokenctl reload. It is looked \
+             for again every minute; to have that done now, type: tokenctl retry {name}"
+        ),
         Code::ConfigInvalid => "Correct the configuration, then type: tokenctl reload".to_owned(),
         Code::InsufficientPermissions => "To see your rights, type: tokenctl whoami".to_owned(),
         Code::AccountUnknown => "To see the accounts, type: tokenctl list".to_owned(),

@@ -51,6 +51,7 @@ fn called(answer: Result<Answer, NotStarted>, path: &str) -> Called {
         Ok(Answer { end: Err(cut), output, .. }) => {
             Called::Broken { output, why: format!("{path}: {cut}") }
         }
-        Err(error) => Called::NotStarted(error.to_string()),
+        Err(unasked) if unasked.is_missing() => Called::Missing(unasked.to_string()),
+        Err(unasked) => Called::NotStarted(unasked.to_string()),
     }
 }

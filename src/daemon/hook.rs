@@ -68,7 +68,14 @@ pub(super) async fn make(call: Arc<Call>) -> Result<(), Flaw> {
 pub(super) async fn ask(call: Call) -> Result<(), RefreshError> {
     let hook = call.hook.name.to_string();
     let asked = make(Arc::new(call)).await;
-    asked.map_err(|flaw| RefreshError::HookFailed { hook, why: flaw.to_string() })
+    asked.map_err(|flaw| match flaw {
+        Flaw::NotStarted(unasked) if unasked.is_missing() => {
+            RefreshError::ProgramMissing(format!("gate {hook}: {unasked}"))
+        }
+        Flaw::NotStarted(_) | Flaw::NotHanded(_) | Flaw::Ended { .. } | Flaw::Unwritten(_) => {
+            RefreshError::HookFailed { hook, why: flaw.to_string() }
+        }
+    })
 }
 
 async fn run(call: &Call, argv: &[Box<str>], limit: Duration) -> Result<(), Flaw> {

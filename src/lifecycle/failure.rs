@@ -92,8 +92,8 @@ impl Account {
                 self.suspect(now)
             }
             Class::Config => {
-                let local = matches!(error, RefreshError::SecretUnavailable { .. });
-                let probe = if local { schedule::SECRET_PROBE } else { schedule::CONFIG_PROBE };
+                let local = error.is_local();
+                let probe = if local { schedule::LOCAL_PROBE } else { schedule::CONFIG_PROBE };
                 let until = now.boot + probe;
                 match self.tokens_due_without_sign_in().filter(|_| local) {
                     Some(due) => {

@@ -58,4 +58,6 @@ pub enum Called {
     },
     /// The callee did not have the question.
     NotStarted(String),
+    /// There is no such callee, or it may not be run.
+    Missing(String),
 }

@@ -8,6 +8,7 @@ use super::sim::invalid_grant;
 use super::sim::secs;
 use super::sim::unreachable;
 use super::sim::wall;
+use crate::error::Code;
 use crate::error::RefreshError;
 use crate::lifecycle::Action;
 use crate::lifecycle::Command;
@@ -157,6 +158,19 @@ fn a_failure_is_an_alarm_close_to_the_expiry_and_until_an_attempt_is_good() {
     assert!(alarming(&sim, 4100), "while the next attempt is under way");
     sim.renewed_at(4101, Generation(2));
     assert!(!alarming(&sim, 4101), "{}", sim.log);
+}
+
+/// It does not pass by itself.
+#[test]
+fn a_program_that_is_missing_is_an_alarm_at_once_and_looked_for_every_minute() {
+    let mut sim = Sim::resumed(Rotation::Unknown, 1000);
+    sim.fly(3549);
+    sim.fails_at(3550, RefreshError::ProgramMissing("/opt/token: No such file".into()));
+    let snapshot = sim.account.snapshot();
+    assert!(snapshot.is_alarming(Now { boot: boot(3550), wall: wall(3550, 0) }));
+    assert_eq!((snapshot.state, snapshot.next), (StateName::Frozen, Some(boot(3610))));
+    assert_eq!(snapshot.refusal().code, Code::ConfigInvalid);
+    assert!(snapshot.refusal().message.contains("/opt/token"));
 }
 
 fn gate_refused() -> RefreshError {

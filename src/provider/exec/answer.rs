@@ -38,6 +38,7 @@ pub(super) struct Rules {
 pub(super) fn read(called: Called, rules: &Rules) -> Outcome {
     match called {
         Called::NotStarted(why) => Outcome::Failed(RefreshError::Unreachable(why)),
+        Called::Missing(why) => Outcome::Failed(RefreshError::ProgramMissing(why)),
         Called::Broken { output, why } if rules.spent.is_some() => {
             salvaged(&output, rules, RefreshError::ReplyLost(why))
         }
