@@ -43,6 +43,12 @@ pub enum RefreshError {
         /// What is wrong with the place it should come from.
         why: String,
     },
+    /// A secret that the exchange needs was never handed in.
+    #[error("secret {slot} is not available: nothing is stored; type: tokenctl secret set {slot}")]
+    SecretNotStored {
+        /// Name of the slot.
+        slot: String,
+    },
     /// A program that the configuration names is not there, or may not be run.
     #[error("a program that the configuration names cannot be run: {0}")]
     ProgramMissing(String),
@@ -127,7 +133,9 @@ impl RefreshError {
     /// The public name of this failure.
     pub const fn code(&self) -> Code {
         match self {
-            Self::SecretUnavailable { .. } => Code::SecretUnavailable,
+            Self::SecretUnavailable { .. } | Self::SecretNotStored { .. } => {
+                Code::SecretUnavailable
+            }
             Self::ProgramMissing(_) => Code::ConfigInvalid,
             Self::StoreUnavailable(_) => Code::StoreUnavailable,
             Self::Unreachable(_) | Self::ReplyLost(_) => Code::ProviderUnreachable,
@@ -166,6 +174,7 @@ impl RefreshError {
             | Self::SubjectChanged
             | Self::ForeignWriter => Class::Definite,
             Self::SecretUnavailable { .. }
+            | Self::SecretNotStored { .. }
             | Self::ProgramMissing(_)
             | Self::ClientRejected(_)
             | Self::NoEndpoint(_)
@@ -175,7 +184,10 @@ impl RefreshError {
 
     /// Whether something is missing on this host, so that nothing was sent.
     pub const fn is_local(&self) -> bool {
-        matches!(self, Self::SecretUnavailable { .. } | Self::ProgramMissing(_))
+        matches!(
+            self,
+            Self::SecretUnavailable { .. } | Self::SecretNotStored { .. } | Self::ProgramMissing(_)
+        )
     }
 
     /// How long the provider asks us to stay away.
@@ -199,6 +211,7 @@ impl RefreshError {
             | Self::SessionExpired(answer)
             | Self::ClientRejected(answer) => (Some(answer), None),
             Self::SecretUnavailable { .. }
+            | Self::SecretNotStored { .. }
             | Self::ProgramMissing(_)
             | Self::StoreUnavailable(_)
             | Self::Unreachable(_)

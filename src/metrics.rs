@@ -472,6 +472,7 @@ mod tests {
             unsaved: false,
             released: false,
             foreign: None,
+            gave_up_signing_in: false,
             login_ends: None,
             origin: None,
             entry: Entry::Login,

@@ -45,7 +45,8 @@ const CREDENTIAL_PREFIX: &str = "tokenkeeper.secret.";
 ///
 /// # Errors
 ///
-/// [`RefreshError::SecretUnavailable`], with what to do in its message.
+/// [`RefreshError::SecretNotStored`] or [`RefreshError::SecretUnavailable`], with what to do in
+/// its message.
 pub async fn resolve(
     account: &AccountId,
     slot: &'static str,
@@ -55,9 +56,9 @@ pub async fn resolve(
 ) -> Result<Secret, RefreshError> {
     let slot = format!("{account}.{slot}");
     let found = match reference {
-        SecretRef::Slot => in_time(stored)
-            .await
-            .and_then(|stored| stored?.ok_or_else(|| Missing::NotStored { slot: slot.clone() })),
+        SecretRef::Slot => {
+            in_time(stored).await.and_then(|stored| stored?.ok_or(Missing::NotStored))
+        }
         SecretRef::Credential(name) => match credentials {
             Some(directory) => read(directory.join(format!("{CREDENTIAL_PREFIX}{name}"))).await,
             None => Err(Missing::NoCredentials { name: name.clone() }),
@@ -69,7 +70,10 @@ pub async fn resolve(
         Ok(secret) if secret.is_empty() => Err(Missing::Empty),
         found => found,
     }
-    .map_err(|missing| RefreshError::SecretUnavailable { slot, why: missing.to_string() })
+    .map_err(|missing| match missing {
+        Missing::NotStored => RefreshError::SecretNotStored { slot },
+        missing => RefreshError::SecretUnavailable { slot, why: missing.to_string() },
+    })
 }
 
 /// What comes within [`LIMIT`].
@@ -81,8 +85,8 @@ async fn in_time<T>(coming: impl Future<Output = T>) -> Result<T, Missing> {
 #[derive(Debug, thiserror::Error)]
 enum Missing {
     /// Nobody has handed it in.
-    #[error("nothing is stored; type: tokenctl secret set {slot}")]
-    NotStored { slot: String },
+    #[error("nothing is stored")]
+    NotStored,
     /// The store does not give it.
     #[error(transparent)]
     Store(#[from] StoreError),

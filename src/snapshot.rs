@@ -45,6 +45,9 @@ pub struct Snapshot {
     pub released: bool,
     /// When a program last logged in as somebody else where it keeps the account's token.
     pub foreign: Option<Timestamp>,
+    /// Whether it would sign in again by itself, had not the first refresh after its last
+    /// sign-in been refused.
+    pub gave_up_signing_in: bool,
     /// When its login ends, as far as that is known.
     pub login_ends: Option<LoginEnd>,
     /// Where its credential came from, and may be sent; `None` if there is none.
@@ -318,15 +321,20 @@ impl Snapshot {
             | StateName::Suspect
             | StateName::Frozen => failure.error.code(),
         };
+        let why_not = if self.gave_up_signing_in { NO_SECOND_SIGN_IN } else { "" };
         Refusal {
             code,
-            message: failure.error.to_string(),
+            message: format!("{}{why_not}", failure.error),
             retry_at: self.next,
             provider_error: failure.error.provider_error().cloned(),
             entry: self.entry,
         }
     }
 }
+
+/// Said of a refusal after which a sign-in was to be expected.
+const NO_SECOND_SIGN_IN: &str = "; it does not sign in again by itself, since this was the first \
+                                 refresh after a sign-in";
 
 /// Longest time that a request may ask to wait: the cap of its `wait`.
 pub const LONGEST_WAIT: Duration = Duration::from_secs(60);
@@ -458,6 +466,7 @@ mod tests {
             unsaved: false,
             released: false,
             foreign: None,
+            gave_up_signing_in: false,
             login_ends: None,
             origin: None,
             entry: Entry::Login,

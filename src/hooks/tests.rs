@@ -344,6 +344,7 @@ fn happened(account: &str, event: Event) -> Arc<Notice> {
         unsaved: false,
         released: false,
         foreign: None,
+        gave_up_signing_in: false,
         login_ends: None,
         origin: None,
         entry: Entry::Login,

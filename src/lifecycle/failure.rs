@@ -35,6 +35,9 @@ use crate::time::Now;
 /// What the failure of an attempt is called that the last process began and did not conclude.
 pub(super) const ENDED_IN_FLIGHT: &str = "the daemon ended while an exchange was under way";
 
+/// Shortest pause before a refused refresh token is confirmed.
+const SOONEST_CONFIRMATION: Duration = schedule::LOCAL_PROBE;
+
 impl Account {
     /// An attempt failed. It is raised once that is durable, in [`Self::concluded`].
     pub(super) fn failed(
@@ -46,6 +49,10 @@ impl Account {
         jitter: Jitter,
         out: &mut Vec<Command>,
     ) {
+        if self.never_began(attempt, &error) {
+            self.wait_for_a_login(now, out);
+            return;
+        }
         let class = self.class_for_us(attempt.stake, &error, now);
         if attempt.stake == Stake::Staged {
             self.not_proven(class, &error, sent, now, jitter, out);
@@ -71,6 +78,23 @@ impl Account {
         };
         self.state = State::Exchanging(attempt, Step::Noting { then: Box::new(then) });
         out.push(Command::Write { ticket: attempt.ticket, write });
+    }
+
+    /// Whether an account that has no credential would have signed in, if a password were stored.
+    const fn never_began(&self, attempt: Attempt, error: &RefreshError) -> bool {
+        matches!(attempt.stake, Stake::SignIn)
+            && matches!(error, RefreshError::SecretNotStored { .. })
+            && !self.has_credential()
+    }
+
+    /// There is nothing that failed: a person logs in, or stores the password.
+    fn wait_for_a_login(&mut self, now: Now, out: &mut Vec<Command>) {
+        self.series = Series::default();
+        self.told.alarm = false;
+        if self.standing.failure.take().is_some() {
+            self.owe(What::Standing, now, out);
+        }
+        self.rest(State::Vacant, out);
     }
 
     /// Where a failure of this class leaves the account.
@@ -133,11 +157,19 @@ impl Account {
         };
         if let Some(pause) = schedule::SUSPECT_PROBES.get(usize::from(probes)) {
             self.standing.condition = Condition::Suspect { probes };
-            State::Suspect { until: now.boot + *pause }
+            let until = now.boot + *pause;
+            State::Suspect { until: self.before_the_token_ends(until, now) }
         } else {
             self.standing.condition = Condition::NeedsLogin;
             State::NeedsLogin
         }
+    }
+
+    /// A confirmation that would come after the end of the token comes shortly before it.
+    fn before_the_token_ends(&self, until: Moment, now: Now) -> Moment {
+        let soonest = now.boot + SOONEST_CONFIRMATION;
+        let end = self.held.as_ref().map(|held| held.expires_boot.before(last_stretch(held)));
+        end.filter(|end| *end >= soonest).map_or(until, |end| until.min(end))
     }
 
     pub(super) fn concluded(

@@ -129,7 +129,7 @@ impl Account {
     fn would_mislead(&self, reason: Reason) -> bool {
         match self.standing.failure.as_deref() {
             Some(failure) => {
-                let secret = matches!(failure.error, RefreshError::SecretUnavailable { .. });
+                let secret = failure.error.code() == Code::SecretUnavailable;
                 secret && reason == Reason::Requested
             }
             None => true,

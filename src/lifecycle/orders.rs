@@ -277,9 +277,8 @@ impl Account {
         let waits = match self.state {
             State::Frozen { until } => until.is_some(),
             State::Waiting { .. } => true,
-            State::NeedsLogin => self.must_sign_in(),
-            State::Vacant
-            | State::Fresh { .. }
+            State::Vacant | State::NeedsLogin => self.must_sign_in(),
+            State::Fresh { .. }
             | State::Queued(_)
             | State::Exchanging(..)
             | State::Saving(..)

@@ -173,6 +173,18 @@ impl Account {
         }
     }
 
+    /// Whether the raised refusal would have been followed by a sign-in, had there not been one
+    /// before it.
+    pub(super) fn gave_up_signing_in(&self) -> bool {
+        let refused = self.standing.failure.as_ref().is_some_and(|failure| {
+            matches!(failure.error.class(), Class::Suspect | Class::Definite)
+        });
+        refused
+            && self.standing.signed_in
+            && self.plan.sign_in != SignIn::Never
+            && self.plan.on_refresh_failure == FailureAction::SignIn
+    }
+
     /// Whether a refused refresh is to be followed by a sign-in: the policy is asked, and a
     /// sign-in whose first refresh was refused is not followed by another.
     pub(super) fn signs_in_instead(

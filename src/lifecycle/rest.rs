@@ -350,7 +350,7 @@ impl Account {
         self.refreshable || self.held.is_some()
     }
 
-    fn rest(&mut self, state: State, out: &mut Vec<Command>) {
+    pub(super) fn rest(&mut self, state: State, out: &mut Vec<Command>) {
         self.state = state;
         out.push(Command::Publish);
         out.push(Command::Tell(Event::StateChanged));

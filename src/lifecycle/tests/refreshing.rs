@@ -116,7 +116,7 @@ fn a_refused_refresh_token_is_confirmed_three_times_before_anyone_must_log_in() 
     4212  exchanging             refresh_started, Intend(3), Publish
     4212  exchanging             Exchange(3, 10 s)
     4213  exchanging             Note, intent over
-    4213  suspect until 7813     Publish, refresh_failed
+    4213  suspect until 4535     Publish, refresh_failed
     7813  queued                 Publish, expired, Queue(4, Planned), Publish
     7813  exchanging             refresh_started, Intend(4), Publish
     7813  exchanging             Exchange(4, 10 s)
@@ -158,6 +158,20 @@ fn a_failure_is_an_alarm_close_to_the_expiry_and_until_an_attempt_is_good() {
     assert!(alarming(&sim, 4100), "while the next attempt is under way");
     sim.renewed_at(4101, Generation(2));
     assert!(!alarming(&sim, 4101), "{}", sim.log);
+}
+
+#[test]
+fn a_refusal_is_confirmed_before_the_token_ends_and_in_its_time_after_that() {
+    let mut sim = Sim::resumed(Rotation::Unknown, 1000);
+    sim.fly(3900);
+    sim.fails_at(3900, invalid_grant());
+    sim.fly(3960);
+    sim.fails_at(3960, invalid_grant());
+    // The token ends at 4595; the next confirmation was to be at 4560.
+    assert_eq!(sim.account.snapshot().next, Some(boot(4535)), "{}", sim.log);
+    sim.fly(4535);
+    sim.fails_at(4535, invalid_grant());
+    assert_eq!(sim.account.snapshot().next, Some(boot(4535 + 3600)), "{}", sim.log);
 }
 
 /// It does not pass by itself.

@@ -129,6 +129,25 @@ fn where_the_policy_says_so_a_refused_refresh_token_is_raised_and_one_sign_in_fo
     ");
 }
 
+/// Its first start.
+#[test]
+fn an_account_without_a_stored_password_is_vacant_until_somebody_stores_it_or_logs_in() {
+    let mut sim = Sim::new(with_password(FailureAction::Raise), 1000);
+    sim.feed(1000, Input::Admitted(sim.ticket()));
+    let error = RefreshError::SecretNotStored { slot: "mail.password".into() };
+    sim.feed(1000, Input::Intended(sim.ticket(), Err(error)));
+    assert_eq!(sim.account.wake_at(), None);
+    assert_eq!(sim.account.snapshot().refusal().code, Code::TokenMissing);
+    sim.feed(1010, Input::Ordered(Action::SecretChanged));
+
+    insta::assert_snapshot!(sim.log, @r"
+    1000  queued                 Queue(1, Planned), Publish
+    1000  exchanging             refresh_started, Intend(1), Publish
+    1000  vacant                 Publish, state_changed
+    1010  queued                 Queue(2, Wanted), Publish
+    ");
+}
+
 /// Other accounts have used up the logins of the host.
 #[test]
 fn a_secret_that_was_seen_to_is_not_blamed_for_the_wait_that_follows() {
@@ -161,6 +180,8 @@ fn when_the_first_refresh_after_a_sign_in_is_refused_too_there_is_no_second_one(
     sim.fly(6261);
     sim.fails_at(6262, invalid_grant());
 
+    let message = sim.account.snapshot().refusal().message;
+    assert!(message.contains("does not sign in again by itself"), "{message}");
     insta::assert_snapshot!(sim.log, @r"
     1000  fresh until 3548       Publish
     3549  queued                 Queue(1, Planned), Publish

@@ -146,6 +146,7 @@ pub(super) fn seat(name: &str, script: &Script, lines: &Lines) -> Seat {
         released: false,
         origin: None,
         foreign: None,
+        gave_up_signing_in: false,
         login_ends: None,
         entry: Entry::Login,
     };
