@@ -23,6 +23,7 @@ mod view;
 
 use std::fmt::Write as _;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::access;
 use crate::access::Masters;
@@ -40,6 +41,8 @@ use crate::name::AccountId;
 use crate::snapshot::Refusal;
 use crate::time::Moment;
 use crate::time::Now;
+use crate::time::secs_until_over;
+use crate::time::spoken;
 
 pub use self::aws::credential_process;
 pub use self::follow::late;
@@ -221,8 +224,10 @@ impl Asker<'_> {
     }
 
     /// What the peer is told that has no share left, and from when on it has.
-    pub fn too_many(&self, what: &str, account: &AccountId, at: Moment) -> Denied {
-        let message = format!("too many {what} of uid {}", self.peer.uid);
+    pub fn too_many(&self, what: &str, account: &AccountId, at: Moment, now: Moment) -> Denied {
+        let wait = spoken(Duration::from_secs(secs_until_over(at.since(now))));
+        let uid = self.peer.uid;
+        let message = format!("too many {what} of uid {uid}; the next one is allowed in {wait}");
         let refusal = Refusal::new(Code::RateLimitExceeded, message);
         Denied::about(account, Refusal { retry_at: Some(at), ..refusal })
     }

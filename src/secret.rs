@@ -70,9 +70,12 @@ pub async fn resolve(
         Ok(secret) if secret.is_empty() => Err(Missing::Empty),
         found => found,
     }
-    .map_err(|missing| match missing {
-        Missing::NotStored => RefreshError::SecretNotStored { slot },
-        missing => RefreshError::SecretUnavailable { slot, why: missing.to_string() },
+    .map_err(|missing| {
+        if matches!(missing, Missing::NotStored) {
+            RefreshError::SecretNotStored { slot }
+        } else {
+            RefreshError::SecretUnavailable { slot, why: missing.to_string() }
+        }
     })
 }
 

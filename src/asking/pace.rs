@@ -47,6 +47,13 @@ impl Pace {
         Ok(())
     }
 
+    /// Gives one request back to the share of `uid`: nothing was done about it.
+    pub fn give_back(&mut self, uid: u32) {
+        if let Some(whole_at) = self.whole_at.get_mut(&uid) {
+            *whole_at = whole_at.before(self.cost);
+        }
+    }
+
     fn remember(&mut self, uid: u32, whole_at: Moment, now: Moment) {
         self.whole_at.insert(uid, whole_at);
         if self.whole_at.len() > limits::PACED_USERS {
@@ -87,6 +94,16 @@ mod tests {
             assert_eq!(pace.take(1, start), Ok(()));
         }
         assert_eq!(pace.take(1, start), Err(start + Duration::from_secs(12)));
+    }
+
+    #[test]
+    fn what_is_given_back_can_be_taken_again() {
+        let mut pace = Pace::logins();
+        let start = Moment::from_millis(5_000);
+        for _ in 0..20 {
+            assert_eq!(pace.take(1, start), Ok(()));
+            pace.give_back(1);
+        }
     }
 
     #[test]

@@ -175,8 +175,10 @@ impl Desk {
         let seat = self.seat(call, name, right, |rights| rights.has(right))?;
         let about = |refusal| Denied::about(&seat.account, refusal);
         let (renewal, options) = manager::read(options, right == Right::Report).map_err(about)?;
-        let paced = self.pace.take(call.peer.uid, clock::now().boot);
-        paced.map_err(|at| call.asker().too_many("refreshes and reports", &seat.account, at))?;
+        let now = clock::now().boot;
+        let paced = self.pace.take(call.peer.uid, now);
+        paced
+            .map_err(|at| call.asker().too_many("refreshes and reports", &seat.account, at, now))?;
         Ok(manager::renew(call, seat, renewal, &options))
     }
 

@@ -153,7 +153,7 @@ impl Caller {
             .pace
             .borrow_mut()
             .take(self.peer.uid, now.boot)
-            .map_err(|at| self.too_many("refreshes and reports", account, at))
+            .map_err(|at| self.too_many("refreshes and reports", account, at, now.boot))
     }
 
     /// Takes one login, logout or question about sessions from the peer's share.
@@ -163,12 +163,18 @@ impl Caller {
     /// As [`pace`](Self::pace).
     pub(super) fn pace_logins(&self, account: &AccountId, now: Now) -> Result<(), Box<Refused>> {
         self.desk.logins.borrow_mut().take(self.peer.uid, now.boot).map_err(|at| {
-            self.too_many("logins, logouts and questions about sessions", account, at)
+            let what = "logins, logouts and questions about sessions";
+            self.too_many(what, account, at, now.boot)
         })
     }
 
-    fn too_many(&self, what: &str, account: &AccountId, at: Moment) -> Box<Refused> {
-        self.asker().too_many(what, account, at).into()
+    /// Gives a login back that the engine refused to begin: it never left this host.
+    pub(super) fn give_login_back(&self) {
+        self.desk.logins.borrow_mut().give_back(self.peer.uid);
+    }
+
+    fn too_many(&self, what: &str, account: &AccountId, at: Moment, now: Moment) -> Box<Refused> {
+        self.asker().too_many(what, account, at, now).into()
     }
 }
 

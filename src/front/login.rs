@@ -59,12 +59,17 @@ pub(super) async fn login(
     let patience = token::patience(&query).map_err(about)?;
     let fields = body::fields(&seat.account, body, LOGIN).await?;
     let Asked { wish, seen } = asked(&fields).map_err(about)?;
-    if let Wish::Begin { .. } = wish {
+    let begins = matches!(wish, Wish::Begin { .. });
+    if begins {
         caller.pace_logins(&seat.account, clock::now())?;
     }
     let cancels = matches!(wish, Wish::Cancel { .. });
     let answers = matches!(wish, Wish::Answer { .. });
-    let visit = caller.desk.keeper.login(&seat.account, wish).await.map_err(about)?;
+    let visit = caller.desk.keeper.login(&seat.account, wish).await;
+    if begins && visit.is_err() {
+        caller.give_login_back();
+    }
+    let visit = visit.map_err(about)?;
     if cancels {
         return reply::json(&cancelled(&seat, &visit));
     }

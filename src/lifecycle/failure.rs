@@ -128,10 +128,8 @@ impl Account {
             }
             Class::NotSent | Class::Transient | Class::Throttled | Class::Ambiguous => {
                 let pause = self.next_pause(class, now, jitter);
-                let pause = match error {
-                    RefreshError::HookFailed { .. } => pause.max(schedule::GATE_PROBE),
-                    _ => pause,
-                };
+                let gate = matches!(error, RefreshError::HookFailed { .. });
+                let pause = if gate { pause.max(schedule::GATE_PROBE) } else { pause };
                 let next = match self.doubt {
                     Some(doubt) => self.next_replay(doubt, pause, now, jitter),
                     None => now.boot + pause,

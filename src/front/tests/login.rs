@@ -172,6 +172,8 @@ fn nobody_begins_more_than_five_logins_in_a_minute() {
                 (429, "RATE_LIMIT_EXCEEDED"),
                 "{head}"
             );
+            let message = reply.json()["message"].as_str().unwrap().to_owned();
+            assert!(message.contains("the next one is allowed in "), "{message}");
         }
         assert!(world.is_quiet());
     });
