@@ -272,13 +272,13 @@ fn an_account_that_never_rotates_is_taken_back_by_its_owner_and_by_no_follower()
     assert_eq!(daemon.tokenctl_does(&["handover", "mail"], None).trim_end(), refresh_token);
     let logout = daemon.tokenctl(&["logout", "mail"]);
     assert_eq!(logout.status.code(), Some(3), "{}", said(&logout));
-    assert!(said(&logout).contains("tokenctl logout mail --local"), "{}", said(&logout));
+    assert!(said(&logout).contains("logout mail --local"), "{}", said(&logout));
 
     // Its new owner keeps it in a file that a follower still knows.
     let theirs = format!("{{\"r\": \"{refresh_token}\", \"a\": \"theirs\"}}");
     daemon.write("auth.json", &theirs);
     let once = [&["follow", "mail", "--once"], AUTH.as_slice()].concat();
-    let adopt = ["adopt", "mail", "--json", "auth.json", "--at", "/r"];
+    let adopt = ["adopt", "mail", "--file", "auth.json", "--at", "/r"];
     for verb in [once.as_slice(), &adopt] {
         let refused = tokenctl(&daemon).args(verb).output().unwrap();
         assert_eq!(refused.status.code(), Some(3), "{}", said(&refused));

@@ -89,7 +89,7 @@ fn the_unit_of_one_user_runs_the_same_daemon_in_the_same_way() {
     #[rustfmt::skip]
     let same = [
         "KillMode", "LimitCORE", "LimitNOFILE", "MemoryHigh", "MemoryMax", "MemorySwapMax",
-        "NotifyAccess", "Restart", "RestartPreventExitStatus", "RestartSec", "RuntimeDirectory",
+        "NotifyAccess", "OOMPolicy", "Restart", "RestartPreventExitStatus", "RestartSec", "RuntimeDirectory",
         "RuntimeDirectoryPreserve", "Sockets", "StartLimitIntervalSec", "TasksMax",
         "TimeoutStartSec", "TimeoutStopSec", "Type", "UMask", "WatchdogSec",
     ];

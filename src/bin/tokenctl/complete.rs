@@ -211,7 +211,7 @@ mod tests {
     fn what_may_stand_next_is_what_the_command_line_takes_there() {
         #[rustfmt::skip]
         let cases = [
-            ("re|",                             "refresh report resume retry restore reload"),
+            ("re|",                             "refresh report resume retry restore rekey reload"),
             ("h|",                              "handover help"),
             ("help se|",                        "sessions secret"),
             ("help secret |",                   "set forget"),
