@@ -231,7 +231,7 @@ impl Account {
             released: self.is_released(),
             foreign: self.standing.foreign.as_ref().map(|it| Timestamp::from_millis(it.at_ms)),
             gave_up_signing_in: self.gave_up_signing_in(),
-            login_ends: self.standing.ends.filter(|_| self.refreshable),
+            login_ends: self.standing.ends.clone().filter(|_| self.refreshable),
             origin: self.has_credential().then(|| self.origin.clone()),
             entry: self.plan.entry,
         }

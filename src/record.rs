@@ -110,7 +110,7 @@ pub struct Standing {
     pub taken_over: Option<Box<str>>,
     /// The last login of somebody else that was found where a program keeps the account's token.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub foreign: Option<Foreign>,
+    pub foreign: Option<Box<Foreign>>,
     /// Whether the last sign-in still has to prove itself by a refresh: until then there is
     /// no other, so that a server which refuses what it issues is not logged in to for ever.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
@@ -120,7 +120,7 @@ pub struct Standing {
     pub forgotten: bool,
     /// When the login itself ends, where that is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub ends: Option<LoginEnd>,
+    pub ends: Option<Box<LoginEnd>>,
 }
 
 /// Whether an account is held back, and by what.

@@ -49,7 +49,7 @@ pub struct Snapshot {
     /// sign-in been refused.
     pub gave_up_signing_in: bool,
     /// When its login ends, as far as that is known.
-    pub login_ends: Option<LoginEnd>,
+    pub login_ends: Option<Box<LoginEnd>>,
     /// Where its credential came from, and may be sent; `None` if there is none.
     pub origin: Option<Lineage>,
     /// How it comes by another one.

@@ -42,8 +42,9 @@ pub fn account(seat: &Seat, rights: Rights, now: Now) -> AccountView {
         next_at: snapshot.next.map(|next| now.wall_at(next).to_string()),
         login_ends_at: snapshot
             .login_ends
+            .as_ref()
             .map(|ends| Timestamp::from_millis(ends.at_ms).to_string()),
-        login_ends_soon: snapshot.login_ends.is_some_and(|ends| ends.told_ms.is_some()),
+        login_ends_soon: snapshot.login_ends.as_ref().is_some_and(|ends| ends.told_ms.is_some()),
         unsaved: snapshot.unsaved,
         refresh_error: wording::raised(&snapshot, &seat.account, now),
         alarm: snapshot.is_alarming(now),

@@ -205,7 +205,7 @@ fn account_findings(config: &Config, directory: &Directory, now: Now, findings: 
                 advice: format!("to take it back, type: tokenctl import {id}"),
             });
         }
-        if let Some(ends) = snapshot.login_ends.filter(|ends| ends.told_ms.is_some()) {
+        if let Some(ends) = snapshot.login_ends.as_ref().filter(|ends| ends.told_ms.is_some()) {
             let at = Timestamp::from_millis(ends.at_ms);
             let left = at.since(now.wall);
             let (severity, message) = if left.is_zero() {

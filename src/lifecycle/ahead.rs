@@ -30,7 +30,7 @@ impl Account {
     pub(super) fn login_end(&self, stake: Stake, grant: &Grant, sent: Now) -> Option<LoginEnd> {
         let renewed = stake != Stake::Current || grant.refresh_token.is_some();
         let assumed = self.plan.refresh_token_lifetime.filter(|_| renewed);
-        let known = self.standing.ends.filter(|_| !renewed || grant.refresh_lifetime.is_some());
+        let known = self.ends().filter(|_| !renewed || grant.refresh_lifetime.is_some());
         let Some(whole) = grant.refresh_lifetime.or(assumed) else { return known };
         let at = sent.wall + whole;
         if let Some(known) = known.filter(|_| stake == Stake::Current) {
@@ -43,14 +43,19 @@ impl Account {
         Some(LoginEnd { at_ms: at.as_millis(), whole_ms, told_ms: None })
     }
 
+    /// When the login ends, as far as that is known.
+    pub(super) fn ends(&self) -> Option<LoginEnd> {
+        self.standing.ends.as_deref().copied()
+    }
+
     /// Whether the login has ended by its own dates.
     pub(super) fn login_is_over(&self, now: Now) -> bool {
-        self.standing.ends.is_some_and(|ends| ends.at_ms <= now.wall.as_millis())
+        self.ends().is_some_and(|ends| ends.at_ms <= now.wall.as_millis())
     }
 
     /// Finds the moment of the next rung, which a step of the clock moves.
     pub(super) fn look_ahead(&mut self, now: Now) {
-        self.ahead = self.standing.ends.and_then(|ends| {
+        self.ahead = self.ends().and_then(|ends| {
             let rung = self.rungs_left(ends).max()?;
             Some(now.moment_of(Timestamp::from_millis(ends.at_ms).before(rung)))
         });
@@ -64,13 +69,13 @@ impl Account {
     /// Tells the rung that was reached. If several were, while nobody was there to tell them,
     /// the last one says it all.
     pub(super) fn tell_ahead(&mut self, now: Now, out: &mut Vec<Command>) {
-        let Some(ends) = self.standing.ends else { return };
+        let Some(ends) = self.ends() else { return };
         let at = Timestamp::from_millis(ends.at_ms);
         let left = at.since(now.wall);
         let reached = self.rungs_left(ends).filter(|rung| left <= *rung).min();
         if let Some(within) = reached {
             let told_ms = u64::try_from(within.as_millis()).ok();
-            self.standing.ends = Some(LoginEnd { told_ms, ..ends });
+            self.standing.ends = Some(Box::new(LoginEnd { told_ms, ..ends }));
             self.owe(What::Standing, now, out);
             out.push(Command::Tell(Event::ExpiryAhead { at, within }));
         }

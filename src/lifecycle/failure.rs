@@ -224,7 +224,8 @@ impl Account {
         } else {
             let mark = self.candidate.take().and_then(|candidate| candidate.mark);
             if let Some(mark) = mark.filter(|_| foreign) {
-                self.standing.foreign = Some(Foreign { mark, at_ms: now.wall.as_millis() });
+                self.standing.foreign =
+                    Some(Box::new(Foreign { mark, at_ms: now.wall.as_millis() }));
                 self.owe(What::Standing, now, out);
             }
             let not_before = self.series.not_before;

@@ -132,7 +132,7 @@ impl Account {
     /// When a login that has a known end is refreshed for the last time: a little before it,
     /// unless that has been done. After it the refresh token is of no use.
     fn login_due(&self, now: Now) -> Option<Moment> {
-        let ends = self.standing.ends.filter(|_| self.refreshable && !self.login_is_over(now))?;
+        let ends = self.ends().filter(|_| self.refreshable && !self.login_is_over(now))?;
         let held = self.held.as_ref()?;
         let ahead = LAST_CHANCE.min(Duration::from_millis(ends.whole_ms) / 20);
         let due = now.moment_of(Timestamp::from_millis(ends.at_ms).before(ahead));

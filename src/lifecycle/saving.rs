@@ -111,7 +111,9 @@ impl Account {
             signed_in: attempt.stake == Stake::SignIn,
             forgotten: false,
             ends: match what {
-                Brought::Tokens(grant) => self.login_end(attempt.stake, grant, sent.0),
+                Brought::Tokens(grant) => {
+                    self.login_end(attempt.stake, grant, sent.0).map(Box::new)
+                }
                 Brought::RefreshToken(..) => None,
             },
         }

@@ -261,10 +261,10 @@ fn a_note_changes_the_standing_and_ends_the_intent_only_when_told() {
             not_before_ms: Some(9),
         })),
         taken_over: Some("0123".into()),
-        foreign: Some(Foreign { mark: "4567".into(), at_ms: 3 }),
+        foreign: Some(Box::new(Foreign { mark: "4567".into(), at_ms: 3 })),
         signed_in: true,
         forgotten: true,
-        ends: Some(LoginEnd { at_ms: 7, whole_ms: 8, told_ms: Some(6) }),
+        ends: Some(Box::new(LoginEnd { at_ms: 7, whole_ms: 8, told_ms: Some(6) })),
     };
     for ends_intent in [false, true] {
         let standing = standing.clone();
