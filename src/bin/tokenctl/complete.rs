@@ -6,8 +6,8 @@
 //! way in which they ask is nobody else's business, and may change with them.
 //!
 //! All of it is read off the tree of the command line, so that no verb and no option can be left
-//! out. [`next`] is pure; the names of accounts come from the daemon, and without one there are
-//! none.
+//! out. [`Question::next`] is pure; the names of accounts come from the daemon, and without one
+//! there are none.
 
 use std::ffi::OsString;
 
