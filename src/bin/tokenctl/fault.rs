@@ -124,6 +124,28 @@ fn last(why: Option<&Fault>) -> String {
 }
 
 impl Fault {
+    /// Whether no daemon answered, or not to the end: it may be on its way.
+    pub(crate) const fn is_silence(&self) -> bool {
+        match self {
+            Self::NoDaemon(_)
+            | Self::WentAway { .. }
+            | Self::NotTheDaemon { .. }
+            | Self::Silent { .. } => true,
+            Self::Refused { .. }
+            | Self::RefusedAnew { .. }
+            | Self::Usage(_)
+            | Self::Input(_)
+            | Self::File(_)
+            | Self::Sealed(_)
+            | Self::Key(_)
+            | Self::Nobody(_)
+            | Self::NoRuntimeDir(_)
+            | Self::WaitedInVain { .. }
+            | Self::Interrupted
+            | Self::Output(_) => false,
+        }
+    }
+
     /// Exit status of the process.
     pub(crate) fn exit_status(&self) -> u8 {
         match self {

@@ -170,29 +170,16 @@ fn wait_out(keep: &Keep<'_>, wake: &Wake, fault: &Fault) -> Result<Woken, Fault>
 
 /// Whether no waiting helps.
 fn is_final(fault: &Fault) -> bool {
-    match fault {
-        Fault::Refused { body, .. } => matches!(
+    if let Fault::Refused { body, .. } = fault {
+        matches!(
             body.error_code,
             Code::BadRequest
                 | Code::InsufficientPermissions
                 | Code::AccountUnknown
                 | Code::ForeignWriter
-        ),
-        Fault::NoDaemon(_)
-        | Fault::WentAway { .. }
-        | Fault::NotTheDaemon { .. }
-        | Fault::Silent { .. } => false,
-        Fault::RefusedAnew { .. }
-        | Fault::Usage(_)
-        | Fault::Input(_)
-        | Fault::File(_)
-        | Fault::Sealed(_)
-        | Fault::Key(_)
-        | Fault::Nobody(_)
-        | Fault::NoRuntimeDir(_)
-        | Fault::WaitedInVain { .. }
-        | Fault::Interrupted
-        | Fault::Output(_) => true,
+        )
+    } else {
+        !fault.is_silence()
     }
 }
 

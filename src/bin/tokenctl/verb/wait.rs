@@ -92,29 +92,16 @@ fn ask(session: &Session, args: &WaitArgs, left: Duration) -> Result<There, Faul
 
 /// Whether no waiting helps.
 fn is_final(fault: &Fault) -> bool {
-    match fault {
-        Fault::Refused { body, .. } => matches!(
+    if let Fault::Refused { body, .. } = fault {
+        matches!(
             body.error_code,
             Code::BadRequest
                 | Code::InsufficientPermissions
                 | Code::AccountUnknown
                 | Code::LifetimeTooShort
-        ),
-        Fault::NoDaemon(_)
-        | Fault::WentAway { .. }
-        | Fault::NotTheDaemon { .. }
-        | Fault::Silent { .. }
-        | Fault::RefusedAnew { .. } => false,
-        Fault::Usage(_)
-        | Fault::Sealed(_)
-        | Fault::Key(_)
-        | Fault::Input(_)
-        | Fault::File(_)
-        | Fault::Nobody(_)
-        | Fault::NoRuntimeDir(_)
-        | Fault::WaitedInVain { .. }
-        | Fault::Interrupted
-        | Fault::Output(_) => true,
+        )
+    } else {
+        !fault.is_silence() && !matches!(fault, Fault::RefusedAnew { .. })
     }
 }
 
