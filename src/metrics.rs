@@ -357,7 +357,6 @@ mod tests {
     use crate::error::RefreshError;
     use crate::notice::EventName;
     use crate::notice::Reason;
-    use crate::plan::Entry;
     use crate::record::Failure;
     use crate::time::Now;
     use crate::token::Generation;
@@ -465,17 +464,8 @@ mod tests {
         Snapshot {
             state: StateName::Waiting,
             generation: Generation(7),
-            held: None,
-            next: None,
             failure: Some(Arc::new(failure())),
-            alarm: None,
-            unsaved: false,
-            released: false,
-            foreign: None,
-            gave_up_signing_in: false,
-            login_ends: None,
-            origin: None,
-            entry: Entry::Login,
+            ..Snapshot::vacant()
         }
     }
 

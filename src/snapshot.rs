@@ -353,6 +353,28 @@ fn too_long(demand: Demand, grantable: Duration) -> Refusal {
 }
 
 #[cfg(test)]
+impl Snapshot {
+    /// Without a credential, and with nothing to be said of it: what tests begin with.
+    pub(crate) fn vacant() -> Self {
+        Self {
+            state: StateName::Vacant,
+            generation: Generation::default(),
+            held: None,
+            next: None,
+            failure: None,
+            alarm: None,
+            unsaved: false,
+            released: false,
+            foreign: None,
+            gave_up_signing_in: false,
+            login_ends: None,
+            origin: None,
+            entry: Entry::Login,
+        }
+    }
+}
+
+#[cfg(test)]
 mod tests {
     use super::*;
     use crate::error::RefreshError;
@@ -462,14 +484,7 @@ mod tests {
                 attempt: 1,
                 not_before_ms: None,
             })),
-            alarm: None,
-            unsaved: false,
-            released: false,
-            foreign: None,
-            gave_up_signing_in: false,
-            login_ends: None,
-            origin: None,
-            entry: Entry::Login,
+            ..Snapshot::vacant()
         }
     }
 

@@ -119,7 +119,6 @@ impl<'a> Count<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plan::Entry;
     use crate::snapshot::StateName;
     use crate::time::Timestamp;
     use crate::token::Generation;
@@ -159,20 +158,6 @@ mod tests {
 
     fn standing(state: StateName, next: Option<Moment>) -> Snapshot {
         let generation = Generation(0);
-        Snapshot {
-            state,
-            generation,
-            held: None,
-            next,
-            failure: None,
-            alarm: None,
-            unsaved: false,
-            released: false,
-            foreign: None,
-            gave_up_signing_in: false,
-            login_ends: None,
-            origin: None,
-            entry: Entry::Login,
-        }
+        Snapshot { state, generation, next, ..Snapshot::vacant() }
     }
 }

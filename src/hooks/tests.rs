@@ -10,7 +10,6 @@ use crate::error::RefreshError;
 use crate::hook::Deed;
 use crate::hook::Role;
 use crate::notice::Reason;
-use crate::plan::Entry;
 use crate::record::Failure;
 use crate::snapshot::Held;
 use crate::snapshot::Snapshot;
@@ -339,15 +338,7 @@ fn happened(account: &str, event: Event) -> Arc<Notice> {
         generation: Generation(7),
         held: Some(held),
         next: Some(Moment::from_millis(2_880_000)),
-        failure: None,
-        alarm: None,
-        unsaved: false,
-        released: false,
-        foreign: None,
-        gave_up_signing_in: false,
-        login_ends: None,
-        origin: None,
-        entry: Entry::Login,
+        ..Snapshot::vacant()
     };
     Arc::new(Notice {
         account: AccountId::parse(account).unwrap(),

@@ -13,7 +13,6 @@ use super::world::expired;
 use super::world::fresh;
 use super::world::say;
 use super::world::unreachable;
-use super::world::vacant;
 use crate::access::Narrowing;
 use crate::access::Rights;
 use crate::clock;
@@ -453,7 +452,7 @@ fn status_is_degraded_by_what_asks_for_attention_and_by_nothing_less() {
             ("fresh",           fresh(7, 600),                                                                  false,    0,       0),
             ("one failure",     Snapshot { failure: unreachable(1), alarm: Some(later), ..fresh(7, 600) },       false,    1,       0),
             ("an alarm",        Snapshot { failure: unreachable(1), alarm: Some(now), ..fresh(7, 600) },         true,     1,       0),
-            ("no credential",   vacant(),                                                                       true,     0,       0),
+            ("no credential",   Snapshot::vacant(),                                                             true,     0,       0),
             ("paused",          Snapshot { next: None, ..frozen },                                              false,    0,       1),
         ];
         for (name, snapshot, degraded, failing, paused) in cases {

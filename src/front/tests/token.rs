@@ -13,7 +13,6 @@ use super::world::fresh;
 use super::world::rule;
 use super::world::seat;
 use super::world::unreachable;
-use super::world::vacant;
 use crate::access::Rights;
 use crate::clock;
 use crate::error::Code;
@@ -98,7 +97,7 @@ fn what_cannot_be_satisfied_is_refused_at_once_with_its_code() {
         let failing = |state| Snapshot { failure: unreachable(2), ..expired(7, state) };
         #[rustfmt::skip]
         let cases = [
-            ("",                vacant(),                          409, "TOKEN_MISSING"),
+            ("",                Snapshot::vacant(),                409, "TOKEN_MISSING"),
             ("",                failing(StateName::Waiting),       503, "PROVIDER_UNREACHABLE"),
             ("",                failing(StateName::NeedsLogin),    409, "NEEDS_LOGIN"),
             ("",                failing(StateName::InDoubt),       503, "IN_DOUBT"),

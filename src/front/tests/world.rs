@@ -47,7 +47,6 @@ use crate::lifecycle::Done;
 use crate::metrics::Metrics;
 use crate::name::AccountId;
 use crate::notice::Notice;
-use crate::plan::Entry;
 use crate::provider::silent;
 use crate::record::Failure;
 use crate::snapshot::Held;
@@ -330,41 +329,13 @@ pub(in crate::front) fn fresh(generation: u64, ttl: u64) -> Snapshot {
         state: StateName::Fresh,
         generation: Generation(generation),
         held: Some(held),
-        next: None,
-        failure: None,
-        alarm: None,
-        unsaved: false,
-        released: false,
-        foreign: None,
-        gave_up_signing_in: false,
-        login_ends: None,
-        origin: None,
-        entry: Entry::Login,
+        ..Snapshot::vacant()
     }
 }
 
 /// In that state, the token of `generation` expired.
 pub(in crate::front) fn expired(generation: u64, state: StateName) -> Snapshot {
     Snapshot { state, ..fresh(generation, 0) }
-}
-
-/// Without a credential.
-pub(in crate::front) fn vacant() -> Snapshot {
-    Snapshot {
-        state: StateName::Vacant,
-        generation: Generation(0),
-        held: None,
-        next: None,
-        failure: None,
-        alarm: None,
-        unsaved: false,
-        released: false,
-        foreign: None,
-        gave_up_signing_in: false,
-        login_ends: None,
-        origin: None,
-        entry: Entry::Login,
-    }
 }
 
 /// A provider that was not reached, in the attempt of that number.

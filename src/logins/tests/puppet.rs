@@ -11,7 +11,6 @@ use super::stand::Lines;
 use super::stand::id;
 use crate::error::RefreshError;
 use crate::keeper::Seat;
-use crate::plan::Entry;
 use crate::provider::Call;
 use crate::provider::Callee;
 use crate::provider::Deed;
@@ -139,16 +138,7 @@ pub(super) fn seat(name: &str, script: &Script, lines: &Lines) -> Seat {
             expires_wall: Timestamp::from_millis(3_600_000),
             aws: None,
         }),
-        next: None,
-        failure: None,
-        alarm: None,
-        unsaved: false,
-        released: false,
-        origin: None,
-        foreign: None,
-        gave_up_signing_in: false,
-        login_ends: None,
-        entry: Entry::Login,
+        ..Snapshot::vacant()
     };
     let (_, snapshot) = watch::channel(Arc::new(snapshot));
     let provider = Arc::new(provider);
