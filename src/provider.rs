@@ -156,8 +156,9 @@ pub struct Profile {
     pub rotation: Rotation,
     /// The token that the provider's API takes.
     pub default_kind: Kind,
-    /// How that API wants to see it.
-    pub header: Header,
+    /// How that API wants to see it; `None` for [`BEARER`]. [`Profile::header`] reads it. Boxed:
+    /// it is rare.
+    pub header: Option<Box<Header>>,
     /// Secrets that every exchange needs: the slot's name in [`Spend::secrets`], and
     /// where it comes from.
     pub secrets: Vec<(&'static str, SecretRef)>,
@@ -175,6 +176,13 @@ pub struct Profile {
     pub transport: Transport,
 }
 
+impl Profile {
+    /// How the API wants to see the token.
+    pub fn header(&self) -> &Header {
+        self.header.as_deref().unwrap_or(&BEARER)
+    }
+}
+
 /// The HTTP header in which an API takes the token.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Header {
@@ -185,8 +193,13 @@ pub struct Header {
 }
 
 /// RFC 6750 section 2.1: what most APIs want.
-pub const BEARER: Header =
+pub static BEARER: Header =
     Header { name: Cow::Borrowed("authorization"), scheme: Some(Cow::Borrowed("Bearer")) };
+
+impl Header {
+    /// The `Authorization` header with the bare token.
+    pub const BARE: Self = Self { name: Cow::Borrowed("authorization"), scheme: None };
+}
 
 /// How connections of an account are made.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]

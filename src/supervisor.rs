@@ -324,7 +324,7 @@ impl<W: World> Supervisor<W> {
             match turn {
                 Turn::Admit(Place { account, ticket, asks, .. }) => {
                     if let Some(seat) = self.seats.get_mut(&account) {
-                        seat.slot = Some(Slot { route: seat.settings.route(), asks });
+                        seat.slot = Some(Box::new(Slot { route: seat.settings.route(), asks }));
                     }
                     let began = self.feed(&account, Input::Admitted(ticket));
                     if !began {

@@ -176,7 +176,7 @@ impl<'a> Given<'a> {
         ]);
         if matches!(self.token, Token::Plain(_)) {
             details.insert("token_type", (&*self.held.tokens.token_type).into());
-            let header = &self.seat.profile().header;
+            let header = self.seat.profile().header();
             details.insert("header_name", (&*header.name).into());
             details.insert("header_scheme", header.scheme.as_deref().unwrap_or_default().into());
         }

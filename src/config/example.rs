@@ -86,7 +86,7 @@ fn the_defaults_that_the_example_names_are_the_defaults() {
         assert_eq!(stated.plan.on_refresh_failure, silent.plan.on_refresh_failure, "{name}");
         let (stated, silent) = (stated.provider.profile(), silent.provider.profile());
         assert_eq!(stated.default_kind, silent.default_kind, "{name}");
-        assert_eq!(stated.header, silent.header, "{name}");
+        assert_eq!(stated.header(), silent.header(), "{name}");
         assert_eq!(stated.host, silent.host, "{name}");
         assert_eq!(stated.secrets, silent.secrets, "{name}");
     }

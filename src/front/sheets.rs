@@ -115,7 +115,7 @@ pub(super) struct Written {
 
 impl Written {
     fn new(seat: &Seat, snapshot: &Arc<Snapshot>, held: &Held, kind: Kind, token: &Secret) -> Self {
-        let header = &seat.profile().header;
+        let header = seat.profile().header();
         let Front { json, token_at, value_at } = front(&seat.account, header, held, kind, token);
         let value = match header.scheme.as_deref() {
             Some(scheme) => &[scheme, " ", token.expose()][..],

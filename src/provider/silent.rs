@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use super::Exchange;
-use super::Header;
 use super::Profile;
 use super::Provider;
 use super::Spend;
@@ -22,7 +21,7 @@ pub(crate) fn provider(lineage: &str) -> Arc<dyn Provider> {
         lineage: Lineage(lineage.into()),
         has_refresh_token: true,
         default_kind: Kind::Access,
-        header: Header { name: "authorization".into(), scheme: Some("Bearer".into()) },
+        header: None,
         secrets: Vec::new(),
         sign_in: None,
         entry: Entry::Login,

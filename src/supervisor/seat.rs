@@ -58,8 +58,8 @@ pub(super) struct Seat {
     asked: Option<Arc<dyn Provider>>,
     /// The endpoint that an exchange discovered.
     learned: Option<Box<url::Url>>,
-    /// The slot that its attempt takes up.
-    pub(super) slot: Option<Slot>,
+    /// The slot that its attempt takes up. Boxed, as is what else few accounts have at a time.
+    pub(super) slot: Option<Box<Slot>>,
     /// Its entry among the timers.
     pub(super) wake: Option<Moment>,
     /// The configuration names it no more; it goes as soon as nothing is under way.

@@ -28,7 +28,7 @@ pub(super) const EVERY: Duration = Duration::from_secs(6 * 3600);
 /// What the log has of an account's failures.
 #[derive(Default)]
 pub(super) struct Told {
-    failing: Option<Failing>,
+    failing: Option<Box<Failing>>,
     /// Whether it says that the login is lost.
     login: bool,
 }
@@ -92,7 +92,7 @@ impl Told {
             Some(failing) => failing.repeated,
             None => 0,
         };
-        self.failing = Some(Failing { code, state, at: now, repeated: 0 });
+        self.failing = Some(Box::new(Failing { code, state, at: now, repeated: 0 }));
         Weight::after(repeated)
     }
 

@@ -15,7 +15,6 @@ use super::PASSWORD;
 use super::RefreshOperation;
 use crate::plan::Entry;
 use crate::plan::Rotation;
-use crate::provider::BEARER;
 use crate::provider::Header;
 use crate::provider::Profile;
 use crate::provider::Provider;
@@ -38,8 +37,8 @@ struct Preset {
     flow: AuthFlow,
     /// The key under which the user is looked for first.
     user: UserKey,
-    /// How the API wants to see the token.
-    header: Header,
+    /// Whether the API wants to see the bare token.
+    bare: bool,
 }
 
 /// The key that names the user.
@@ -58,7 +57,7 @@ const COGNITO: Preset = Preset {
     client_id: None,
     flow: AuthFlow::Password,
     user: UserKey::Username,
-    header: BEARER,
+    bare: false,
 };
 
 /// Quilt's heat pumps. The app client is public, as its apps are; the API is gRPC, and takes
@@ -69,7 +68,7 @@ const QUILT: Preset = Preset {
     client_id: Some("6lef74vtc8p7pgu47nmqubd9vn"),
     flow: AuthFlow::Custom,
     user: UserKey::Email,
-    header: Header { name: BEARER.name, scheme: None },
+    bare: true,
 };
 
 /// Reads the keys.
@@ -101,7 +100,7 @@ pub(super) fn read(section: &mut Section<'_>) -> Option<Cognito> {
         has_refresh_token: true,
         rotation,
         default_kind,
-        header: preset.header.clone(),
+        header: preset.bare.then(|| Box::new(Header::BARE)),
         secrets,
         sign_in,
         entry: Entry::Login,
@@ -286,6 +285,7 @@ fn read_refresh(section: &mut Section<'_>) -> (RefreshOperation, Rotation) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::provider::BEARER;
     use crate::provider::cognito::tests::account;
 
     const POOL: &str = "region = 'eu-central-1'\nclient_id = 'c'\nusername = 'pat'\n";
@@ -299,7 +299,7 @@ mod tests {
         assert_eq!((quilt.flow, quilt.client_auth), (AuthFlow::Custom, ClientAuth::None));
         let profile = quilt.profile;
         assert_eq!((profile.name, profile.default_kind), ("quilt", Kind::Id));
-        assert_eq!(profile.header, Header { name: "authorization".into(), scheme: None });
+        assert_eq!(*profile.header(), Header::BARE);
         assert_eq!(profile.rotation, Rotation::Never);
         assert_eq!(&*profile.host, "cognito-idp.us-west-2.amazonaws.com:443");
         assert!(profile.sign_in.is_none() && profile.secrets.is_empty());
@@ -311,7 +311,7 @@ mod tests {
         assert_eq!(pool.endpoint.as_str(), "https://cognito-idp.eu-central-1.amazonaws.com/");
         assert_eq!(pool.flow, AuthFlow::Password);
         assert_eq!(pool.profile.sign_in, Some(vec![(PASSWORD, SecretRef::Slot)]));
-        assert_eq!(pool.profile.header, BEARER);
+        assert_eq!(*pool.profile.header(), BEARER);
         assert_eq!(pool.profile.default_kind, Kind::Access);
         assert_eq!(account(POOL).profile.default_kind, Kind::Id);
         let custom = account(&format!("{POOL}auth_flow = 'custom'"));

@@ -8,7 +8,6 @@ use super::Provider;
 use crate::limits;
 use crate::plan::Entry;
 use crate::plan::Rotation;
-use crate::provider::BEARER;
 use crate::provider::Callee;
 use crate::provider::Profile;
 use crate::provider::Transport;
@@ -73,7 +72,7 @@ pub(super) fn read(section: &mut Section<'_>) -> Option<Exec> {
         has_refresh_token,
         rotation: if has_refresh_token { Rotation::Unknown } else { Rotation::Never },
         default_kind,
-        header: header.unwrap_or(BEARER),
+        header: header.map(Box::new),
         secrets,
         sign_in: login.then(Vec::new),
         entry: if login { Entry::Login } else { Entry::Import },

@@ -8,7 +8,6 @@ use super::Provider;
 use super::TOTP;
 use crate::plan::Entry;
 use crate::plan::Rotation;
-use crate::provider::BEARER;
 use crate::provider::Profile;
 use crate::provider::place;
 use crate::section::SecretRef;
@@ -43,7 +42,7 @@ pub(super) fn read(section: &mut Section<'_>) -> Option<KasaMonitor> {
         has_refresh_token: true,
         rotation: Rotation::Never,
         default_kind: Kind::Access,
-        header: BEARER,
+        header: None,
         secrets: Vec::new(),
         sign_in: Some(sign_in),
         entry: Entry::Login,

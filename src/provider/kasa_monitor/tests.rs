@@ -177,7 +177,7 @@ fn an_account_is_what_its_keys_say() {
     assert_eq!(plain.base.as_str(), "http://127.0.0.1:5272/");
     let profile = plain.profile;
     assert_eq!(&*profile.host, "127.0.0.1:5272");
-    assert_eq!((profile.header, profile.rotation), (BEARER, Rotation::Never));
+    assert_eq!((profile.header(), profile.rotation), (&BEARER, Rotation::Never));
     assert_eq!(profile.sign_in, Some(vec![(PASSWORD, SecretRef::Slot)]));
     assert!(profile.has_refresh_token && profile.secrets.is_empty());
 

@@ -45,7 +45,7 @@ pub(super) fn read(section: &mut Section<'_>) -> Option<Navien> {
         // said whether it ends the old one otherwise.
         rotation: Rotation::Unknown,
         default_kind: Kind::Access,
-        header: Header { name: "authorization".into(), scheme: None },
+        header: Some(Box::new(Header::BARE)),
         secrets: Vec::new(),
         sign_in: Some(vec![(PASSWORD, password.unwrap_or(SecretRef::Slot))]),
         entry: Entry::Login,

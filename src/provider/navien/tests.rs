@@ -100,7 +100,7 @@ fn an_account_is_what_its_keys_say() {
     assert_eq!(account.base.as_str(), "https://nlus.naviensmartcontrol.com/api/v2.1");
     let profile = account.profile;
     assert_eq!(&*profile.host, "nlus.naviensmartcontrol.com:443");
-    assert_eq!(profile.header.scheme, None);
+    assert_eq!(profile.header().scheme, None);
     assert_eq!(profile.sign_in, Some(vec![(PASSWORD, SecretRef::Slot)]));
     assert!(profile.has_refresh_token && !profile.aws && profile.secrets.is_empty());
 

@@ -28,7 +28,6 @@ use super::OAuth2;
 use super::Provider;
 use super::Way;
 use crate::plan::Entry;
-use crate::provider::BEARER;
 use crate::provider::Profile;
 use crate::provider::Transport;
 use crate::provider::address;
@@ -77,7 +76,7 @@ fn read(section: &mut Section<'_>) -> Option<OAuth2> {
         has_refresh_token: grant == GrantType::RefreshToken,
         rotation: preset.rotation,
         default_kind,
-        header: header.unwrap_or(BEARER),
+        header: header.map(Box::new),
         secrets,
         sign_in: None,
         entry: entry(&endpoint, &doors),
@@ -279,6 +278,7 @@ mod tests {
     use super::preset::PRESETS;
     use super::*;
     use crate::plan::Rotation;
+    use crate::provider::BEARER;
     use crate::provider::Header;
     use crate::section::Mode;
     use crate::section::Report;
@@ -403,9 +403,9 @@ mod tests {
 
     #[test]
     fn a_header_without_a_scheme_takes_the_bare_token() {
-        assert_eq!(good(ISSUER).profile.header, BEARER);
-        let bare = good(&format!("{ISSUER}header = {{ name = 'X-Api-Key' }}")).profile.header;
-        assert_eq!(bare, Header { name: "x-api-key".into(), scheme: None });
+        assert_eq!(*good(ISSUER).profile.header(), BEARER);
+        let bare = good(&format!("{ISSUER}header = {{ name = 'X-Api-Key' }}"));
+        assert_eq!(*bare.profile.header(), Header { name: "x-api-key".into(), scheme: None });
     }
 
     #[test]

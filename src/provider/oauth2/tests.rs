@@ -6,7 +6,6 @@ use super::*;
 use crate::error::Class;
 use crate::plan::Entry;
 use crate::plan::Rotation;
-use crate::provider::Header;
 use crate::provider::Method;
 use crate::provider::Transport;
 use crate::provider::testing::asked;
@@ -157,7 +156,7 @@ pub(super) fn account(endpoint: &str) -> OAuth2 {
             has_refresh_token: true,
             rotation: Rotation::Unknown,
             default_kind: Kind::Access,
-            header: Header { name: "authorization".into(), scheme: Some("Bearer".into()) },
+            header: None,
             secrets: Vec::new(),
             sign_in: None,
             entry: Entry::Login,
