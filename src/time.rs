@@ -11,32 +11,47 @@
 //! Arithmetic saturates: no input of a provider can overflow it.
 
 use std::fmt;
+use std::num::NonZero;
 use std::ops::Add;
 use std::time::Duration;
 
 /// A moment on `CLOCK_BOOTTIME`, in milliseconds since boot.
-#[derive(Clone, Copy, Debug, Default, Eq, Hash, Ord, PartialEq, PartialOrd)]
-pub struct Moment(u64);
+// It counts from 1, so that an `Option` of it takes no more room: an account has a dozen.
+#[derive(Clone, Copy, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub struct Moment(NonZero<u64>);
 
 impl Moment {
-    /// The moment `millis` milliseconds after boot.
+    /// The moment `millis` milliseconds after boot. The last one that there is comes a
+    /// millisecond before `u64::MAX`.
     pub const fn from_millis(millis: u64) -> Self {
-        Self(millis)
+        Self(NonZero::<u64>::MIN.saturating_add(millis))
     }
 
     /// Milliseconds since boot.
     pub const fn as_millis(self) -> u64 {
-        self.0
+        self.0.get() - 1
     }
 
     /// The moment `span` earlier, at the earliest boot itself.
     pub fn before(self, span: Duration) -> Self {
-        Self(self.0.saturating_sub(millis(span)))
+        Self::from_millis(self.as_millis().saturating_sub(millis(span)))
     }
 
     /// How long after `earlier` this is; zero if it is not.
     pub const fn since(self, earlier: Self) -> Duration {
-        Duration::from_millis(self.0.saturating_sub(earlier.0))
+        Duration::from_millis(self.as_millis().saturating_sub(earlier.as_millis()))
+    }
+}
+
+impl Default for Moment {
+    fn default() -> Self {
+        Self::from_millis(0)
+    }
+}
+
+impl fmt::Debug for Moment {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Moment").field(&self.as_millis()).finish()
     }
 }
 
@@ -251,6 +266,16 @@ mod tests {
         for (millis, secs) in cases {
             assert_eq!(secs_until_over(Duration::from_millis(millis)), secs, "{millis} ms");
         }
+    }
+
+    #[test]
+    fn a_moment_is_told_in_milliseconds_since_boot() {
+        let cases = [(0, 0), (1, 1), (90_000, 90_000), (u64::MAX, u64::MAX - 1)];
+        for (millis, told) in cases {
+            assert_eq!(Moment::from_millis(millis).as_millis(), told);
+            assert_eq!(format!("{:?}", Moment::from_millis(millis)), format!("Moment({told})"));
+        }
+        assert_eq!(size_of::<Option<Moment>>(), size_of::<Moment>());
     }
 
     #[test]
