@@ -29,6 +29,7 @@ pub use self::code::Remedy;
 pub use self::foreign::OauthError;
 pub use self::foreign::is_unsafe_to_show;
 pub use self::foreign::scrubbed;
+pub use self::foreign::shown;
 
 /// Why one attempt failed.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize, thiserror::Error)]

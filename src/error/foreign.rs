@@ -1,8 +1,10 @@
 //! Text of others, made harmless before it is shown.
 //!
 //! Whatever a provider or a person wrote may hold a token, or characters that steer a
-//! terminal. Nothing of it reaches a message without passing [`scrubbed`].
+//! terminal. Nothing of it reaches a message without passing [`scrubbed`]. Text that is known to hold
+//! no token, as a path, passes [`shown`].
 
+use std::borrow::Cow;
 use std::fmt::Write as _;
 
 use serde::Deserialize;
@@ -75,6 +77,23 @@ fn push_run(out: &mut String, run: &str) {
     out.push_str(if token_like { "[masked]" } else { run });
 }
 
+/// `text` with everything escaped that could play with a terminal.
+pub fn shown(text: &str) -> Cow<'_, str> {
+    if !text.chars().any(is_unsafe_to_show) {
+        return Cow::Borrowed(text);
+    }
+    let mut out = String::with_capacity(text.len() + 16);
+    for character in text.chars() {
+        if is_unsafe_to_show(character) {
+            // Writing into a String cannot fail.
+            let _written = write!(out, "{}", character.escape_unicode());
+        } else {
+            out.push(character);
+        }
+    }
+    Cow::Owned(out)
+}
+
 /// Whether a character could change what a terminal shows of the text around it: control
 /// characters, and those that are invisible or turn the direction of writing.
 pub fn is_unsafe_to_show(character: char) -> bool {
@@ -103,5 +122,12 @@ mod tests {
             assert_eq!(scrubbed(text, 200), expected, "{name}");
         }
         assert!(scrubbed(&long, 50).chars().count() <= 51);
+    }
+
+    #[test]
+    fn no_terminal_escape_gets_through() {
+        let hostile = "a\u{1b}[2J\u{9b}31m\u{202e}\u{7}\r\n";
+        assert_eq!(shown(hostile), "a\\u{1b}[2J\\u{9b}31m\\u{202e}\\u{7}\\u{d}\\u{a}");
+        assert_eq!(shown("plain, and so as it is"), "plain, and so as it is");
     }
 }

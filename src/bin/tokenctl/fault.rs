@@ -13,6 +13,7 @@ use std::time::Duration;
 use serde::Serialize;
 use tokenkeeper::error::Code;
 use tokenkeeper::error::Remedy;
+use tokenkeeper::error::shown;
 use tokenkeeper::protocol::ErrorBody;
 use tokenkeeper::time::Timestamp;
 use tokenkeeper::time::spoken;
@@ -26,7 +27,6 @@ use crate::input::InputError;
 use crate::key_error::KeyError;
 use crate::people::NobodyKnown;
 use crate::print::Form;
-use crate::print::shown;
 use crate::sealed::SealedError;
 use crate::usage::Mistake;
 

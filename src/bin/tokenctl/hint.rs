@@ -9,10 +9,10 @@
 use std::borrow::Cow;
 
 use clap::CommandFactory as _;
+use tokenkeeper::error::shown;
 
 use crate::args::Cli;
 use crate::find::Wish;
-use crate::print::shown;
 
 /// How a command line is told from the name of the program: what follows is a verb.
 const PROGRAM: &str = "tokenctl ";

@@ -26,6 +26,7 @@ use std::io::Write as _;
 
 use serde::Serialize;
 use tokenkeeper::error::is_unsafe_to_show;
+use tokenkeeper::error::shown;
 
 use crate::args::global::When;
 use crate::client::Reply;
@@ -243,23 +244,6 @@ impl Output {
     }
 }
 
-/// `text` with everything escaped that could play with a terminal.
-pub(crate) fn shown(text: &str) -> Cow<'_, str> {
-    if !text.chars().any(is_unsafe_to_show) {
-        return Cow::Borrowed(text);
-    }
-    let mut out = String::with_capacity(text.len() + 16);
-    for character in text.chars() {
-        if is_unsafe_to_show(character) {
-            // Writing into a String cannot fail.
-            let _written = write!(out, "{}", character.escape_unicode());
-        } else {
-            out.push(character);
-        }
-    }
-    Cow::Owned(out)
-}
-
 /// As [`shown`], in the escapes of JSON: such a character can only stand inside of a string.
 fn json_shown(text: &str) -> Cow<'_, str> {
     let unsafe_here = |character: char| is_unsafe_to_show(character) && character != '\n';
@@ -337,8 +321,6 @@ mod tests {
 
     #[test]
     fn no_terminal_escape_gets_through() {
-        let hostile = "a\u{1b}[2J\u{9b}31m\u{202e}\u{7}\r\n";
-        assert_eq!(shown(hostile), "a\\u{1b}[2J\\u{9b}31m\\u{202e}\\u{7}\\u{d}\\u{a}");
         assert_eq!(json_shown("\"\u{9b}31m\u{202e}\""), "\"\\u009b31m\\u202e\"");
     }
 

@@ -3,12 +3,9 @@
 //! The identity opens the backup here and goes nowhere else: the daemon, which talks to the
 //! network, never has it.
 
-use std::fs;
 use std::fs::File;
 use std::io;
 use std::io::Read as _;
-use std::io::Write as _;
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 use std::path::PathBuf;
 
@@ -20,6 +17,8 @@ use tokenkeeper::envelope::NoIdentity;
 use tokenkeeper::envelope::NoRecipient;
 use tokenkeeper::envelope::Unopened;
 use tokenkeeper::error::Code;
+use tokenkeeper::regular;
+use tokenkeeper::regular::Unwritten;
 
 /// Why there is no backup.
 #[derive(Debug, thiserror::Error)]
@@ -137,69 +136,22 @@ fn read(path: &Path) -> io::Result<Vec<u8>> {
 ///
 /// [`SealedError::Unwritten`], [`SealedError::NotAFile`].
 pub(crate) fn write(path: &Path, sealed: &[u8]) -> Result<(), SealedError> {
-    let unwritten = |error| SealedError::Unwritten { path: path.into(), error };
-    // A device or a link that is replaced by a file is a mishap.
-    if fs::symlink_metadata(path).is_ok_and(|there| !there.is_file()) {
-        return Err(SealedError::NotAFile(path.into()));
-    }
-    let Some(name) = path.file_name() else {
-        return Err(SealedError::NotAFile(path.into()));
-    };
-    let directory = match path.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        _ => Path::new("."),
-    };
-    let mut beside = name.to_owned();
-    beside.push(format!(".{}.part", std::process::id()));
-    let beside = directory.join(beside);
-    let mut file = File::options()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(&beside)
-        .map_err(unwritten)?;
-    let written = file
-        .write_all(sealed)
-        .and_then(|()| file.sync_all())
-        .and_then(|()| fs::rename(&beside, path))
-        .and_then(|()| File::open(directory)?.sync_all());
-    written.map_err(|error| {
-        // It is gone already where the last step failed.
-        let _removed = fs::remove_file(&beside);
-        unwritten(error)
+    regular::replace(path, sealed).map_err(|why| match why {
+        Unwritten::NotRegular => SealedError::NotAFile(path.into()),
+        Unwritten::Io(error) => SealedError::Unwritten { path: path.into(), error },
     })
 }
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::MetadataExt as _;
-    use std::os::unix::fs::symlink;
-
     use super::*;
 
     #[test]
-    fn a_backup_is_written_for_its_owner_alone_over_an_older_one_and_leaves_nothing_beside() {
+    fn a_place_that_is_no_file_is_a_mistake_and_a_disk_that_refuses_is_none() {
         let home = tempfile::tempdir().unwrap();
-        let path = home.path().join("tokens.age");
-        for content in ["older", "newer"] {
-            write(&path, content.as_bytes()).unwrap();
-            assert_eq!(read(&path).unwrap(), content.as_bytes());
-            assert_eq!(fs::metadata(&path).unwrap().mode() & 0o7777, 0o600);
-        }
-        assert_eq!(fs::read_dir(home.path()).unwrap().count(), 1);
-    }
-
-    #[test]
-    fn what_is_no_file_is_never_replaced_by_one() {
-        let home = tempfile::tempdir().unwrap();
-        let (target, link) = (home.path().join("target"), home.path().join("link"));
-        symlink(&target, &link).unwrap();
-        for path in [home.path(), &link, Path::new("/dev/null"), Path::new("/")] {
-            let refused = write(path, b"x").unwrap_err();
-            assert!(matches!(refused, SealedError::NotAFile(_)), "{refused}");
-            assert_eq!(refused.exit_status(), 2);
-        }
-        assert!(!target.exists());
+        let directory = write(home.path(), b"x").unwrap_err();
+        assert!(matches!(directory, SealedError::NotAFile(_)), "{directory}");
+        assert_eq!(directory.exit_status(), 2);
         let absent = write(&home.path().join("no/such"), b"x").unwrap_err();
         assert_eq!(absent.exit_status(), 74);
     }

@@ -1,10 +1,10 @@
 //! What `backup` says of the file that it wrote, and `restore` of each account.
 
 use serde::Serialize;
+use tokenkeeper::error::shown;
 use tokenkeeper::protocol::BackupAccount;
 use tokenkeeper::protocol::BackupView;
 
-use crate::print::shown;
 use crate::print::status::counted;
 
 /// What is in a backup, as JSON.

@@ -2,11 +2,11 @@
 
 use std::borrow::Cow;
 
+use tokenkeeper::error::shown;
 use tokenkeeper::protocol::AccessView;
 use tokenkeeper::protocol::ReloadView;
 use tokenkeeper::protocol::WhoAmI;
 
-use crate::print::shown;
 use crate::print::status::counted;
 
 /// How the daemon sees the caller.

@@ -1,12 +1,12 @@
 //! The page of `doctor`: what does not work, what could be safer, and what was not looked at.
 
 use serde::Serialize;
+use tokenkeeper::error::shown;
 use tokenkeeper::protocol::Finding;
 use tokenkeeper::protocol::Severity;
 
 use crate::print::Hue;
 use crate::print::Style;
-use crate::print::shown;
 use crate::print::status::counted;
 
 /// What an examination showed; with `--json` as it is.

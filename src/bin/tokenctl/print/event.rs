@@ -1,12 +1,12 @@
 //! The lines of `watch`: one event, one line.
 
+use tokenkeeper::error::shown;
 use tokenkeeper::protocol::EventView;
 use tokenkeeper::time::Timestamp;
 use tokenkeeper::time::spoken;
 
 use crate::print::Hue;
 use crate::print::Style;
-use crate::print::shown;
 use crate::print::status::own_words;
 use crate::print::status::words;
 

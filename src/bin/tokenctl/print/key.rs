@@ -1,13 +1,13 @@
 //! What `init` and `rekey` say: where the key lies, and what to lose it means.
 
 use serde::Serialize;
+use tokenkeeper::error::shown;
 use tokenkeeper::store::key::Keys;
 use tokenkeeper::store::reseal::Tally;
 
 use crate::credstore;
 use crate::keeping::Init;
 use crate::keeping::Rekey;
-use crate::print::shown;
 use crate::print::status::counted;
 
 /// What became of the store key.

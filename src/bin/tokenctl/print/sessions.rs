@@ -1,10 +1,10 @@
 //! The page of `sessions`.
 
+use tokenkeeper::error::shown;
 use tokenkeeper::protocol::SessionView;
 
 use crate::print::Hue;
 use crate::print::Style;
-use crate::print::shown;
 
 /// Columns of the table.
 const HEADINGS: [&str; 6] = ["SESSION", "DEVICE", "ADDRESS", "BEGUN", "LAST USED", "ENDS"];

@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use tokenkeeper::error::Remedy;
+use tokenkeeper::error::shown;
 use tokenkeeper::protocol::AccountView;
 use tokenkeeper::protocol::ErrorBody;
 use tokenkeeper::protocol::StatusView;
@@ -15,7 +16,6 @@ use crate::print::Hue;
 use crate::print::Style;
 use crate::print::bar;
 use crate::print::bar::bar;
-use crate::print::shown;
 use crate::print::time::ago;
 use crate::print::time::until;
 

@@ -6,12 +6,12 @@
 use std::time::Duration;
 
 use tokenkeeper::error::Remedy;
+use tokenkeeper::error::shown;
 use tokenkeeper::protocol::AccountView;
 use tokenkeeper::protocol::ErrorBody;
 use tokenkeeper::time::Timestamp;
 use tokenkeeper::time::spoken;
 
-use crate::print::shown;
 use crate::print::status::advice;
 use crate::print::status::counted;
 use crate::print::status::enter;

@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 use tokenkeeper::clock;
+use tokenkeeper::error::shown;
 use tokenkeeper::name::AccountId;
 use tokenkeeper::protocol::AccessView;
 use tokenkeeper::protocol::AccountList;
@@ -17,7 +18,6 @@ use crate::fault::Fault;
 use crate::people::Person;
 use crate::print;
 use crate::print::Form;
-use crate::print::shown;
 use crate::usage::Mistake;
 
 /// The names of the accounts, one on a line.
