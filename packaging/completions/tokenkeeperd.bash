@@ -2,11 +2,14 @@
 
 _tokenkeeperd() {
     local current=${COMP_WORDS[COMP_CWORD]}
-    if [[ ${COMP_WORDS[COMP_CWORD - 1]} == --config ]]; then
+    local previous=${COMP_WORDS[COMP_CWORD - 1]}
+    if [[ $previous == --config || $previous == --recovery-output ]]; then
         compopt -o default -o filenames
         COMPREPLY=()
         return
     fi
-    mapfile -t COMPREPLY < <(compgen -W '--config --check --user --help --version' -- "$current")
+    local options='--config --check --user --init --rekey --recovery-recipient --recovery-output
+        --dry-run --json --help --version'
+    mapfile -t COMPREPLY < <(compgen -W "$options" -- "$current")
 }
 complete -F _tokenkeeperd tokenkeeperd

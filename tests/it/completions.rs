@@ -31,6 +31,8 @@ fn bash_completes_verbs_options_values_and_files() {
         // No daemon runs, and a Tab is no place for a message.
         ("tokenctl|--socket|/none|get|", ""),
         ("tokenkeeperd|--c",             "--config --check"),
+        ("tokenkeeperd|--re",            "--rekey --recovery-recipient --recovery-output"),
+        ("tokenkeeperd|--recovery-output|", "option -o option default option -o option filenames"),
         ("tokenkeeperd|--config|",       "option -o option default option -o option filenames"),
     ];
     for (line, expected) in cases {

@@ -1,4 +1,5 @@
 //! `tokenctl rekey` and `tokenctl init` on real files, and what a kill at any step leaves behind.
+//! They become `tokenkeeperd`, which lies beside `tokenctl`.
 //!
 //! What takes a systemd, the sealed credential itself, is under `host`.
 
@@ -6,6 +7,7 @@ use std::fs;
 use std::fs::Permissions;
 use std::io;
 use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::fs::symlink;
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::Path;
 use std::process::Command;
@@ -169,6 +171,45 @@ fn what_cannot_be_done_to_a_key_is_refused_in_words() {
         assert!(!said.contains(identity.expose_secret()), "{said}");
     }
     assert!(!daemon.path("state").exists(), "nothing was made");
+}
+
+/// A client may be installed alone, and what somebody puts into the search path is not run.
+#[test]
+fn without_the_daemons_program_there_is_no_work_on_a_key_and_none_is_looked_for() {
+    let home = tempfile::tempdir().unwrap();
+    let [alone, found] = ["alone", "found"].map(|name| home.path().join(name));
+    for directory in [&alone, &found] {
+        fs::create_dir(directory).unwrap();
+    }
+    let client = alone.join("tokenctl");
+    fs::copy(env!("CARGO_BIN_EXE_tokenctl"), &client).unwrap();
+    symlink("/bin/true", found.join("tokenkeeperd")).unwrap();
+    if Path::new("/usr/bin/tokenkeeperd").exists() {
+        skipped("the package is installed here, and its program would be run");
+        return;
+    }
+    for arguments in [&["rekey"][..], &["--json", "rekey"]] {
+        let refused = run(Command::new(&client).args(arguments).env("PATH", &found), None);
+        assert_eq!(refused.status.code(), Some(71), "{}", said(&refused));
+        let part = "/usr/bin/tokenkeeperd, which works on the store key, cannot be run";
+        assert!(said(&refused).contains(part), "{}", said(&refused));
+    }
+}
+
+#[test]
+fn what_is_refused_of_a_key_is_json_for_programs_and_quiet_hides_what_is_done() {
+    let (_idp, mut daemon) = with_mail(&forgiving());
+    daemon.stop();
+    let config = daemon.path("config.toml");
+    let config = config.to_str().unwrap();
+    let said_nothing = daemon.tokenctl_does(&["--quiet", "rekey", "--config", config], None);
+    assert_eq!(said_nothing, "");
+
+    let refused = daemon.tokenctl(&["--json", "rekey", "--config", "absent.toml"]);
+    assert_eq!(refused.status.code(), Some(78), "{}", said(&refused));
+    let body: Value = serde_json::from_slice(&refused.stderr).unwrap();
+    assert_eq!(body["error_code"], "CONFIG_INVALID", "{body}");
+    assert_eq!(body["remedy"], "reconfigure", "{body}");
 }
 
 /// Makes a store with secrets in it.

@@ -24,11 +24,11 @@ use crate::file::FileError;
 use crate::find::NoRuntimeDir;
 use crate::hint::Hints;
 use crate::input::InputError;
-use crate::key_error::KeyError;
 use crate::people::NobodyKnown;
 use crate::print::Form;
 use crate::sealed::SealedError;
 use crate::usage::Mistake;
+use crate::verb::key::NoProgram;
 
 /// Why a command did not do what it was asked.
 #[derive(Debug, thiserror::Error)]
@@ -42,9 +42,9 @@ pub(crate) enum Fault {
     /// A backup that is none, or cannot be opened or written.
     #[error(transparent)]
     Sealed(#[from] SealedError),
-    /// The store key cannot be made or changed.
+    /// There is nobody to work on the store key.
     #[error(transparent)]
-    Key(#[from] KeyError),
+    NoProgram(#[from] NoProgram),
     /// A file of another program cannot be kept.
     #[error(transparent)]
     File(#[from] FileError),
@@ -137,7 +137,7 @@ impl Fault {
             | Self::Input(_)
             | Self::File(_)
             | Self::Sealed(_)
-            | Self::Key(_)
+            | Self::NoProgram(_)
             | Self::Nobody(_)
             | Self::NoRuntimeDir(_)
             | Self::WaitedInVain { .. }
@@ -155,7 +155,8 @@ impl Fault {
                 Code::BadRequest.exit_status()
             }
             Self::Sealed(why) => why.exit_status(),
-            Self::Key(why) => why.exit_status(),
+            // EX_OSERR of sysexits.h.
+            Self::NoProgram(_) => 71,
             Self::File(error) if error.is_input() => Code::BadRequest.exit_status(),
             Self::NoDaemon(_) | Self::WentAway { .. } => 69,
             Self::NotTheDaemon { .. } | Self::RefusedAnew { .. } => Code::Internal.exit_status(),
@@ -203,7 +204,7 @@ impl Fault {
             Self::Usage(_)
             | Self::Input(_)
             | Self::Sealed(_)
-            | Self::Key(_)
+            | Self::NoProgram(_)
             | Self::File(_)
             | Self::Nobody(_)
             | Self::NoRuntimeDir(_)
@@ -229,7 +230,7 @@ impl Fault {
             Self::Silent { .. } | Self::WaitedInVain { .. } => {
                 (Code::RefreshPending.as_str(), Remedy::Wait)
             }
-            Self::Key(why) => (why.code().as_str(), Remedy::Reconfigure),
+            Self::NoProgram(_) => (Code::Internal.as_str(), Remedy::Reconfigure),
             Self::Usage(_)
             | Self::Input(_)
             | Self::Sealed(_)

@@ -6,22 +6,19 @@
 //! `fault` (why it did not work and with which exit status). A login needs more of a person than any other verb: `person` (the
 //! terminal), `typing` (a line on it) and `browser` (which comes back by itself).
 //! Files of other programs: `format` (what is in them), `file` (how they lie on the disk) and
-//! `wake` (what is waited for beside the daemon). The store key, which the daemon is not asked about:
-//! `keeping` (what is to be done, decided), `credstore` (the key as a sealed credential), `owner`
-//! (root, acting as the store's owner) and `key_error`. What shells ask on a Tab: `complete`.
+//! `wake` (what is waited for beside the daemon). What shells ask on a Tab: `complete`.
 //!
 //! # Invariants
 //!
 //! * Standard output carries what was asked for and nothing else; faults go to standard error.
 //! * No secret is an argument, and none is printed but by `get` and `export`.
-//! * No runtime and no thread: `tokenctl get` is as fast as a process can be. Only `init` and
-//!   `rekey`, which run `systemd-creds`, have a runtime for as long as that takes.
+//! * No runtime, no thread and no store: `tokenctl get` is as fast as a process can be. `init` and
+//!   `rekey`, which need a store, are handed over to `tokenkeeperd`.
 
 mod args;
 mod browser;
 mod client;
 mod complete;
-mod credstore;
 mod fault;
 mod file;
 mod find;
@@ -29,9 +26,6 @@ mod format;
 mod help;
 mod hint;
 mod input;
-mod keeping;
-mod key_error;
-mod owner;
 mod people;
 mod person;
 mod print;

@@ -10,7 +10,6 @@ pub(crate) mod bar;
 pub(crate) mod daemon;
 pub(crate) mod doctor;
 pub(crate) mod event;
-pub(crate) mod key;
 #[cfg(test)]
 pub(crate) mod sample;
 pub(crate) mod sessions;

@@ -8,7 +8,7 @@ mod export;
 mod follow;
 mod get;
 mod keep;
-mod key;
+pub(crate) mod key;
 mod leave;
 mod left;
 mod login;
@@ -88,8 +88,8 @@ impl Session {
             Verb::Purge(args) => change::order(self, &args.account, "purge")?,
             Verb::Backup(args) => backup::backup(self, args)?,
             Verb::Restore(args) => return restore::restore(self, args),
-            Verb::Init(args) => key::init(self, args)?,
-            Verb::Rekey(args) => key::rekey(self, args)?,
+            Verb::Init(args) => return Err(key::hand_over(self, "--init", args).into()),
+            Verb::Rekey(args) => return Err(key::hand_over(self, "--rekey", args).into()),
             Verb::Doctor => return daemon::doctor(self),
             Verb::Config { verb: ConfigVerb::Check } => daemon::check(self)?,
             Verb::Reload => daemon::reload(self)?,

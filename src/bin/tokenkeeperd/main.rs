@@ -1,5 +1,7 @@
-//! The daemon: arguments, then [`tokenkeeper::daemon`], then an exit status.
+//! The daemon: arguments, then [`tokenkeeper::daemon`], then an exit status. And the work on the
+//! key of its store, [`key`], for which no daemon may run.
 
+mod key;
 mod usage;
 
 use std::io;
@@ -9,10 +11,13 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use clap::error::ErrorKind;
+use tokenkeeper::clock;
 use tokenkeeper::daemon;
 use tokenkeeper::daemon::Options;
 use tokenkeeper::log::Log;
 
+use self::key::args::KeyArgs;
+use self::key::args::Work;
 use self::usage::Mistake;
 
 /// Keeps the tokens of all configured accounts fresh, and hands them to local programs.
@@ -25,9 +30,11 @@ use self::usage::Mistake;
 #[command(
     name = "tokenkeeperd",
     version,
-    after_help = "Exit status: 0 after a signal, or the configuration is good (--check); 2 wrong command \
-                  line; 71 the system refused something; 74 the disk failed; 75 another daemon owns the \
-                  store or the socket; 78 the configuration, the state directory or the store key is wrong."
+    after_help = "Exit status: 0 after a signal, the configuration is good (--check), or the key lies where \
+                  it belongs (--init, --rekey); 2 wrong command line, or no store (--rekey); 71 the system \
+                  or systemd-creds refused something; 74 the disk failed; 75 another daemon owns the store \
+                  or the socket; 77 not root, nor the store's owner (--init, --rekey); 78 the configuration, \
+                  the state directory or the store key is wrong."
 )]
 struct Arguments {
     /// Read FILE instead of the usual configuration, and *.toml in the directory that is called
@@ -35,11 +42,13 @@ struct Arguments {
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
     /// Check the configuration, say in words what it would do, and end
-    #[arg(long)]
+    #[arg(long, group = "order")]
     check: bool,
     /// Run for one user, with that user's directories
     #[arg(long)]
     user: bool,
+    #[command(flatten)]
+    key: KeyArgs,
 }
 
 /// The system refused something; sysexits.h.
@@ -58,6 +67,9 @@ fn main() -> ExitCode {
         }
     };
     let options = Options { config: arguments.config, user: arguments.user };
+    if let Some(work) = arguments.key.work() {
+        return work_on_key(work, &options, &arguments.key);
+    }
     if arguments.check {
         return match daemon::check(&options) {
             Ok(checked) => {
@@ -75,6 +87,18 @@ fn main() -> ExitCode {
         Err(error) => {
             eprintln!("tokenkeeperd: log thread: {error}");
             ExitCode::from(OS_ERROR)
+        }
+    }
+}
+
+#[expect(clippy::print_stderr, reason = "this is where the process talks to whoever called it")]
+fn work_on_key(work: Work, options: &Options, args: &KeyArgs) -> ExitCode {
+    match key::run(work, options, args) {
+        Ok(told) => said(&told),
+        Err(error) => {
+            let report = if args.json { error.json(clock::now().wall) } else { error.text() };
+            eprintln!("{report}");
+            ExitCode::from(error.exit_status())
         }
     }
 }

@@ -37,7 +37,7 @@ impl From<&clap::Error> for Mistake {
 )]
 fn sentence(error: &clap::Error) -> String {
     let argument = text(error, ContextKind::InvalidArg);
-    let option = argument.split(' ').next().unwrap_or_default();
+    let option = name(&argument);
     match error.kind() {
         // Behind "--" even an option is none.
         ErrorKind::UnknownArgument if argument.starts_with('-') && !is_option(&argument) => {
@@ -52,10 +52,20 @@ fn sentence(error: &clap::Error) -> String {
         }
         ErrorKind::InvalidValue => format!("{option} needs a value"),
         ErrorKind::TooManyValues => format!("{option} takes no value"),
-        ErrorKind::ArgumentConflict => format!("{option} stands twice"),
+        ErrorKind::ArgumentConflict => match text(error, ContextKind::PriorArg) {
+            other if other == argument => format!("{option} stands twice"),
+            other => format!("{} and {option} exclude each other", name(&other)),
+        },
+        ErrorKind::MissingRequiredArgument => format!("{option} is missing"),
         ErrorKind::InvalidUtf8 => "an argument is not UTF-8".to_owned(),
         _ => "the command line makes no sense".to_owned(),
     }
+}
+
+/// `--config <FILE>` as `--config`, `<--init|--rekey>` as `--init or --rekey`.
+fn name(argument: &str) -> String {
+    let name = argument.split(' ').next().unwrap_or_default();
+    name.replace(['<', '>'], "").replace('|', " or ")
 }
 
 fn is_option(argument: &str) -> bool {
@@ -96,6 +106,12 @@ mod tests {
             (&["--check=yes"],                    "--check takes no value"),
             (&["--check", "--check"],             "--check stands twice"),
             (&["--config", "a", "--config", "b"], "--config stands twice"),
+            (&["--check", "--init"],              "--init and --check exclude each other"),
+            (&["--init", "--rekey"],              "--rekey and --init exclude each other"),
+            (&["--json"],                         "--init or --rekey is missing"),
+            (&["--check", "--dry-run"],           "--init or --rekey is missing"),
+            (&["--recovery-recipient", "age1"],   "--init or --rekey is missing"),
+            (&["--rekey", "--recovery-output=f"], "--recovery-recipient is missing"),
             (&["reload"],                         "\"reload\" is not taken, only options; tokenctl is what takes orders"),
         ];
         for (arguments, sentence) in cases {

@@ -14,14 +14,9 @@ pub(crate) struct KeyArgs {
     /// several times.
     #[arg(long = "recovery-recipient", value_name = "AGE")]
     pub(crate) recipients: Vec<String>,
-    /// Write that copy to this file.
-    #[arg(
-        long = "recovery-output",
-        value_name = "FILE",
-        default_value = "tokenkeeper.store-key.age",
-        requires = "recipients"
-    )]
-    pub(crate) recovery: PathBuf,
+    /// Write that copy to this file; without it, to tokenkeeper.store-key.age.
+    #[arg(long = "recovery-output", value_name = "FILE", requires = "recipients")]
+    pub(crate) recovery: Option<PathBuf>,
     /// Say what would be done, and do nothing.
     #[arg(long)]
     pub(crate) dry_run: bool,

@@ -1,281 +1,120 @@
-//! `init` and `rekey`: the store key, in the hands of whoever keeps the host. No daemon is asked.
+//! `init` and `rekey`: handed to `tokenkeeperd`, which can open a store. No daemon is asked.
 //!
-//! # Order
+//! # Invariants
 //!
-//! What is decided in [`keeping`] is done in an order that a kill may cut anywhere:
-//! the recovery copy, then the new key into its place, the old one not gone from there or from
-//! its own place, then the store, and the old key's end last. The store opens at every step, and
-//! the next run ends what this one did not.
+//! * `PATH` is not asked for the program: root would run what somebody else put there. It is
+//!   beside this one, or where the package puts it.
+//! * This process becomes that program: what it prints, its exit status and the signals it gets
+//!   are its own.
 
+use std::env;
+use std::ffi::OsStr;
+use std::ffi::OsString;
+use std::io;
+use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::path::PathBuf;
+use std::process::Command;
+use std::process::Stdio;
 
-use tokenkeeper::daemon;
-use tokenkeeper::daemon::Options;
-use tokenkeeper::envelope;
-use tokenkeeper::envelope::Recipient;
-use tokenkeeper::harden;
-use tokenkeeper::limits;
 use tokenkeeper::section::Mode;
-use tokenkeeper::store::custody;
-use tokenkeeper::store::custody::Custody;
-use tokenkeeper::store::key::KEY_FILE;
-use tokenkeeper::store::key::Keys;
-use tokenkeeper::store::key::StoreKey;
-use tokenkeeper::store::refusal::OpenError;
-use tokenkeeper::store::reseal::Tally;
 
 use super::Session;
 use crate::args::key::KeyArgs;
-use crate::credstore;
-use crate::fault::Fault;
-use crate::keeping;
-use crate::keeping::Init;
-use crate::keeping::Refusal;
-use crate::keeping::Rekey;
-use crate::keeping::Standing;
-use crate::key_error::KeyError;
-use crate::owner::Owner;
-use crate::print;
-use crate::print::Stream;
-use crate::print::key::Outcome;
-use crate::print::key::Told;
-use crate::sealed;
+use crate::print::Form;
+use crate::print::Notes;
 
-/// Seals the store key to this machine.
-pub(super) fn init(session: &Session, args: &KeyArgs) -> Result<(), Fault> {
-    if session.mode == Mode::User {
-        return Err(KeyError::OfSession.into());
-    }
-    if !rustix::process::geteuid().is_root() {
-        return Err(KeyError::NotRoot("make").into());
-    }
-    let copy = Copy::wanted(args)?;
-    let mut store = Store::find(session, args)?;
-    credstore::available().map_err(KeyError::from)?;
-    let credential = credstore::read().map_err(KeyError::from)?;
-    let standing = store.take()?;
-    let init = keeping::init(standing, credential).map_err(KeyError::from)?;
-    if args.dry_run {
-        return tell(session, &print::key::foretold_init(&init));
-    }
-    let told = carry_out(init, &mut store, &copy)?;
-    tell(session, &copy.named_in(told))
+/// Where the package puts it.
+const PACKAGED: &str = "/usr/bin/tokenkeeperd";
+
+/// The program that works on the store key cannot be run.
+#[derive(Debug, thiserror::Error)]
+#[error("{}, which works on the store key, cannot be run: {error}", .program.display())]
+pub(crate) struct NoProgram {
+    program: PathBuf,
+    error: io::Error,
 }
 
-fn carry_out(init: Init, store: &mut Store, copy: &Copy<'_>) -> Result<Told, KeyError> {
-    let (outcome, keys, from) = match init {
-        Init::Make => (Outcome::Made, fresh(copy)?, None),
-        Init::Move { from } => (Outcome::Moved, fresh(copy)?, Some(from)),
-        Init::Finish { from, keys } => (Outcome::Moved, copied(keys, copy)?, Some(from)),
-        Init::Clear(keys) => (Outcome::Cleared, copied(keys, copy)?, None),
-        Init::Done(keys) => {
-            let keys = copied(keys, copy)?;
-            return Ok(Told::of(Outcome::Done, &keys, credstore::PATH));
-        }
-    };
-    let tally = match from {
-        Some(from) => Some(store.pass(&from, keys.newest())?),
-        None => None,
-    };
-    store.remove_key_file()?;
-    Ok(Told { tally, ..Told::of(outcome, &keys, credstore::PATH) })
+/// Becomes the program that works on the store key, with `order` and what it says. Returns if
+/// that cannot be.
+#[allow(
+    clippy::disallowed_methods,
+    reason = "this process becomes the program, and so there is nothing to outlive or to await"
+)]
+pub(super) fn hand_over(session: &Session, order: &str, args: &KeyArgs) -> NoProgram {
+    let own = env::current_exe().ok();
+    let program = beside(own.as_deref());
+    let mut command = Command::new(&program);
+    command.arg(order).args(options(session.mode, session.output.form, args));
+    if session.output.notes == Notes::Hidden {
+        command.stdout(Stdio::null());
+    }
+    let error = command.exec();
+    NoProgram { program, error }
 }
 
-/// A new key, sealed where the unit looks for it.
-fn fresh(copy: &Copy<'_>) -> Result<Keys, KeyError> {
-    let keys = copied(Keys::one(StoreKey::draw()), copy)?;
-    credstore::install(&keys)?;
-    Ok(keys)
+/// The daemon's program, for this one at `own`.
+fn beside(own: Option<&Path>) -> PathBuf {
+    let beside = own.map(|own| own.with_file_name("tokenkeeperd"));
+    beside.filter(|program| program.is_file()).unwrap_or_else(|| PACKAGED.into())
 }
 
-/// The same keys, when their recovery copy is made.
-fn copied(keys: Keys, copy: &Copy<'_>) -> Result<Keys, KeyError> {
-    copy.keep(&keys)?;
-    Ok(keys)
+/// What was typed, as options of that program. Values stand behind "=", where one that begins with
+/// "-" is no option.
+fn options(mode: Mode, form: Form, args: &KeyArgs) -> Vec<OsString> {
+    let KeyArgs { config, recipients, recovery, dry_run } = args;
+    let flags =
+        [(mode == Mode::User, "--user"), (form == Form::Json, "--json"), (*dry_run, "--dry-run")];
+    let flags = flags.into_iter().filter(|(set, _)| *set).map(|(_, flag)| flag.into());
+    let config = config.iter().map(|file| valued("--config=", file.as_os_str()));
+    let recipients = recipients.iter().map(|text| valued("--recovery-recipient=", text.as_ref()));
+    let recovery = recovery.iter().map(|file| valued("--recovery-output=", file.as_os_str()));
+    flags.chain(config).chain(recipients).chain(recovery).collect()
 }
 
-/// Changes the store key, wherever it lies.
-pub(super) fn rekey(session: &Session, args: &KeyArgs) -> Result<(), Fault> {
-    let copy = Copy::wanted(args)?;
-    let mut store = Store::find(session, args)?;
-    let (wanted, file) = match store.take()? {
-        Standing::InUse { pid, .. } => return Err(KeyError::from(Refusal::InUse(pid)).into()),
-        Standing::Idle { key_id: None, .. } => return Err(KeyError::from(Refusal::NoStore).into()),
-        Standing::Idle { key_id: Some(wanted), file } => (wanted, file),
-    };
-    let (safe, rekey) = match file.and_then(|keys| keeping::rekey(&wanted, &keys)) {
-        Some(rekey) => (Safe::File, rekey),
-        None => (Safe::Credential, of_credential(wanted)?),
-    };
-    let place = safe.path(&store);
-    if args.dry_run {
-        return tell(session, &print::key::foretold_rekey(&rekey, &place));
-    }
-    let told = match rekey {
-        Rekey::Finish => {
-            let keys = store.newest_of(safe)?;
-            copy.keep(&keys)?;
-            safe.put(&store, &keys)?;
-            Told::of(Outcome::Finished, &keys, &place)
-        }
-        Rekey::Begin { from } => exchange(&mut store, safe, &copy, from, StoreKey::draw())?,
-        Rekey::Resume { from, to } => exchange(&mut store, safe, &copy, from, to)?,
-    };
-    tell(session, &copy.named_in(told))
+fn valued(name: &str, value: &OsStr) -> OsString {
+    let mut option = OsString::from(name);
+    option.push(value);
+    option
 }
 
-fn of_credential(wanted: String) -> Result<Rekey, KeyError> {
-    if !rustix::process::geteuid().is_root() {
-        return Err(KeyError::NotRoot("change"));
-    }
-    let keys = credstore::read()?;
-    let rekey = keys.and_then(|keys| keeping::rekey(&wanted, &keys));
-    Ok(rekey.ok_or(Refusal::Elsewhere { wanted })?)
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-/// Has the store pass from one key to the other, both of which lie in the safe meanwhile.
-fn exchange(
-    store: &mut Store,
-    safe: Safe,
-    copy: &Copy<'_>,
-    from: StoreKey,
-    to: StoreKey,
-) -> Result<Told, KeyError> {
-    let both = Keys::passing(to.clone(), from.clone());
-    // Both: whenever this ends, the copy opens the store.
-    copy.keep(&both)?;
-    safe.put(store, &both)?;
-    let tally = store.pass(&from, &to)?;
-    let keys = Keys::one(to);
-    safe.put(store, &keys)?;
-    let place = safe.path(store);
-    Ok(Told { tally: Some(tally), ..Told::of(Outcome::Rekeyed, &keys, &place) })
-}
-
-/// The store, worked on as its owner.
-struct Store {
-    database: PathBuf,
-    owner: Owner,
-    custody: Option<Custody>,
-}
-
-impl Store {
-    fn find(session: &Session, args: &KeyArgs) -> Result<Self, KeyError> {
-        harden::against_onlookers().map_err(|error| KeyError::System("hardening", error))?;
-        let user = session.mode == Mode::User;
-        let database = daemon::state_of(&Options { config: args.config.clone(), user })?;
-        let owner = Owner::of(database.parent().unwrap_or(Path::new("/")))?;
-        Ok(Self { database, owner, custody: None })
+    #[test]
+    fn the_program_is_the_one_beside_or_that_of_the_package_and_no_other() {
+        let home = tempfile::tempdir().unwrap();
+        let own = home.path().join("tokenctl");
+        let daemon = home.path().join("tokenkeeperd");
+        assert_eq!(beside(Some(&own)), Path::new(PACKAGED));
+        std::fs::create_dir(&daemon).unwrap();
+        assert_eq!(beside(Some(&own)), Path::new(PACKAGED));
+        std::fs::remove_dir(&daemon).unwrap();
+        std::fs::File::create(&daemon).unwrap();
+        assert_eq!(beside(Some(&own)), daemon);
+        assert_eq!(beside(None), Path::new(PACKAGED));
     }
 
-    /// Takes the store, if nobody has it, and looks at it.
-    fn take(&mut self) -> Result<Standing, KeyError> {
-        let Self { database, owner, custody } = self;
-        as_owner(owner, || match Custody::take(database) {
-            Ok(taken) => {
-                *custody = taken;
-                Standing::of(custody.as_ref())
-            }
-            Err(OpenError::Held { pid, .. }) => {
-                Ok(Standing::InUse { pid, key_file: custody::has_key_file(database)? })
-            }
-            Err(refused) => Err(refused),
-        })
-    }
-
-    fn pass(&mut self, from: &StoreKey, to: &StoreKey) -> Result<Tally, KeyError> {
-        let Self { owner, custody, .. } = self;
-        as_owner(owner, || match custody {
-            Some(custody) => custody.rekey(from, to),
-            None => Ok(Tally::default()),
-        })
-    }
-
-    fn remove_key_file(&self) -> Result<(), KeyError> {
-        as_owner(&self.owner, || self.custody.as_ref().map_or(Ok(()), Custody::remove_key_file))
-    }
-
-    fn put_key_file(&self, keys: &Keys) -> Result<(), KeyError> {
-        as_owner(&self.owner, || {
-            self.custody.as_ref().map_or(Ok(()), |custody| custody.put_key_file(keys))
-        })
-    }
-
-    /// Of what the safe holds, the newest key alone.
-    fn newest_of(&self, safe: Safe) -> Result<Keys, KeyError> {
-        let keys = match (safe, &self.custody) {
-            (Safe::File, Some(custody)) => as_owner(&self.owner, || custody.key_file())?,
-            (Safe::File, None) => None,
-            (Safe::Credential, _) => credstore::read()?,
+    #[test]
+    fn everything_that_was_typed_is_handed_over() {
+        let bare = KeyArgs { config: None, recipients: vec![], recovery: None, dry_run: false };
+        assert_eq!(options(Mode::System, Form::Text, &bare), Vec::<OsString>::new());
+        let full = KeyArgs {
+            config: Some("-c.toml".into()),
+            recipients: vec!["age1one".into(), "-two".into()],
+            recovery: Some("key.age".into()),
+            dry_run: true,
         };
-        let keys = keys.ok_or(Refusal::NoStore)?;
-        Ok(Keys::one(keys.newest().clone()))
+        let expected = [
+            "--user",
+            "--json",
+            "--dry-run",
+            "--config=-c.toml",
+            "--recovery-recipient=age1one",
+            "--recovery-recipient=-two",
+            "--recovery-output=key.age",
+        ];
+        assert_eq!(options(Mode::User, Form::Json, &full), expected.map(OsString::from));
     }
-}
-
-fn as_owner<T>(owner: &Owner, work: impl FnOnce() -> Result<T, OpenError>) -> Result<T, KeyError> {
-    let done = owner.act(work).map_err(|error| KeyError::System("rights of the owner", error))?;
-    Ok(done?)
-}
-
-/// The place that holds the store's key.
-#[derive(Clone, Copy)]
-enum Safe {
-    /// The key file beside the store.
-    File,
-    /// The sealed credential.
-    Credential,
-}
-
-impl Safe {
-    fn put(self, store: &Store, keys: &Keys) -> Result<(), KeyError> {
-        match self {
-            Self::File => store.put_key_file(keys),
-            Self::Credential => Ok(credstore::install(keys)?),
-        }
-    }
-
-    fn path(self, store: &Store) -> String {
-        match self {
-            Self::File => store.database.with_file_name(KEY_FILE).display().to_string(),
-            Self::Credential => credstore::PATH.to_owned(),
-        }
-    }
-}
-
-/// The recovery copy that is wished for, if there are recipients.
-struct Copy<'a> {
-    recipients: Vec<Recipient>,
-    path: &'a Path,
-}
-
-impl<'a> Copy<'a> {
-    fn wanted(args: &'a KeyArgs) -> Result<Self, KeyError> {
-        if args.recipients.len() > limits::RECIPIENTS {
-            return Err(KeyError::Recipients);
-        }
-        let parsed = args.recipients.iter().enumerate().map(|(index, text)| {
-            Recipient::parse(text).map_err(|why| KeyError::Recipient { number: index + 1, why })
-        });
-        Ok(Self { recipients: parsed.collect::<Result<_, _>>()?, path: &args.recovery })
-    }
-
-    /// Seals the text of a key file to the recipients.
-    fn keep(&self, keys: &Keys) -> Result<(), KeyError> {
-        if self.recipients.is_empty() {
-            return Ok(());
-        }
-        let sealed = envelope::seal(keys.text().expose().as_bytes(), &self.recipients)?;
-        sealed::write(self.path, &sealed).map_err(KeyError::Unwritten)
-    }
-
-    fn named_in(&self, told: Told) -> Told {
-        let path = (!self.recipients.is_empty()).then(|| self.path.display().to_string());
-        Told { recovery_copy: path, ..told }
-    }
-}
-
-fn tell(session: &Session, told: &Told) -> Result<(), Fault> {
-    session.output.confirm(Stream::Output, &print::key::page(told), told)
 }

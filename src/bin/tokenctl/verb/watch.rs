@@ -86,7 +86,7 @@ fn passes(fault: &Fault) -> bool {
         Fault::RefusedAnew { .. }
         | Fault::Usage(_)
         | Fault::Sealed(_)
-        | Fault::Key(_)
+        | Fault::NoProgram(_)
         | Fault::Input(_)
         | Fault::File(_)
         | Fault::Nobody(_)

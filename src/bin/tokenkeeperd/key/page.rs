@@ -1,14 +1,14 @@
-//! What `init` and `rekey` say: where the key lies, and what to lose it means.
+//! What is said of the store key: where it lies, and what to lose it means.
 
 use serde::Serialize;
 use tokenkeeper::error::shown;
+use tokenkeeper::section::Mode;
 use tokenkeeper::store::key::Keys;
 use tokenkeeper::store::reseal::Tally;
 
-use crate::credstore;
-use crate::keeping::Init;
-use crate::keeping::Rekey;
-use crate::print::status::counted;
+use super::credstore;
+use super::keeping::Init;
+use super::keeping::Rekey;
 
 /// What became of the store key.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
@@ -37,12 +37,12 @@ pub(crate) struct Told {
     /// Id of the key, which is no secret.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) key_id: Option<String>,
-    /// Where it lies.
+    /// Where it lies, fit for a terminal.
     pub(crate) place: String,
     /// Sealed values of the store, if they were sealed anew.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) tally: Option<Tally>,
-    /// Where the recovery copy is, if one was made.
+    /// Where the recovery copy is, if one was made, fit for a terminal.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) recovery_copy: Option<String>,
     /// What a real run would do.
@@ -64,7 +64,7 @@ impl Told {
         Self {
             outcome: Outcome::Planned,
             key_id: None,
-            place: place.to_owned(),
+            place: shown(place).into_owned(),
             tally: None,
             recovery_copy: None,
             plan: None,
@@ -104,9 +104,9 @@ pub(crate) fn foretold_rekey(rekey: &Rekey, place: &str) -> Told {
     Told::planned(plan, place)
 }
 
-/// The page that a person reads.
-pub(crate) fn page(told: &Told) -> String {
-    let place = shown(&told.place);
+/// The page for a person who keeps the daemon of `mode`.
+pub(crate) fn page(told: &Told, mode: Mode) -> String {
+    let place = &told.place;
     if let Some(plan) = told.plan {
         return format!("{place}: {plan}.\n");
     }
@@ -140,13 +140,19 @@ pub(crate) fn page(told: &Told) -> String {
         }
         Outcome::Done | Outcome::Planned => "",
     });
-    page.push_str(&loss(told));
+    page.push_str(&loss(told, mode));
     page
 }
 
+/// What programs read: one line.
+pub(crate) fn json(told: &Told) -> String {
+    // A struct of strings and numbers always has a JSON form.
+    serde_json::to_string(told).map(|text| text + "\n").unwrap_or_default()
+}
+
 /// What to lose the key means, and the way back.
-fn loss(told: &Told) -> String {
-    let place = shown(&told.place);
+fn loss(told: &Told, mode: Mode) -> String {
+    let place = &told.place;
     let is_sealed = told.place == credstore::PATH;
     let mut text = String::from(
         "\nNothing else opens the store: without this key every account is to be logged in anew.\n",
@@ -158,14 +164,17 @@ fn loss(told: &Told) -> String {
         );
     }
     let Some(copy) = &told.recovery_copy else {
-        let verb = if is_sealed { "init" } else { "rekey" };
+        let verb = match mode {
+            Mode::System if is_sealed => "init",
+            Mode::System => "rekey",
+            Mode::User => "--user rekey",
+        };
         text.push_str(&format!(
             "No recovery copy was made. To make one, for a key of age that is kept elsewhere:\n  \
              tokenctl {verb} --recovery-recipient age1…\n"
         ));
         return text;
     };
-    let copy = shown(copy);
     text.push_str(&format!(
         "The recovery copy is {copy}. Keep it off this machine, and its identity too. The way back:\n"
     ));
@@ -180,6 +189,10 @@ fn loss(told: &Told) -> String {
     text
 }
 
+fn counted(count: u64, noun: &str) -> String {
+    if count == 1 { format!("1 {noun}") } else { format!("{count} {noun}s") }
+}
+
 #[cfg(test)]
 mod tests {
     use tokenkeeper::store::key::StoreKey;
@@ -190,10 +203,13 @@ mod tests {
     fn who_made_a_recovery_copy_is_told_the_way_back_and_who_made_none_how_to_make_one() {
         let keys = Keys::one(StoreKey::draw());
         let bare = Told::of(Outcome::Done, &keys, credstore::PATH);
-        assert!(page(&bare).starts_with(&format!("All is done: store key {}", keys.newest().id())));
-        assert!(page(&bare).contains("tokenctl init --recovery-recipient age1"));
+        assert!(
+            page(&bare, Mode::System)
+                .starts_with(&format!("All is done: store key {}", keys.newest().id()))
+        );
+        assert!(page(&bare, Mode::System).contains("tokenctl init --recovery-recipient age1"));
         let copied = Told { recovery_copy: Some("key.age".into()), ..bare };
-        let text = page(&copied);
+        let text = page(&copied, Mode::System);
         assert!(text.contains("age --decrypt --identity KEY key.age |\n"), "{text}");
         assert!(
             text.contains("--name=tokenkeeper.store-key - /etc/credstore.encrypted/"),
@@ -202,10 +218,13 @@ mod tests {
         assert!(!text.contains("No recovery copy"), "{text}");
 
         let file = Told::of(Outcome::Rekeyed, &keys, "/srv/store.key");
-        assert!(page(&file).contains("tokenctl rekey --recovery-recipient age1"));
-        assert!(!page(&file).contains("TPM"));
+        let said = page(&file, Mode::System);
+        assert!(said.contains("tokenctl rekey --recovery-recipient age1"), "{said}");
+        assert!(!said.contains("TPM"), "{said}");
+        let said = page(&file, Mode::User);
+        assert!(said.contains("tokenctl --user rekey --recovery-recipient age1"), "{said}");
         let copied = Told { recovery_copy: Some("key.age".into()), ..file };
-        assert!(page(&copied).contains("KEY key.age >/srv/store.key"));
+        assert!(page(&copied, Mode::System).contains("KEY key.age >/srv/store.key"));
     }
 
     #[test]
@@ -214,7 +233,7 @@ mod tests {
         let keys = Keys::one(key);
         let tally = Some(Tally { sound: 3, broken: 1 });
         let told = Told { tally, ..Told::of(Outcome::Moved, &keys, credstore::PATH) };
-        let text = page(&told) + &serde_json::to_string(&told).unwrap();
+        let text = page(&told, Mode::System) + &json(&told);
         assert!(!text.contains(keys.text().expose().trim_end()), "{text}");
         assert!(text.contains("3 sealed values opened with it."), "{text}");
         assert!(text.contains("1 damaged value did not open before"), "{text}");
@@ -223,7 +242,7 @@ mod tests {
 
     #[test]
     fn a_plan_says_nothing_of_keys() {
-        let text = page(&foretold_init(&Init::Make));
+        let text = page(&foretold_init(&Init::Make), Mode::System);
         assert!(text.starts_with("/etc/credstore.encrypted/tokenkeeper.store-key: a new key"));
         assert!(!text.contains("Nothing else opens"), "{text}");
     }

@@ -1,18 +1,23 @@
-//! Why a store key was not made or changed.
+//! Why a store key was not made or changed, and how that is said.
 
 use std::io;
+use std::path::PathBuf;
 
 use tokenkeeper::daemon::Failure;
 use tokenkeeper::envelope::NoRecipient;
 use tokenkeeper::envelope::Unsealed;
 use tokenkeeper::error::Code;
+use tokenkeeper::error::Remedy;
+use tokenkeeper::error::shown;
 use tokenkeeper::limits;
+use tokenkeeper::protocol::ErrorBody;
+use tokenkeeper::regular::Unwritten;
 use tokenkeeper::store::refusal::OpenError;
+use tokenkeeper::time::Timestamp;
 
-use crate::credstore::CredstoreError;
-use crate::keeping::Refusal;
-use crate::owner::OwnerError;
-use crate::sealed::SealedError;
+use super::credstore::CredstoreError;
+use super::keeping::Refusal;
+use super::owner::OwnerError;
 
 /// Why a store key was not made or changed.
 #[derive(Debug, thiserror::Error)]
@@ -56,8 +61,13 @@ pub(crate) enum KeyError {
     #[error("the recovery copy: {0}")]
     Unsealed(#[from] Unsealed),
     /// The recovery copy cannot be written.
-    #[error("the recovery copy: {0}; nothing was changed")]
-    Unwritten(SealedError),
+    #[error("the recovery copy: cannot write {}: {why}; nothing was changed", .path.display())]
+    Unwritten {
+        /// Where it was to lie.
+        path: PathBuf,
+        /// Why not.
+        why: Unwritten,
+    },
     /// The system refuses.
     #[error("{0}: {1}")]
     System(&'static str, io::Error),
@@ -78,8 +88,11 @@ impl KeyError {
             Self::Refused(Refusal::Elsewhere { .. }) => Code::ConfigInvalid.exit_status(),
             Self::Config(failure) => failure.exit_status(),
             Self::Store(refused) => refused.exit_status(),
-            Self::Credstore(CredstoreError::Unwritten(why)) | Self::Unwritten(why) => {
-                why.exit_status()
+            Self::Credstore(CredstoreError::Unwritten(why)) | Self::Unwritten { why, .. } => {
+                match why {
+                    Unwritten::NotRegular => Code::BadRequest.exit_status(),
+                    Unwritten::Io(_) => 74,
+                }
             }
             Self::Credstore(_)
             | Self::Owner(OwnerError::System { .. })
@@ -88,8 +101,31 @@ impl KeyError {
         }
     }
 
-    /// The code that programs read.
-    pub(crate) const fn code(&self) -> Code {
+    /// For people, without the last newline.
+    pub(crate) fn text(&self) -> String {
+        // What is wrong with a configuration has a line each.
+        let message = self.to_string();
+        let lines = message.lines().map(shown).collect::<Vec<_>>();
+        format!("tokenkeeperd: {}", lines.join("\n"))
+    }
+
+    /// For programs, without the last newline: in the shape of the errors at the socket.
+    pub(crate) fn json(&self, now: Timestamp) -> String {
+        let body = ErrorBody {
+            error: "tokenkeeperd".to_owned(),
+            message: self.to_string(),
+            error_code: self.code(),
+            timestamp: now.to_string(),
+            account: None,
+            retry_at: None,
+            remedy: Remedy::Reconfigure,
+            provider_error: None,
+        };
+        // A struct of strings always has a JSON form.
+        serde_json::to_string(&body).unwrap_or_default()
+    }
+
+    const fn code(&self) -> Code {
         match self.exit_status() {
             2 => Code::BadRequest,
             77 => Code::InsufficientPermissions,
@@ -97,5 +133,28 @@ impl KeyError {
             74 | 75 => Code::StoreUnavailable,
             _ => Code::Internal,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_is_said_in_the_shape_of_the_sockets_and_steers_no_terminal() {
+        let error = KeyError::System("a\u{9b}31m\nb", io::ErrorKind::NotFound.into());
+        assert_eq!(error.text(), "tokenkeeperd: a\\u{9b}31m\nb: entity not found");
+        let now = Timestamp::from_millis(1_700_000_000_000);
+        insta::assert_snapshot!(KeyError::OfSession.json(now), @r#"{"error":"tokenkeeperd","message":"the daemon of a session is passed no sealed credential, so its store key stays a file; \"tokenctl --user rekey\" changes it","error_code":"BAD_REQUEST","timestamp":"2023-11-14T22:13:20Z","remedy":"reconfigure"}"#);
+    }
+
+    #[test]
+    fn a_copy_that_cannot_be_written_is_told_with_its_file() {
+        let unwritten = |why| KeyError::Unwritten { path: "/srv/key.age".into(), why };
+        let directory = unwritten(Unwritten::NotRegular);
+        let said = "the recovery copy: cannot write /srv/key.age: it is no regular file; nothing \
+                    was changed";
+        assert_eq!((&*directory.to_string(), directory.exit_status()), (said, 2));
+        assert_eq!(unwritten(Unwritten::Io(io::ErrorKind::StorageFull.into())).exit_status(), 74);
     }
 }

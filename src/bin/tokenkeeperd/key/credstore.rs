@@ -17,13 +17,12 @@ use std::time::Duration;
 use tokenkeeper::programs;
 use tokenkeeper::programs::Answer;
 use tokenkeeper::programs::Program;
+use tokenkeeper::regular;
+use tokenkeeper::regular::Unwritten;
 use tokenkeeper::store::key::CREDENTIAL;
 use tokenkeeper::store::key::Keys;
 use tokenkeeper::store::key::TEXT_LEN;
 use tokenkeeper::token::Secret;
-
-use crate::sealed;
-use crate::sealed::SealedError;
 
 /// Where the first of the directories is that a unit's credentials are looked for in.
 const DIRECTORY: &str = "/etc/credstore.encrypted";
@@ -65,8 +64,8 @@ pub(crate) enum CredstoreError {
     #[error("what systemd-creds sealed does not open again as the same key; nothing was changed")]
     Unfaithful,
     /// The file cannot be written.
-    #[error(transparent)]
-    Unwritten(#[from] SealedError),
+    #[error("cannot write {PATH}: {0}")]
+    Unwritten(#[from] Unwritten),
     /// The system refuses.
     #[error("{0}: {1}")]
     System(&'static str, io::Error),
@@ -113,7 +112,7 @@ pub(crate) fn install(keys: &Keys) -> Result<(), CredstoreError> {
         }
         _ => {}
     }
-    Ok(sealed::write(Path::new(PATH), &sealed.output)?)
+    Ok(regular::replace(Path::new(PATH), &sealed.output)?)
 }
 
 fn open(path: &str, input: Option<Secret>) -> Result<Keys, CredstoreError> {

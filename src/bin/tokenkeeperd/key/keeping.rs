@@ -9,7 +9,7 @@ use tokenkeeper::store::key::Keys;
 use tokenkeeper::store::key::StoreKey;
 use tokenkeeper::store::refusal::OpenError;
 
-use crate::credstore;
+use super::credstore;
 
 /// How the store was found.
 pub(crate) enum Standing {
