@@ -167,7 +167,11 @@ impl Account {
         };
         let mut commands = Vec::new();
         if let Some(record) = record {
+            let unsaved = record.unsaved;
             account.restore(record, now, &mut commands);
+            if unsaved {
+                account.inherit(now, &mut commands);
+            }
         }
         account.settle(now, jitter, &mut commands);
         account.look_ahead(now);

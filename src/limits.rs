@@ -28,6 +28,14 @@ pub const OWN_TASKS: usize = 32;
 /// runs on node a dozen.
 pub const TASKS_OF_A_PROGRAM: usize = 16;
 
+/// A file that the service manager kept, in bytes: the longest set of unsaved tokens that is
+/// handed over, and the seal around it.
+pub const KEPT_FILE: u64 = 9 << 20;
+
+/// Files that the service manager keeps at most, those of other stores included. Two are there
+/// while one takes the place of another.
+pub const KEPT_FILES: usize = 16;
+
 /// Head of a request, in bytes. The longest that a known client sends is below 1 KiB.
 pub const HEAD: usize = 8 * 1024;
 

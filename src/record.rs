@@ -6,6 +6,7 @@
 //! published, [`Write::Note`] before a failure is raised) is decided by
 //! [`lifecycle`](crate::lifecycle).
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -43,6 +44,9 @@ pub struct Record {
     pub attempts: Vec<Stamp>,
     /// How it stood with the account.
     pub standing: Standing,
+    /// Whether `current` is not on disk yet: an earlier process could not write it, and it was
+    /// kept elsewhere. [`Write::Settle`] has it written.
+    pub unsaved: bool,
 }
 
 /// One saved generation. The refresh token stays in the store.
@@ -305,6 +309,11 @@ pub enum Write {
         /// When.
         now: Now,
     },
+    /// Saves what an earlier process could not ([`Written::Committed`]).
+    Settle {
+        /// Whose.
+        account: AccountId,
+    },
 }
 
 /// What an attempt works with.
@@ -322,7 +331,7 @@ pub enum Stake {
 pub enum Written {
     /// The refresh token for one exchange, after [`Write::Intent`].
     Leased(Lease),
-    /// After [`Write::Commit`] and [`Write::Salvage`]: the generation's number.
+    /// After [`Write::Commit`], [`Write::Salvage`] and [`Write::Settle`]: the generation's number.
     Committed(Generation),
     /// After every other.
     Done,
@@ -362,6 +371,32 @@ pub enum StoreError {
     /// The store has ended.
     #[error("the store is closed")]
     Closed,
+    /// A refresh token that the provider has just replaced another by is not on disk.
+    #[error("{why}; its refresh token {refuge}")]
+    Unsaved {
+        /// Why not.
+        why: Box<Self>,
+        /// Where it is until then.
+        refuge: Refuge,
+    },
+}
+
+/// Where a refresh token is that the disk did not take.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Refuge {
+    /// In this process alone.
+    Memory,
+    /// In the service manager's descriptor store, too.
+    ServiceManager,
+}
+
+impl fmt::Display for Refuge {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Memory => "is only in memory",
+            Self::ServiceManager => "is kept by the service manager over restarts",
+        })
+    }
 }
 
 #[cfg(test)]

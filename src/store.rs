@@ -9,17 +9,18 @@
 //! 1. this file: the contract, and the thread with its group commit;
 //! 2. [`sqlite`]: a batch as a transaction, and what becomes of faults; `open` before it
 //!    says what is made of what is found;
-//! 3. `write`, `read` and `export`: rows; `schema`: tables and versions;
+//! 3. `next`, `write`, `read` and `export`: rows; `schema`: tables and versions;
 //! 4. `seal` and `body`: what a row's body is; [`key`]: the key to it;
 //! 5. `dir`, `lock`, `ballast`, `connection`: files, and how each step survives a crash;
-//! 6. [`custody`] and [`reseal`]: how a store passes to another key while no daemon has it.
+//! 6. [`shelf`], `unsaved` and `inherited`: where what the disk does not take survives the process;
+//! 7. [`custody`] and [`reseal`]: how a store passes to another key while no daemon has it.
 //!
 //! # Invariants
 //!
 //! * One owner. The lock keeps a second process out; the epoch refuses the writes of one
 //!   that was thought dead.
 //! * A write is answered after it is durable, and in the order in which it was asked for.
-//! * Refresh tokens and secrets leave sealed to the disk, and otherwise only through
+//! * Refresh tokens and secrets leave sealed to the disk and the shelf, and otherwise only through
 //!   [`Written::Leased`], [`Store::secret`], for a backup [`Store::export`], and of an account
 //!   that is given up [`Store::released`].
 //! * Nothing is lost silently: what cannot be read is told in [`Loaded::damage`].
@@ -47,15 +48,19 @@ pub mod custody;
 mod dir;
 mod export;
 mod fault;
+mod inherited;
 pub mod key;
 mod lock;
+mod next;
 mod open;
 mod read;
 pub mod refusal;
 pub mod reseal;
 mod schema;
 mod seal;
+pub mod shelf;
 pub mod sqlite;
+mod unsaved;
 mod write;
 
 /// A store of one owner. Calls block until they are durable, so they are made on a thread

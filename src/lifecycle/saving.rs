@@ -15,6 +15,7 @@ use super::State;
 use crate::error::Class;
 use crate::error::RefreshError;
 use crate::notice::Event;
+use crate::notice::Reason;
 use crate::record::Condition;
 use crate::record::Hold;
 use crate::record::Stake;
@@ -77,7 +78,42 @@ impl Account {
                 stake,
                 standing,
             },
+            Brought::Inherited => Write::Settle { account },
         }
+    }
+
+    /// Lives by what an earlier process could not save, and has it saved before anything else.
+    pub(super) fn inherit(&mut self, now: Now, out: &mut Vec<Command>) {
+        self.unsaved = true;
+        let ticket = self.next_ticket();
+        let attempt = Attempt { ticket, reason: Reason::Scheduled, stake: Stake::Current };
+        self.save(attempt, Brought::Inherited, Sent(now), now, out);
+    }
+
+    /// That is on disk: the account goes on as one does after a start.
+    fn inherited_is_saved(
+        &mut self,
+        generation: Generation,
+        now: Now,
+        jitter: Jitter,
+        out: &mut Vec<Command>,
+    ) {
+        self.unsaved = false;
+        self.generation = generation;
+        let failed = self.standing.failure.is_some();
+        self.standing = self.standing_as_inherited();
+        self.series.since = None;
+        self.settle(now, jitter, out);
+        if failed && self.standing.failure.is_none() {
+            out.push(Command::Tell(Event::Recovered { failed: 1 }));
+        }
+    }
+
+    fn standing_as_inherited(&self) -> Standing {
+        let failure = self.standing.failure.clone();
+        let failure =
+            failure.filter(|failure| !matches!(failure.error, RefreshError::StoreUnavailable(_)));
+        Standing { failure, ..self.standing.clone() }
     }
 
     /// How it stands once this is durable.
@@ -89,6 +125,7 @@ impl Account {
         now: Now,
     ) -> Standing {
         let failure = match what {
+            Brought::Inherited => return self.standing_as_inherited(),
             Brought::Tokens(grant) if schedule::usable(grant.lifetime).is_zero() => {
                 Some(Box::new(self.failure(RefreshError::BornExpired, now)))
             }
@@ -114,7 +151,7 @@ impl Account {
                 Brought::Tokens(grant) => {
                     self.login_end(attempt.stake, grant, sent.0).map(Box::new)
                 }
-                Brought::RefreshToken(..) => None,
+                Brought::RefreshToken(..) | Brought::Inherited => None,
             },
         }
     }
@@ -128,6 +165,10 @@ impl Account {
         jitter: Jitter,
         out: &mut Vec<Command>,
     ) {
+        if let Brought::Inherited = catch.what {
+            self.inherited_is_saved(generation, now, jitter, out);
+            return;
+        }
         let known = std::mem::take(&mut self.unsaved);
         let failed_before = self.standing.failure.is_some();
         self.standing = self.standing_after(attempt, &catch.what, catch.sent, now);
@@ -136,7 +177,9 @@ impl Account {
             (Brought::Tokens(grant), Stake::SignIn) => {
                 self.refreshable || grant.refresh_token.is_some()
             }
-            (Brought::Tokens(_) | Brought::RefreshToken(..), _) => self.plan.has_refresh_token,
+            (Brought::Tokens(_) | Brought::RefreshToken(..) | Brought::Inherited, _) => {
+                self.plan.has_refresh_token
+            }
         };
         self.doubt = None;
         if attempt.stake == Stake::Staged {
@@ -154,12 +197,14 @@ impl Account {
                     self.subject = Some(subject.clone());
                 }
             }
-            Brought::RefreshToken(..) => {}
+            Brought::RefreshToken(..) | Brought::Inherited => {}
         }
         if let Some(failure) = self.standing.failure.as_deref().cloned() {
             let pause = match &catch.what {
                 Brought::Tokens(_) => self.next_pause(Class::Transient, now, jitter),
-                Brought::RefreshToken(..) => jitter.of(Duration::from_millis(500)),
+                Brought::RefreshToken(..) | Brought::Inherited => {
+                    jitter.of(Duration::from_millis(500))
+                }
             };
             let until = (now.boot + pause).max(self.budgeted(now.boot));
             self.series.since.get_or_insert(now.boot);
@@ -199,6 +244,8 @@ impl Account {
         catch.retry = Some(now.boot + schedule::write_again(catch.refused));
         catch.refused = catch.refused.saturating_add(1);
         let first = !std::mem::replace(&mut self.unsaved, true);
+        // The tokens themselves are no news.
+        let first_of_inherited = matches!(catch.what, Brought::Inherited) && catch.refused == 1;
         self.record_failure(RefreshError::StoreUnavailable(error.to_string()), now);
         if first && let Brought::Tokens(grant) = &catch.what {
             self.generation = self.generation.next();
@@ -218,6 +265,8 @@ impl Account {
             let attempts = self.series.attempts;
             let event = Event::TokenChanged { reason: attempt.reason, attempt: attempts };
             out.push(Command::Tell(event));
+        }
+        if first || first_of_inherited {
             self.tell_failure(attempt.reason, out);
         }
     }

@@ -89,6 +89,8 @@ pub(super) enum Brought {
     Tokens(Arc<Grant>),
     /// A new refresh token out of a broken reply.
     RefreshToken(Secret, RefreshError),
+    /// What an earlier process could not save, and what the account has lived by since.
+    Inherited,
 }
 
 /// A series of failed attempts.

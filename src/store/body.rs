@@ -141,18 +141,26 @@ fn size(parts: Parts<'_>) -> usize {
     128 + parts.dates.boot_id.len() + tokens + aws + parts.refresh_token.map_or(0, secret)
 }
 
-struct Writer(Zeroizing<Vec<u8>>);
+/// Writes fields one after the other.
+pub(super) struct Writer(pub(super) Zeroizing<Vec<u8>>);
 
 impl Writer {
-    fn bytes(&mut self, bytes: &[u8]) {
+    pub(super) fn bytes(&mut self, bytes: &[u8]) {
         self.0.extend_from_slice(bytes);
     }
 
     /// Writes a text. Replies are capped at 256 KiB, so its length always fits.
-    fn text(&mut self, text: &str) {
+    pub(super) fn text(&mut self, text: &str) {
         let length = u32::try_from(text.len()).unwrap_or(u32::MAX);
         self.bytes(&length.to_be_bytes());
         self.bytes(text.as_bytes());
+    }
+
+    /// Writes bytes with their length, which fits for the same reason.
+    pub(super) fn blob(&mut self, blob: &[u8]) {
+        let length = u32::try_from(blob.len()).unwrap_or(u32::MAX);
+        self.bytes(&length.to_be_bytes());
+        self.bytes(blob);
     }
 
     fn dates(&mut self, dates: &Dates) {
@@ -163,11 +171,11 @@ impl Writer {
         self.bytes(&lifetime_ms.to_be_bytes());
     }
 
-    fn presence(&mut self, present: bool) {
+    pub(super) fn presence(&mut self, present: bool) {
         self.bytes(&[u8::from(present)]);
     }
 
-    fn optional(&mut self, text: Option<&str>) {
+    pub(super) fn optional(&mut self, text: Option<&str>) {
         self.presence(text.is_some());
         if let Some(text) = text {
             self.text(text);
@@ -175,7 +183,8 @@ impl Writer {
     }
 }
 
-struct Reader<'a>(&'a [u8]);
+/// Reads fields one after the other; what is left is there to see.
+pub(super) struct Reader<'a>(pub(super) &'a [u8]);
 
 impl<'a> Reader<'a> {
     fn take(&mut self, length: usize) -> Option<&'a [u8]> {
@@ -184,7 +193,7 @@ impl<'a> Reader<'a> {
         Some(taken)
     }
 
-    fn array<const N: usize>(&mut self) -> Option<[u8; N]> {
+    pub(super) fn array<const N: usize>(&mut self) -> Option<[u8; N]> {
         self.take(N)?.try_into().ok()
     }
 
@@ -201,7 +210,7 @@ impl<'a> Reader<'a> {
         self.array().map(|[byte]| byte)
     }
 
-    fn is_present(&mut self) -> Option<bool> {
+    pub(super) fn is_present(&mut self) -> Option<bool> {
         match self.byte()? {
             0 => Some(false),
             1 => Some(true),
@@ -209,12 +218,16 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn text(&mut self) -> Option<&'a str> {
-        let length = u32::from_be_bytes(self.array()?);
-        std::str::from_utf8(self.take(usize::try_from(length).ok()?)?).ok()
+    pub(super) fn text(&mut self) -> Option<&'a str> {
+        std::str::from_utf8(self.blob()?).ok()
     }
 
-    fn optional(&mut self) -> Option<Option<&'a str>> {
+    pub(super) fn blob(&mut self) -> Option<&'a [u8]> {
+        let length = u32::from_be_bytes(self.array()?);
+        self.take(usize::try_from(length).ok()?)
+    }
+
+    pub(super) fn optional(&mut self) -> Option<Option<&'a str>> {
         Some(if self.is_present()? { Some(self.text()?) } else { None })
     }
 }

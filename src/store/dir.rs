@@ -31,6 +31,9 @@ use crate::store::refusal::OpenError;
 const DIRECTORY_MODE: u32 = 0o700;
 const FILE_MODE: u32 = 0o600;
 
+/// What the first write after a start takes at the most: the log's head and some pages.
+const FEW_PAGES: u64 = 64 << 10;
+
 /// An open state directory that has been found safe.
 pub(super) struct StateDir {
     fd: OwnedFd,
@@ -75,6 +78,11 @@ impl StateDir {
     /// Bytes that this process may still fill; zero if nobody knows.
     pub(super) fn free_bytes(&self) -> u64 {
         rustix::fs::fstatvfs(&self.fd).map_or(0, |stat| stat.f_bavail.saturating_mul(stat.f_frsize))
+    }
+
+    /// Whether there is no room for even a few pages of the database.
+    pub(super) fn is_full(&self) -> bool {
+        self.free_bytes() < FEW_PAGES
     }
 
     /// Where the directory itself lies.

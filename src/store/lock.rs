@@ -23,7 +23,7 @@ const PID_LEN: u64 = 10;
 
 /// The directory is ours until this goes.
 pub(super) struct Lock {
-    _file: Option<File>,
+    file: Option<File>,
 }
 
 impl Lock {
@@ -36,17 +36,25 @@ impl Lock {
             path: dir.path(NAME),
             why: error.kind().to_string(),
         })?;
-        Ok(Self { _file: Some(file) })
+        Ok(Self { file: Some(file) })
     }
 
     /// Takes the lock of a directory that cannot be written. Where there is no lock file
     /// nothing can be locked, and nobody can write.
     pub(super) fn take_read_only(dir: &StateDir) -> Result<Self, OpenError> {
         if dir.inspect(NAME)?.is_none() {
-            return Ok(Self { _file: None });
+            return Ok(Self { file: None });
         }
         let file = dir.open_file(NAME, OFlags::RDONLY)?;
-        Ok(Self { _file: Some(claimed(dir, file)?) })
+        Ok(Self { file: Some(claimed(dir, file)?) })
+    }
+
+    /// Takes the lock where there was none to take, because the directory could not be written.
+    pub(super) fn complete(&mut self, dir: &StateDir) -> Result<(), OpenError> {
+        if self.file.is_none() {
+            *self = Self::take(dir)?;
+        }
+        Ok(())
     }
 }
 

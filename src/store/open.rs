@@ -54,6 +54,8 @@ pub(super) struct Opened {
     pub(super) key: KeySource,
     /// The owner's epoch, which every write compares.
     pub(super) epoch: i64,
+    /// What stands in the header.
+    pub(super) header: Header,
     /// What is wrong with the database's structure.
     pub(super) flaws: Option<String>,
 }
@@ -81,9 +83,8 @@ impl Site<'_> {
             }
         };
         let sealer = self.unseal(&header, &found.key)?;
-        let claim = "UPDATE header SET epoch = epoch + 1 RETURNING epoch";
-        let epoch = conn.query_row(claim, [], |row| row.get(0)).map_err(|e| self.refused(e))?;
-        Ok(Opened { lock, conn, sealer, key: found.source, epoch, flaws })
+        let epoch = claim(&conn).map_err(|fault| self.refused(fault))?;
+        Ok(Opened { lock, conn, sealer, key: found.source, epoch, header, flaws })
     }
 
     /// Opens the database of a disk that cannot be written. It must be there already.
@@ -103,7 +104,25 @@ impl Site<'_> {
         let (header, found) = self.identify(&conn, versions)?;
         let flaws = connection::flaws(&conn);
         let sealer = self.unseal(&header, &found.key)?;
-        Ok(Opened { lock, conn, sealer, key: found.source, epoch: 0, flaws })
+        Ok(Opened { lock, conn, sealer, key: found.source, epoch: 0, header, flaws })
+    }
+
+    /// Opens for writing what [`open_read_only`](Self::open_read_only) opened, now that the disk
+    /// may be written; with the owner's epoch. It has to be the same database: `known` is its
+    /// header.
+    pub(super) fn open_again(&self, known: &Header) -> Result<(Connection, i64), OpenError> {
+        self.settle()?;
+        let Some((mut conn, versions)) = self.existing()? else {
+            return Err(self.refused(StoreError::Missing));
+        };
+        let header = self.header(&conn, versions)?;
+        if header != *known {
+            let why = "another one has taken its place".to_owned();
+            return Err(self.refused(StoreError::Io(why)));
+        }
+        self.bring_up_to_date(&mut conn, versions).map_err(|fault| self.refused(fault))?;
+        let epoch = claim(&conn).map_err(|fault| self.refused(fault))?;
+        Ok((conn, epoch))
     }
 
     /// Ends what a crash left half-way, and looks at the log. Wants the lock.
@@ -212,7 +231,17 @@ impl Site<'_> {
             | StoreError::Io(_)
             | StoreError::Missing
             | StoreError::Superseded
-            | StoreError::Closed) => OpenError::Io { verb: "open", path, why: fault.to_string() },
+            | StoreError::Closed
+            | StoreError::Unsaved { .. }) => {
+                OpenError::Io { verb: "open", path, why: fault.to_string() }
+            }
         }
     }
+}
+
+/// Makes this process the owner, as its writes must prove.
+fn claim(conn: &Connection) -> rusqlite::Result<i64> {
+    // With RETURNING the epoch would come before the commit, whose failure nobody would see.
+    conn.execute("UPDATE header SET epoch = epoch + 1", [])?;
+    conn.query_row("SELECT epoch FROM header", [], |row| row.get(0))
 }

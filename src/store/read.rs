@@ -33,10 +33,13 @@ use crate::store::Orphan;
 use crate::store::body;
 use crate::store::body::Body;
 use crate::store::body::Dates;
+use crate::store::inherited::stand_in;
 use crate::store::seal::Broken;
 use crate::store::seal::Label;
 use crate::store::seal::Sealer;
 use crate::store::seal::Sort;
+use crate::store::unsaved::Unsaved;
+use crate::store::unsaved::label;
 use crate::time::Moment;
 use crate::time::Timestamp;
 use crate::token::Generation;
@@ -50,6 +53,9 @@ pub(super) struct Tables<'a> {
     pub(super) sealer: &'a Sealer,
     /// The present boot.
     pub(super) boot_id: &'a str,
+    /// What stands in for the newest generation of accounts, because the disk has not taken it
+    /// yet. None inside of a transaction: that begins with writing these.
+    pub(super) inherited: Option<&'a BTreeMap<AccountId, Unsaved>>,
 }
 
 /// An account as a write finds it.
@@ -101,6 +107,9 @@ impl Tables<'_> {
                         record.intent = intents.get(&(id, false)).copied();
                         record.staged_intent = intents.get(&(id, true)).copied();
                         record.staged = staged.get(&id).cloned();
+                        if let Some(unsaved) = self.inherited(&record.account) {
+                            stand_in(&mut record, unsaved);
+                        }
                         loaded.records.push(record);
                     }
                 }
@@ -169,6 +178,12 @@ impl Tables<'_> {
     /// The newest generation of an account that opens.
     pub(super) fn newest(&self, id: i64, account: &AccountId) -> Result<Newest, StoreError> {
         let mut newest = Newest { next_place: id * 2, ..Newest::default() };
+        if let Some(unsaved) = self.inherited(account) {
+            let plain = self.sealer.open(label(account, unsaved.generation), &unsaved.body).ok();
+            newest.readable =
+                plain.and_then(|plain| body::decode(&plain)).map(|body| (unsaved.generation, body));
+            return Ok(newest);
+        }
         let mut kept = Vec::with_capacity(2);
         for place in [id * 2, id * 2 + 1] {
             match self.sealed_at(place) {
@@ -181,8 +196,7 @@ impl Tables<'_> {
         kept.sort_unstable_by_key(|(number, ..)| std::cmp::Reverse(*number));
         for (number, place, sealed) in kept {
             let generation = Generation(unsigned(number));
-            let label = Label { sort: Sort::Generation, owner: account.as_str(), generation };
-            let plain = self.sealer.open(label, &sealed).ok();
+            let plain = self.sealer.open(label(account, generation), &sealed).ok();
             if let Some(body) = plain.and_then(|plain| body::decode(&plain)) {
                 newest.readable = Some((generation, body));
                 newest.next_place = if newest.unreadable.is_some() { place } else { place ^ 1 };
@@ -243,7 +257,7 @@ impl Tables<'_> {
         };
         let standing = parse_standing(&row.get::<_, String>(4)?).unwrap_or_else(|| {
             damage.push(format!("{account}: how it stood cannot be read; it is paused"));
-            Standing { hold: Hold::Paused, ..Standing::default() }
+            unreadable()
         });
         let attempts = parse_attempts(&row.get::<_, String>(5)?).unwrap_or_else(|| {
             damage.push(format!("{account}: its last attempts cannot be read"));
@@ -278,6 +292,7 @@ impl Tables<'_> {
                 .map(|(boot, wall)| self.stamp(*wall, *boot, &attempts.boot_id))
                 .collect(),
             standing,
+            unsaved: false,
         }))
     }
 
@@ -362,6 +377,11 @@ impl Tables<'_> {
     }
 }
 
+/// What cannot be read is taken to be paused.
+pub(super) fn unreadable() -> Standing {
+    Standing { hold: Hold::Paused, ..Standing::default() }
+}
+
 /// What an account secret is bound to.
 pub(super) fn secret_label(slot: &str) -> Label<'_> {
     Label { sort: Sort::AccountSecret, owner: slot, generation: Generation::default() }
@@ -387,7 +407,7 @@ fn told<T: Default>(
     }
 }
 
-fn parse_standing(json: &str) -> Option<Standing> {
+pub(super) fn parse_standing(json: &str) -> Option<Standing> {
     if json.is_empty() { Some(Standing::default()) } else { serde_json::from_str(json).ok() }
 }
 

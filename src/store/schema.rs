@@ -27,7 +27,7 @@ pub(super) struct Step {
 pub(super) const STEPS: &[Step] = &[Step { to: 1, min_reader: 1, sql: FORMAT_1 }];
 
 /// What stands in the one row of the header.
-#[derive(Clone)]
+#[derive(Clone, Eq, PartialEq)]
 pub(super) struct Header {
     /// Names this store; part of every seal.
     pub(super) store: StoreId,

@@ -50,6 +50,8 @@ pub(super) enum Sort {
     Orphan = 3,
     /// An account secret.
     AccountSecret = 4,
+    /// Generations that the disk did not take.
+    Unsaved = 5,
 }
 
 /// What a sealed body is bound to.
@@ -140,6 +142,11 @@ impl Sealer {
             )
             .map_err(|_| Broken)?;
         Ok(plain)
+    }
+
+    /// The store that it seals for.
+    pub(super) const fn store(&self) -> &StoreId {
+        &self.store
     }
 
     fn new(store: StoreId, key: &[u8; KEY_LEN]) -> Self {

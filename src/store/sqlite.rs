@@ -1,7 +1,8 @@
 //! The store on this host: one SQLite database, owned by one process.
 //!
-//! Reading order: [`Sqlite::open`], then [`TokenStore::write`] and the private
-//! `Sqlite::mend`, which says what becomes of a disk that is full or fails.
+//! Reading order: [`Sqlite::open`] in `begin`, then [`TokenStore::write`] and the private
+//! `Sqlite::mend`, which says what becomes of a disk that is full or fails; `keep` is about what
+//! the disk did not take.
 //!
 //! # Invariants
 //!
@@ -11,6 +12,8 @@
 //!   bumped it, so that a write of an owner who was thought dead is refused.
 //! * After an I/O error the database file is not written again. Its live rows go to a
 //!   fresh one; until that has been made, every write is refused.
+//! * A disk that could not be written at the start is looked at again with every write.
+//! * Every transaction begins with what an earlier process could not write.
 
 use std::path::Path;
 use std::path::PathBuf;
@@ -34,12 +37,15 @@ use crate::store::connection;
 use crate::store::dir::StateDir;
 use crate::store::key::KeySource;
 use crate::store::lock::Lock;
-use crate::store::open::Site;
 use crate::store::read::Tables;
 use crate::store::refusal::OpenError;
-use crate::store::schema::STEPS;
+use crate::store::schema::Header;
 use crate::store::seal::Sealer;
+use crate::store::shelf::Shelved;
 use crate::token::Secret;
+
+mod begin;
+mod keep;
 
 /// Writes between two checkpoints: some 5 MB of log at 1 kB a token.
 const CHECKPOINT_EVERY: usize = 256;
@@ -58,7 +64,8 @@ pub struct Place {
 pub struct Sqlite {
     dir: StateDir,
     name: String,
-    _lock: Lock,
+    lock: Lock,
+    header: Header,
     /// `None` only after a switch of files that stopped half-way.
     conn: Option<Connection>,
     sealer: Sealer,
@@ -71,6 +78,8 @@ pub struct Sqlite {
     rewrites: u32,
     /// Writes since the last checkpoint.
     in_log: usize,
+    /// What is not on disk, and where else it is.
+    shelved: Shelved,
 }
 
 /// What may be done with the database file.
@@ -80,8 +89,10 @@ enum Footing {
     Sound,
     /// Reading. An I/O error left it in doubt and a fresh one could not be made yet.
     Suspect,
-    /// Reading. The disk is read-only.
+    /// Reading. The disk was read-only when it was last looked at.
     ReadOnly,
+    /// Reading. The disk was full at the start.
+    Full,
 }
 
 /// What to do with a batch after its transaction failed.
@@ -97,64 +108,22 @@ enum Mended {
 type Answers = Vec<Result<Written, StoreError>>;
 
 impl Sqlite {
-    /// Opens the store, and makes it where there is none.
-    ///
-    /// # Errors
-    ///
-    /// [`OpenError`], whose message says what to do.
-    pub fn open(place: &Place) -> Result<Self, OpenError> {
-        let (parent, name) = split(&place.database)?;
-        let dir = StateDir::open(parent)?;
-        let footing = if dir.is_read_only() { Footing::ReadOnly } else { Footing::Sound };
-        Self::open_on(dir, name, place, footing)
-    }
-
-    fn open_on(
-        dir: StateDir,
-        name: &str,
-        place: &Place,
-        footing: Footing,
-    ) -> Result<Self, OpenError> {
-        let credentials = place.credentials.as_deref();
-        let site = Site { dir: &dir, name, credentials, steps: STEPS };
-        let opened = match footing {
-            Footing::Sound => site.open()?,
-            Footing::Suspect | Footing::ReadOnly => site.open_read_only()?,
-        };
-        if footing == Footing::Sound {
-            ballast::restore(&dir);
-        }
-        Ok(Self {
-            dir,
-            name: name.to_owned(),
-            _lock: opened.lock,
-            conn: Some(opened.conn),
-            sealer: opened.sealer,
-            boot_id: place.boot_id.clone(),
-            epoch: opened.epoch,
-            key: opened.key,
-            footing,
-            flaws: opened.flaws,
-            rewrites: 0,
-            in_log: 0,
-        })
-    }
-
     fn tables(&self) -> Result<Tables<'_>, StoreError> {
         let conn = self.conn.as_ref().ok_or_else(lost)?;
-        Ok(Tables { conn, sealer: &self.sealer, boot_id: &self.boot_id })
+        let inherited = Some(self.shelved.inherited());
+        Ok(Tables { conn, sealer: &self.sealer, boot_id: &self.boot_id, inherited })
     }
 
     fn write_all(&mut self, batch: &[Change]) -> Answers {
         let all = |fault: &StoreError| batch.iter().map(|_| Err(fault.clone())).collect();
-        match self.footing {
-            Footing::Sound => {}
-            Footing::ReadOnly => return all(&StoreError::ReadOnly),
-            Footing::Suspect => {
-                if let Err(fault) = self.rewrite() {
-                    return all(&fault);
-                }
-            }
+        let able = match self.footing {
+            Footing::Sound => Ok(()),
+            Footing::ReadOnly if self.dir.is_read_only() => Err(StoreError::ReadOnly),
+            Footing::ReadOnly | Footing::Full => self.open_again(),
+            Footing::Suspect => self.rewrite(),
+        };
+        if let Err(fault) = able {
+            return all(&fault);
         }
         let fault = match self.transact(batch) {
             Ok(answers) => return answers,
@@ -182,7 +151,7 @@ impl Sqlite {
         for change in batch {
             let answer = match self.footing {
                 Footing::Sound => self.transact(std::slice::from_ref(change)),
-                Footing::Suspect | Footing::ReadOnly => Err(lost()),
+                Footing::Suspect | Footing::ReadOnly | Footing::Full => Err(lost()),
             };
             if matches!(answer, Err(StoreError::Io(_))) {
                 self.footing = Footing::Suspect;
@@ -202,11 +171,22 @@ impl Sqlite {
         if epoch != self.epoch {
             return Err(StoreError::Superseded);
         }
-        let tables = Tables { conn: &transaction, sealer: &self.sealer, boot_id: &self.boot_id };
+        let (sealer, boot_id) = (&self.sealer, &*self.boot_id);
+        let tables = Tables { conn: &transaction, sealer, boot_id, inherited: None };
+        let inherited = self.shelved.inherited();
+        let settled = tables.settle(inherited.values())?;
         let mut answers = Answers::with_capacity(batch.len());
         for change in batch {
             let before = transaction.total_changes();
-            match tables.apply(change) {
+            let applied = if let Change::Account(Write::Settle { account }) = change
+                && inherited.contains_key(account)
+                && !settled.contains(account)
+            {
+                Err(StoreError::Damaged(format!("the rows of {account} cannot be read")))
+            } else {
+                tables.apply(change)
+            };
+            match applied {
                 Err(refusal @ (StoreError::Missing | StoreError::Damaged(_)))
                     if transaction.total_changes() == before =>
                 {
@@ -216,6 +196,7 @@ impl Sqlite {
             }
         }
         transaction.commit()?;
+        self.shelved.settled(&settled);
         Ok(answers)
     }
 
@@ -228,9 +209,10 @@ impl Sqlite {
                 Err(fault) => Mended::Refuse(fault),
             },
             StoreError::Full | StoreError::Damaged(_) | StoreError::Missing => Mended::OneByOne,
-            StoreError::ReadOnly | StoreError::Superseded | StoreError::Closed => {
-                Mended::Refuse(fault)
-            }
+            StoreError::ReadOnly
+            | StoreError::Superseded
+            | StoreError::Closed
+            | StoreError::Unsaved { .. } => Mended::Refuse(fault),
         }
     }
 
@@ -305,6 +287,7 @@ impl TokenStore for Sqlite {
     fn write(&mut self, batch: Vec<Change>) -> Vec<Result<Written, StoreError>> {
         let answers = self.write_all(&batch);
         self.tidy(answers.iter().filter(|answer| answer.is_ok()).count());
+        let answers = self.keep(&batch, answers);
         let answered = batch.iter().zip(answers);
         answered
             .map(|(change, answer)| answer.or_else(|fault| self.lease_unwritten(change, fault)))

@@ -10,20 +10,20 @@
 //! * A credential goes only by [`Write::Clear`], [`Write::Unstage`] or [`Change::Purge`].
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use crate::name::AccountId;
 use crate::record::Lineage;
 use crate::record::Stake;
-use crate::record::Standing;
 use crate::record::StoreError;
 use crate::record::Write;
 use crate::record::Written;
 use crate::store::Change;
 use crate::store::body;
 use crate::store::body::Aws;
-use crate::store::body::Dates;
 use crate::store::body::Parts;
+use crate::store::next::Ground;
+use crate::store::next::Next;
+use crate::store::next::dates;
 use crate::store::read::Attempts;
 use crate::store::read::Newest;
 use crate::store::read::Seat;
@@ -31,9 +31,9 @@ use crate::store::read::Tables;
 use crate::store::read::secret_label;
 use crate::store::seal::Label;
 use crate::store::seal::Sort;
+use crate::store::unsaved::Unsaved;
 use crate::time::Moment;
 use crate::time::Now;
-use crate::token::AwsGrant;
 use crate::token::Generation;
 use crate::token::Grant;
 use crate::token::Secret;
@@ -44,16 +44,6 @@ const ATTEMPTS: usize = 10;
 /// Orphans that are kept of an account, the newest. Each is a login that went wrong in a
 /// way that a person has to look at, so more than a handful tell nothing new.
 const ORPHANS: u32 = 16;
-
-/// A generation about to be written.
-struct Next<'a> {
-    account: &'a AccountId,
-    body: &'a [u8],
-    /// Where it came from and whose it is; `None` leaves both as they are.
-    origin: Option<(&'a Lineage, Option<&'a str>)>,
-    standing: &'a Standing,
-    stake: Stake,
-}
 
 impl Tables<'_> {
     /// Makes one change, inside the caller's transaction.
@@ -74,53 +64,13 @@ impl Tables<'_> {
             Write::Intent { account, stake, spends: _, now, attempts } => {
                 self.intend(account, *stake, *now, attempts)
             }
-            Write::Commit { account, grant, issued, now: _, lineage, stake, standing } => {
+            Write::Commit { account, .. } | Write::Salvage { account, .. } => {
                 let seat = self.seat(account)?;
                 let base = self.base(&seat, account)?;
-                let dates = self.dates(*issued, grant.lifetime);
-                let kept = match (&grant.refresh_token, stake) {
-                    (Some(_), _) => None,
-                    (None, Stake::Staged) => self.staged_if_readable(&seat, account)?,
-                    (None, Stake::Current | Stake::SignIn) => {
-                        base.readable.as_ref().and_then(|(_, body)| body.refresh_token.clone())
-                    }
-                };
-                let refresh_token = grant.refresh_token.as_ref().or(kept.as_ref());
-                let fresh = grant.aws.as_ref().map(|aws| self.aws(aws, *issued));
-                let held = base.readable.as_ref().and_then(|(_, body)| body.aws.as_ref());
-                let body = body::encode(Parts {
-                    dates: &dates,
-                    tokens: Some(&grant.tokens),
-                    aws: fresh.as_ref().or(held.filter(|_| *stake != Stake::Staged)),
-                    refresh_token,
-                });
-                let origin = Some((lineage, grant.subject.as_deref()));
-                self.advance(
-                    &seat,
-                    &base,
-                    Next { account, body: &body, origin, standing, stake: *stake },
-                )
-            }
-            Write::Salvage { account, refresh_token, now, lineage, stake, standing } => {
-                let seat = self.seat(account)?;
-                let base = self.base(&seat, account)?;
-                let body = match &base.readable {
-                    Some((_, held)) => body::encode(Parts {
-                        dates: &held.dates,
-                        tokens: held.tokens.as_ref(),
-                        aws: held.aws.as_ref(),
-                        refresh_token: Some(refresh_token),
-                    }),
-                    None => body::encode(Parts {
-                        dates: &self.dates(*now, Duration::ZERO),
-                        tokens: None,
-                        aws: None,
-                        refresh_token: Some(refresh_token),
-                    }),
-                };
-                let origin = (*stake == Stake::Staged).then_some((lineage, None));
-                let next = Next { account, body: &body, origin, standing, stake: *stake };
-                self.advance(&seat, &base, next)
+                match self.next(write, &seat, &base)? {
+                    Some(next) => self.advance(&seat, &base, &next),
+                    None => Ok(Written::Done),
+                }
             }
             Write::Note { account, standing, ends_intent } => {
                 let standing = json(standing)?;
@@ -142,6 +92,8 @@ impl Tables<'_> {
                 None => Ok(Written::Done),
             },
             Write::Orphan { account, grant, now } => self.keep_aside(account, grant, *now),
+            // Every transaction begins with what it asks for.
+            Write::Settle { account } => Ok(Written::Committed(self.seat(account)?.count)),
         }
     }
 
@@ -182,42 +134,75 @@ impl Tables<'_> {
         Ok(Written::Leased(lease))
     }
 
-    /// Saves `next` as the generation after the last, ends the intent, and keeps `base`.
-    fn advance(&self, seat: &Seat, base: &Newest, next: Next<'_>) -> Result<Written, StoreError> {
-        let Next { account, body, origin, standing, stake } = next;
-        let staged = stake == Stake::Staged;
-        let kept = base.readable.as_ref().map(|(number, _)| *number);
-        let generation = seat.count.max(kept.unwrap_or_default()).next();
-        let standing = json(standing)?;
-        let label = Label { sort: Sort::Generation, owner: account.as_str(), generation };
-        let sealed = self.sealer.seal(label, body);
+    /// The generation that `write` makes out of what is there.
+    fn next<'a>(
+        &self,
+        write: &'a Write,
+        seat: &Seat,
+        base: &Newest,
+    ) -> Result<Option<Next<'a>>, StoreError> {
+        let staged = if let Write::Commit { account, stake: Stake::Staged, .. }
+        | Write::Salvage { account, stake: Stake::Staged, .. } = write
+        {
+            self.staged_if_readable(seat, account)?
+        } else {
+            None
+        };
+        let base = base.readable.as_ref();
+        let staged = staged.as_ref();
+        Ok(Next::of(write, Ground { count: seat.count, base, staged, boot_id: self.boot_id }))
+    }
 
-        let id = self.enter(seat, account)?;
-        let number = signed(generation.0);
+    /// The generation that `write` would make, sealed as it would be on disk, if a crash would
+    /// lose a refresh token with it.
+    pub(super) fn unsaved(&self, write: &Write) -> Result<Option<Unsaved>, StoreError> {
+        let (Write::Commit { account, .. } | Write::Salvage { account, .. }) = write else {
+            return Ok(None);
+        };
+        let seat = self.seat(account)?;
+        let base = self.base(&seat, account)?;
+        let next = self.next(write, &seat, &base)?;
+        next.filter(|next| next.rotates).map(|next| Unsaved::of(&next, self.sealer)).transpose()
+    }
+
+    /// Saves `next` as the generation after the last, ends the intent, and keeps `base`.
+    fn advance(&self, seat: &Seat, base: &Newest, next: &Next<'_>) -> Result<Written, StoreError> {
+        self.put(seat, base, &Unsaved::of(next, self.sealer)?)
+    }
+
+    /// Makes a sealed generation the account's newest.
+    pub(super) fn put(
+        &self,
+        seat: &Seat,
+        base: &Newest,
+        next: &Unsaved,
+    ) -> Result<Written, StoreError> {
+        let id = self.enter(seat, &next.account)?;
+        let number = signed(next.generation.0);
         let place = if seat.id.is_some() { base.next_place } else { id * 2 };
         self.run(
             "INSERT OR REPLACE INTO generation (place, number, body) VALUES (?, ?, ?)",
-            (place, number, sealed),
+            (place, number, &next.body),
         )?;
         self.run(
             "UPDATE account SET generation = ?, standing = ? WHERE id = ?",
-            (number, standing, id),
+            (number, &next.standing, id),
         )?;
-        if let Some((lineage, subject)) = origin {
+        if let Some((lineage, subject)) = &next.origin {
             // A proven new credential may be somebody else's; a refreshed one is not.
             self.run(
                 "UPDATE account SET lineage = ?1,
                      subject = CASE WHEN ?2 THEN ?3 ELSE coalesce(?3, subject) END
                  WHERE id = ?4",
-                (&lineage.0, staged, subject, id),
+                (lineage, next.staged, subject, id),
             )?;
         }
         self.run("DELETE FROM intent WHERE account = ? AND NOT staged", [id])?;
-        if staged {
+        if next.staged {
             // It took the place of the current one: what was under way with that is moot.
             self.unstage(id)?;
         }
-        Ok(Written::Committed(generation))
+        Ok(Written::Committed(next.generation))
     }
 
     fn stage(
@@ -259,9 +244,12 @@ impl Tables<'_> {
         grant: &Grant,
         now: Now,
     ) -> Result<Written, StoreError> {
-        let aws = grant.aws.as_ref().map(|aws| self.aws(aws, now));
+        let aws = grant.aws.as_ref().map(|aws| Aws {
+            dates: dates(now, aws.lifetime, self.boot_id),
+            credentials: Arc::clone(&aws.credentials),
+        });
         let body = body::encode(Parts {
-            dates: &self.dates(now, grant.lifetime),
+            dates: &dates(now, grant.lifetime, self.boot_id),
             tokens: Some(&grant.tokens),
             aws: aws.as_ref(),
             refresh_token: grant.refresh_token.as_ref(),
@@ -302,7 +290,8 @@ impl Tables<'_> {
         Ok(self.conn.last_insert_rowid())
     }
 
-    fn base(&self, seat: &Seat, account: &AccountId) -> Result<Newest, StoreError> {
+    /// The generation that the next one builds on.
+    pub(super) fn base(&self, seat: &Seat, account: &AccountId) -> Result<Newest, StoreError> {
         match seat.id {
             Some(id) => self.newest(id, account),
             None => Ok(Newest::default()),
@@ -322,22 +311,13 @@ impl Tables<'_> {
         }
     }
 
-    fn dates(&self, issued: Now, lifetime: Duration) -> Dates {
-        Dates { wall: issued.wall, boot: issued.boot, boot_id: self.boot_id.into(), lifetime }
-    }
-
-    fn aws(&self, aws: &AwsGrant, issued: Now) -> Aws {
-        let credentials = Arc::clone(&aws.credentials);
-        Aws { dates: self.dates(issued, aws.lifetime), credentials }
-    }
-
     fn run(&self, sql: &str, values: impl rusqlite::Params) -> Result<Written, StoreError> {
         self.conn.prepare_cached(sql)?.execute(values)?;
         Ok(Written::Done)
     }
 }
 
-fn json(value: &impl serde::Serialize) -> Result<String, StoreError> {
+pub(super) fn json(value: &impl serde::Serialize) -> Result<String, StoreError> {
     serde_json::to_string(value).map_err(|error| StoreError::Damaged(error.to_string()))
 }
 

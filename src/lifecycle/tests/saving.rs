@@ -55,6 +55,29 @@ fn tokens_that_are_dead_on_arrival_take_nothings_place() {
 }
 
 #[test]
+fn what_an_earlier_process_could_not_save_is_served_and_saved_first() {
+    let mut sim = Sim::inherited(Rotation::Strict, 1000);
+    assert!(sim.account.is_unsaved());
+    assert!(sim.account.snapshot().held.is_some(), "it is served");
+
+    sim.feed(1000, Input::Written(sim.ticket(), Err(StoreError::ReadOnly)));
+    sim.feed(1001, Input::Woken);
+    sim.feed(1001, Input::Written(sim.ticket(), Err(StoreError::ReadOnly)));
+    sim.feed(1003, Input::Woken);
+    sim.feed(1003, Input::Written(sim.ticket(), Ok(Some(Generation(1)))));
+    assert!(!sim.account.is_unsaved());
+
+    insta::assert_snapshot!(sim.log, @r"
+    1000  saving                 Settle, Publish
+    1000  saving until 1001      Publish, refresh_failed
+    1001  saving                 alarm, Settle
+    1001  saving until 1003      Publish
+    1003  saving                 Settle
+    1003  fresh until 3548       Publish, state_changed, recovered
+    ");
+}
+
+#[test]
 fn a_full_disk_does_not_hold_up_an_account_with_nothing_to_lose() {
     let mut sim = Sim::resumed(Rotation::Never, 1000);
     sim.fly(3549);

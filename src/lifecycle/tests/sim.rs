@@ -72,6 +72,12 @@ impl Sim {
         Self::of(Arc::new(plan), Some(record(at, None)), at)
     }
 
+    /// An account with tokens that an earlier process could not save.
+    pub(super) fn inherited(rotation: Rotation, at: u64) -> Self {
+        let record = Record { unsaved: true, ..record(at, None) };
+        Self::of(plan(rotation), Some(record), at)
+    }
+
     /// The same account in another process.
     pub(super) fn restarted(self, at: u64) -> Self {
         let held = self.account.held.as_ref();
@@ -190,6 +196,7 @@ fn record(at: u64, intent: Option<Intent>) -> Record {
         staged_intent: None,
         attempts: Vec::new(),
         standing: Standing::default(),
+        unsaved: false,
     }
 }
 
@@ -214,6 +221,7 @@ fn word(command: &Command) -> String {
             Write::Unstage { .. } => "Unstage".to_owned(),
             Write::Clear { .. } => "Clear".to_owned(),
             Write::Orphan { .. } => "Orphan".to_owned(),
+            Write::Settle { .. } => "Settle".to_owned(),
         },
         Command::Publish => "Publish".to_owned(),
         Command::Tell(event) => event.name().as_str().to_owned(),

@@ -1,6 +1,7 @@
 //! The store against real files in temporary directories: [`writes`] is what each write does,
 //! [`exports`] what a backup gets, [`opening`] what is refused and what survives, [`keys`] what
-//! becomes of it under another key, [`faults`] and [`mounts`] what a failing disk does.
+//! becomes of it under another key, [`faults`] and [`mounts`] what a failing disk does, and
+//! [`shelf`] what survives the process all the same.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -30,6 +31,7 @@ mod faults;
 mod keys;
 mod mounts;
 mod opening;
+mod shelf;
 mod writes;
 
 const NOW: Now =

@@ -210,6 +210,7 @@ pub(super) fn record(name: &str) -> Record {
         staged_intent: None,
         attempts: Vec::new(),
         standing: Standing::default(),
+        unsaved: false,
     }
 }
 

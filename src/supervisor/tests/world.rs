@@ -106,6 +106,7 @@ impl World for Values {
                 }
                 Write::Note { .. }
                 | Write::Salvage { .. }
+                | Write::Settle { .. }
                 | Write::Stage { .. }
                 | Write::Unstage { .. }
                 | Write::Orphan { .. } => Ok(Written::Done),

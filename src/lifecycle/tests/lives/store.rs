@@ -67,7 +67,10 @@ impl Store {
             Write::Note { standing, .. } => self.standing = standing,
             Write::Stage { refresh_token, .. } => self.staged = Some(refresh_token),
             Write::Unstage { .. } => self.staged = None,
-            Write::Salvage { .. } | Write::Clear { .. } | Write::Orphan { .. } => {
+            Write::Salvage { .. }
+            | Write::Clear { .. }
+            | Write::Orphan { .. }
+            | Write::Settle { .. } => {
                 unreachable!("no reply here is damaged or foreign, and nobody forgets anything")
             }
         }
@@ -117,6 +120,7 @@ impl Store {
             staged_intent: None,
             attempts: attempts.collect(),
             standing: self.standing.clone(),
+            unsaved: false,
         })
     }
 }

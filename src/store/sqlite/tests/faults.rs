@@ -129,10 +129,6 @@ fn a_read_only_disk_is_read_with_what_a_crash_left_in_the_log_and_never_written(
 
         assert_eq!(access_of(&store.only()), "a1");
         assert!(!store.health().writable);
-        for write in [commit("mail", "a2", None), intent("mail")] {
-            let answer = store.one(Change::Account(write)).map(drop);
-            assert_eq!(answer, Err(StoreError::ReadOnly));
-        }
         let write = Write::Intent {
             account: account("mail"),
             stake: Stake::Current,
@@ -140,7 +136,8 @@ fn a_read_only_disk_is_read_with_what_a_crash_left_in_the_log_and_never_written(
             now: NOW,
             attempts: Vec::new(),
         };
-        let lease = leased(store.one(Change::Account(write)));
+        let answer = store.lease_unwritten(&Change::Account(write), StoreError::ReadOnly);
+        let lease = leased(answer);
         assert_eq!((refresh_of(&lease), lease.durable), (Some("r1"), false));
     }
 }

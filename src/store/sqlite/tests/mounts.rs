@@ -49,9 +49,40 @@ fn a_disk_that_turns_read_only_is_served_from_and_a_restart_finds_it_so() {
     let mut store = home.open();
     assert_eq!(access_of(&store.only()), "a1");
     assert!(!store.health().writable);
-    let answer = store.one(Change::Account(commit("mail", "a2", None))).map(drop);
-    assert_eq!(answer, Err(StoreError::ReadOnly));
+    for write in [commit("mail", "a2", None), intent("mail")] {
+        let answer = store.one(Change::Account(write)).map(drop);
+        assert_eq!(answer, Err(StoreError::ReadOnly));
+    }
     assert_eq!(home.refused().exit_status(), 75);
+
+    disk.remount_writable();
+    store.commit("mail", "a2", Some("r2"));
+    assert!(store.health().writable);
+    assert_eq!(access_of(&home.crashed().open().only()), "a2");
+}
+
+#[test]
+fn a_disk_that_is_full_at_a_start_is_served_from_and_written_when_there_is_room() {
+    let Some(disk) = Disk::mounted() else { return };
+    let home = disk.home();
+    let mut store = home.open();
+    store.commit("mail", "a1", Some("r1"));
+    let filler = home.at.path().join("filler");
+    fill(&filler);
+    std::fs::remove_file(home.at.path().join("store.ballast")).unwrap();
+    drop(store);
+    fill(&home.at.path().join("more"));
+
+    let mut store = home.open();
+    assert_eq!(access_of(&store.only()), "a1");
+    let answer = store.one(Change::Account(commit("mail", "a2", Some("r2")))).map(drop);
+    assert_eq!(answer, Err(StoreError::Full));
+    assert!(!store.health().writable);
+
+    std::fs::remove_file(filler).unwrap();
+    store.commit("mail", "a2", Some("r2"));
+    assert!(store.health().writable);
+    assert_eq!(access_of(&home.crashed().open().only()), "a2");
 }
 
 /// A small file system in memory, until this goes.
@@ -81,6 +112,10 @@ impl Disk {
 
     fn remount_read_only(&self) {
         assert!(mount(&["-o", "remount,ro"], self.at.path()));
+    }
+
+    fn remount_writable(&self) {
+        assert!(mount(&["-o", "remount,rw"], self.at.path()));
     }
 }
 

@@ -7,6 +7,7 @@ use std::path::Path;
 use super::*;
 use crate::store::key::CREDENTIAL;
 use crate::store::key::KEY_FILE;
+use crate::store::open::Site;
 use crate::token::hex;
 
 #[test]
