@@ -1,5 +1,7 @@
 //! Sockets that the service manager opened and handed over: `sd_listen_fds(3)`.
 //!
+//! With them come the files that an earlier process had it keep ([`Kept`]).
+//!
 //! They go by their names (`FileDescriptorName=`) and never by their order, which differs from
 //! start to start when several units of sockets belong to one service.
 //!
@@ -9,12 +11,18 @@
 //!   and what connects while no daemon runs waits for the next one.
 //! * [`take`] runs before there is a second thread, because it changes the environment.
 
+use std::fs::File;
 use std::io;
+use std::io::Read as _;
+use std::os::fd::RawFd;
 use std::os::unix::net::UnixListener;
 use std::path::Path;
 use std::path::PathBuf;
 
 use listenfd::ListenFd;
+use rustix::fs::SealFlags;
+
+use crate::limits;
 
 /// The name of the sockets that serve the API.
 pub const API: &str = "api";
@@ -40,15 +48,28 @@ pub enum Unusable {
 pub struct Passed {
     /// Those of the API, with their paths; none if the daemon has to make its own.
     pub api: Vec<(UnixListener, PathBuf)>,
+    /// What an earlier process had kept.
+    pub kept: Vec<Kept>,
+}
+
+/// A file that an earlier process had the service manager keep. The manager still has it.
+#[derive(Debug, Eq, PartialEq)]
+pub struct Kept {
+    /// Under which name.
+    pub name: String,
+    /// What is in it; `None` if it can be changed, is longer than any that was handed over, or
+    /// cannot be read.
+    pub content: Option<Vec<u8>>,
 }
 
 /// Takes over what the service manager opened for this process; nothing, if it opened nothing.
+/// What has a name that begins with `kept_prefix` is a file that it was given.
 ///
 /// # Errors
 ///
 /// [`Unusable`] if one of them is not what this daemon serves. Whoever waits at any of them is
 /// turned away then: see [`Passed::turn_away`].
-pub fn take() -> Result<Passed, Unusable> {
+pub fn take(kept_prefix: &str) -> Result<Passed, Unusable> {
     // Whether they are meant for this process, and their names. The descriptors become ours
     // below: only that crate owns what is a number here.
     let names = sd_notify::listen_fds_with_names()
@@ -59,11 +80,40 @@ pub fn take() -> Result<Passed, Unusable> {
         return Ok(Passed::default());
     }
     let mut descriptors = ListenFd::from_env();
-    let sockets = names.into_iter().enumerate().map(|(place, name)| {
-        let socket = descriptors.take_unix_listener(place).ok().flatten();
-        (name, socket)
-    });
-    sort(sockets.collect())
+    let mut sockets = Vec::new();
+    let mut kept = Vec::new();
+    for (place, name) in names.into_iter().enumerate() {
+        if name.starts_with(kept_prefix) {
+            let number = descriptors.take_raw_fd(place).ok().flatten();
+            kept.push(Kept { name, content: number.and_then(content_of) });
+        } else {
+            let socket = descriptors.take_unix_listener(place).ok().flatten();
+            sockets.push((name, socket));
+        }
+    }
+    sort(sockets).map(|passed| Passed { kept, ..passed })
+}
+
+/// What is in the file with that number, which is closed: the service manager's stays.
+fn content_of(number: RawFd) -> Option<Vec<u8>> {
+    // A file of our own takes the place of the number, which is nobody's.
+    let file = File::open(format!("/proc/self/fd/{number}")).ok();
+    let closed = nix::unistd::close(number).is_ok();
+    file.filter(|_| closed).and_then(|file| sealed_content(&file))
+}
+
+/// What is in a file that nobody can change.
+fn sealed_content(file: &File) -> Option<Vec<u8>> {
+    const NEEDED: SealFlags = SealFlags::SHRINK.union(SealFlags::GROW).union(SealFlags::WRITE);
+
+    let seals = rustix::fs::fcntl_get_seals(file).ok()?;
+    let length = file.metadata().ok()?.len();
+    if !seals.contains(NEEDED) || length > limits::KEPT_FILE {
+        return None;
+    }
+    let mut content = Vec::new();
+    file.take(limits::KEPT_FILE).read_to_end(&mut content).ok()?;
+    Some(content)
 }
 
 /// Which of the sockets with these names is served.
@@ -102,7 +152,7 @@ fn path_of(socket: &UnixListener) -> Option<PathBuf> {
 }
 
 impl Passed {
-    /// Further handles of the same sockets.
+    /// Further handles of the same sockets, without the files.
     ///
     /// # Errors
     ///
@@ -110,7 +160,7 @@ impl Passed {
     pub fn try_clone(&self) -> io::Result<Self> {
         let again =
             |(socket, path): &(UnixListener, PathBuf)| Ok((socket.try_clone()?, path.clone()));
-        Ok(Self { api: self.api.iter().map(again).collect::<io::Result<_>>()? })
+        Ok(Self { api: self.api.iter().map(again).collect::<io::Result<_>>()?, kept: Vec::new() })
     }
 
     /// Ends every connection that waits to be served. The service manager would start a daemon
@@ -128,7 +178,7 @@ fn turn_away(socket: &UnixListener) {
 
 #[cfg(test)]
 mod tests {
-    use std::io::Read as _;
+    use std::io::Write as _;
     use std::os::linux::net::SocketAddrExt as _;
     use std::os::unix::net::SocketAddr;
     use std::os::unix::net::UnixStream;
@@ -137,7 +187,30 @@ mod tests {
 
     #[test]
     fn a_process_without_a_service_manager_has_no_sockets() {
-        assert!(take().unwrap().api.is_empty());
+        assert!(take("unsaved-").unwrap().api.is_empty());
+    }
+
+    #[test]
+    fn a_file_counts_only_if_nobody_can_change_it() {
+        use rustix::fs::MemfdFlags;
+
+        let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
+        let mut file = File::from(rustix::fs::memfd_create("kept", flags).unwrap());
+        file.write_all(b"kept").unwrap();
+        assert_eq!(sealed_content(&reopened(&file)), None);
+        rustix::fs::fcntl_add_seals(&file, SealFlags::WRITE | SealFlags::GROW).unwrap();
+        assert_eq!(sealed_content(&reopened(&file)), None);
+        rustix::fs::fcntl_add_seals(&file, SealFlags::SHRINK).unwrap();
+        assert_eq!(sealed_content(&reopened(&file)).unwrap(), b"kept");
+
+        let disk = tempfile::tempfile().unwrap();
+        assert_eq!(sealed_content(&disk), None);
+    }
+
+    fn reopened(file: &File) -> File {
+        use std::os::fd::AsRawFd as _;
+
+        File::open(format!("/proc/self/fd/{}", file.as_raw_fd())).unwrap()
     }
 
     #[test]
@@ -177,7 +250,8 @@ mod tests {
     fn who_waits_is_turned_away() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("s");
-        let passed = Passed { api: vec![(UnixListener::bind(&path).unwrap(), path.clone())] };
+        let api = vec![(UnixListener::bind(&path).unwrap(), path.clone())];
+        let passed = Passed { api, ..Passed::default() };
         let mut waiting =
             [UnixStream::connect(&path).unwrap(), UnixStream::connect(&path).unwrap()];
         passed.turn_away();

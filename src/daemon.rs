@@ -28,6 +28,7 @@ mod hook;
 mod lineup;
 mod outside;
 mod places;
+mod shelf;
 mod standing;
 mod state;
 mod steward;
@@ -72,6 +73,7 @@ use crate::message::Message;
 use crate::metrics::Metrics;
 use crate::notify::Manager;
 use crate::signals;
+use crate::store;
 use crate::store::Store;
 use crate::store::refusal::OpenError;
 use crate::store::sqlite::Sqlite;
@@ -167,7 +169,7 @@ pub fn state_of(options: &Options) -> Result<PathBuf, Failure> {
 ///
 /// Why it could not begin. Once it runs, nothing ends it but a signal.
 pub fn run(options: &Options, log: &Log) -> Result<(), Failure> {
-    let passed = activation::take()?;
+    let passed = activation::take(store::shelf::PREFIX)?;
     let waiting = passed.try_clone().map_err(|error| Failure::System("sockets", error))?;
     let ended = keep(options, log.threshold(), passed);
     if let Err(failure) = &ended
@@ -178,7 +180,7 @@ pub fn run(options: &Options, log: &Log) -> Result<(), Failure> {
     ended
 }
 
-fn keep(options: &Options, threshold: &Threshold, passed: Passed) -> Result<(), Failure> {
+fn keep(options: &Options, threshold: &Threshold, mut passed: Passed) -> Result<(), Failure> {
     let places = Places::find(options)?;
     let config = places.read()?;
     threshold.set(config.daemon.log);
@@ -199,10 +201,12 @@ fn keep(options: &Options, threshold: &Threshold, passed: Passed) -> Result<(), 
     }
     let signals = signals::follow().map_err(|error| Failure::System("signals", error))?;
     let clock = Clock::start().map_err(|error| Failure::System("clock", error))?;
-    let database = Sqlite::open(&places.store(&config)).map_err(|refused| {
+    let manager = Manager::find().map_err(|error| Failure::System("notify thread", error))?;
+    let mut database = Sqlite::open(&places.store(&config)).map_err(|refused| {
         state::flaw_of(&refused, &config.daemon.state)
             .map_or(Failure::Store(refused), Failure::State)
     })?;
+    shelf::take_over(&mut database, &manager, std::mem::take(&mut passed.kept));
     let store = Store::start(database).map_err(|error| Failure::System("store thread", error))?;
 
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -212,10 +216,10 @@ fn keep(options: &Options, threshold: &Threshold, passed: Passed) -> Result<(), 
         .thread_keep_alive(FOR_GOOD)
         .build()
         .map_err(|error| Failure::System("runtime", error))?;
+    let ground = Ground { signals, clock, store, manager };
     // The runtime panics if it has no thread to block and can make none, and with one it waits.
     let _kept = runtime.spawn_blocking(|| {});
-    let ended =
-        runtime.block_on(live(places, config, threshold.clone(), signals, clock, store, passed));
+    let ended = runtime.block_on(live(places, config, threshold.clone(), ground, passed));
     // A name that is still being looked up is of no use to anybody any more.
     runtime.shutdown_background();
     ended
@@ -224,16 +228,22 @@ fn keep(options: &Options, threshold: &Threshold, passed: Passed) -> Result<(), 
 /// Longer than a daemon runs without looking up a name.
 const FOR_GOOD: Duration = Duration::from_secs(366 * 86_400);
 
+/// What has a thread of its own before there are any accounts.
+struct Ground {
+    signals: mpsc::Receiver<signals::Signal>,
+    clock: Clock,
+    store: Store,
+    manager: Manager,
+}
+
 async fn live(
     places: Places,
     config: Config,
     threshold: Threshold,
-    signals: mpsc::Receiver<signals::Signal>,
-    clock: Clock,
-    store: Store,
+    ground: Ground,
     passed: Passed,
 ) -> Result<(), Failure> {
-    let manager = Manager::find().map_err(|error| Failure::System("notify thread", error))?;
+    let Ground { signals, clock, store, manager } = ground;
     let loaded = store.load().await?;
     for sentence in &loaded.damage {
         error!(event = Message::StoreDamaged.as_str(), "{sentence}");

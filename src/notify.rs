@@ -2,21 +2,33 @@
 //!
 //! Its socket is one that blocks when the manager is slow to read, and nothing here may wait for
 //! that: a thread of its own does. While it waits, the newest word of each kind is kept, and in
-//! the order in which they were said.
+//! the order in which they were said. Who has files kept ([`Manager::keep`]) hears whether they
+//! were sent, and waits for that no longer than [`SENDING`].
 
 use std::collections::VecDeque;
 use std::env;
 use std::io;
 use std::mem::discriminant;
+use std::os::unix::ffi::OsStrExt as _;
 use std::sync::Arc;
 use std::sync::Condvar;
 use std::sync::Mutex;
 use std::sync::MutexGuard;
 use std::sync::PoisonError;
+use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
+use rustix::net::SocketAddrUnix;
 use sd_notify::NotifyState;
+
+mod shelf;
+
+use self::shelf::Exchange;
+
+/// How long the sending of a file may take before it counts as not sent. A manager reads at once
+/// but while it reads all its units again; and whoever waits is the thread of the store.
+pub const SENDING: Duration = Duration::from_secs(1);
 
 /// The service manager's end, as far as the daemon has one.
 #[derive(Clone)]
@@ -30,7 +42,7 @@ struct Unsaid {
 }
 
 /// What there is to say, in the manager's terms (sd_notify(3)).
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Debug)]
 enum Word {
     Ready,
     Reloading {
@@ -40,6 +52,12 @@ enum Word {
     Alive,
     Stopping,
     Status(String),
+    Keep {
+        exchange: Exchange,
+        manager: SocketAddrUnix,
+        /// Told how it went.
+        sent: mpsc::SyncSender<bool>,
+    },
 }
 
 impl Manager {
@@ -92,6 +110,23 @@ impl Manager {
         self.say(Word::Status(one_line(line)));
     }
 
+    /// Whether there is a service manager.
+    pub const fn is_there(&self) -> bool {
+        self.0.is_some()
+    }
+
+    /// Has the manager keep a file with that name and content for the next process, and then no
+    /// longer keep those with the names `gone`. Says whether that was sent, after [`SENDING`] at
+    /// the latest; a later call takes the place of one that was not.
+    pub fn keep(&self, put: Option<(&str, &[u8])>, gone: &[String]) -> bool {
+        let variable = env::var_os("NOTIFY_SOCKET").unwrap_or_default();
+        let Ok(manager) = shelf::address(variable.as_bytes()) else { return false };
+        let Ok(exchange) = Exchange::new(put, gone) else { return false };
+        let (sent, answer) = mpsc::sync_channel(1);
+        self.say(Word::Keep { exchange, manager, sent });
+        answer.recv_timeout(SENDING).unwrap_or(false)
+    }
+
     fn say(&self, word: Word) {
         if let Some(unsaid) = &self.0 {
             unsaid.add(word);
@@ -140,6 +175,12 @@ impl Word {
             Self::Alive => sd_notify::notify(&[NotifyState::Watchdog]),
             Self::Stopping => sd_notify::notify(&[NotifyState::Stopping]),
             Self::Status(line) => sd_notify::notify(&[NotifyState::Status(line)]),
+            Self::Keep { exchange, manager, sent } => {
+                let ended = exchange.send(manager);
+                // Whoever asked may have lost patience.
+                let _gone = sent.send(ended.is_ok());
+                ended
+            }
         };
     }
 }
@@ -166,10 +207,7 @@ mod tests {
             unsaid.add(Word::Ready);
         }
         let said = (0..3).map(|_| unsaid.next()).collect::<Vec<_>>();
-        assert_eq!(
-            said,
-            [Word::Status("round 2".into()), Word::Reloading { since: 2 }, Word::Ready]
-        );
+        assert_eq!(format!("{said:?}"), r#"[Status("round 2"), Reloading { since: 2 }, Ready]"#);
         assert!(unsaid.words().is_empty());
     }
 }
