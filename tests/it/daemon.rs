@@ -10,6 +10,7 @@ mod orders;
 mod purge;
 mod reload;
 mod start;
+mod unsaved;
 
 use serde_json::json;
 

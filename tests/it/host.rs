@@ -18,6 +18,7 @@
 //! 9. `user`: the service of one user, under that user's own service manager.
 //! 10. `hooks`: hooks that are units, event files, and what follows a followed file.
 //! 11. `packages`: what is in the built packages.
+//! 12. `unsaved`: what a disk that takes nothing costs over kills and restarts.
 //!
 //! # Invariants
 //!
@@ -36,6 +37,7 @@ mod machine;
 mod packages;
 mod sandbox;
 mod scene;
+mod unsaved;
 mod user;
 
 use std::env;

@@ -1,13 +1,15 @@
 //! What the tests are made of: programs as values that end with the test.
 //!
 //! Reading order: [`process`] (one program), [`http`] (one request), [`daemon`] and [`idp`] (the two
-//! programs with their vocabulary), [`relay`] (a network that loses replies).
+//! programs with their vocabulary), [`keeping`] (a service manager that keeps descriptors), [`relay`]
+//! (a network that loses replies).
 
 pub(crate) mod bus;
 pub(crate) mod config;
 pub(crate) mod daemon;
 pub(crate) mod http;
 pub(crate) mod idp;
+pub(crate) mod keeping;
 pub(crate) mod process;
 pub(crate) mod relay;
 

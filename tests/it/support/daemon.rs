@@ -6,6 +6,7 @@ use std::fs::Permissions;
 use std::io::BufRead;
 use std::io::BufReader;
 use std::os::fd::AsFd;
+use std::os::fd::BorrowedFd;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::net::UnixDatagram;
@@ -108,6 +109,16 @@ impl Daemon {
         self.process = Some(process);
         self.manager = Some(manager);
         self.tells("READY=1");
+    }
+
+    /// Takes over a process that something else started in its directory.
+    pub(crate) fn runs_as(&mut self, process: Process) {
+        self.process = Some(process);
+    }
+
+    /// Waits until `other` can be read; false if the process ended first.
+    pub(crate) fn lives_until(&self, other: BorrowedFd<'_>) -> bool {
+        self.process.as_ref().unwrap().lives_until(other)
     }
 
     /// Has it read its configuration again as the service manager would, and waits until it did.
