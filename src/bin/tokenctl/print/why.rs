@@ -98,7 +98,7 @@ fn holdings(view: &AccountView, now: Timestamp) -> String {
         text.push_str(" It is served all the same.");
     }
     if view.unsaved {
-        text.push_str(" It is not on disk yet, so a restart now would cost a refresh.");
+        text.push_str(" It is not on disk yet; the error says where it is kept.");
     }
     text
 }
@@ -254,7 +254,7 @@ mod tests {
         To begin: tokenctl login new
 
         photos is saving: a new token is being written to disk.
-        It holds a token, generation 7, granted 21 min 40 s ago for 1 h and good for another 38 min 20 s, until 2023-11-14T22:51:40Z. It is not on disk yet, so a restart now would cost a refresh.
+        It holds a token, generation 7, granted 21 min 40 s ago for 1 h and good for another 38 min 20 s, until 2023-11-14T22:51:40Z. It is not on disk yet; the error says where it is kept.
         Next, by itself: a refresh in 22 min 40 s, at 2023-11-14T22:36:00Z.
 
         plugs is paused: nothing of it is spent until somebody resumes it.
