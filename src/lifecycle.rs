@@ -81,6 +81,7 @@ pub use self::words::Urgency;
 
 use self::duties::Duty;
 use self::duties::What;
+use self::state::Aside;
 use self::state::Attempt;
 use self::state::Brought;
 use self::state::Candidate;
@@ -112,7 +113,9 @@ pub struct Account {
     refreshable: bool,
     /// The one that was handed in and has yet to prove itself. Boxed: it is rare.
     candidate: Option<Box<Candidate>>,
-    /// Who handed that in and waits to hear what came of it.
+    /// Where its own credential goes on, while that or a logout has the turn. Boxed: it is rare.
+    aside: Option<Box<Aside>>,
+    /// Who handed the candidate in and waits to hear what came of it.
     importer: Option<Ticket>,
     /// The writes whose ends orders wait for.
     ordered: Vec<(Ticket, Done)>,
@@ -151,6 +154,7 @@ impl Account {
             generation: Generation::default(),
             refreshable: false,
             candidate: None,
+            aside: None,
             importer: None,
             ordered: Vec::new(),
             duties: Vec::new(),
@@ -229,7 +233,7 @@ impl Account {
             generation: self.generation,
             held: self.held.clone(),
             next: self.planned(),
-            failure: self.standing.failure.as_deref().cloned().map(Arc::new),
+            failure: self.raised(),
             alarm: self.alarm(),
             unsaved: self.unsaved,
             released: self.is_released(),

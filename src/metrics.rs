@@ -164,7 +164,7 @@ impl Metrics {
                 self.refreshes.get_or_create(&Outcome { account, outcome: SUCCESS }).inc();
             }
             Event::RefreshFailed { failure, .. } => {
-                let code = failure.error.code().as_str();
+                let code = failure.code().as_str();
                 self.failures.get_or_create(&Failed { account: account.clone(), code }).inc();
                 self.refreshes.get_or_create(&Outcome { account, outcome: FAILURE }).inc();
             }
@@ -344,8 +344,7 @@ impl Standing {
         let attempt = snapshot.failure.as_ref().map_or(0, |failure| failure.attempt);
         self.attempt.get_or_create(&account()).set(attempt.into());
         if let Some(failure) = &snapshot.failure {
-            let code: Code = failure.error.code();
-            let label = Failed { account: name(), code: code.as_str() };
+            let label = Failed { account: name(), code: failure.code().as_str() };
             self.failing.get_or_create(&label).set(1);
         }
     }
@@ -475,6 +474,7 @@ mod tests {
             since_ms: 0,
             attempt: 2,
             not_before_ms: None,
+            told_as: None,
         }
     }
 }

@@ -13,6 +13,7 @@ use std::time::Duration;
 use serde::Deserialize;
 use serde::Serialize;
 
+use crate::error::Code;
 use crate::error::RefreshError;
 use crate::name::AccountId;
 use crate::time::Moment;
@@ -216,6 +217,17 @@ pub struct Failure {
     pub attempt: u32,
     /// What the next attempt must not come before, in Unix milliseconds: `Retry-After`.
     pub not_before_ms: Option<i64>,
+    /// The code by which everyone tells it, where how the account stands says more than the
+    /// error does. It follows from that, so the store keeps none.
+    #[serde(skip)]
+    pub told_as: Option<Code>,
+}
+
+impl Failure {
+    /// The one code by which log, events, bus, metrics and answers tell it.
+    pub fn code(&self) -> Code {
+        self.told_as.unwrap_or_else(|| self.error.code())
+    }
 }
 
 /// One thing to make durable. Each is atomic.

@@ -297,33 +297,25 @@ impl Snapshot {
             let (code, message) = match self.state {
                 StateName::Vacant => (Code::TokenMissing, "the account has no credential yet"),
                 StateName::NeedsLogin => (Code::NeedsLogin, "the account must be logged in again"),
+                // Nothing failed of its own credential, so this is about another.
+                StateName::InDoubt => (
+                    Code::InDoubt,
+                    "the reply to the credential that was handed in was lost; it is proven again",
+                ),
                 StateName::Frozen
                 | StateName::Fresh
                 | StateName::Queued
                 | StateName::Exchanging
                 | StateName::Saving
-                | StateName::InDoubt
                 | StateName::Waiting
                 | StateName::Suspect => (Code::TokenExpired, "the token expired"),
             };
             let entry = self.entry;
             return Refusal { retry_at: self.next, entry, ..Refusal::new(code, message) };
         };
-        let code = match self.state {
-            StateName::InDoubt => Code::InDoubt,
-            StateName::NeedsLogin => Code::NeedsLogin,
-            StateName::Vacant
-            | StateName::Fresh
-            | StateName::Queued
-            | StateName::Exchanging
-            | StateName::Saving
-            | StateName::Waiting
-            | StateName::Suspect
-            | StateName::Frozen => failure.error.code(),
-        };
         let why_not = if self.gave_up_signing_in { NO_SECOND_SIGN_IN } else { "" };
         Refusal {
-            code,
+            code: failure.code(),
             message: format!("{}{why_not}", failure.error),
             retry_at: self.next,
             provider_error: failure.error.provider_error().cloned(),
@@ -483,8 +475,18 @@ mod tests {
                 since_ms: 0,
                 attempt: 1,
                 not_before_ms: None,
+                told_as: told_as(state),
             })),
             ..Snapshot::vacant()
+        }
+    }
+
+    /// What the failure of an account in that state is called.
+    fn told_as(state: StateName) -> Option<Code> {
+        match state {
+            StateName::InDoubt => Some(Code::InDoubt),
+            StateName::NeedsLogin => Some(Code::NeedsLogin),
+            _ => None,
         }
     }
 

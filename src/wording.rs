@@ -4,7 +4,6 @@
 //! and event says the same of the same failure. Pure: the time is an argument.
 
 use crate::error::Code;
-use crate::error::RefreshError;
 use crate::name::AccountId;
 use crate::notice::Event;
 use crate::notice::Notice;
@@ -12,6 +11,7 @@ use crate::plan::Entry;
 use crate::protocol::ErrorBody;
 use crate::protocol::EventView;
 use crate::protocol::HookFailedView;
+use crate::record::Failure;
 use crate::snapshot::Refusal;
 use crate::snapshot::Snapshot;
 use crate::time::Now;
@@ -64,12 +64,12 @@ pub fn event(notice: &Notice) -> EventView {
         Event::RefreshFailed { reason, failure } => EventView {
             reason: Some(reason.as_str().to_owned()),
             attempt: Some(failure.attempt),
-            refresh_error: Some(failed(&failure.error, notice)),
+            refresh_error: Some(failed(failure, notice)),
             ..view
         },
         Event::Alarm { failure } => EventView {
             attempt: Some(failure.attempt),
-            refresh_error: Some(failed(&failure.error, notice)),
+            refresh_error: Some(failed(failure, notice)),
             ..view
         },
         Event::ExpiryAhead { at, within: _ } => EventView { ends_at: Some(at.to_string()), ..view },
@@ -87,12 +87,13 @@ pub fn event(notice: &Notice) -> EventView {
 }
 
 /// The failure that a notice is about.
-pub fn failed(error: &RefreshError, notice: &Notice) -> ErrorBody {
+pub fn failed(failure: &Failure, notice: &Notice) -> ErrorBody {
+    let error = &failure.error;
     let refusal = Refusal {
         retry_at: notice.snapshot.next,
         provider_error: error.provider_error().cloned(),
         entry: notice.snapshot.entry,
-        ..Refusal::new(error.code(), error.to_string())
+        ..Refusal::new(failure.code(), error.to_string())
     };
     error_body(&refusal, Some(&notice.account), notice.at)
 }

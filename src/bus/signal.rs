@@ -123,12 +123,12 @@ fn signal(notice: &Notice) -> zbus::Result<Option<Message>> {
             of("TokenChanged").build(&(account, snapshot.generation.0, expires_at))
         }
         Event::RefreshFailed { failure, .. } => {
-            let ErrorBody { error_code, message, .. } = wording::failed(&failure.error, notice);
+            let ErrorBody { error_code, message, .. } = wording::failed(failure, notice);
             let retry_at = snapshot.next.map_or(0, |next| seconds(notice.at.wall_at(next)));
             of("RefreshFailed").build(&(account, error_code.as_str(), message, retry_at))
         }
         Event::Alarm { failure } => {
-            let ErrorBody { error_code, message, .. } = wording::failed(&failure.error, notice);
+            let ErrorBody { error_code, message, .. } = wording::failed(failure, notice);
             of("Alarm").build(&(account, error_code.as_str(), message))
         }
         Event::Recovered { failed } => of("Recovered").build(&(account, *failed)),

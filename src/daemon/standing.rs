@@ -1,9 +1,10 @@
-//! One line for `systemctl status`: how many accounts there are, whether one needs somebody, and
-//! what happens next.
+//! One line for `systemctl status`: how many accounts there are, whether one fails or needs
+//! somebody and by which codes, and what happens next.
 //!
 //! Moments are told by the clock and not as spans, so that the line stays true while nothing
 //! happens.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,6 +13,7 @@ use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::watch;
 
 use crate::clock;
+use crate::error::Code;
 use crate::keeper::Directory;
 use crate::name::AccountId;
 use crate::notice::Notice;
@@ -83,14 +85,20 @@ async fn line(directory: &Directory, now: Now) -> String {
 #[derive(Default)]
 struct Count<'a> {
     accounts: usize,
-    needy: usize,
+    needy: Marked,
+    /// Those whose failure needs nobody yet.
+    failing: Marked,
     next: Option<(Moment, &'a AccountId)>,
 }
 
 impl<'a> Count<'a> {
     fn add(&mut self, account: &'a AccountId, snapshot: &Snapshot, now: Now) {
         self.accounts += 1;
-        self.needy += usize::from(snapshot.needs_attention(now));
+        if snapshot.needs_attention(now) {
+            self.needy.add(snapshot.refusal().code);
+        } else if snapshot.failure.is_some() {
+            self.failing.add(snapshot.refusal().code);
+        }
         if let Some(moment) = snapshot.next
             && self.next.is_none_or(|(first, _)| moment < first)
         {
@@ -104,10 +112,15 @@ impl<'a> Count<'a> {
             1 => "1 account".to_owned(),
             more => format!("{more} accounts"),
         };
-        match self.needy {
-            0 => {}
-            1 => line.push_str(", 1 needs attention: tokenctl status"),
-            more => line.push_str(&format!(", {more} need attention: tokenctl status")),
+        let Marked { accounts: failing, .. } = self.failing;
+        if failing > 0 {
+            line.push_str(&format!(", {failing} failing ({})", self.failing.codes()));
+        }
+        let Marked { accounts: needy, .. } = self.needy;
+        if needy > 0 {
+            let need = if needy == 1 { "needs" } else { "need" };
+            let codes = self.needy.codes();
+            line.push_str(&format!(", {needy} {need} attention ({codes}): tokenctl status"));
         }
         if let Some((moment, account)) = self.next {
             line.push_str(&format!("; next is {account} at {}", now.wall_at(moment)));
@@ -116,9 +129,29 @@ impl<'a> Count<'a> {
     }
 }
 
+/// Accounts of which there is something to be said, and by which codes.
+#[derive(Default)]
+struct Marked {
+    accounts: usize,
+    codes: BTreeSet<Code>,
+}
+
+impl Marked {
+    fn add(&mut self, code: Code) {
+        self.accounts += 1;
+        self.codes.insert(code);
+    }
+
+    fn codes(&self) -> String {
+        self.codes.iter().map(|code| code.as_str()).collect::<Vec<_>>().join(", ")
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::error::RefreshError;
+    use crate::record::Failure;
     use crate::snapshot::StateName;
     use crate::time::Timestamp;
     use crate::token::Generation;
@@ -136,7 +169,7 @@ mod tests {
             (vec![("a", StateName::Fresh, at(60)), ("b", StateName::Fresh, at(5))],
              "2 accounts; next is b at 2027-01-15T08:00:05Z"),
             (vec![("a", StateName::Vacant, None), ("b", StateName::Vacant, None), ("c", StateName::Fresh, at(5))],
-             "3 accounts, 2 need attention: tokenctl status; next is c at 2027-01-15T08:00:05Z"),
+             "3 accounts, 2 need attention (TOKEN_MISSING): tokenctl status; next is c at 2027-01-15T08:00:05Z"),
         ];
         for (accounts, line) in cases {
             let names = accounts.iter().map(|(name, ..)| AccountId::parse(name).unwrap());
@@ -150,10 +183,34 @@ mod tests {
     }
 
     #[test]
+    fn the_line_tells_failures_by_their_codes() {
+        let now = Now { boot: Moment::default(), wall: Timestamp::from_millis(1_800_000_000_000) };
+        let [mail, ci, home] = ["mail", "ci", "home"].map(|name| AccountId::parse(name).unwrap());
+        let away = || failing(RefreshError::Unreachable("no route".into()), None);
+        let lost = failing(RefreshError::BornExpired, Some(Code::NeedsLogin));
+        let lost = Snapshot { alarm: Some(now.boot), ..lost };
+        let mut count = Count::default();
+        count.add(&mail, &away(), now);
+        count.add(&ci, &lost, now);
+        count.add(&home, &away(), now);
+        assert_eq!(
+            count.line(now),
+            "3 accounts, 2 failing (PROVIDER_UNREACHABLE), 1 needs attention (NEEDS_LOGIN): \
+             tokenctl status"
+        );
+    }
+
+    #[test]
     fn many_accounts_are_looked_at_less_often() {
         for (accounts, secs) in [(0, 1), (1_000, 1), (10_000, 10)] {
             assert_eq!(pause(accounts), Duration::from_secs(secs));
         }
+    }
+
+    fn failing(error: RefreshError, told_as: Option<Code>) -> Snapshot {
+        let failure = Failure { error, since_ms: 0, attempt: 1, not_before_ms: None, told_as };
+        let failure = Some(Arc::new(failure));
+        Snapshot { state: StateName::Waiting, failure, ..Snapshot::vacant() }
     }
 
     fn standing(state: StateName, next: Option<Moment>) -> Snapshot {

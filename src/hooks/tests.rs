@@ -142,6 +142,7 @@ fn variables_and_document_say_all_that_is_known_and_nothing_secret() {
         since_ms: 0,
         attempt: 2,
         not_before_ms: None,
+        told_as: None,
     };
     let events = [
         Event::TokenChanged { reason: Reason::Scheduled, attempt: 1 },

@@ -14,6 +14,7 @@ use super::State;
 use super::Step;
 use super::What;
 use crate::error::Class;
+use crate::error::Code;
 use crate::error::RefreshError;
 use crate::notice::Event;
 use crate::notice::Reason;
@@ -59,6 +60,12 @@ impl Account {
             return;
         }
         self.note_patience(class, &error, now, jitter);
+        if self.is_unheard(class) {
+            // The account's own failure is the provider's word, and says more than this one.
+            let failure = Arc::new(self.failure(error, now));
+            self.note_failure(attempt, State::NeedsLogin, failure, out);
+            return;
+        }
         self.record_failure(error.clone(), now);
         self.series.sign_in_failed = attempt.stake == Stake::SignIn;
         if class == Class::Ambiguous {
@@ -71,12 +78,31 @@ impl Account {
         } else {
             self.rest_after(class, &error, now, jitter)
         };
+        let failure = Arc::new(Failure { told_as: self.told_as(), ..self.failure(error, now) });
+        self.note_failure(attempt, then, failure, out);
+    }
+
+    /// Whether an operator had a lost login probed, and the provider said nothing of it.
+    fn is_unheard(&self, class: Class) -> bool {
+        let says_nothing = matches!(class, Class::NotSent | Class::Transient | Class::Throttled);
+        says_nothing && self.standing.condition == Condition::NeedsLogin && self.doubt.is_none()
+    }
+
+    /// Makes durable how the account stands, before `failure` is told.
+    fn note_failure(
+        &mut self,
+        attempt: Attempt,
+        then: State,
+        failure: Arc<Failure>,
+        out: &mut Vec<Command>,
+    ) {
         let write = Write::Note {
             account: self.id.clone(),
             standing: self.standing.clone(),
             ends_intent: self.doubt.is_none(),
         };
-        self.state = State::Exchanging(attempt, Step::Noting { then: Box::new(then) });
+        let then = Box::new(then);
+        self.state = State::Exchanging(attempt, Step::Noting { then, failure });
         out.push(Command::Write { ticket: attempt.ticket, write });
     }
 
@@ -174,6 +200,7 @@ impl Account {
         &mut self,
         attempt: Attempt,
         then: State,
+        failure: Arc<Failure>,
         now: Now,
         jitter: Jitter,
         out: &mut Vec<Command>,
@@ -185,7 +212,8 @@ impl Account {
         } else {
             out.push(Command::Publish);
         }
-        self.tell_failure(attempt.reason, out);
+        let reason = attempt.reason;
+        out.push(Command::Tell(Event::RefreshFailed { reason, failure }));
         self.settle_if_due_elsewhere(now, jitter, out);
     }
 
@@ -228,11 +256,8 @@ impl Account {
                     Some(Box::new(Foreign { mark, at_ms: now.wall.as_millis() }));
                 self.owe(What::Standing, now, out);
             }
-            let not_before = self.series.not_before;
-            self.series = Series { not_before, ..Series::default() };
             self.owe(What::Unstage(Some(Box::new(refusal))), now, out);
-            self.state = State::Vacant;
-            self.settle(now, jitter, out);
+            self.take_up_again(now, jitter, out);
             if foreign {
                 self.tell_foreign_writer(error, now, out);
             }
@@ -332,13 +357,33 @@ impl Account {
             None => now.wall.as_millis(),
         };
         let not_before_ms = self.series.not_before.map(|moment| now.wall_at(moment).as_millis());
-        Failure { error, since_ms, attempt: self.series.attempts, not_before_ms }
+        let attempt = self.series.attempts;
+        Failure { error, since_ms, attempt, not_before_ms, told_as: None }
     }
 
     pub(super) fn tell_failure(&self, reason: Reason, out: &mut Vec<Command>) {
-        if let Some(failure) = &self.standing.failure {
-            let failure = Arc::new(Failure::clone(failure));
+        if let Some(failure) = self.raised() {
             out.push(Command::Tell(Event::RefreshFailed { reason, failure }));
+        }
+    }
+
+    /// The failure that is raised, with the code by which everyone tells it.
+    pub(super) fn raised(&self) -> Option<Arc<Failure>> {
+        let failure = self.standing.failure.as_deref()?;
+        Some(Arc::new(Failure { told_as: self.told_as(), ..failure.clone() }))
+    }
+
+    /// What the raised failure is called where its error does not say what it led to. It stays
+    /// so while the next attempt is under way.
+    fn told_as(&self) -> Option<Code> {
+        let lost = self.standing.condition == Condition::NeedsLogin
+            || matches!(self.state, State::NeedsLogin);
+        if self.unsaved {
+            None
+        } else if lost {
+            Some(Code::NeedsLogin)
+        } else {
+            self.doubt.map(|_| Code::InDoubt)
         }
     }
 }

@@ -54,6 +54,9 @@ impl Account {
         now: Now,
         out: &mut Vec<Command>,
     ) -> bool {
+        if stake == Stake::Staged {
+            self.set_aside();
+        }
         let free = self.free_at(stake, now);
         if free > now.boot {
             self.postpone(free);
@@ -116,7 +119,9 @@ impl Account {
         if attempt.ticket != ticket {
             return;
         }
-        if self.left(now).is_zero() && self.would_mislead(attempt.reason) {
+        // Of one that was handed in, the account's own failure says nothing.
+        let own = attempt.stake != Stake::Staged;
+        if own && self.left(now).is_zero() && self.would_mislead(attempt.reason) {
             self.record_failure(RefreshError::Unreachable(why.words().to_owned()), now);
             self.tell_failure(attempt.reason, out);
         }
@@ -271,8 +276,8 @@ impl Account {
             return;
         }
         let state = std::mem::replace(&mut self.state, State::Vacant);
-        if let State::Exchanging(attempt, Step::Noting { then }) = state {
-            self.concluded(attempt, *then, now, jitter, out);
+        if let State::Exchanging(attempt, Step::Noting { then, failure }) = state {
+            self.concluded(attempt, *then, failure, now, jitter, out);
         } else if let State::Saving(attempt, catch) = state {
             match result {
                 Ok(generation) => {

@@ -40,6 +40,7 @@ impl Account {
         let ticket = self.next_ticket();
         self.requests.take(now.boot, usize::from(self.plan.requests));
         self.destination = self.lineage.clone();
+        self.set_aside();
         self.state = State::Leaving(ticket, Leaving::Intending);
         let write = Write::Intent {
             account: self.id.clone(),
@@ -182,8 +183,7 @@ impl Account {
         };
         // Lost, it leaves a doubt to a restart, which the next exchange clears up.
         out.push(Command::Write { ticket, write });
-        self.state = State::Vacant;
-        self.settle(now, jitter, out);
+        self.take_up_again(now, jitter, out);
         out.push(Command::AnswerTo(ticket, Err(refusal)));
     }
 }

@@ -172,6 +172,7 @@ impl Account {
     fn resume(&mut self, now: Now, jitter: Jitter, out: &mut Vec<Command>) {
         if self.standing.hold != Hold::None {
             self.standing.hold = Hold::None;
+            self.aside = None;
             let ticket = self.answered_by_write(out);
             out.push(Command::Write { ticket, write: self.note(now) });
             self.settle(now, jitter, out);
@@ -260,6 +261,7 @@ impl Account {
         self.unsaved = false;
         self.refreshable = false;
         self.candidate = None;
+        self.aside = None;
         self.subject = None;
         self.doubt = None;
         self.series = super::Series::default();
@@ -274,6 +276,7 @@ impl Account {
     /// One of its secrets changed: what failed for want of it is tried again.
     fn secret_changed(&mut self, now: Now, out: &mut Vec<Command>) {
         self.arm_sign_in();
+        self.aside = None;
         let waits = match self.state {
             State::Frozen { until } => until.is_some(),
             State::Waiting { .. } => true,

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::Account;
+use super::Aside;
 use super::Candidate;
 use super::Command;
 use super::Doubt;
@@ -18,7 +19,6 @@ use crate::notice::Event;
 use crate::notice::Reason;
 use crate::plan::Plan;
 use crate::record::Condition;
-use crate::record::Failure;
 use crate::record::Hold;
 use crate::record::Lineage;
 use crate::record::Record;
@@ -181,6 +181,48 @@ impl Account {
         }
     }
 
+    /// Sets aside where the account's own credential goes on, before something else is given
+    /// the turn.
+    pub(super) fn set_aside(&mut self) {
+        if self.aside.is_none() {
+            let Series { since, not_before, .. } = self.series;
+            let anew = Series { since, not_before, ..Series::default() };
+            let series = std::mem::replace(&mut self.series, anew);
+            let rest = std::mem::replace(&mut self.state, State::Vacant);
+            self.aside = Some(Box::new(Aside { rest, series }));
+        }
+    }
+
+    /// Nothing came of what was given the turn: the account's own credential goes on where it
+    /// was. What became of the other is no reason to try this one sooner, nor to ask the
+    /// provider for less patience.
+    pub(super) fn take_up_again(&mut self, now: Now, jitter: Jitter, out: &mut Vec<Command>) {
+        self.state = State::Vacant;
+        let Some(aside) = self.aside.take() else { return self.settle(now, jitter, out) };
+        let Aside { rest, series } = *aside;
+        let not_before = series.not_before.max(self.series.not_before);
+        self.series = Series { not_before, ..series };
+        if self.standing.hold != Hold::None || self.leads_elsewhere() {
+            return self.settle(now, jitter, out);
+        }
+        let free = self.budgeted(now.boot);
+        let rest = match rest {
+            State::InDoubt { next } => State::InDoubt { next: next.max(free) },
+            State::Waiting { until } => State::Waiting { until: until.max(free) },
+            State::Suspect { until } => State::Suspect { until: until.max(free) },
+            State::Frozen { until: Some(until) } => State::Frozen { until: Some(until.max(free)) },
+            State::Vacant
+            | State::Fresh { .. }
+            | State::Queued(_)
+            | State::Exchanging(..)
+            | State::Saving(..)
+            | State::Leaving(..)
+            | State::NeedsLogin
+            | State::Frozen { until: None } => return self.settle(now, jitter, out),
+        };
+        self.rest(rest, out);
+    }
+
     /// After a flight: something that could not be done during it may be due.
     pub(super) fn settle_if_due_elsewhere(
         &mut self,
@@ -218,10 +260,8 @@ impl Account {
         }
         if self.alarm_to_tell().is_some_and(|alarm| alarm <= now.boot) {
             self.told.alarm = true;
-            if let Some(failure) = &self.standing.failure {
-                out.push(Command::Tell(Event::Alarm {
-                    failure: Arc::new(Failure::clone(failure)),
-                }));
+            if let Some(failure) = self.raised() {
+                out.push(Command::Tell(Event::Alarm { failure }));
             }
         }
         if self.ahead_at().is_some_and(|ahead| ahead <= now.boot) {
@@ -285,6 +325,7 @@ impl Account {
         out: &mut Vec<Command>,
     ) {
         self.plan = plan;
+        self.aside = None;
         self.arm_sign_in();
         self.look_ahead(now);
         if self.lineage != lineage {

@@ -186,6 +186,7 @@ impl Account {
             self.origin = self.destination.clone();
             self.subject = None;
             self.candidate = None;
+            self.aside = None;
             if let Some(held) = &mut self.held {
                 held.aws = None;
             }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::Ticket;
 use crate::error::RefreshError;
 use crate::notice::Reason;
+use crate::record::Failure;
 use crate::record::Lineage;
 use crate::record::Stake;
 use crate::time::Moment;
@@ -69,8 +70,9 @@ pub(super) enum Step {
     Intending,
     /// The request is out, since then.
     Sent(Sent),
-    /// It failed, and that is being made durable. The account comes to rest at `then`.
-    Noting { then: Box<State> },
+    /// It failed, and that is being made durable. The account comes to rest at `then`, and
+    /// `failure` is told.
+    Noting { then: Box<State>, failure: Arc<Failure> },
 }
 
 /// What an attempt brought.
@@ -144,6 +146,13 @@ pub(super) struct Doubt {
     pub(super) replays: u32,
     /// Whether the grace is known to be over, or nothing can be said of it.
     pub(super) late: bool,
+}
+
+/// How the account's own credential stood when something else was given the turn: one that was
+/// handed in, or a logout. If nothing comes of that, it goes on from here.
+pub(super) struct Aside {
+    pub(super) rest: State,
+    pub(super) series: Series,
 }
 
 /// What was said once and is not said again.

@@ -61,7 +61,7 @@ impl Told {
         let lost = state == StateName::NeedsLogin;
         match event {
             Event::RefreshFailed { failure, .. } => {
-                let weight = self.failed(failure.error.code(), state, now);
+                let weight = self.failed(failure.code(), state, now);
                 if lost { self.lost(weight) } else { weight }
             }
             Event::Alarm { .. } if lost => self.lost(Weight::Repeated),
@@ -135,7 +135,7 @@ pub(super) fn log(notice: &Notice, weight: Weight) {
         }
         Event::RefreshFailed { reason, failure } => {
             let (reason, attempt) = (reason.as_str(), failure.attempt);
-            let (code, error) = (failure.error.code().as_str(), &failure.error);
+            let (code, error) = (failure.code().as_str(), &failure.error);
             if weight == Weight::Repeated {
                 debug!(
                     %account, event, state, generation, reason, attempt, code,
@@ -149,7 +149,7 @@ pub(super) fn log(notice: &Notice, weight: Weight) {
             }
         }
         Event::Alarm { failure } => {
-            let (code, error) = (failure.error.code().as_str(), &failure.error);
+            let (code, error) = (failure.code().as_str(), &failure.error);
             if weight == Weight::Repeated {
                 debug!(%account, event, state, generation, code, "the login is lost: {error}");
             } else {
@@ -185,7 +185,7 @@ fn log_lost_login(notice: &Notice) {
         | Event::StateChanged
         | Event::HookFailed { .. } => None,
     };
-    let code = failure.map_or(Code::NeedsLogin, |failure| failure.error.code()).as_str();
+    let code = failure.map_or(Code::NeedsLogin, |failure| failure.code()).as_str();
     match failure.map(|failure| &failure.error) {
         Some(error) => {
             error!(%account, event, state, generation, code, "the login is lost: {error}");
@@ -272,7 +272,8 @@ mod tests {
     }
 
     fn failed(error: RefreshError) -> Event {
-        let failure = Failure { error, since_ms: 0, attempt: 1, not_before_ms: None };
+        let failure =
+            Failure { error, since_ms: 0, attempt: 1, not_before_ms: None, told_as: None };
         Event::RefreshFailed { reason: Reason::Scheduled, failure: Arc::new(failure) }
     }
 

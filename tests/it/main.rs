@@ -9,6 +9,7 @@
 //!    `exec`: the same with programs of an operator's in the place of a provider.
 //!    `owner`: logins that other programs keep in files.
 //!    `hooks`: programs of an operator's that are told what happens.
+//!    `raising`: one failure as everyone tells it.
 //!    `journal`: what is said in the log, and a log that nobody reads.
 //!    `keys`: the store key in the hands of whoever keeps the host.
 //! 3. `corpus`, `waiters`, `crash`: one kind of trouble each, at many accounts at once.
@@ -51,6 +52,7 @@ mod keys;
 mod owner;
 mod packages;
 mod providers;
+mod raising;
 mod services;
 mod support;
 mod units;

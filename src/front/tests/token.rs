@@ -12,6 +12,7 @@ use super::world::expired;
 use super::world::fresh;
 use super::world::rule;
 use super::world::seat;
+use super::world::told_as;
 use super::world::unreachable;
 use crate::access::Rights;
 use crate::clock;
@@ -95,12 +96,16 @@ fn a_token_that_is_good_is_served_beside_the_failure_that_is_raised() {
 fn what_cannot_be_satisfied_is_refused_at_once_with_its_code() {
     alone(async {
         let failing = |state| Snapshot { failure: unreachable(2), ..expired(7, state) };
+        let lost =
+            Snapshot { failure: told_as(Code::NeedsLogin), ..expired(7, StateName::NeedsLogin) };
+        let doubtful =
+            Snapshot { failure: told_as(Code::InDoubt), ..expired(7, StateName::InDoubt) };
         #[rustfmt::skip]
         let cases = [
             ("",                Snapshot::vacant(),                409, "TOKEN_MISSING"),
             ("",                failing(StateName::Waiting),       503, "PROVIDER_UNREACHABLE"),
-            ("",                failing(StateName::NeedsLogin),    409, "NEEDS_LOGIN"),
-            ("",                failing(StateName::InDoubt),       503, "IN_DOUBT"),
+            ("",                lost,                              409, "NEEDS_LOGIN"),
+            ("",                doubtful,                          503, "IN_DOUBT"),
             ("",                expired(7, StateName::Frozen),     409, "NOT_SUPPORTED"),
             ("?min_ttl=7200",   fresh(7, 600),                     409, "LIFETIME_TOO_SHORT"),
             ("?kind=id",        fresh(7, 600),                     409, "NOT_SUPPORTED"),

@@ -29,6 +29,7 @@ use crate::access::Rights;
 use crate::access::Rule;
 use crate::asking::Pace;
 use crate::clock;
+use crate::error::Code;
 use crate::error::RefreshError;
 use crate::front::caller::Caller;
 use crate::front::caller::Desk;
@@ -340,10 +341,20 @@ pub(in crate::front) fn expired(generation: u64, state: StateName) -> Snapshot {
 
 /// A provider that was not reached, in the attempt of that number.
 pub(in crate::front) fn unreachable(attempt: u32) -> Option<Arc<Failure>> {
-    Some(Arc::new(Failure {
+    Some(Arc::new(failure(attempt, None)))
+}
+
+/// The same, which everyone tells by that code.
+pub(in crate::front) fn told_as(code: Code) -> Option<Arc<Failure>> {
+    Some(Arc::new(failure(2, Some(code))))
+}
+
+fn failure(attempt: u32, told_as: Option<Code>) -> Failure {
+    Failure {
         error: RefreshError::Unreachable("connection refused".into()),
         since_ms: 1_700_000_000_000,
         attempt,
         not_before_ms: None,
-    }))
+        told_as,
+    }
 }

@@ -1,12 +1,17 @@
 //! A refresh token that an operator hands in.
 
+use std::time::Duration;
+
 use super::sim::Sim;
 use super::sim::failed;
 use super::sim::granted_to;
+use super::sim::invalid_client;
 use super::sim::invalid_grant;
 use super::sim::lost;
 use super::sim::plan;
 use super::sim::unreachable;
+use crate::error::OauthError;
+use crate::error::RefreshError;
 use crate::lifecycle::Action;
 use crate::lifecycle::Input;
 use crate::plan::Rotation;
@@ -57,6 +62,60 @@ fn a_failed_import_sends_the_old_refresh_token_nowhere_else() {
     1200  exchanging             Exchange(2, 10 s)
     1201  needs_login            Unstage, Publish, state_changed, refresh_failed
     1202  needs_login            alarm
+    ");
+}
+
+/// What becomes of another credential says nothing of the account's own one, which would be
+/// asked for at once otherwise.
+#[test]
+fn a_failed_import_leaves_the_failure_of_the_account_and_when_it_is_tried_next() {
+    let mut sim = Sim::resumed(Rotation::Unknown, 1000);
+    sim.fly(3549);
+    sim.fails_at(3550, throttled(300));
+    let own = sim.account.snapshot().failure;
+    sim.imported_at(3900, "typo");
+    sim.go(3900);
+    sim.feed(3901, Input::Exchanged(sim.ticket(), failed(throttled(60))));
+    sim.feed(3901, Input::Written(sim.ticket(), Ok(None)));
+    assert_eq!(sim.account.snapshot().failure, own);
+    insta::assert_snapshot!(sim.log, @r"
+    1000  fresh until 3548       Publish
+    3549  queued                 Queue(1, Planned), Publish
+    3549  exchanging             refresh_started, Intend(1), Publish
+    3549  exchanging             Exchange(1, 10 s)
+    3550  exchanging             Note, intent over
+    3550  waiting until 3850     Publish, refresh_failed
+    3900  waiting until 3850     answer 2 later, Stage
+    3900  queued                 Queue(3, Wanted), Publish
+    3900  exchanging             refresh_started, Intend(3), Publish
+    3900  exchanging             Exchange(3, 10 s)
+    3901  waiting until 3961     Unstage, Publish, state_changed
+    3901  waiting until 3961     answer 2: refused PROVIDER_UNAVAILABLE
+    ");
+
+    let mut sim = Sim::resumed(Rotation::Unknown, 1000);
+    sim.fly(3549);
+    sim.fails_at(3550, invalid_client());
+    let own = sim.account.snapshot().failure;
+    sim.imported_at(3600, "typo");
+    sim.go(3600);
+    sim.feed(3601, Input::Exchanged(sim.ticket(), failed(invalid_grant())));
+    sim.feed(3601, Input::Written(sim.ticket(), Ok(None)));
+    assert_eq!(sim.account.snapshot().failure, own);
+
+    insta::assert_snapshot!(sim.log, @r"
+    1000  fresh until 3548       Publish
+    3549  queued                 Queue(1, Planned), Publish
+    3549  exchanging             refresh_started, Intend(1), Publish
+    3549  exchanging             Exchange(1, 10 s)
+    3550  exchanging             Note, intent over
+    3550  frozen until 7150      Publish, refresh_failed
+    3600  frozen until 7150      answer 2 later, Stage
+    3600  queued                 Queue(3, Wanted), Publish
+    3600  exchanging             refresh_started, Intend(3), Publish
+    3600  exchanging             Exchange(3, 10 s)
+    3601  frozen until 7150      Unstage, Publish, state_changed
+    3601  frozen until 7150      answer 2: refused GRANT_REJECTED
     ");
 }
 
@@ -186,4 +245,9 @@ fn a_credential_that_is_forgotten_while_another_is_staged_takes_that_one_with_it
     1101  vacant                 -
     1101  vacant                 -
     ");
+}
+
+fn throttled(secs: u64) -> RefreshError {
+    let retry_after = Some(Duration::from_secs(secs));
+    RefreshError::Throttled { answer: OauthError::status(429), retry_after }
 }

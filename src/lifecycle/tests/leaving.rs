@@ -1,6 +1,7 @@
 //! Logouts, told by their logs.
 
 use super::sim::Sim;
+use super::sim::invalid_client;
 use super::sim::lost;
 use super::sim::secs;
 use crate::lifecycle::Action;
@@ -63,6 +64,28 @@ fn a_logout_that_fails_forgets_nothing() {
     3549  exchanging             Exchange(3, 15 s)
     3550  saving                 Commit, Publish
     3550  fresh until 6171       Publish, token_changed
+    ");
+}
+
+#[test]
+fn a_logout_that_fails_is_no_reason_to_try_the_account_sooner() {
+    let mut sim = Sim::resumed(Rotation::Unknown, 1000);
+    sim.fly(3549);
+    sim.fails_at(3550, invalid_client());
+    sim.feed(3600, Input::Ordered(Action::Logout));
+    sim.feed(3600, Input::Intended(sim.ticket(), Ok(true)));
+    sim.feed(3601, Input::Revoked(sim.ticket(), Revocation::Failed(lost())));
+
+    insta::assert_snapshot!(sim.log, @r"
+    1000  fresh until 3548       Publish
+    3549  queued                 Queue(1, Planned), Publish
+    3549  exchanging             refresh_started, Intend(1), Publish
+    3549  exchanging             Exchange(1, 10 s)
+    3550  exchanging             Note, intent over
+    3550  frozen until 7150      Publish, refresh_failed
+    3600  exchanging             answer 2 later, Intend(2), Publish
+    3600  exchanging             Revoke(2, 30 s)
+    3601  frozen until 7150      Note, intent over, Publish, state_changed, answer 2: refused PROVIDER_UNREACHABLE
     ");
 }
 

@@ -2,12 +2,18 @@
 
 use super::sim::Sim;
 use super::sim::boot;
+use super::sim::failed;
 use super::sim::invalid_client;
+use super::sim::lost;
 use super::sim::secs;
+use super::sim::unreachable;
+use crate::error::Code;
+use crate::error::OauthError;
 use crate::error::RefreshError;
 use crate::lifecycle::Action;
 use crate::lifecycle::Command;
 use crate::lifecycle::Input;
+use crate::notice::Event;
 use crate::plan::Rotation;
 use crate::snapshot::Refusal;
 use crate::token::Generation;
@@ -64,6 +70,64 @@ fn an_endpoint_that_is_not_there_is_probed_each_hour_and_at_a_retry() {
     3601  saving                 Commit, Publish
     3601  fresh until 6222       Publish, token_changed, recovered
     ");
+}
+
+/// The provider ended it, and a network that is gone says nothing else.
+#[test]
+fn a_lost_login_that_is_tried_in_vain_stays_lost_for_the_reason_it_had() {
+    let mut sim = Sim::resumed(Rotation::Unknown, 1000);
+    sim.fly(3549);
+    sim.fails_at(3550, ended());
+    let own = sim.account.snapshot().failure;
+    sim.feed(3600, Input::Ordered(Action::Retry));
+    sim.go(3600);
+    sim.feed(3601, Input::Exchanged(sim.ticket(), failed(unreachable())));
+    let commands = sim.feed(3601, Input::Written(sim.ticket(), Ok(None)));
+
+    assert_eq!(told(&commands), Code::ProviderUnreachable, "the attempt is told as what it was");
+    assert_eq!(sim.account.snapshot().failure, own);
+    insta::assert_snapshot!(sim.log, @r"
+    1000  fresh until 3548       Publish
+    3549  queued                 Queue(1, Planned), Publish
+    3549  exchanging             refresh_started, Intend(1), Publish
+    3549  exchanging             Exchange(1, 10 s)
+    3550  exchanging             Note, intent over
+    3550  needs_login            Publish, refresh_failed
+    3600  queued                 Queue(2, Wanted), Publish, Joined(Generation(1))
+    3600  exchanging             refresh_started, Intend(2), Publish
+    3600  exchanging             Exchange(2, 10 s)
+    3601  exchanging             Note, intent over
+    3601  needs_login            Publish, refresh_failed
+    ");
+}
+
+#[test]
+fn a_failure_is_told_by_one_code_also_while_the_next_attempt_is_under_way() {
+    let code = |sim: &Sim| sim.account.snapshot().refusal().code;
+    for (error, expected) in [(lost(), Code::InDoubt), (ended(), Code::NeedsLogin)] {
+        let mut sim = Sim::resumed(Rotation::Unknown, 1000);
+        sim.fly(3549);
+        sim.feed(3550, Input::Exchanged(sim.ticket(), failed(error)));
+        let commands = sim.feed(3550, Input::Written(sim.ticket(), Ok(None)));
+        assert_eq!((told(&commands), code(&sim)), (expected, expected));
+        sim.feed(3600, Input::Ordered(Action::Retry));
+        assert_eq!(code(&sim), expected, "queued");
+        sim.go(3600);
+        assert_eq!(code(&sim), expected, "under way");
+    }
+}
+
+/// The code of the failure that is told.
+fn told(commands: &[Command]) -> Code {
+    let told = commands.iter().find_map(|command| match command {
+        Command::Tell(Event::RefreshFailed { failure, .. }) => Some(failure.code()),
+        _ => None,
+    });
+    told.unwrap()
+}
+
+fn ended() -> RefreshError {
+    RefreshError::LoginRequired(OauthError::new("login_required", None))
 }
 
 fn refused(commands: &[Command]) -> Refusal {

@@ -135,15 +135,26 @@ impl Daemon {
 
     /// Waits until the process tells the service manager this.
     pub(crate) fn tells(&self, state: &str) {
+        self.tells_such(state, |line| line == state);
+    }
+
+    fn tells_such(&self, what: &str, wanted: impl Fn(&str) -> bool) {
         let (process, manager) = (self.process.as_ref().unwrap(), self.manager.as_ref().unwrap());
         let mut message = [0; 4096];
         loop {
-            assert!(process.lives_until(manager.as_fd()), "no {state}:\n{}", self.log());
+            assert!(process.lives_until(manager.as_fd()), "no {what}:\n{}", self.log());
             let length = manager.recv(&mut message).unwrap();
-            if String::from_utf8_lossy(&message[..length]).lines().any(|line| line == state) {
+            if String::from_utf8_lossy(&message[..length]).lines().any(&wanted) {
                 return;
             }
         }
+    }
+
+    /// Waits until the line for `systemctl status` has that in it.
+    pub(crate) fn shows(&self, part: &str) {
+        self.tells_such("a status with it", |line| {
+            line.strip_prefix("STATUS=").is_some_and(|status| status.contains(part))
+        });
     }
 
     /// The command that starts it.

@@ -259,6 +259,7 @@ fn a_note_changes_the_standing_and_ends_the_intent_only_when_told() {
             since_ms: 5,
             attempt: 2,
             not_before_ms: Some(9),
+            told_as: None,
         })),
         taken_over: Some("0123".into()),
         foreign: Some(Box::new(Foreign { mark: "4567".into(), at_ms: 3 })),
