@@ -32,8 +32,8 @@ pub(super) fn whoami(caller: &Caller, query: Option<&str>) -> Result<Response<Bo
     reply::json(&asking::who(caller.asker(), &directory, transport))
 }
 
-/// How the daemon is. Counts are of what the socket lets through; names, of what the
-/// caller may see. Only for an administrator does the daemon examine itself: to anyone else
+/// How the daemon is. Counts and names are of what the caller may see, and for an administrator of
+/// the daemon counts are of all that the socket lets through. Only for an administrator does the daemon examine itself: to anyone else
 /// that it lives is said by the answer, and whether it is degraded by the counted accounts.
 pub(super) async fn status(caller: Rc<Caller>, uri: Uri) -> Result<Response<Body>, Box<Refused>> {
     let administers = caller.is_daemon_admin(&caller.desk.keeper.directory());
@@ -44,7 +44,9 @@ pub(super) async fn status(caller: Rc<Caller>, uri: Uri) -> Result<Response<Body
     let now = clock::now();
     let narrowing = caller.door.narrowing.as_ref();
     let here = |seat: &Seat| narrowing.is_none_or(|narrow| narrow.accounts.contains(&seat.account));
-    let seats = directory.seats.values().filter(|seat| here(seat)).collect::<Vec<_>>();
+    let seen = |seat: &Seat| Asker::may_see(caller.rights(&directory, seat));
+    let counted = |seat: &Seat| here(seat) && (administers || seen(seat));
+    let seats = directory.seats.values().filter(|seat| counted(seat)).collect::<Vec<_>>();
     let mut states = BTreeMap::<String, u64>::new();
     for seat in &seats {
         *states.entry(seat.now().state.as_str().to_owned()).or_default() += 1;
@@ -53,7 +55,7 @@ pub(super) async fn status(caller: Rc<Caller>, uri: Uri) -> Result<Response<Body
         seats.iter().filter(|seat| is_so(&seat.now(), now)).count()
     };
     let failing = of(|snapshot, _| snapshot.failure.is_some());
-    let visible = seats.iter().filter(|seat| Asker::may_see(caller.rights(&directory, seat)));
+    let visible = seats.iter().filter(|seat| seen(seat));
     let next = visible.filter_map(|seat| Some((seat.now().next?, seat))).min_by_key(|(at, _)| *at);
     let problem = findings.iter().any(|finding| finding.severity == Severity::Problem);
 
