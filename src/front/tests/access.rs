@@ -6,6 +6,7 @@ use std::sync::Mutex;
 
 use serde_json::json;
 use tokio::sync::watch;
+use tracing::Dispatch;
 use tracing::field::Field;
 use tracing::field::Visit;
 use tracing_subscriber::Layer;
@@ -38,6 +39,7 @@ use crate::name::AccountId;
 fn a_refusal_is_recorded_with_the_rule_that_it_would_have_needed() {
     let records = Records::default();
     let _recording = tracing::subscriber::set_default(Registry::default().with(records.clone()));
+    let _interested = everybody_records();
     alone(async {
         let world = World::new(fresh(7, 600));
         for head in
@@ -60,6 +62,15 @@ fn a_refusal_is_recorded_with_the_rule_that_it_would_have_needed() {
     INFO message=refused to reload the configuration; it would need `[daemon] admin` to name the peer, on an ordinary socket event="access_denied" peer_uid=1005 code="INSUFFICIENT_PERMISSIONS"
     INFO message=refused `read`: it would need the `[[listen]]` of /run/test.sock to let it through, and a rule account=mail event="access_denied" peer_uid=0 code="INSUFFICIENT_PERMISSIONS"
     "#);
+}
+
+/// While this lives, what is recorded is asked of every subscriber of the process. With one alone,
+/// `tracing` asks the thread that comes to a place first, and a test beside this one, which records
+/// nothing, would answer for it that nobody wants to know.
+fn everybody_records() -> Dispatch {
+    let second = Dispatch::new(Registry::default());
+    tracing::callsite::rebuild_interest_cache();
+    second
 }
 
 /// What was recorded at `info` and above by this crate, field by field.
