@@ -131,7 +131,7 @@ fn place(account: &Account) -> String {
                 }
             };
             // Services of one client only are counted under their own name.
-            if *profile.client == *profile.name {
+            if *profile.client == *profile.name || profile.client.is_empty() {
                 asks
             } else {
                 format!("{asks}, as client {}", profile.client)
@@ -191,7 +191,7 @@ fn margin(plan: &Plan) -> String {
     } else {
         format!("{} to {} min", minutes(shortest), minutes(longest))
     };
-    format!("refreshes {margin} before the expiry of a token that lives {}", spoken(EXAMPLE))
+    format!("refreshes {margin} before the expiry where a token lives {}", spoken(EXAMPLE))
 }
 
 fn rotation(plan: &Plan) -> String {
@@ -384,7 +384,7 @@ mod tests {
         account ci (oauth2)
           asks https://git.example/.well-known/openid-configuration where to ask for tokens, and asks there, as client ci
           takes client_secret from the store, where tokenctl secret set ci.client_secret puts it
-          refreshes 12 to 21 min before the expiry of a token that lives 1 h
+          refreshes 12 to 21 min before the expiry where a token lives 1 h
           has no refresh token to lose, and begins by itself
           raises an alarm for a failure that lasts into the last 10 min of a token
           runs /usr/local/bin/page for 10 s at the most after alarm and expiry_ahead (hook page)
@@ -395,7 +395,7 @@ mod tests {
         account mail (google)
           asks https://oauth2.googleapis.com/token for tokens, as client x
           takes client_secret from the file /etc/mail-secret
-          refreshes 12 to 21 min before the expiry of a token that lives 1 h
+          refreshes 12 to 21 min before the expiry where a token lives 1 h
           loses nothing with a reply that was lost
           raises an alarm for a failure that lasts into the last 10 min of a token
           runs /usr/local/bin/page for 10 s at the most after alarm and expiry_ahead (hook page)

@@ -23,8 +23,9 @@ use crate::support::idp::Idp;
 use crate::support::number_from_environment;
 use crate::support::process::Process;
 
-/// Each writes an entry of its own into what it has read, as fast as it can: by the lock, and by
-/// the exchange of two files that notices what another has written in between.
+/// Each writes an entry of its own into what it has read, as fast as it can. The lock has them
+/// write one after the other. What keeps the entries without it is the exchange of two files,
+/// which notices what another has written in between.
 #[test]
 fn eight_writers_of_one_tokens_json_lose_no_entry() {
     const WRITERS: usize = 8;
@@ -55,8 +56,9 @@ fn eight_writers_of_one_tokens_json_lose_no_entry() {
     assert_eq!(std::os::unix::fs::PermissionsExt::mode(&lock.permissions()) & 0o777, 0o600);
 }
 
-/// As the library does it: it reads, takes its time and writes in place, all under its lock. One
-/// that wrote meanwhile would lose its entry, and nothing could tell it so.
+/// As the library does it: it reads, takes its time and writes in place, all under its lock. The
+/// lock is all that saves an entry here: one that was written meanwhile would be written over, and
+/// no exchange of files would notice, since the library makes none.
 #[test]
 fn a_program_that_writes_in_place_under_its_lock_takes_no_entry_with_it() {
     const WRITERS: usize = 8;
