@@ -154,6 +154,8 @@ pub struct Profile {
     pub has_refresh_token: bool,
     /// What the provider is known to do with refresh tokens; the configuration may know better.
     pub rotation: Rotation,
+    /// The e-mail address by which the provider knows the user, where it does so.
+    pub email: Option<Box<str>>,
     /// The token that the provider's API takes.
     pub default_kind: Kind,
     /// How that API wants to see it; `None` for [`BEARER`]. [`Profile::header`] reads it. Boxed:
@@ -180,6 +182,11 @@ impl Profile {
     /// How the API wants to see the token.
     pub fn header(&self) -> &Header {
         self.header.as_deref().unwrap_or(&BEARER)
+    }
+
+    /// Names of the secrets that any exchange or sign-in of the account takes.
+    pub fn slots(&self) -> impl Iterator<Item = &'static str> {
+        self.secrets.iter().chain(self.sign_in.iter().flatten()).map(|(slot, _)| *slot)
     }
 }
 

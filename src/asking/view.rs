@@ -53,6 +53,10 @@ pub fn account(seat: &Seat, rights: Rights, now: Now) -> AccountView {
         entry: snapshot.entry.as_str().to_owned(),
         rights: words(rights),
         foreign_login_at: snapshot.foreign.map(|at| at.to_string()),
+        email: seat.profile().email.as_deref().map(str::to_owned),
+        secrets: rights
+            .has(Right::Admin)
+            .then(|| seat.profile().slots().map(str::to_owned).collect()),
         lineage: rights.has(Right::Admin).then(|| seat.profile().lineage.0.to_string()),
     }
 }

@@ -241,9 +241,7 @@ impl Steward {
         let Some(settings) = self.cast.config().accounts.get(account) else {
             return Err(Refusal::new(Code::AccountUnknown, "no such account"));
         };
-        let profile = settings.provider.profile();
-        let slots = profile.secrets.iter().chain(profile.sign_in.iter().flatten());
-        let slots = slots.map(|(slot, _)| *slot).collect::<Vec<_>>();
+        let slots = settings.provider.profile().slots().collect::<Vec<_>>();
         if slots.contains(&slot) {
             return Ok(());
         }

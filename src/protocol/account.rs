@@ -102,6 +102,12 @@ pub struct AccountView {
     /// (`FOREIGN_WRITER`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub foreign_login_at: Option<String>,
+    /// The e-mail address by which the provider knows its user, where it does so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub email: Option<String>,
+    /// Names of the secrets that it takes. Administrators of the account see them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub secrets: Option<Vec<String>>,
     /// A fingerprint of the place that its credential belongs to: issuer or endpoint, client
     /// and user. Administrators of the account see it.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -20,6 +20,7 @@ pub(crate) fn provider(lineage: &str) -> Arc<dyn Provider> {
         client: "c".into(),
         lineage: Lineage(lineage.into()),
         has_refresh_token: true,
+        email: None,
         default_kind: Kind::Access,
         header: None,
         secrets: Vec::new(),

@@ -201,6 +201,30 @@ fn what_other_programs_saved_is_imported() {
     assert_eq!(daemon.account("mail").generation, 2);
 }
 
+/// A token in another person's entry would pass for that person's.
+#[test]
+fn the_address_in_a_file_is_the_accounts_own_and_needs_no_word() {
+    let keys = "provider = \"quilt\"\nemail = \"pat@example.test\"\n";
+    let daemon = Daemon::start(&Config::default().account("heat", keys));
+    daemon.write("tokens.json", "{\"sam@example.test\": {\"id_token\": \"I\", \"refresh_token\": \"R\", \"expires_at\": 1}}");
+    let file = daemon.path("tokens.json");
+    let file = file.to_str().unwrap();
+    #[rustfmt::skip]
+    let cases: [(&[&str], i32, &str); 6] = [
+        (&["export", "heat", "--format", "quilt-hp"],                                                          3, "no credential yet"),
+        (&["export", "heat", "--format", "quilt-hp", "--email", "Pat@example.test"],                           3, "no credential yet"),
+        (&["export", "heat", "--format", "nwp500", "--email", "sam@example.test"],                             2, "the account is pat@example.test"),
+        (&["follow", "heat", "--format", "quilt-hp", "--email", "sam@example.test", "--once", "--file", file], 2, "the account is pat@example.test"),
+        (&["import", "heat", "--from", "quilt-hp", "--email", "sam@example.test", file],                       2, "the account is pat@example.test"),
+        (&["import", "heat", "--from", "quilt-hp", file],                                                      2, "pat@example.test"),
+    ];
+    for (arguments, status, words) in cases {
+        let output = daemon.tokenctl(arguments);
+        assert_eq!(output.status.code(), Some(status), "{arguments:?}: {}", said(&output));
+        assert!(said(&output).contains(words), "{arguments:?}: {}", said(&output));
+    }
+}
+
 #[test]
 fn an_account_that_is_given_up_is_frozen_over_a_restart_and_taken_back_by_an_import() {
     let (idp, mut daemon) = with_mail(&forgiving());

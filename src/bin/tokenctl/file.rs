@@ -93,6 +93,9 @@ pub(crate) enum FileError {
     /// It is no name of a file.
     #[error("{} is no file", .0.display())]
     NoFile(PathBuf),
+    /// It was to be printed, and not to a file.
+    #[error("it cannot be printed in this form: {0}")]
+    Unprintable(Unfit),
     /// It is not there.
     #[error("{} is not there", .0.display())]
     NotThere(PathBuf),
@@ -321,6 +324,7 @@ impl FileError {
             | Self::SomebodyElses { .. }
             | Self::TooLong(_)
             | Self::NotText(_)
+            | Self::Unprintable(_)
             | Self::Unfit { .. } => true,
             Self::Io { .. } | Self::Restless(_) | Self::Contended { .. } | Self::Locked(_) => false,
         }

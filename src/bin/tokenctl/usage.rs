@@ -14,6 +14,8 @@ use tokenkeeper::error::scrubbed;
 use tokenkeeper::spelling::nearest;
 
 use crate::args::Cli;
+use crate::args::value::Slot;
+use crate::print::shown;
 
 /// Most characters of an argument that are repeated in a message.
 const SHOWN: usize = 60;
@@ -42,6 +44,24 @@ impl Mistake {
     pub(crate) fn contradiction(verb: &str, one: &str, other: &str) -> Self {
         let sentence = format!("{one} and {other} exclude each other");
         Self { sentence, page: format!("tokenctl {verb}") }
+    }
+
+    /// An `--email` that is not the account's own.
+    pub(crate) fn other_email(verb: &str, typed: &str, own: &str) -> Self {
+        let sentence = format!("--email names {}, and the account is {}", shown(typed), shown(own));
+        Self { sentence, page: format!("tokenctl {verb}") }
+    }
+
+    /// A secret that the account does not take.
+    pub(crate) fn other_slot(slot: &Slot, slots: &[String]) -> Self {
+        let Slot { account, name } = slot;
+        let slots = slots.iter().map(|slot| shown(slot)).collect::<Vec<_>>().join(", ");
+        let sentence = if slots.is_empty() {
+            format!("account {account} uses no secret")
+        } else {
+            format!("account {account} has no slot {name}; it has {slots}")
+        };
+        Self { sentence, page: "tokenctl secret set".to_owned() }
     }
 
     /// A secret where everyone can read it. The secret is not repeated.

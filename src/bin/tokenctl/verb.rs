@@ -4,6 +4,7 @@ mod adopt;
 mod backup;
 mod change;
 mod daemon;
+mod email;
 mod export;
 mod follow;
 mod get;

@@ -74,15 +74,16 @@ fn a_secret_for_an_empty_slot_leaves_another_as_it_is_and_says_so() {
     });
 }
 
-/// Where a credential belongs is told to those who may replace it.
+/// Where a credential belongs, and what it takes besides, is told to those who may replace it.
 #[test]
-fn only_administrators_of_an_account_see_its_lineage() {
+fn only_administrators_of_an_account_see_its_lineage_and_what_secrets_it_takes() {
     alone(async {
         let world = World::new(fresh(7, 600));
         let head = "GET /v1/accounts/mail";
         assert!(world.ask(KEEPER, head).await.json()["lineage"].is_string());
+        assert!(world.ask(KEEPER, head).await.json()["secrets"].is_array());
         let reader = world.ask(super::world::READER, head).await.json();
-        assert_eq!(reader.get("lineage"), None);
+        assert_eq!((reader.get("lineage"), reader.get("secrets")), (None, None));
     });
 }
 

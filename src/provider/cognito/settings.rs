@@ -99,6 +99,7 @@ pub(super) fn read(section: &mut Section<'_>) -> Option<Cognito> {
         lineage: place::lineage(&["cognito", endpoint.as_str(), client_id, &user]),
         has_refresh_token: true,
         rotation,
+        email: user.contains('@').then(|| user.as_str().into()),
         default_kind,
         header: preset.bare.then(|| Box::new(Header::BARE)),
         secrets,

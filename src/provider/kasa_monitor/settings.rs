@@ -41,6 +41,7 @@ pub(super) fn read(section: &mut Section<'_>) -> Option<KasaMonitor> {
         lineage: place::lineage(&["kasa-monitor", base.as_str(), username]),
         has_refresh_token: true,
         rotation: Rotation::Never,
+        email: None,
         default_kind: Kind::Access,
         header: None,
         secrets: Vec::new(),

@@ -44,6 +44,7 @@ pub(super) fn read(section: &mut Section<'_>) -> Option<Navien> {
         // The service is known to leave the new refresh token empty at times, and nobody has
         // said whether it ends the old one otherwise.
         rotation: Rotation::Unknown,
+        email: Some(email.into()),
         default_kind: Kind::Access,
         header: Some(Box::new(Header::BARE)),
         secrets: Vec::new(),

@@ -203,6 +203,21 @@ fn a_refresh_token_out_of_an_open_file_is_imported_with_a_warning() {
 }
 
 #[test]
+fn a_secret_that_an_account_does_not_take_is_refused_before_it_is_asked_for() {
+    let keys = "provider = \"navien\"\nemail = \"pat@example.test\"\n";
+    let daemon = Daemon::start(&Config::default().account("boiler", keys));
+    // Who asks for a secret that is not there says so.
+    let refused = daemon.tokenctl(&["secret", "set", "boiler.totp"]);
+    assert_eq!(refused.status.code(), Some(2), "{}", said(&refused));
+    assert_eq!(
+        said(&refused),
+        "tokenctl: account boiler has no slot totp; it has password; see \"tokenctl secret set \
+         --help\"\n"
+    );
+    daemon.tokenctl_does(&["secret", "set", "boiler.password"], Some("a password"));
+}
+
+#[test]
 fn an_import_that_the_provider_refuses_replaces_nothing() {
     let (idp, daemon) = with_mail(&forgiving());
     let body = json!({ "refresh_token": "rt_of-nobody" }).to_string();

@@ -42,6 +42,8 @@ pub(crate) fn view(account: &str, state: &str) -> AccountView {
         failing_since: None,
         entry: "login".into(),
         rights: vec!["read".into(), "report".into()],
+        email: None,
+        secrets: None,
         lineage: None,
     }
 }

@@ -10,6 +10,7 @@ use std::path::Path;
 use jiff::tz::TimeZone;
 
 use super::Session;
+use super::email;
 use super::follow;
 use super::keep::Keep;
 use super::keep::take_over;
@@ -31,6 +32,7 @@ pub(super) fn import(session: &Session, args: &ImportArgs, source: &Source) -> R
     let Some(path) = args.file.as_deref().map(Path::new) else {
         return Err(Mistake::neither("import", "the FILE to take it from").into());
     };
+    let email = email::login(session, &args.account, source, args.from.email.as_deref())?;
     let file = OwnedFile::at(path)?;
     // A lock beside a file that is not there would stay behind.
     there(&file)?;
@@ -38,7 +40,7 @@ pub(super) fn import(session: &Session, args: &ImportArgs, source: &Source) -> R
     let lock = (*source == Source::QuiltHp).then(|| file.lock_if_there()).transpose()?;
     let content = there(&file)?;
     drop(lock);
-    let taken = source.read(&content.text, args.from.email.as_deref(), &TimeZone::system());
+    let taken = source.read(&content.text, email.as_deref(), &TimeZone::system());
     let taken = taken.map_err(|why| unfit(&file, why))?;
     let (answer, reply) = take_over(session, &args.account, &taken.refresh_token)?;
     let path = file.path().display();

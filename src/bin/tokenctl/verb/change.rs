@@ -10,6 +10,7 @@ use std::time::Duration;
 use serde::Serialize;
 use tokenkeeper::keeper::Over;
 use tokenkeeper::name::AccountId;
+use tokenkeeper::protocol::AccountView;
 use tokenkeeper::protocol::DoneAnswer;
 use tokenkeeper::protocol::RefreshAnswer;
 use tokenkeeper::protocol::ReportRequest;
@@ -137,6 +138,11 @@ pub(super) fn set_secret(
     if literal.is_some() {
         let instead = "put it into a file and name that by --file, or leave it out to be asked";
         return Err(Mistake::literal_secret("secret set", instead).into());
+    }
+    // Nobody is to type a secret for nothing. Who may not store it hears so when it is stored.
+    let (view, _) = session.daemon.fetch::<AccountView>(&Request::get(of(&slot.account, "")))?;
+    if let Some(slots) = view.secrets.filter(|slots| !slots.contains(&slot.name)) {
+        return Err(Mistake::other_slot(slot, &slots).into());
     }
     let prompt = format!("{} of {}", slot.name, slot.account);
     let secret = given(session, file, &prompt)?;

@@ -9,6 +9,7 @@ use tokenkeeper::protocol::ReleaseAnswer;
 use zeroize::Zeroizing;
 
 use super::Session;
+use super::email;
 use super::keep::Keep;
 use super::of;
 use crate::args::owner::ExportArgs;
@@ -16,6 +17,7 @@ use crate::args::owner::HandoverArgs;
 use crate::args::owner::PlaceArgs;
 use crate::client::Request;
 use crate::fault::Fault;
+use crate::file::FileError;
 use crate::file::OwnedFile;
 use crate::print::Form;
 
@@ -24,14 +26,16 @@ pub(super) fn export(session: &Session, args: &ExportArgs) -> Result<(), Fault> 
     if args.release {
         return give_up(session, &args.account, args.output.as_deref());
     }
-    let layout = args.form.layout("export", &PlaceArgs::default())?;
-    let file = OwnedFile::at(args.output.as_deref().unwrap_or(Path::new("export")))?;
+    let form = email::form(session, "export", &args.account, &args.form)?;
+    let layout = form.layout("export", &PlaceArgs::default())?;
+    // Standard output, as it is written on command lines: it is no file that is kept.
+    let file = OwnedFile::at(args.output.as_deref().unwrap_or(Path::new("-")))?;
     let keep = Keep {
         session,
         account: &args.account,
         file: &file,
         layout: &layout,
-        kind: args.form.kind_for(&layout),
+        kind: form.kind_for(&layout),
         mode: None,
     };
     let facts = keep.token()?.facts;
@@ -39,7 +43,7 @@ pub(super) fn export(session: &Session, args: &ExportArgs) -> Result<(), Fault> 
         return keep.write(&facts);
     }
     let text = layout.write(&facts, None, clock::now().wall, &TimeZone::system());
-    session.output.bytes(text.map_err(|why| keep.unfit(why))?.as_bytes())
+    session.output.bytes(text.map_err(FileError::Unprintable)?.as_bytes())
 }
 
 /// Gives an account up.

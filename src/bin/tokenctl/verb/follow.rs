@@ -17,6 +17,7 @@ use tokenkeeper::time::spoken;
 
 use super::Session;
 use super::breathe;
+use super::email;
 use super::keep::Held;
 use super::keep::Keep;
 use super::keep::Said;
@@ -42,14 +43,15 @@ const AWAY: Duration = Duration::from_millis(250);
 
 /// Keeps the file until a signal ends it, or writes it once.
 pub(super) fn follow(session: &Session, args: &FollowArgs) -> Result<(), Fault> {
-    let layout = args.form.layout("follow", &args.places)?;
+    let form = email::form(session, "follow", &args.account, &args.form)?;
+    let layout = form.layout("follow", &args.places)?;
     let file = OwnedFile::at(&args.file)?;
     let keep = Keep {
         session,
         account: &args.account,
         file: &file,
         layout: &layout,
-        kind: args.form.kind_for(&layout),
+        kind: form.kind_for(&layout),
         mode: args.mode,
     };
     if args.once {
