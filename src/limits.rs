@@ -143,6 +143,13 @@ pub const BUS_PEERS: usize = 1_024;
 /// What the bus itself may take to answer, and to take a message.
 pub const BUS_PATIENCE: Duration = Duration::from_secs(10);
 
+/// What it may take to learn the unit of a peer, from the question to the answer: a manager that
+/// takes longer is busy with more than questions, and who asks for a token waits for this.
+pub const UNIT: Duration = Duration::from_secs(2);
+
+/// Units that may be asked for at once. Of a further peer none is known.
+pub const UNIT_QUESTIONS: usize = 256;
+
 /// What polkit may take to answer, and with it the person whom it asks.
 pub const BUS_CONSENT: Duration = Duration::from_secs(120);
 

@@ -25,6 +25,7 @@ const MODULES: &[&str] = &[
     "message",
     "policy",
     "hook",
+    "unit",
     "access",
     "limits",
     "backup",
@@ -49,6 +50,7 @@ const MODULES: &[&str] = &[
     "random",
     "apart",
     "regular",
+    "attest",
     "files",
     "names",
     "http",
@@ -156,9 +158,9 @@ fn what_touches_the_outside_is_in_one_place() {
 
 #[test]
 fn only_the_daemon_puts_adapters_together() {
-    /// How a file is opened, and how one waits for what may hang: tools of adapters, and no
-    /// adapters themselves.
-    const TOOLS: &[&str] = &["apart", "regular"];
+    /// How a file is opened, how one waits for what may hang, and how a process is held: tools of
+    /// adapters, and no adapters themselves.
+    const TOOLS: &[&str] = &["apart", "regular", "attest"];
 
     let adapters = &MODULES[position(LAST_OF_ENGINE) + 1..position("daemon")];
     for module in adapters {

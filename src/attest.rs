@@ -1,0 +1,170 @@
+//! The process of a peer, held so that it cannot turn into another, and the way to who knows its
+//! unit.
+//!
+//! A number of a process is given to another one when the first has ended. What is asked about
+//! is therefore a pidfd (pidfd_open(2)): as long as its process is alive, that process has the
+//! number, and an answer about the number is one about the process. The answer counts only if
+//! the process is alive *after* it.
+//!
+//! Who answers is on the other end of [`Attestor`]: the message bus, on the thread that acts. A
+//! door waits there for its own connection and for no other, no longer than [`limits::UNIT`].
+
+use std::io;
+use std::os::fd::AsFd;
+use std::os::fd::BorrowedFd;
+use std::os::fd::OwnedFd;
+
+use nix::sys::socket::getsockopt;
+use nix::sys::socket::sockopt;
+use rustix::event::PollFd;
+use rustix::event::PollFlags;
+use rustix::event::Timespec;
+use rustix::event::poll;
+use rustix::process::Pid;
+use rustix::process::PidfdFlags;
+use rustix::process::pidfd_open;
+use tokio::sync::mpsc;
+use tokio::sync::oneshot;
+use tokio::time::timeout;
+
+use crate::limits;
+use crate::unit::NoUnit;
+use crate::unit::Proof;
+
+/// A process that cannot turn into another.
+#[derive(Debug)]
+pub struct Process {
+    number: u32,
+    handle: OwnedFd,
+    proof: Proof,
+}
+
+impl Process {
+    /// The process that connected to the other end of a socket, from the kernel itself
+    /// (`SO_PEERPIDFD`, Linux 6.5). It is the same one whenever it is asked for.
+    ///
+    /// # Errors
+    ///
+    /// [`NoUnit::Withheld`] where the kernel has no such thing, see [`is_handed_over`]; else why
+    /// this process is not to be had.
+    pub fn behind(socket: &impl AsFd) -> Result<Self, NoUnit> {
+        let number = number_behind(socket)?;
+        match getsockopt(socket, sockopt::PeerPidfd) {
+            Ok(handle) => Ok(Self { number, handle, proof: Proof::Process }),
+            Err(nix::Error::ENOPROTOOPT) => Err(NoUnit::Withheld),
+            Err(nix::Error::EMFILE | nix::Error::ENFILE) => Err(NoUnit::Crowded),
+            // Older kernels have no handle of a process that nobody waits for any more.
+            Err(_) => Err(NoUnit::Gone),
+        }
+    }
+
+    /// The process that has the number of who connected. To be called right after accepting.
+    ///
+    /// # Errors
+    ///
+    /// Why it is not to be had.
+    pub fn numbered_behind(socket: &impl AsFd) -> Result<Self, NoUnit> {
+        Self::numbered(number_behind(socket)?)
+    }
+
+    /// The process that has this number in our pid namespace.
+    ///
+    /// # Errors
+    ///
+    /// Why it is not to be had.
+    pub fn numbered(number: u32) -> Result<Self, NoUnit> {
+        let pid = i32::try_from(number).ok().and_then(Pid::from_raw).ok_or(NoUnit::Elsewhere)?;
+        match pidfd_open(pid, PidfdFlags::empty()) {
+            Ok(handle) => Ok(Self { number, handle, proof: Proof::Number }),
+            Err(rustix::io::Errno::MFILE | rustix::io::Errno::NFILE) => Err(NoUnit::Crowded),
+            Err(rustix::io::Errno::SRCH) => Err(NoUnit::Gone),
+            Err(_) => Err(NoUnit::Withheld),
+        }
+    }
+
+    /// The process that somebody who knows handed over as a pidfd, with its number.
+    pub const fn handed_over(handle: OwnedFd, number: u32) -> Self {
+        Self { number, handle, proof: Proof::Process }
+    }
+
+    /// Its number in our pid namespace, which is its own as long as it has not ended.
+    pub const fn number(&self) -> u32 {
+        self.number
+    }
+
+    /// How it is known that it is the peer.
+    pub const fn proof(&self) -> Proof {
+        self.proof
+    }
+
+    /// Whether it has ended (pidfd_open(2): its descriptor is readable then). What cannot be
+    /// asked has.
+    pub fn has_ended(&self) -> bool {
+        let mut fds = [PollFd::new(&self.handle, PollFlags::IN)];
+        let at_once = Timespec { tv_sec: 0, tv_nsec: 0 };
+        !matches!(poll(&mut fds, Some(&at_once)), Ok(0))
+    }
+}
+
+impl AsFd for Process {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.handle.as_fd()
+    }
+}
+
+/// Whether this kernel hands over the process at the other end of a socket.
+///
+/// # Errors
+///
+/// If there is no socket to try it on.
+pub fn is_handed_over() -> io::Result<bool> {
+    let (ours, _theirs) = std::os::unix::net::UnixStream::pair()?;
+    Ok(!matches!(Process::behind(&ours), Err(NoUnit::Withheld)))
+}
+
+/// The number of who connected. Zero stands for a process of another pid namespace.
+fn number_behind(socket: &impl AsFd) -> Result<u32, NoUnit> {
+    let credentials = getsockopt(socket, sockopt::PeerCredentials).map_err(|_| NoUnit::Withheld)?;
+    let number = u32::try_from(credentials.pid()).ok().filter(|number| *number > 0);
+    number.ok_or(NoUnit::Elsewhere)
+}
+
+/// One question: which unit a process belongs to.
+pub struct Question {
+    /// The process.
+    pub process: Process,
+    /// Where to answer.
+    pub reply: oneshot::Sender<Result<Box<str>, NoUnit>>,
+}
+
+/// Knows units of processes, or whom to ask.
+#[derive(Clone)]
+pub struct Attestor {
+    questions: mpsc::Sender<Question>,
+}
+
+impl Attestor {
+    /// One, and where its questions come out.
+    pub fn new() -> (Self, mpsc::Receiver<Question>) {
+        let (questions, asked) = mpsc::channel(limits::UNIT_QUESTIONS);
+        (Self { questions }, asked)
+    }
+
+    /// The system unit that a process belongs to: `backup.service`, `user@1000.service` for all
+    /// of a user's own units, `init.scope` for the service manager itself.
+    ///
+    /// # Errors
+    ///
+    /// Why there is none, after [`limits::UNIT`] at the latest.
+    pub async fn unit_of(&self, process: Process) -> Result<Box<str>, NoUnit> {
+        let (reply, answer) = oneshot::channel();
+        let question = Question { process, reply };
+        self.questions.try_send(question).map_err(|_| NoUnit::Crowded)?;
+        match timeout(limits::UNIT, answer).await {
+            Ok(Ok(found)) => found,
+            // Nobody answers while the daemon ends.
+            Ok(Err(_)) => Err(NoUnit::Unreachable),
+            Err(_) => Err(NoUnit::Silent),
+        }
+    }
+}
