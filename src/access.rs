@@ -11,6 +11,8 @@ use serde::Deserialize;
 use serde::Serialize;
 
 use crate::name::AccountId;
+use crate::unit::Proof;
+use crate::unit::Unit;
 
 /// The group of a peer that is told by none of its own: the id that the kernel gives to nobody.
 pub const NO_GROUP: u32 = u32::MAX;
@@ -26,8 +28,8 @@ pub struct Peer {
     pub groups: Vec<u32>,
     /// Its process, where it is in our pid namespace.
     pub pid: Option<u32>,
-    /// Its systemd system unit, where that is proven.
-    pub unit: Option<Box<str>>,
+    /// Its systemd system unit.
+    pub unit: Unit,
 }
 
 impl Peer {
@@ -165,7 +167,15 @@ impl Principal {
 }
 
 impl Rule {
+    /// Whether it takes a unit to match it.
+    pub const fn names_a_unit(&self) -> bool {
+        self.unit.is_some()
+    }
+
     /// Whether the rule speaks of this peer. A rule that names nobody speaks of nobody.
+    ///
+    /// A unit that is only known by the number of a process ([`Proof::Number`]) is enough where
+    /// the rule names the user too: whose number was taken over is then still that user.
     pub fn matches(&self, peer: &Peer) -> bool {
         let Self { user, group, unit, rights: _ } = self;
         if user.is_none() && group.is_none() && unit.is_none() {
@@ -173,7 +183,11 @@ impl Rule {
         }
         user.as_ref().is_none_or(|user| user.is(|uid| uid == peer.uid))
             && group.as_ref().is_none_or(|group| group.is(|gid| peer.in_group(gid)))
-            && unit.as_ref().is_none_or(|unit| peer.unit.as_ref() == Some(unit))
+            && unit.as_ref().is_none_or(|unit| match &peer.unit {
+                Unit::Proven { name, proof: Proof::Process } => name == unit,
+                Unit::Proven { name, proof: Proof::Number } => name == unit && user.is_some(),
+                Unit::Unasked | Unit::Unproven(_) => false,
+            })
     }
 }
 
@@ -226,6 +240,7 @@ pub fn rights(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::unit::NoUnit;
 
     /// Every rule that can be made of absent, matching and other principals, against one
     /// peer: it speaks of the peer exactly if it names somebody and nothing in it differs.
@@ -234,7 +249,7 @@ mod tests {
         let users = [None, Some(ALICE), Some(BOB)];
         let groups = [None, Some(STAFF), Some(MAIL), Some(WHEEL)];
         let units = [None, Some("backup.service"), Some("other.service")];
-        let peer = Peer { unit: Some("backup.service".into()), ..alice() };
+        let peer = Peer { unit: backup(Proof::Process), ..alice() };
 
         for user in users {
             for group in groups {
@@ -270,7 +285,32 @@ mod tests {
     #[test]
     fn a_unit_that_is_not_proven_matches_no_rule() {
         let rule = Rule { unit: Some("backup.service".into()), ..user(ALICE, Rights::ALL) };
-        assert!(!rule.matches(&alice()));
+        for unit in [Unit::Unasked, Unit::Unproven(NoUnit::Outside), Unit::Unproven(NoUnit::Gone)] {
+            let peer = Peer { unit, ..alice() };
+            assert!(!rule.matches(&peer), "{peer:?}");
+        }
+    }
+
+    #[test]
+    fn a_unit_that_is_known_by_a_number_needs_the_user_beside_it() {
+        let unit = Some(Box::from("backup.service"));
+        let group = Some(Principal::Id(MAIL));
+        let alone = Rule { unit: unit.clone(), ..user_rule_of_nobody() };
+        let with_group = Rule { group, ..alone.clone() };
+        let with_user = Rule { unit, ..user(ALICE, Rights::ALL) };
+        #[rustfmt::skip]
+        let cases = [
+            // rule         by number  by process
+            (&alone,        false,     true),
+            (&with_group,   false,     true),
+            (&with_user,    true,      true),
+        ];
+        for (rule, by_number, by_process) in cases {
+            for (proof, expected) in [(Proof::Number, by_number), (Proof::Process, by_process)] {
+                let peer = Peer { unit: backup(proof), ..alice() };
+                assert_eq!(rule.matches(&peer), expected, "{rule:?}, {proof:?}");
+            }
+        }
     }
 
     /// Every verdict: who comes, what the rules give, what the socket lets through.
@@ -349,7 +389,11 @@ mod tests {
     const WHEEL: u32 = 10;
 
     fn alice() -> Peer {
-        Peer { uid: ALICE, gid: STAFF, groups: vec![MAIL], pid: None, unit: None }
+        Peer { uid: ALICE, gid: STAFF, groups: vec![MAIL], pid: None, unit: Unit::Unasked }
+    }
+
+    fn backup(proof: Proof) -> Unit {
+        Unit::Proven { name: "backup.service".into(), proof }
     }
 
     fn user(uid: u32, rights: Rights) -> Rule {

@@ -9,11 +9,13 @@
 //! 2. `token`, `renewal`: waiting for what an account has not yet; `follow` is what both do.
 //!    `order`: having it changed.
 //! 3. `pace`, `refusals`: how often, and what of it is worth a record.
-//! 4. `view`, `json`, `aws`: what a peer is shown and given.
+//! 4. `matter`: when it has to be known which unit a peer belongs to.
+//! 5. `view`, `json`, `aws`: what a peer is shown and given.
 
 mod aws;
 mod follow;
 mod json;
+mod matter;
 mod order;
 mod pace;
 mod refusals;
@@ -43,11 +45,13 @@ use crate::time::Moment;
 use crate::time::Now;
 use crate::time::secs_until_over;
 use crate::time::spoken;
+use crate::unit::Unit;
 
 pub use self::aws::credential_process;
 pub use self::follow::late;
 pub use self::json::Sheet;
 pub use self::json::inner_len;
+pub use self::matter::Matter;
 pub use self::order::order;
 pub use self::pace::Pace;
 pub use self::refusals::Kind;
@@ -187,9 +191,11 @@ impl Asker<'_> {
             let more = if groups.len() > SHOWN { ", …" } else { "" };
             let _written = write!(text, ", groups {}{more}", shown.join(", "));
         }
-        if let Some(unit) = unit {
-            let _written = write!(text, ", unit {unit}");
-        }
+        let _written = match unit {
+            Unit::Unasked => Ok(()),
+            Unit::Proven { name, proof: _ } => write!(text, ", unit {name}"),
+            Unit::Unproven(why) => write!(text, ", no unit that is known: {why}"),
+        };
         text
     }
 
@@ -239,6 +245,8 @@ impl Asker<'_> {
         let code = Code::InsufficientPermissions.as_str();
         let event = Message::AccessDenied.as_str();
         let (peer_uid, right) = (self.peer.uid, needed.as_str());
+        let unit = self.peer.unit.name().map(|name| format!(", unit = '{name}'"));
+        let unit = unit.unwrap_or_default();
         let subject = there.then(|| account.clone());
         let Some(others) = self.others(subject, right, refusals, now) else { return };
         if !there {
@@ -256,7 +264,7 @@ impl Asker<'_> {
             tracing::info!(
                 %account, event, peer_uid, code,
                 "refused `{right}`: it would need a rule like \
-                 allow = [{{ user = {peer_uid}, rights = [\"{right}\"] }}]{others}",
+                 allow = [{{ user = {peer_uid}{unit}, rights = [\"{right}\"] }}]{others}",
             );
         }
     }

@@ -13,6 +13,7 @@ use std::io;
 use std::os::fd::AsFd;
 use std::os::fd::BorrowedFd;
 use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
 
 use nix::sys::socket::getsockopt;
 use nix::sys::socket::sockopt;
@@ -24,6 +25,7 @@ use rustix::process::Pid;
 use rustix::process::PidfdFlags;
 use rustix::process::pidfd_open;
 use tokio::sync::mpsc;
+use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
@@ -45,7 +47,7 @@ impl Process {
     ///
     /// # Errors
     ///
-    /// [`NoUnit::Withheld`] where the kernel has no such thing, see [`is_handed_over`]; else why
+    /// [`NoUnit::Withheld`] where the kernel has no such thing, see [`proof_of_kernel`]; else why
     /// this process is not to be had.
     pub fn behind(socket: &impl AsFd) -> Result<Self, NoUnit> {
         let number = number_behind(socket)?;
@@ -112,14 +114,17 @@ impl AsFd for Process {
     }
 }
 
-/// Whether this kernel hands over the process at the other end of a socket.
+/// How well this kernel says which process is at the other end of a socket.
 ///
 /// # Errors
 ///
 /// If there is no socket to try it on.
-pub fn is_handed_over() -> io::Result<bool> {
-    let (ours, _theirs) = std::os::unix::net::UnixStream::pair()?;
-    Ok(!matches!(Process::behind(&ours), Err(NoUnit::Withheld)))
+pub fn proof_of_kernel() -> io::Result<Proof> {
+    let (ours, _theirs) = UnixStream::pair()?;
+    Ok(match Process::behind(&ours) {
+        Err(NoUnit::Withheld) => Proof::Number,
+        Ok(_) | Err(_) => Proof::Process,
+    })
 }
 
 /// The number of who connected. Zero stands for a process of another pid namespace.
@@ -159,12 +164,92 @@ impl Attestor {
     pub async fn unit_of(&self, process: Process) -> Result<Box<str>, NoUnit> {
         let (reply, answer) = oneshot::channel();
         let question = Question { process, reply };
-        self.questions.try_send(question).map_err(|_| NoUnit::Crowded)?;
+        self.questions.try_send(question).map_err(|error| match error {
+            TrySendError::Full(_) => NoUnit::Crowded,
+            // Nobody answers while the daemon ends.
+            TrySendError::Closed(_) => NoUnit::Unreachable,
+        })?;
         match timeout(limits::UNIT, answer).await {
             Ok(Ok(found)) => found,
-            // Nobody answers while the daemon ends.
             Ok(Err(_)) => Err(NoUnit::Unreachable),
             Err(_) => Err(NoUnit::Silent),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read as _;
+    use std::io::Write as _;
+    use std::process::Stdio;
+
+    use super::*;
+
+    #[test]
+    fn what_is_behind_a_socket_is_the_process_that_connected() {
+        let (ours, _theirs) = UnixStream::pair().unwrap();
+        let by_number = Process::numbered_behind(&ours).unwrap();
+        assert_eq!((by_number.number(), by_number.proof()), (std::process::id(), Proof::Number));
+        assert!(!by_number.has_ended());
+        match (Process::behind(&ours), proof_of_kernel().unwrap()) {
+            (Ok(process), Proof::Process) => {
+                assert_eq!(process.number(), std::process::id());
+                assert_eq!(process.proof(), Proof::Process);
+                assert!(!process.has_ended());
+            }
+            (handed_over, proof) => {
+                assert_eq!(handed_over.map(|_| ()), Err(NoUnit::Withheld));
+                assert_eq!(proof, Proof::Number);
+            }
+        }
+    }
+
+    #[test]
+    fn a_process_that_has_ended_is_told_from_one_that_runs_and_keeps_its_handle() {
+        #[allow(clippy::disallowed_methods, reason = "a test needs a process that ends")]
+        let mut child = std::process::Command::new("cat")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let process = Process::numbered(child.id()).unwrap();
+        let mut stdin = child.stdin.take().unwrap();
+        stdin.write_all(b"x").unwrap();
+        child.stdout.as_mut().unwrap().read_exact(&mut [0]).unwrap();
+        assert!(!process.has_ended());
+        drop(stdin);
+        child.wait().unwrap();
+        assert!(process.has_ended());
+        assert!(matches!(Process::numbered(child.id()), Err(NoUnit::Gone)));
+    }
+
+    #[test]
+    fn a_number_that_no_process_has_is_none() {
+        for number in [0, u32::MAX] {
+            assert_eq!(Process::numbered(number).map(|_| ()), Err(NoUnit::Elsewhere), "{number}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_question_more_than_there_is_room_for_is_not_asked() {
+        let (attestor, _asked) = Attestor::new();
+        let mut waiting = tokio::task::JoinSet::new();
+        for _ in 0..=limits::UNIT_QUESTIONS {
+            let attestor = attestor.clone();
+            let process = Process::numbered(std::process::id()).unwrap();
+            waiting.spawn(async move { attestor.unit_of(process).await });
+        }
+        let answers = waiting.join_all().await;
+        let crowded = answers.iter().filter(|it| **it == Err(NoUnit::Crowded)).count();
+        let silent = answers.iter().filter(|it| **it == Err(NoUnit::Silent)).count();
+        assert_eq!((crowded, silent), (1, limits::UNIT_QUESTIONS));
+    }
+
+    #[tokio::test]
+    async fn a_daemon_that_ends_answers_nobody() {
+        let (attestor, asked) = Attestor::new();
+        drop(asked);
+        let process = Process::numbered(std::process::id()).unwrap();
+        assert_eq!(attestor.unit_of(process).await, Err(NoUnit::Unreachable));
     }
 }

@@ -16,8 +16,9 @@
 //! 3. `dispatch`: from a call to its answer; `manager`, `order` and `token` carry it out, `option`
 //!    reads what it says, `memfd` is the way for a token that shall be in no message.
 //! 4. `show`, `property`, `signal`: what is shown of accounts, and told of them.
-//! 5. `broker`, `consent`: what is asked of the bus itself, and of polkit.
-//! 6. `peers`, `waiting`: who the senders are, and how many of their calls wait.
+//! 5. `broker`, `consent`, `units`: what is asked of the bus itself, of polkit, and of systemd.
+//! 6. `peers`, `matter`, `waiting`: who the senders are, what has to be known of them, and how
+//!    many of their calls wait.
 //!
 //! # Invariants
 //!
@@ -30,6 +31,7 @@ mod broker;
 mod consent;
 mod dispatch;
 mod manager;
+mod matter;
 mod memfd;
 mod method;
 mod object;
@@ -42,6 +44,7 @@ mod serve;
 mod show;
 mod signal;
 mod token;
+mod units;
 mod waiting;
 
 use std::convert::Infallible;
@@ -49,6 +52,9 @@ use std::io;
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
+use tokio::sync::Notify;
+use tokio::sync::mpsc;
+use tokio::sync::watch;
 use tracing::debug;
 use tracing::info;
 use tracing::warn;
@@ -56,6 +62,8 @@ use zbus::Connection;
 use zbus::connection::Builder;
 
 use crate::access::Masters;
+use crate::attest::Attestor;
+use crate::attest::Question;
 use crate::config;
 use crate::keeper::Keeper;
 use crate::limits;
@@ -63,6 +71,8 @@ use crate::message::Message;
 use crate::threshold::Threshold;
 
 use self::serve::Service;
+use self::units::Clerk;
+use self::units::Link;
 
 /// What the bus serves.
 pub struct Bus {
@@ -74,18 +84,38 @@ pub struct Bus {
     pub masters: Masters,
     /// What is logged.
     pub threshold: Threshold,
+    /// Who knows the units of those who call.
+    pub attestor: Attestor,
 }
 
 impl Bus {
-    /// Serves for as long as this is polled.
-    pub async fn run(self) -> Infallible {
+    /// Serves, and answers which units processes belong to, for as long as this is polled.
+    pub async fn run(self, questions: mpsc::Receiver<Question>) -> Infallible {
+        let (link, linked) = watch::channel(Link::default());
+        let wanted = Notify::new();
+        let clerk = Clerk::new(questions, linked);
+        let system = match self.which {
+            config::Bus::System => Some(&link),
+            config::Bus::Session | config::Bus::Off => None,
+        };
+        tokio::select! {
+            never = self.serve(system) => never,
+            never = keep(&link, &wanted), if system.is_none() => never,
+            () = clerk.run(|| wanted.notify_one()) => std::future::pending().await,
+        }
+    }
+
+    /// Serves on its bus, and tells how the connection stands.
+    async fn serve(&self, link: Option<&watch::Sender<Link>>) -> Infallible {
         let lost = Message::BusLost.as_str();
+        let tell = |state| link.map(|link| link.send_replace(state));
         let mut failed = 0;
         loop {
             match connect(self.which).await {
                 Ok(connection) => {
                     failed = 0;
-                    let gone = Service::new(&self, connection).run().await;
+                    tell(Link::Up(connection.clone()));
+                    let gone = Service::new(self, connection).run().await;
                     warn!(event = lost, "the bus is gone, and looked for again: {gone}");
                 }
                 // A host without a bus is nothing to speak of.
@@ -94,9 +124,29 @@ impl Bus {
                 }
                 Err(error) => debug!("no bus yet: {error}"),
             }
+            tell(Link::Down);
             tokio::time::sleep(backoff(failed)).await;
             failed = failed.saturating_add(1);
         }
+    }
+}
+
+/// Keeps a connection to the system's bus, from when it is wanted for the first time.
+async fn keep(link: &watch::Sender<Link>, wanted: &Notify) -> Infallible {
+    wanted.notified().await;
+    let mut failed = 0;
+    loop {
+        match connect(config::Bus::System).await {
+            Ok(connection) => {
+                failed = 0;
+                link.send_replace(Link::Up(connection.clone()));
+                connection.closed().await;
+            }
+            Err(error) => debug!("no system bus to ask about units: {error}"),
+        }
+        link.send_replace(Link::Down);
+        tokio::time::sleep(backoff(failed)).await;
+        failed = failed.saturating_add(1);
     }
 }
 

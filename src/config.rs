@@ -375,14 +375,6 @@ mod tests {
                 "0.toml:1:11: accounts.nas: rotation means nothing without a refresh token",
             ]
         );
-        let by_unit = format!(
-            "{MAIL}allow = ['unit:a.service', {{ user = 'b', unit = 'b.service' }}, 'alice']"
-        );
-        assert_eq!(
-            warnings(&[&by_unit]),
-            ["0.toml:1:11: accounts.mail: a rule that names a unit lets nobody in: this version \
-              does not see units; name a user"]
-        );
         assert_eq!(warnings(&[""]), ["accounts: no account is configured"]);
         let hidden = format!(
             "{MAIL}[daemon]\nsocket = '/srv/tk/api.sock'\nstate = '/srv/tk/state.db'\n\

@@ -52,6 +52,8 @@ use crate::access::Masters;
 use crate::access::Narrowing;
 use crate::activation;
 use crate::activation::Passed;
+use crate::attest;
+use crate::attest::Attestor;
 use crate::bus::Bus;
 use crate::clock::Clock;
 use crate::config::Config;
@@ -271,13 +273,16 @@ async fn live(
     };
     let stored = findings::stored(&loaded.records);
     let masters = Masters { own_uid: rustix::process::geteuid().as_raw() };
+    let (attestor, questions) = Attestor::new();
+    let proof = attest::proof_of_kernel().map_err(|error| Failure::System("sockets", error))?;
     let bus = Bus {
         which: config.daemon.dbus,
         keeper: keeper.clone(),
         masters,
         threshold: threshold.clone(),
+        attestor: attestor.clone(),
     };
-    let (cast, lineup) = Cast::begin(config, loaded.records);
+    let (cast, lineup) = Cast::begin(config, loaded.records, proof);
     let outside = Outside::new(store.clone(), clock.clone(), places.credentials.clone());
     let logins = Logins::new(outside.clone(), keeper.clone(), control.clone());
     let (failing_in, failing) = watch::channel(Failing::default());
@@ -290,6 +295,9 @@ async fn live(
 
     for stranger in cast.unknown() {
         warn!(event = Message::Doubtful.as_str(), "{stranger}");
+    }
+    for rule in cast.weak_rules() {
+        warn!(event = Message::Doubtful.as_str(), "{rule}");
     }
     let steward = Steward {
         places,
@@ -313,7 +321,7 @@ async fn live(
     let serving = async {
         // The supervisor ends only after it was told to, so it applies this before.
         let _applied = applied.await;
-        let front = match front::start(listening, keeper, masters, metrics) {
+        let front = match front::start(listening, keeper, masters, attestor, metrics) {
             Ok(front) => front,
             Err(error) => {
                 // A supervisor that has ended needs to be told nothing.
@@ -347,7 +355,7 @@ async fn live(
         // A call that starts the daemon is heard when every account is there. A start that
         // fails ends all of this.
         let _failed = served_now.await;
-        bus.run().await
+        bus.run(questions).await
     };
     let served = tokio::select! {
         served = &mut lasting => served,

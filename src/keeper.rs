@@ -62,6 +62,18 @@ pub struct Directory {
     pub metrics: Vec<Rule>,
 }
 
+impl Directory {
+    /// Whether any rule takes a unit to match it.
+    pub fn names_a_unit(&self) -> bool {
+        self.daemon_names_a_unit() || self.seats.values().any(|seat| seat.names_a_unit())
+    }
+
+    /// Whether a rule about the daemon itself does.
+    pub fn daemon_names_a_unit(&self) -> bool {
+        self.admin.iter().chain(&self.metrics).any(Rule::names_a_unit)
+    }
+}
+
 /// One account, as front ends see it.
 pub struct Seat {
     /// Its name.
@@ -239,6 +251,11 @@ fn stopping() -> Refusal {
 }
 
 impl Seat {
+    /// Whether one of its rules takes a unit to match it.
+    pub fn names_a_unit(&self) -> bool {
+        self.rules.iter().any(Rule::names_a_unit)
+    }
+
     /// What its provider's configuration decides.
     pub fn profile(&self) -> &Profile {
         self.provider.profile()

@@ -150,6 +150,13 @@ pub const UNIT: Duration = Duration::from_secs(2);
 /// Units that may be asked for at once. Of a further peer none is known.
 pub const UNIT_QUESTIONS: usize = 256;
 
+/// Processes of connections that are held until their unit is asked for, on a kernel that does not
+/// hand them over when they are: what descriptors there are beside [`CONNECTIONS`] allows it.
+pub const HELD_PROCESSES: usize = 2_048;
+
+/// Those of one user: a quarter of all.
+pub const HELD_PROCESSES_PER_UID: usize = HELD_PROCESSES / 4;
+
 /// What polkit may take to answer, and with it the person whom it asks.
 pub const BUS_CONSENT: Duration = Duration::from_secs(120);
 
@@ -189,7 +196,8 @@ mod tests {
     #[test]
     fn descriptors_last_for_every_connection_and_the_providers() {
         let connections = u64::try_from(CONNECTIONS).unwrap();
-        assert!(connections + 256 + 1_024 <= FILE_DESCRIPTORS);
+        let processes = u64::try_from(HELD_PROCESSES + UNIT_QUESTIONS).unwrap();
+        assert!(connections + processes + 256 + 1_024 <= FILE_DESCRIPTORS);
     }
 
     #[test]

@@ -55,6 +55,8 @@ pub enum Message {
     BusServed,
     /// The message bus is gone, or does not give the daemon its name.
     BusLost,
+    /// The service manager does not tell which units peers belong to.
+    UnitsUnknown,
     /// The level of the log was changed over the message bus.
     LevelSet,
     /// The daemon answers requests.
@@ -134,6 +136,7 @@ impl Message {
         Self::Authorized,
         Self::BusServed,
         Self::BusLost,
+        Self::UnitsUnknown,
         Self::LevelSet,
         Self::Ready,
         Self::Stopping,
@@ -175,6 +178,7 @@ impl Message {
             Self::Authorized     => Kind::new("authorized",      0xe743_11af_9441_7b6d_fa0d_1106_7238_0a94, Priority::Notice),
             Self::BusServed      => Kind::new("bus_served",      0x26c3_aee6_f5c9_ca74_46e1_732d_8d83_2e94, Priority::Info),
             Self::BusLost        => Kind::new("bus_lost",        0x1186_7c6c_cdca_7a27_a956_9090_8990_f80f, Priority::Warning),
+            Self::UnitsUnknown   => Kind::new("units_unknown",   0x7be2_40d6_95a1_4c0f_8d3e_61fa_b2c8_5917, Priority::Warning),
             Self::LevelSet       => Kind::new("level_set",       0x545b_5ea8_92d9_d05a_690b_e5ff_5745_fdd7, Priority::Notice),
             Self::Ready          => Kind::new("ready",           0xb890_670a_158b_41ac_bdd0_74e8_e183_a8b3, Priority::Info),
             Self::Stopping       => Kind::new("stopping",        0x6ac9_93c6_9a84_46cb_96bf_1a64_a97e_1d7b, Priority::Info),
@@ -282,6 +286,7 @@ mod tests {
         e74311af94417b6dfa0d110672380a94 authorized      notice
         26c3aee6f5c9ca7446e1732d8d832e94 bus_served      info
         11867c6ccdca7a27a95690908990f80f bus_lost        warning
+        7be240d695a14c0f8d3e61fab2c85917 units_unknown   warning
         545b5ea892d9d05a690be5ff5745fdd7 level_set       notice
         b890670a158b41acbdd074e8e183a8b3 ready           info
         6ac993c69a8446cb96bf1a64a97e1d7b stopping        info

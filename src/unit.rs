@@ -39,6 +39,15 @@ impl Unit {
         }
     }
 
+    /// Whether asking (again) may tell more.
+    pub const fn is_open(&self) -> bool {
+        match self {
+            Self::Unasked => true,
+            Self::Proven { .. } => false,
+            Self::Unproven(why) => why.passes(),
+        }
+    }
+
     /// Its name, where it is proven.
     pub fn name(&self) -> Option<&str> {
         match self {
@@ -86,6 +95,25 @@ pub enum NoUnit {
     /// The kernel does not hand over its process.
     #[error("the kernel does not hand over its process")]
     Withheld,
+    /// The same, and it was not held when it connected, since no rule named a unit then, or was
+    /// asked about already.
+    #[error("its process is not held, so that it has to connect again")]
+    Unheld,
+}
+
+impl NoUnit {
+    /// Whether the same process may have a unit when it is asked about again.
+    pub const fn passes(self) -> bool {
+        match self {
+            Self::Unreachable | Self::Silent | Self::Crowded => true,
+            Self::Elsewhere
+            | Self::Gone
+            | Self::HungUp
+            | Self::Outside
+            | Self::Withheld
+            | Self::Unheld => false,
+        }
+    }
 }
 
 /// The kinds of units that have processes. Slices have none of their own, and the others have no

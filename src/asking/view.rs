@@ -19,6 +19,7 @@ use crate::snapshot::Demand;
 use crate::snapshot::Snapshot;
 use crate::time::Now;
 use crate::time::Timestamp;
+use crate::unit::Unit;
 use crate::wording;
 
 /// An account as a peer with these rights sees it.
@@ -81,7 +82,12 @@ pub fn who(asker: Asker<'_>, directory: &Directory, transport: String) -> WhoAmI
         gid: *gid,
         groups: groups.clone(),
         pid: *pid,
-        unit: unit.as_deref().map(str::to_owned),
+        unit: unit.name().map(str::to_owned),
+        no_unit: match unit {
+            Unit::Unasked => Some("no rule names a unit, so that nobody looked".to_owned()),
+            Unit::Unproven(why) => Some(why.to_string()),
+            Unit::Proven { .. } => None,
+        },
         transport,
         daemon_admin: asker.is_daemon_admin(directory),
         rights,

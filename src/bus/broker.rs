@@ -13,8 +13,13 @@ use zbus::fdo::ConnectionCredentials;
 
 use crate::access::NO_GROUP;
 use crate::access::Peer;
+use crate::attest::Attestor;
+use crate::attest::Process;
 use crate::limits;
 use crate::message;
+use crate::unit::NoUnit;
+use crate::unit::Proof;
+use crate::unit::Unit;
 
 use super::backoff;
 
@@ -27,15 +32,65 @@ const NAME: &str = "org.tokenkeeper1";
 ///
 /// If the bus does not say, or the sender is gone.
 pub(super) async fn attested(connection: &Connection, sender: &str) -> zbus::Result<Peer> {
-    let reply = ask(connection, "GetConnectionCredentials", &sender).await?;
-    let credentials = reply.body().deserialize::<ConnectionCredentials>()?;
+    let credentials = credentials(connection, sender).await?;
     let uid = credentials.unix_user_id().ok_or(zbus::Error::MissingField)?;
     let pid = credentials.process_id().filter(|pid| *pid > 0);
     let mut groups = credentials.into_unix_group_ids().unwrap_or_default();
     groups.dedup();
     groups.truncate(limits::GROUPS);
     // The bus does not say which of the groups is the first among them.
-    Ok(Peer { uid, gid: NO_GROUP, groups, pid, unit: None })
+    Ok(Peer { uid, gid: NO_GROUP, groups, pid, unit: Unit::Unasked })
+}
+
+/// The system unit of a sender.
+///
+/// A bus of version 1.16 hands the process over that connected. An older one tells its number;
+/// that is the sender's only if it is still connected after all has been asked.
+pub(super) async fn unit_of(connection: &Connection, sender: &str, attestor: &Attestor) -> Unit {
+    let process = match process_of(connection, sender).await {
+        Ok(process) => process,
+        Err(why) => return Unit::Unproven(why),
+    };
+    let proof = process.proof();
+    let found = attestor.unit_of(process).await;
+    if proof == Proof::Number && !is_connected(connection, sender).await {
+        return Unit::Unproven(NoUnit::HungUp);
+    }
+    Unit::of(found, proof)
+}
+
+async fn process_of(connection: &Connection, sender: &str) -> Result<Process, NoUnit> {
+    let credentials = credentials(connection, sender).await.map_err(|_| NoUnit::HungUp)?;
+    let number = credentials.process_id().filter(|pid| *pid > 0).ok_or(NoUnit::Elsewhere)?;
+    if !counts_as_we_do(connection).await.map_err(|_| NoUnit::Unreachable)? {
+        return Err(NoUnit::Elsewhere);
+    }
+    match credentials.into_process_fd() {
+        Some(handle) => Ok(Process::handed_over(handle.into(), number)),
+        None => Process::numbered(number),
+    }
+}
+
+/// Whether the bus has our own process under our own number: only then are its numbers of others
+/// those of our pid namespace.
+///
+/// # Errors
+///
+/// If the bus does not say.
+pub(super) async fn counts_as_we_do(connection: &Connection) -> zbus::Result<bool> {
+    let own = connection.unique_name().ok_or(zbus::Error::MissingField)?;
+    let told = credentials(connection, own.as_str()).await?;
+    Ok(told.process_id() == Some(std::process::id()))
+}
+
+async fn is_connected(connection: &Connection, sender: &str) -> bool {
+    let reply = ask(connection, "NameHasOwner", &sender).await;
+    reply.is_ok_and(|reply| reply.body().deserialize::<bool>().unwrap_or(false))
+}
+
+async fn credentials(connection: &Connection, sender: &str) -> zbus::Result<ConnectionCredentials> {
+    let reply = ask(connection, "GetConnectionCredentials", &sender).await?;
+    reply.body().deserialize::<ConnectionCredentials>()
 }
 
 /// Asks for the name until it is had. A bus lets nobody take it away.

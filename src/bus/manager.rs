@@ -137,7 +137,7 @@ pub(super) fn reload(call: &Call) -> Step {
 /// `WhoAmI`. The bus does not say which of the groups is the caller's first.
 pub(super) fn who(call: &Call, transport: &str) -> Result<Message, Failed> {
     let directory = call.keeper.directory();
-    let WhoAmI { uid, gid: _, groups, pid, unit, transport, daemon_admin, rights } =
+    let WhoAmI { uid, gid: _, groups, pid, unit, no_unit, transport, daemon_admin, rights } =
         asking::who(call.asker(), &directory, transport.to_owned());
     let mut peer = BTreeMap::from([
         ("uid", Variant::from(uid)),
@@ -151,6 +151,9 @@ pub(super) fn who(call: &Call, transport: &str) -> Result<Message, Failed> {
     }
     if let Some(unit) = unit {
         peer.insert("unit", unit.into());
+    }
+    if let Some(why) = no_unit {
+        peer.insert("no_unit", why.into());
     }
     reply::answer(&call.message, &peer)
 }

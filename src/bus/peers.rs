@@ -2,7 +2,8 @@
 //!
 //! A bus never gives a unique name twice, and what it attests of one is fixed when the sender
 //! connects, so that it is asked once. A connection that is handed to another process keeps the
-//! rights of the first, as on the socket. The unit stays unknown: no rule that names one matches.
+//! rights of the first, as on the socket. Its unit is looked up when a rule needs it, and then
+//! remembered like the rest.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -49,6 +50,7 @@ impl Peers {
 mod tests {
     use super::*;
     use crate::access::NO_GROUP;
+    use crate::unit::Unit;
 
     #[test]
     fn as_many_senders_are_remembered_as_the_limit_says_and_who_calls_is_kept() {
@@ -65,6 +67,6 @@ mod tests {
     }
 
     fn peer(uid: u32) -> Arc<Peer> {
-        Arc::new(Peer { uid, gid: NO_GROUP, groups: Vec::new(), pid: None, unit: None })
+        Arc::new(Peer { uid, gid: NO_GROUP, groups: Vec::new(), pid: None, unit: Unit::Unasked })
     }
 }

@@ -23,6 +23,7 @@ use zbus::message::Flags;
 use zbus::message::Type;
 
 use crate::access::Peer;
+use crate::asking::Asker;
 use crate::asking::Denied;
 use crate::asking::Pace;
 use crate::asking::Refusals;
@@ -39,6 +40,7 @@ use super::consent::Consent;
 use super::dispatch::Call;
 use super::dispatch::Desk;
 use super::dispatch::Step;
+use super::matter;
 use super::peers::Peers;
 use super::reply::Failed;
 use super::reply::Standard;
@@ -63,6 +65,8 @@ pub(super) struct Service<'a> {
 enum Done {
     /// The bus said who a sender is.
     Attested(zbus::Result<Peer>),
+    /// It is known which unit a sender belongs to, as far as it can be.
+    Placed(Peer),
     /// polkit said whether it lets this peer do it.
     Consented(Arc<Peer>, Consent),
     /// A call has its answer.
@@ -160,11 +164,31 @@ impl<'a> Service<'a> {
             return self.answer(&message, Err(failed)).await;
         }
         if let Some(peer) = self.peers.get(&sender) {
-            return self.begin(message, sender, peer, Consent::Unasked).await;
+            return self.begin_as(message, sender, peer).await;
         }
         let connection = self.connection.clone();
         let place = Place { sender: sender.clone(), uid: None };
         let asking = async move { Done::Attested(broker::attested(&connection, &sender).await) };
+        self.wait(message, place, asking).await
+    }
+
+    /// Begins a call of that peer, when it is known as far as it matters to the call.
+    async fn begin_as(
+        &mut self,
+        message: Message,
+        sender: Arc<str>,
+        peer: Arc<Peer>,
+    ) -> Result<(), Gone> {
+        let asker = Asker { peer: &peer, masters: self.bus.masters, narrowing: None };
+        if !matter::lacks_unit(asker, &self.bus.keeper.directory(), &message) {
+            return self.begin(message, sender, peer, Consent::Unasked).await;
+        }
+        let (connection, attestor) = (self.connection.clone(), self.bus.attestor.clone());
+        let place = Place { sender: sender.clone(), uid: Some(peer.uid) };
+        let asking = async move {
+            let unit = broker::unit_of(&connection, &sender, &attestor).await;
+            Done::Placed(Peer { unit, ..Peer::clone(&peer) })
+        };
         self.wait(message, place, asking).await
     }
 
@@ -222,6 +246,11 @@ impl<'a> Service<'a> {
         self.waiting.give_back(&place);
         match done {
             Some(Done::Attested(Ok(peer))) => {
+                let peer = Arc::new(peer);
+                self.peers.insert(place.sender.clone(), peer.clone());
+                self.begin_as(message, place.sender, peer).await
+            }
+            Some(Done::Placed(peer)) => {
                 let peer = Arc::new(peer);
                 self.peers.insert(place.sender.clone(), peer.clone());
                 self.begin(message, place.sender, peer, Consent::Unasked).await

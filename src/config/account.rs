@@ -83,10 +83,6 @@ impl Draft {
         let allow = section.value("allow").map(|value| allow::read(&value, Gives::Stated));
         let hooks = section.value("hooks").map(|hooks| hook::read_all(&hooks));
 
-        if allow.as_ref().is_some_and(|rules| rules.iter().any(|rule| rule.unit.is_some())) {
-            section.warn(Problem::Rule(BY_UNIT.into()));
-        }
-
         // Which other keys there are is the provider's to say: without one, none is unknown.
         let provider = configure?(&mut section);
         if let Some(provider) = &provider
@@ -155,10 +151,6 @@ impl Draft {
         Account { provider, plan, allow, hooks, fingerprint }
     }
 }
-
-/// What is said of an account with a rule by unit: nothing proves a peer's unit.
-pub(super) const BY_UNIT: &str =
-    "a rule that names a unit lets nobody in: this version does not see units; name a user";
 
 fn by_name(name: &str) -> Option<Configure> {
     PROVIDERS.iter().find_map(|(known, configure)| (*known == name).then_some(*configure))

@@ -6,6 +6,7 @@ use crate::access::Rights;
 use crate::section::Problem;
 use crate::section::Section;
 use crate::section::Value;
+use crate::unit;
 
 /// One line of `allow`. All that it says must match.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -24,10 +25,10 @@ const RULES: &str = "a list of rules such as \"alice\", \"group:mail\" or \"unit
 const RULE: &str = "a user such as \"alice\", \"group:NAME\" or \"unit:NAME.service\"";
 const USER: &str = "the name or number of a user";
 const GROUP: &str = "the name or number of a group";
-const UNIT: &str = "a unit with its suffix, such as \"backup.service\"";
+const UNIT: &str = "a system unit with its suffix, and its instance if it is one of a template, \
+                    such as \"backup.service\" or \"backup@home.service\"";
 
-/// Longest name of a user, group or unit, in bytes: systemd's limit for units, and Linux's
-/// for users.
+/// Longest name of a user or group, in bytes: Linux's limit, with what a domain may add.
 const LONGEST_NAME: usize = 255;
 
 /// Every right by its word, as a choice.
@@ -117,17 +118,9 @@ fn principal(value: &Value<'_>, name: &str, expected: &'static str) -> Option<Bo
     checked(value, fits.then_some(name), expected)
 }
 
-/// The name of a unit: the characters that systemd takes, and one of its suffixes.
+/// The name of a unit that a process can belong to.
 fn unit_name(value: &Value<'_>, name: &str) -> Option<Box<str>> {
-    const SUFFIXES: &[&str] = &["service", "scope", "socket", "mount", "swap"];
-
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b":-_.\\@".contains(&byte);
-    let fits = name.len() <= LONGEST_NAME
-        && name.bytes().all(plain)
-        && name
-            .rsplit_once('.')
-            .is_some_and(|(stem, suffix)| !stem.is_empty() && SUFFIXES.contains(&suffix));
-    checked(value, fits.then_some(name), UNIT)
+    checked(value, unit::is_name(name).then_some(name), UNIT)
 }
 
 /// A name that fits, or a complaint that there is none.

@@ -181,7 +181,11 @@ const IN_AN_ACCOUNT: &[(&str, &[&str])] = &[
         "config.toml:4:10: accounts.mail.allow[0]: expected the name or number of a group",
     ]),
     (r#"allow = ["unit:backup"]"#, &[
-        r#"config.toml:4:10: accounts.mail.allow[0]: expected a unit with its suffix, such as "backup.service""#,
+        r#"config.toml:4:10: accounts.mail.allow[0]: expected a system unit with its suffix, and its instance if it is one of a template, such as "backup.service" or "backup@home.service""#,
+    ]),
+    (r#"allow = ["unit:backup@.service", { unit = "backup.timer", user = "ci" }]"#, &[
+        r#"config.toml:4:10: accounts.mail.allow[0]: expected a system unit with its suffix, and its instance if it is one of a template, such as "backup.service" or "backup@home.service""#,
+        r#"config.toml:4:43: accounts.mail.allow[1].unit: expected a system unit with its suffix, and its instance if it is one of a template, such as "backup.service" or "backup@home.service""#,
     ]),
     (r#"allow = [{ rights = ["read"] }]"#, &[
         "config.toml:4:10: accounts.mail.allow[0]: expected at least one of user, group and unit",

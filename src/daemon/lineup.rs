@@ -15,11 +15,13 @@ use crate::record::Record;
 use crate::supervisor::Change;
 use crate::supervisor::Lineup;
 use crate::supervisor::Settings;
+use crate::unit::Proof;
 
 /// Who is on: the configuration in force, and what a later one is compared with.
 pub(super) struct Cast {
     config: Config,
     unknown: Vec<Stranger>,
+    proof: Proof,
 }
 
 /// A name in a rule that means nobody on this host (yet).
@@ -32,6 +34,19 @@ pub(super) struct Stranger {
     name: String,
 }
 
+/// A rule by unit that lets nobody in, for want of a user, on a kernel that proves no unit alone.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+#[error(
+    "{place}: this kernel does not prove a unit alone, so the rule by unit {unit} lets nobody in \
+     while it does not name the user"
+)]
+pub(super) struct Weak {
+    /// The account, or the key of the daemon's table, that the rule stands at.
+    place: String,
+    /// What it names.
+    unit: Box<str>,
+}
+
 /// Every name in the rules of a configuration that means nobody on this host (yet).
 pub(super) fn strangers(config: &Config) -> Vec<Stranger> {
     let (_, unknown) = lineup(config, |_, _| Change::Nothing);
@@ -40,11 +55,12 @@ pub(super) fn strangers(config: &Config) -> Vec<Stranger> {
 
 impl Cast {
     /// The accounts of a first configuration, with what the store knows of them.
-    pub(super) fn begin(config: Config, records: Vec<Record>) -> (Self, Lineup) {
+    /// `proof` is how well this kernel says which process asks.
+    pub(super) fn begin(config: Config, records: Vec<Record>, proof: Proof) -> (Self, Lineup) {
         let mut records = by_account(records);
         let new = |id: &AccountId, settings| Change::New(settings, records.remove(id));
         let (lineup, unknown) = lineup(&config, new);
-        (Self { config, unknown }, lineup)
+        (Self { config, unknown, proof }, lineup)
     }
 
     /// Takes over another configuration. `records` is what the store knows of accounts that
@@ -68,7 +84,9 @@ impl Cast {
             }
         });
         self.config = config;
-        let warnings = view.warnings.into_iter().chain(unknown.iter().map(ToString::to_string));
+        let weak = self.weak_rules();
+        let more = unknown.iter().map(ToString::to_string).chain(weak.iter().map(Weak::to_string));
+        let warnings = view.warnings.into_iter().chain(more);
         let view = ReloadView { warnings: warnings.collect(), ..view };
         self.unknown = unknown;
         (lineup, view)
@@ -129,6 +147,14 @@ impl Cast {
         &self.unknown
     }
 
+    /// Rules that this kernel is too old for.
+    pub(super) fn weak_rules(&self) -> Vec<Weak> {
+        match self.proof {
+            Proof::Process => Vec::new(),
+            Proof::Number => weak_rules(&self.config),
+        }
+    }
+
     /// An account whose rules were all understood stays as it is.
     fn look_again(&self, id: &AccountId, settings: Arc<Settings>) -> Change {
         if self.unknown.iter().any(|stranger| stranger.place == id.as_str()) {
@@ -137,6 +163,20 @@ impl Cast {
             Change::Nothing
         }
     }
+}
+
+fn weak_rules(config: &Config) -> Vec<Weak> {
+    let accounts = config.accounts.iter().map(|(id, account)| (id.as_str(), &account.allow));
+    let daemon =
+        [("daemon.admin", &config.daemon.admin), ("daemon.metrics", &config.daemon.metrics)];
+    let rules = accounts
+        .chain(daemon)
+        .flat_map(|(place, rules)| rules.iter().map(move |rule| (place, rule)));
+    let alone = |(place, rule): (&str, &Allow)| match (&rule.unit, &rule.user) {
+        (Some(unit), None) => Some(Weak { place: place.to_owned(), unit: unit.clone() }),
+        (Some(_), Some(_)) | (None, _) => None,
+    };
+    rules.filter_map(alone).collect()
 }
 
 fn by_account(records: Vec<Record>) -> BTreeMap<AccountId, Box<Record>> {

@@ -35,6 +35,9 @@ use crate::protocol::DoneAnswer;
 use crate::protocol::ReloadView;
 use crate::protocol::RuleView;
 use crate::snapshot::Refusal;
+use crate::unit;
+use crate::unit::Proof;
+use crate::unit::Unit;
 
 /// Fields of `backup`.
 pub(super) const BACKUP: &[&str] = &["recipients"];
@@ -44,10 +47,7 @@ pub(super) const ACCESS: &[Param] = &[
     Param { name: "uid", says: "the peer's user id; needed" },
     Param { name: "gid", says: "its group id; default: none" },
     Param { name: "groups", says: "its supplementary group ids, separated by commas" },
-    Param {
-        name: "unit",
-        says: "its systemd system unit, which this version does not see: it gives no right",
-    },
+    Param { name: "unit", says: "its systemd system unit; default: none" },
 ];
 
 /// `POST /v1/reload` and `POST /v1/config/check`: `what` they do, and the errand for it.
@@ -144,7 +144,8 @@ pub(super) fn access(
     query: Option<&str>,
 ) -> Result<Response<Body>, Box<Refused>> {
     let seat = caller.seat(name, Right::Admin)?;
-    let peer = peer(query).map_err(|refusal| Refused::about(&seat.account, refusal))?;
+    let peer =
+        peer(query, caller.desk.proof).map_err(|refusal| Refused::about(&seat.account, refusal))?;
     let directory = caller.desk.keeper.directory();
     let masters = caller.desk.masters;
     let narrowing = caller.door.narrowing.as_ref();
@@ -166,8 +167,8 @@ pub(super) fn access(
     })
 }
 
-/// The peer that is asked about.
-fn peer(query: Option<&str>) -> Result<Peer, Refusal> {
+/// The peer that is asked about, with the proof of its unit that this kernel has.
+fn peer(query: Option<&str>, proof: Proof) -> Result<Peer, Refusal> {
     let query = Query::read(query, ACCESS)?;
     let Some(uid) = query.id("uid")? else {
         let message = "query parameter `uid` is missing; it must be a user id";
@@ -181,12 +182,12 @@ fn peer(query: Option<&str>) -> Result<Peer, Refusal> {
             .collect::<Option<Vec<_>>>()
             .ok_or_else(|| query.wrong("groups", "group ids, separated by commas"))?,
     };
-    Ok(Peer {
-        uid,
-        gid: query.id("gid")?.unwrap_or(NO_GROUP),
-        groups,
-        pid: None,
-        // As of every peer: a verdict by a unit that nobody proves would promise too much.
-        unit: None,
-    })
+    let unit = match query.get("unit").filter(|name| !name.is_empty()) {
+        None => Unit::Unasked,
+        Some(name) if unit::is_name(name) => Unit::Proven { name: name.into(), proof },
+        Some(_) => {
+            return Err(query.wrong("unit", "a system unit with its suffix, and no template"));
+        }
+    };
+    Ok(Peer { uid, gid: query.id("gid")?.unwrap_or(NO_GROUP), groups, pid: None, unit })
 }

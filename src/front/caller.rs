@@ -2,6 +2,9 @@
 //!
 //! [`Caller::seat`] is the only way to an account. What it lets through is decided by
 //! [`Asker`], before anything of the account is looked at.
+//!
+//! Which unit a peer belongs to is looked up before the first request whose answer may depend on
+//! it, once for a connection: [`Caller::lacks_unit`], [`Caller::with_unit`].
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -16,10 +19,16 @@ use crate::access::Peer;
 use crate::access::Right;
 use crate::access::Rights;
 use crate::asking::Asker;
+use crate::asking::Matter;
 use crate::asking::Pace;
 use crate::asking::Refusals;
+use crate::attest::Attestor;
+use crate::attest::Process;
 use crate::clock;
 use crate::error::Code;
+use crate::front::behind::Behind;
+use crate::front::behind::Held;
+use crate::front::places::Places;
 use crate::front::reply::Refused;
 use crate::front::router::Router;
 use crate::front::sheets::Sheets;
@@ -32,6 +41,8 @@ use crate::name::AccountId;
 use crate::snapshot::Refusal;
 use crate::time::Moment;
 use crate::time::Now;
+use crate::unit::NoUnit;
+use crate::unit::Proof;
 
 /// What all connections of the serve thread share.
 pub(super) struct Desk {
@@ -39,6 +50,12 @@ pub(super) struct Desk {
     pub(super) keeper: Keeper,
     /// Who may do everything.
     pub(super) masters: Masters,
+    /// Who knows which unit a process belongs to.
+    pub(super) attestor: Attestor,
+    /// How well this kernel says which process connected.
+    pub(super) proof: Proof,
+    /// Places for processes that are held, where that is the number alone.
+    pub(super) held: Rc<Places>,
     /// Where answers are counted.
     pub(super) metrics: Arc<Metrics>,
     /// Where paths lead.
@@ -59,6 +76,22 @@ pub(super) struct Desk {
     pub(super) stopping: watch::Receiver<bool>,
 }
 
+impl Desk {
+    /// Holds the process of a new connection of `uid`, where it is not to be had later and a rule
+    /// may ask for its unit.
+    pub(super) fn holds(
+        &self,
+        uid: u32,
+        process: impl FnOnce() -> Result<Process, NoUnit>,
+    ) -> Result<Held, NoUnit> {
+        if self.proof == Proof::Process || !self.keeper.directory().names_a_unit() {
+            return Err(NoUnit::Unheld);
+        }
+        let place = self.held.take_at_once(uid).ok_or(NoUnit::Crowded)?;
+        Ok(Held { process: process()?, _place: place })
+    }
+}
+
 /// One listening socket, as its requests see it.
 pub(super) struct Door {
     /// Its path.
@@ -72,12 +105,30 @@ pub(super) struct Caller {
     pub(super) desk: Rc<Desk>,
     pub(super) door: Rc<Door>,
     pub(super) peer: Peer,
+    /// Its process; `None` of who is not to be asked about.
+    pub(super) behind: Option<Rc<Behind>>,
 }
 
 impl Caller {
     /// Another peer at the same socket, to explain beforehand what it may do.
     pub(super) fn another(&self, peer: Peer) -> Self {
-        Self { desk: self.desk.clone(), door: self.door.clone(), peer }
+        Self { desk: self.desk.clone(), door: self.door.clone(), peer, behind: None }
+    }
+
+    /// Whether the answer may depend on the peer's unit, which nobody has looked up yet.
+    pub(super) fn lacks_unit(&self, matter: Matter<'_>) -> bool {
+        self.behind.is_some() && self.asker().lacks_unit(&self.desk.keeper.directory(), matter)
+    }
+
+    /// The same caller, with what can be known of its unit.
+    pub(super) async fn with_unit(&self) -> Rc<Self> {
+        let Self { desk, door, peer, behind } = self;
+        let unit = match behind {
+            Some(behind) => behind.unit(&desk.attestor).await,
+            None => peer.unit.clone(),
+        };
+        let peer = Peer { unit, ..peer.clone() };
+        Rc::new(Self { desk: desk.clone(), door: door.clone(), peer, behind: behind.clone() })
     }
 
     /// It as the rules see it.

@@ -4,6 +4,7 @@
 //! the rest becomes a future, which nobody else depends on: a peer that hangs up drops
 //! it, and what was begun goes on.
 
+use std::cell::RefCell;
 use std::convert::Infallible;
 use std::future::Future;
 use std::pin::Pin;
@@ -21,6 +22,7 @@ use hyper::http::request::Parts;
 use hyper::service::Service;
 
 use crate::access::Right;
+use crate::asking::Matter;
 use crate::clock;
 use crate::error::Code;
 use crate::front::accounts;
@@ -66,14 +68,15 @@ impl Step {
 
 /// Answers the requests of one connection.
 pub(super) struct Answering {
-    caller: Rc<Caller>,
+    /// Who asks, as far as that is known.
+    caller: Rc<RefCell<Rc<Caller>>>,
     pulse: Rc<Pulse>,
 }
 
 impl Answering {
     /// For that caller.
-    pub(super) const fn new(caller: Rc<Caller>, pulse: Rc<Pulse>) -> Self {
-        Self { caller, pulse }
+    pub(super) fn new(caller: Rc<Caller>, pulse: Rc<Pulse>) -> Self {
+        Self { caller: Rc::new(RefCell::new(caller)), pulse }
     }
 }
 
@@ -86,7 +89,7 @@ impl Service<Request<Incoming>> for Answering {
         self.pulse.begin();
         let (head, body) = request.into_parts();
         let step = begin(&self.caller, head, body);
-        Answer { step, caller: self.caller.clone(), pulse: self.pulse.clone() }
+        Answer { step, caller: self.caller.borrow().clone(), pulse: self.pulse.clone() }
     }
 }
 
@@ -126,19 +129,63 @@ fn ended() -> Refusal {
     Refusal::new(Code::Internal, "the answer was already given")
 }
 
-fn begin(caller: &Rc<Caller>, head: Parts, body: Incoming) -> Step {
+/// Begins a request when it is known who makes it.
+fn begin(known: &Rc<RefCell<Rc<Caller>>>, head: Parts, body: Incoming) -> Step {
+    let caller = known.borrow().clone();
     let found = check(&head).and_then(|()| caller.desk.router.find(&head.method, head.uri.path()));
     let (route, account) = match found {
         Ok(found) => found,
         Err(refused) => return Step::Now(Err(refused)),
     };
+    if !caller.lacks_unit(matter(route, account)) {
+        return answer(&caller, route, account, &head, body);
+    }
+    let (known, account) = (known.clone(), account.to_owned());
+    Step::later(async move {
+        let caller = caller.with_unit().await;
+        known.replace(caller.clone());
+        match answer(&caller, route, &account, &head, body) {
+            Step::Now(outcome) => outcome,
+            Step::Later(work) => work.await,
+        }
+    })
+}
+
+/// What a request is about, as far as rules matter to it.
+const fn matter(route: Route, account: &str) -> Matter<'_> {
+    match route {
+        Route::Token => Matter::Right(account, Right::Read),
+        Route::Refresh => Matter::Right(account, Right::Refresh),
+        Route::Report => Matter::Right(account, Right::Report),
+        Route::Account
+        | Route::Access
+        | Route::Import
+        | Route::Login
+        | Route::Logout
+        | Route::Sessions
+        | Route::EndSessions
+        | Route::Secret
+        | Route::Pause
+        | Route::Release
+        | Route::Resume
+        | Route::Retry
+        | Route::Purge
+        | Route::Credential => Matter::Account(account),
+        Route::Backup | Route::Reload | Route::CheckConfig | Route::Metrics => Matter::Daemon,
+        Route::Accounts | Route::Events | Route::Status => Matter::Everything,
+        Route::WhoAmI => Matter::Itself,
+        Route::OpenApi => Matter::Nothing,
+    }
+}
+
+fn answer(caller: &Rc<Caller>, route: Route, account: &str, head: &Parts, body: Incoming) -> Step {
     let query = head.uri.query();
     let change = match route {
-        Route::Token => return token::begin(caller, account, &head),
+        Route::Token => return token::begin(caller, account, head),
         Route::Accounts => return Step::Now(accounts::list(caller, query)),
         Route::Account => return Step::Now(accounts::one(caller, account, query)),
         Route::Access => return Step::Now(admin::access(caller, account, query)),
-        Route::Events => return Step::Now(events::begin(caller, &head)),
+        Route::Events => return Step::Now(events::begin(caller, head)),
         Route::WhoAmI => return Step::Now(status::whoami(caller, query)),
         Route::Metrics => return Step::Now(admin::metrics(caller, query)),
         Route::OpenApi => return Step::Now(openapi::document(caller, query)),

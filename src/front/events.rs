@@ -21,6 +21,7 @@ use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::watch;
 
 use crate::asking::Asker;
+use crate::asking::Matter;
 use crate::clock;
 use crate::front::caller::Caller;
 use crate::front::query::Param;
@@ -105,11 +106,16 @@ impl Follower {
                 () = &mut silence => None,
             };
             match heard {
-                Some(Ok(notice)) if self.hears_of(&notice.account) => {
-                    let event = text(&wording::event(&notice), notice.at);
-                    return Some((event.into(), self));
+                Some(Ok(notice)) => {
+                    // A reload may have brought the first rule that names a unit.
+                    if self.caller.lacks_unit(Matter::Account(notice.account.as_str())) {
+                        self.caller = self.caller.with_unit().await;
+                    }
+                    if self.hears_of(&notice.account) {
+                        let event = text(&wording::event(&notice), notice.at);
+                        return Some((event.into(), self));
+                    }
                 }
-                Some(Ok(_)) => {}
                 Some(Err(RecvError::Lagged(_))) => {
                     let now = clock::now();
                     return Some((text(&lost(now), now).into(), self));

@@ -8,11 +8,15 @@
 //! Whether a request is being answered is known by the [`Pulse`] that the connection
 //! shares with its service. While one is, nothing is expected of the peer.
 //!
+//! The stream is shared with whoever asks which process is behind it. Nobody holds it from one
+//! poll to the next.
+//!
 //! What is no request at all never comes to the service: hyper answers it by itself, with a
 //! status and no body. That answer is held back and ends the connection, so that its owner
 //! can answer as every other error is answered.
 
 use std::cell::Cell;
+use std::cell::RefCell;
 use std::future::Future;
 use std::io;
 use std::pin::Pin;
@@ -144,7 +148,7 @@ impl Limit {
 
 /// The stream of one connection.
 pub(super) struct Line {
-    stream: UnixStream,
+    stream: Rc<RefCell<UnixStream>>,
     pulse: Rc<Pulse>,
     timer: Option<Pin<Box<Sleep>>>,
     armed: Option<Limit>,
@@ -154,7 +158,7 @@ pub(super) struct Line {
 
 impl Line {
     /// Watches over `stream`.
-    pub(super) const fn new(stream: UnixStream, pulse: Rc<Pulse>) -> Self {
+    pub(super) const fn new(stream: Rc<RefCell<UnixStream>>, pulse: Rc<Pulse>) -> Self {
         Self { stream, pulse, timer: None, armed: None, active: false }
     }
 
@@ -185,11 +189,6 @@ impl Line {
         self.active = false;
     }
 
-    /// The connection, when nobody speaks HTTP on it any more.
-    pub(super) fn into_inner(self) -> UnixStream {
-        self.stream
-    }
-
     fn wrote<T>(
         &mut self,
         outcome: Poll<io::Result<T>>,
@@ -214,12 +213,12 @@ impl AsyncRead for Line {
     ) -> Poll<io::Result<()>> {
         let line = self.get_mut();
         let before = buffer.filled().len();
-        let outcome = Pin::new(&mut line.stream).poll_read(cx, buffer);
+        let outcome = Pin::new(&mut *line.stream.borrow_mut()).poll_read(cx, buffer);
         if outcome.is_ready() {
             if buffer.filled().len() > before {
                 line.pulse.heard();
                 line.active = true;
-            } else if line.pulse.awaited().is_none() && !has_hung_up(&line.stream) {
+            } else if line.pulse.awaited().is_none() && !has_hung_up(&line.stream.borrow()) {
                 // It has said all (`nc -N`) and waits for its answer. Nothing more comes, so
                 // nothing has to wake this; the next read follows the answer.
                 return Poll::Pending;
@@ -247,7 +246,7 @@ impl AsyncWrite for Line {
         if line.pulse.holds_back(bytes) {
             return Poll::Ready(Err(no_request()));
         }
-        let outcome = Pin::new(&mut line.stream).poll_write(cx, bytes);
+        let outcome = Pin::new(&mut *line.stream.borrow_mut()).poll_write(cx, bytes);
         line.wrote(outcome, cx)
     }
 
@@ -260,25 +259,25 @@ impl AsyncWrite for Line {
         if pieces.first().is_some_and(|head| line.pulse.holds_back(head)) {
             return Poll::Ready(Err(no_request()));
         }
-        let outcome = Pin::new(&mut line.stream).poll_write_vectored(cx, pieces);
+        let outcome = Pin::new(&mut *line.stream.borrow_mut()).poll_write_vectored(cx, pieces);
         line.wrote(outcome, cx)
     }
 
     fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
+        self.stream.borrow().is_write_vectored()
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().stream).poll_flush(cx)
+        Pin::new(&mut *self.get_mut().stream.borrow_mut()).poll_flush(cx)
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().stream).poll_shutdown(cx)
+        Pin::new(&mut *self.get_mut().stream.borrow_mut()).poll_shutdown(cx)
     }
 }
 
 /// Whether the peer is gone altogether, and not only done with sending.
-fn has_hung_up(stream: &UnixStream) -> bool {
+pub(super) fn has_hung_up(stream: &UnixStream) -> bool {
     let mut fds = [PollFd::new(stream, PollFlags::empty())];
     let at_once = Timespec { tv_sec: 0, tv_nsec: 0 };
     // What cannot be asked is as good as gone.
@@ -390,7 +389,7 @@ mod tests {
     fn line() -> (Line, UnixStream, Rc<Pulse>) {
         let (ours, theirs) = UnixStream::pair().unwrap();
         let pulse = Rc::<Pulse>::default();
-        (Line::new(ours, pulse.clone()), theirs, pulse)
+        (Line::new(Rc::new(RefCell::new(ours)), pulse.clone()), theirs, pulse)
     }
 
     #[allow(clippy::disallowed_methods, reason = "the paused clock stands still by itself")]

@@ -5,6 +5,7 @@
 //! is given up for as long as it takes to turn one peer away, so that the backlog does
 //! not spin, and connections that are open go on.
 
+use std::cell::RefCell;
 use std::fs::File;
 use std::io;
 use std::os::unix::net::UnixStream as StdUnixStream;
@@ -19,8 +20,10 @@ use tokio::net::UnixStream;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
+use crate::attest::Process;
 use crate::clock;
 use crate::error::Code;
+use crate::front::behind::Behind;
 use crate::front::caller::Caller;
 use crate::front::caller::Desk;
 use crate::front::caller::Door;
@@ -127,6 +130,7 @@ impl Listener {
         let (desk, door) = (self.desk.clone(), self.door.clone());
         let mapping = self.mapping;
         async move {
+            let is_peer = place.is_some();
             let _place = place;
             let peer = match peer::of(&stream, mapping) {
                 Ok(peer) => peer,
@@ -138,8 +142,14 @@ impl Listener {
                     return;
                 }
             };
+            let stream = Rc::new(RefCell::new(stream));
+            // The daemon's own probes belong to its own unit, and are to wait for nobody.
+            let behind = is_peer.then(|| {
+                let held = desk.holds(peer.uid, || Process::numbered_behind(&*stream.borrow()));
+                Rc::new(Behind::new(stream.clone(), held))
+            });
             desk.metrics.connected();
-            converse(stream, Rc::new(Caller { desk: desk.clone(), door, peer })).await;
+            converse(stream, Rc::new(Caller { desk: desk.clone(), door, peer, behind })).await;
             desk.metrics.disconnected();
         }
     }
@@ -188,11 +198,11 @@ fn probed(probe: StdUnixStream) -> Option<(UnixStream, Option<Place>)> {
 }
 
 /// Serves the requests of one connection.
-pub(super) async fn converse(stream: UnixStream, caller: Rc<Caller>) {
+pub(super) async fn converse(stream: Rc<RefCell<UnixStream>>, caller: Rc<Caller>) {
     let desk = caller.desk.clone();
     let mut stopping = desk.stopping.clone();
     let pulse = Rc::<Pulse>::default();
-    let line = TokioIo::new(Line::new(stream, pulse.clone()));
+    let line = TokioIo::new(Line::new(stream.clone(), pulse.clone()));
     let mut connection = http1::Builder::new()
         .max_header_size(limits::HEAD)
         .max_buf_size(limits::HEAD)
@@ -211,8 +221,8 @@ pub(super) async fn converse(stream: UnixStream, caller: Rc<Caller>) {
         }
     };
     if let Some(status) = pulse.broken() {
-        let stream = connection.into_parts().io.into_inner().into_inner();
-        turn_away(&stream, &no_request(status));
+        drop(connection);
+        turn_away(&stream.borrow(), &no_request(status));
         desk.metrics.answered(status);
     } else if let Err(error) = ended {
         // A peer that hangs up or breaks a limit is its own business.

@@ -1,8 +1,8 @@
 //! Who is at the other end: what the kernel attests, and nothing else.
 //!
 //! User, group and process are `SO_PEERCRED`, fixed when the peer connected; a connection
-//! that is handed to another process keeps the rights of the first. The unit stays
-//! unknown here: no rule that names one matches.
+//! that is handed to another process keeps the rights of the first. Its unit is looked up
+//! when it is needed, by the same process: see `behind`.
 
 use std::fs::File;
 use std::io;
@@ -14,6 +14,7 @@ use nix::sys::socket::sockopt;
 
 use crate::access::Peer;
 use crate::front::groups;
+use crate::unit::Unit;
 
 /// What the kernel shows of an id that has no place in our user namespace.
 const OVERFLOW: u32 = 65_534;
@@ -63,7 +64,7 @@ pub(super) fn of(socket: &impl AsFd, mapping: Mapping) -> Result<Peer, Unknown> 
         groups: groups::of(socket)?,
         // 0 is a process of another pid namespace.
         pid: u32::try_from(credentials.pid()).ok().filter(|pid| *pid > 0),
-        unit: None,
+        unit: Unit::Unasked,
     };
     known(peer, mapping)
 }
@@ -101,7 +102,7 @@ mod tests {
         assert_eq!(peer.uid, rustix::process::getuid().as_raw());
         assert_eq!(peer.gid, rustix::process::getgid().as_raw());
         assert_eq!(peer.pid, Some(std::process::id()));
-        assert_eq!(peer.unit, None);
+        assert_eq!(peer.unit, Unit::Unasked);
     }
 
     #[test]
@@ -115,7 +116,7 @@ mod tests {
             (OVERFLOW, OVERFLOW, Mapping::Whole,   true),
         ];
         for (uid, gid, mapping, expected) in cases {
-            let peer = Peer { uid, gid, groups: vec![7, OVERFLOW], pid: None, unit: None };
+            let peer = Peer { uid, gid, groups: vec![7, OVERFLOW], pid: None, unit: Unit::Unasked };
             let got = known(peer, mapping);
             assert_eq!(got.is_ok(), expected, "{uid} {gid} {mapping:?}");
             if let Ok(peer) = got {

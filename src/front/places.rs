@@ -45,6 +45,11 @@ impl Places {
         }
     }
 
+    /// A place for `uid` if there is one at once, for it and at all.
+    pub(super) fn take_at_once(self: &Rc<Self>, uid: u32) -> Option<Place> {
+        if self.taken.get() < self.most { self.take(uid) } else { None }
+    }
+
     /// A place for a connection of `uid`; `None` if it has as many as one user may have.
     pub(super) fn take(self: &Rc<Self>, uid: u32) -> Option<Place> {
         let mut by_uid = self.by_uid.borrow_mut();
@@ -101,6 +106,18 @@ mod tests {
         drop(held);
         assert!(places.take(1).is_some());
         assert!(places.by_uid.borrow().is_empty(), "what is given back is forgotten");
+    }
+
+    #[test]
+    fn a_place_that_is_wanted_at_once_is_one_that_is_free_for_that_user_and_at_all() {
+        let places = Rc::new(Places::of(3, 2));
+        let first = places.take_at_once(1);
+        let _second = places.take_at_once(1);
+        assert!(first.is_some() && places.take_at_once(1).is_none());
+        let _third = places.take_at_once(2);
+        assert!(places.take_at_once(3).is_none(), "all are taken");
+        drop(first);
+        assert!(places.take_at_once(3).is_some());
     }
 
     #[test]

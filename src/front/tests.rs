@@ -11,5 +11,6 @@ mod limits;
 mod login;
 mod orders;
 mod token;
+mod units;
 pub(super) mod world;
 mod wrong;

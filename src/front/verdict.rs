@@ -9,6 +9,8 @@ use crate::access::Rule;
 use crate::asking::words;
 use crate::name::AccountId;
 use crate::protocol::RuleView;
+use crate::unit::Proof;
+use crate::unit::Unit;
 
 /// The rule that needs no line in the configuration: root and the daemon's own user.
 pub(super) fn of_masters(masters: Masters, peer: &Peer) -> RuleView {
@@ -90,9 +92,18 @@ fn because(rule: &Rule, peer: &Peer) -> String {
         return format!("the peer is not in group {gid}");
     }
     match (unit, &peer.unit) {
-        (Some(_), None) => "this version does not see units, so nobody is let in by one".to_owned(),
-        (Some(unit), Some(own)) if unit != own => format!("the peer's unit is {own}"),
-        _ => "all that it says is true of the peer".to_owned(),
+        (Some(_), Unit::Unasked) => "the peer is not said to belong to a unit".to_owned(),
+        (Some(_), Unit::Unproven(why)) => format!("the peer has no unit that is known: {why}"),
+        (Some(unit), Unit::Proven { name, .. }) if unit != name => {
+            format!("the peer's unit is {name}")
+        }
+        (Some(_), Unit::Proven { proof: Proof::Number, .. }) if user.is_none() => {
+            "this kernel does not prove a unit alone; the rule has to name the user as well"
+                .to_owned()
+        }
+        (Some(_), Unit::Proven { .. }) | (None, _) => {
+            "all that it says is true of the peer".to_owned()
+        }
     }
 }
 
@@ -106,6 +117,7 @@ fn name(principal: &Principal) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::unit::NoUnit;
 
     /// The words and the verdict come from different code; they must not contradict.
     #[test]
@@ -118,9 +130,10 @@ mod tests {
                 Some(Principal::Unresolved("ghost".into())),
             ]
         };
-        for own_unit in [None, Some("a.service")] {
-            let peer =
-                Peer { uid: 1, gid: 2, groups: vec![3], pid: None, unit: own_unit.map(Into::into) };
+        let own = |proof| Unit::Proven { name: "a.service".into(), proof };
+        let none = [Unit::Unasked, Unit::Unproven(NoUnit::Outside)];
+        for own_unit in none.into_iter().chain([own(Proof::Process), own(Proof::Number)]) {
+            let peer = Peer { uid: 1, gid: 2, groups: vec![3], pid: None, unit: own_unit };
             for user in ids(1, 9) {
                 for group in ids(3, 9) {
                     for unit in [None, Some("a.service"), Some("b.service")] {
@@ -149,7 +162,7 @@ mod tests {
             (0,   0,    "root, who is the daemon's own user too: it is user 0"),
         ];
         for (own_uid, uid, expected) in cases {
-            let peer = Peer { uid, gid: uid, groups: vec![], pid: None, unit: None };
+            let peer = Peer { uid, gid: uid, groups: vec![], pid: None, unit: Unit::Unasked };
             let view = of_masters(Masters { own_uid }, &peer);
             assert_eq!(format!("{}: {}", view.rule, view.because), expected);
         }
@@ -157,7 +170,7 @@ mod tests {
 
     #[test]
     fn rules_read_as_people_say_them() {
-        let peer = Peer { uid: 1, gid: 2, groups: vec![], pid: None, unit: None };
+        let peer = Peer { uid: 1, gid: 2, groups: vec![], pid: None, unit: Unit::Unasked };
         let rule = Rule {
             user: Some(Principal::Id(1)),
             group: Some(Principal::Unresolved("home".into())),

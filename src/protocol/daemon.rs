@@ -138,6 +138,9 @@ pub struct WhoAmI {
     pub pid: Option<u32>,
     /// Its system unit, where proven.
     pub unit: Option<String>,
+    /// Why there is none.
+    #[serde(default)]
+    pub no_unit: Option<String>,
     /// `unix`, with the socket's path behind a colon.
     pub transport: String,
     /// Whether it may reload and see everything.

@@ -236,6 +236,7 @@ fn whoami_shows_the_peer_and_its_rights() {
             seen,
             json!({
                 "uid": REFRESHER, "gid": REFRESHER, "groups": [50, 60], "pid": 42, "unit": null,
+                "no_unit": "no rule names a unit, so that nobody looked",
                 "transport": "unix:/run/test.sock", "daemon_admin": false,
                 "rights": { "mail": ["refresh", "report"] },
             })
@@ -335,7 +336,7 @@ fn a_verdict_is_explained_rule_by_rule() {
 }
 
 #[test]
-fn a_unit_that_is_asked_about_gives_no_right_because_nobody_proves_it() {
+fn a_unit_that_is_asked_about_has_the_rights_that_its_rule_gives() {
     alone(async {
         let world = World::new(fresh(7, 600));
         let (_mail, seen) = watch::channel(Arc::new(fresh(7, 600)));
@@ -343,12 +344,22 @@ fn a_unit_that_is_asked_about_gives_no_right_because_nobody_proves_it() {
         let rule = Rule { user: None, group: None, unit, rights: Rights::DEFAULT };
         world.directory.send_replace(Arc::new(directory_of([seat("mail", vec![rule], seen)])));
 
-        let head = format!("GET /v1/accounts/mail/access?uid={STRANGER}&unit=a.service");
-        let view = world.ask(0, &head).await.json();
-        assert_eq!(view["rights"], json!([]));
-        assert_eq!(
-            (&view["rules"][1]["matches"], &view["rules"][1]["because"]),
-            (&json!(false), &json!("this version does not see units, so nobody is let in by one"))
-        );
+        let none = json!([]);
+        #[rustfmt::skip]
+        let cases = [
+            ("&unit=a.service", json!(["read", "report"]), "all that it says is true of the peer"),
+            ("&unit=b.service", none.clone(),              "the peer's unit is b.service"),
+            ("&unit=",          none.clone(),              "the peer is not said to belong to a unit"),
+            ("",                none,                      "the peer is not said to belong to a unit"),
+        ];
+        for (unit, rights, because) in cases {
+            let head = format!("GET /v1/accounts/mail/access?uid={STRANGER}{unit}");
+            let view = world.ask(0, &head).await.json();
+            assert_eq!(view["rights"], rights, "{unit}");
+            assert_eq!(view["rules"][1]["because"], because, "{unit}");
+        }
+        let head = format!("GET /v1/accounts/mail/access?uid={STRANGER}&unit=a%40.service");
+        let refused = world.ask(0, &head).await;
+        assert_eq!((refused.status, refused.code().as_str()), (400, "BAD_REQUEST"));
     });
 }

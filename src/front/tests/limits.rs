@@ -21,6 +21,7 @@ use super::world::seat;
 use crate::access::Masters;
 use crate::access::Right;
 use crate::access::Rights;
+use crate::attest::Attestor;
 use crate::front;
 use crate::front::Front;
 use crate::front::Listening;
@@ -113,7 +114,8 @@ fn serve(place: &Place) -> Front {
     let socket: StdUnixListener = bind::bind(&place.socket(), limits::SOCKET_MODE).unwrap();
     let path = place.socket().display().to_string().into();
     let listening = vec![Listening { socket, path, narrowing: None }];
-    front::start(listening, keeper, Masters { own_uid: 900 }, Arc::new(Metrics::new())).unwrap()
+    let (masters, attestor) = (Masters { own_uid: 900 }, Attestor::new().0);
+    front::start(listening, keeper, masters, attestor, Arc::new(Metrics::new())).unwrap()
 }
 
 fn end(front: Front) {

@@ -28,14 +28,20 @@ use crate::access::Right;
 use crate::access::Rights;
 use crate::access::Rule;
 use crate::asking::Pace;
+use crate::attest;
+use crate::attest::Attestor;
+use crate::attest::Process;
+use crate::attest::Question;
 use crate::clock;
 use crate::error::Code;
 use crate::error::RefreshError;
+use crate::front::behind::Behind;
 use crate::front::caller::Caller;
 use crate::front::caller::Desk;
 use crate::front::caller::Door;
 use crate::front::listener::converse;
 use crate::front::openapi;
+use crate::front::places::Places;
 use crate::front::router::Router;
 use crate::keeper::Call;
 use crate::keeper::Directory;
@@ -57,6 +63,7 @@ use crate::snapshot::StateName;
 use crate::token::Generation;
 use crate::token::Secret;
 use crate::token::TokenSet;
+use crate::unit::Unit;
 
 /// May read and report `mail`, and nothing else.
 pub(in crate::front) const READER: u32 = 1000;
@@ -81,6 +88,7 @@ pub(in crate::front) struct World {
     pub(in crate::front) orders: RefCell<mpsc::Receiver<Order>>,
     pub(in crate::front) errands: RefCell<mpsc::Receiver<Errand>>,
     pub(in crate::front) calls: RefCell<mpsc::Receiver<Call>>,
+    pub(in crate::front) questions: RefCell<mpsc::Receiver<Question>>,
     pub(in crate::front) notices: broadcast::Sender<Arc<Notice>>,
     pub(in crate::front) stop: watch::Sender<bool>,
     connections: RefCell<JoinSet<()>>,
@@ -132,9 +140,13 @@ impl World {
         let (call, calls) = mpsc::channel(8);
         let (notices, _) = broadcast::channel(4);
         let (stop, stopping) = watch::channel(false);
+        let (attestor, questions) = Attestor::new();
         let desk = Rc::new(Desk {
             keeper: Keeper::new(directory_seen, order, errand, call, notices.clone()),
             masters: Masters { own_uid: OWN },
+            attestor,
+            proof: attest::proof_of_kernel().unwrap(),
+            held: Rc::new(Places::of(8, 8)),
             metrics: Arc::new(Metrics::new()),
             router: Router::new().unwrap(),
             started: clock::now(),
@@ -152,6 +164,7 @@ impl World {
             orders: RefCell::new(orders),
             errands: RefCell::new(errands),
             calls: RefCell::new(calls),
+            questions: RefCell::new(questions),
             notices,
             stop,
             connections: RefCell::default(),
@@ -171,9 +184,14 @@ impl World {
         narrowing: Option<Narrowing>,
     ) -> UnixStream {
         let (ours, theirs) = UnixStream::pair().unwrap();
-        let peer = Peer { uid, gid: uid, groups: vec![50, 60], pid: Some(42), unit: None };
+        let unit = Unit::Unasked;
+        let peer = Peer { uid, gid: uid, groups: vec![50, 60], pid: Some(42), unit };
         let door = Rc::new(Door { path: "/run/test.sock".into(), narrowing });
-        let caller = Rc::new(Caller { desk: self.desk.clone(), door, peer });
+        let theirs = Rc::new(RefCell::new(theirs));
+        // Both ends are this process, which an older kernel has to have held.
+        let held = self.desk.holds(uid, || Process::numbered(std::process::id()));
+        let behind = Some(Rc::new(Behind::new(theirs.clone(), held)));
+        let caller = Rc::new(Caller { desk: self.desk.clone(), door, peer, behind });
         self.connections.borrow_mut().spawn_local(converse(theirs, caller));
         ours
     }
@@ -215,6 +233,16 @@ impl World {
     /// The next call.
     pub(in crate::front) async fn next_call(&self) -> Call {
         poll_fn(|cx| self.calls.borrow_mut().poll_recv(cx)).await.unwrap()
+    }
+
+    /// The next question about a unit.
+    pub(in crate::front) async fn next_question(&self) -> Question {
+        poll_fn(|cx| self.questions.borrow_mut().poll_recv(cx)).await.unwrap()
+    }
+
+    /// Whether somebody's unit is asked for.
+    pub(in crate::front) fn is_asked(&self) -> bool {
+        self.questions.borrow_mut().try_recv().is_ok()
     }
 
     /// Whether nobody ordered anything.

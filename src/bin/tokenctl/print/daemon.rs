@@ -15,9 +15,10 @@ pub(crate) fn whoami(me: &WhoAmI) -> String {
     let mut page = format!("uid {}, gid {}, groups {}\n", me.uid, me.gid, or_none(&groups));
     if let Some(pid) = me.pid {
         page.push_str(&format!("process {pid}"));
-        match &me.unit {
-            Some(unit) => page.push_str(&format!(", unit {}\n", shown(unit))),
-            None => page.push_str(", no system unit\n"),
+        match (&me.unit, &me.no_unit) {
+            (Some(unit), _) => page.push_str(&format!(", unit {}\n", shown(unit))),
+            (None, Some(why)) => page.push_str(&format!(", no unit: {}\n", shown(why))),
+            (None, None) => page.push_str(", no system unit\n"),
         }
     }
     page.push_str(&format!("through {}\n", shown(&me.transport)));
@@ -97,6 +98,7 @@ mod tests {
             groups: vec![4, 1000],
             pid: Some(4242),
             unit: Some("backup.service".into()),
+            no_unit: None,
             transport: "unix:/run/tokenkeeper/api.sock".into(),
             daemon_admin: false,
             rights: BTreeMap::from([("mail".into(), vec!["read".into(), "report".into()])]),

@@ -213,6 +213,7 @@ mod tests {
             groups: vec![],
             pid: None,
             unit: None,
+            no_unit: None,
             transport: "unix".into(),
             daemon_admin,
             rights: BTreeMap::new(),
