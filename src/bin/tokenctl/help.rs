@@ -196,6 +196,7 @@ pub(crate) const ACCESS: &str = "\
 Examples:
   tokenctl access mail --user alice
   tokenctl access mail --uid 1000 --group adm
+  tokenctl access ci --user ci --unit deploy.service
 
 A user's groups are looked up here, as the user's own processes have them after login.
 To ask the daemon of this session, write \"tokenctl --user access …\".

@@ -30,6 +30,9 @@ pub(crate) struct AccessArgs {
     /// And this group, by name or number.
     #[arg(long = "group", value_name = "GROUP")]
     pub(crate) groups: Vec<String>,
+    /// In this system unit, escaped as systemctl shows it.
+    #[arg(long, value_name = "UNIT")]
+    pub(crate) unit: Option<String>,
     /// Stands in for the `--user` of every verb, whose name means a user here: the daemon of
     /// the session is asked by `tokenctl --user access …`.
     #[arg(id = "user", long = "of-session", hide = true)]

@@ -9,6 +9,7 @@ use tokenkeeper::protocol::AccountList;
 use tokenkeeper::protocol::AccountView;
 use tokenkeeper::protocol::StatusView;
 use tokenkeeper::protocol::WhoAmI;
+use url::form_urlencoded::byte_serialize;
 
 use super::Session;
 use super::of;
@@ -98,11 +99,21 @@ pub(super) fn access(session: &Session, args: &AccessArgs) -> Result<(), Fault> 
         (None, None) => return Err(Mistake::neither("access", "--user or --uid").into()),
     };
     let groups = person.groups.iter().map(u32::to_string).collect::<Vec<_>>().join(",");
-    let question = format!("/access?uid={}&gid={}&groups={groups}", person.uid, person.gid);
+    let mut question = format!("/access?uid={}&gid={}&groups={groups}", person.uid, person.gid);
+    if let Some(unit) = &args.unit {
+        question.push_str("&unit=");
+        question.extend(byte_serialize(unit.as_bytes()));
+    }
     let request = Request::get(of(&args.account, &question));
     let (view, reply) = session.daemon.fetch::<AccessView>(&request)?;
     match session.output.form {
         Form::Json => session.output.reply(&reply),
-        Form::Text => session.output.page(&print::daemon::access(&who, &view)),
+        Form::Text => {
+            let who = match &args.unit {
+                Some(unit) => format!("{who} in {unit}"),
+                None => who,
+            };
+            session.output.page(&print::daemon::access(&who, &view))
+        }
     }
 }
