@@ -11,6 +11,7 @@ mod purge;
 mod reload;
 mod start;
 mod unsaved;
+mod who;
 
 use serde_json::json;
 

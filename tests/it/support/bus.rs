@@ -10,6 +10,7 @@ use std::process::Command;
 use std::process::Output;
 use std::process::Stdio;
 use std::sync::Arc;
+use std::sync::Mutex;
 use std::sync::mpsc;
 use std::thread;
 
@@ -141,6 +142,36 @@ impl Bus {
         questions
     }
 
+    /// Puts a service manager on it that says of every process what it is told to say. It tells of
+    /// each question before it answers it.
+    pub(crate) fn manager(&self) -> Manager {
+        let Client { runtime, connection } = self.client();
+        let mut calls = MessageStream::from(&connection);
+        let client = Client { runtime, connection };
+        let reply = client.ask_bus("RequestName", &("org.freedesktop.systemd1", 0_u32));
+        assert_eq!(reply.unwrap().body().deserialize::<u32>(), Ok(1));
+        let says = Arc::new(Mutex::new(Says::Outside));
+        let (asked, questions) = mpsc::channel();
+        let saying = Arc::clone(&says);
+        thread::spawn(move || {
+            client.runtime.block_on(async {
+                while let Some(Ok(message)) =
+                    std::future::poll_fn(|cx| std::pin::Pin::new(&mut calls).poll_next(cx)).await
+                {
+                    if message.message_type() == Type::MethodCall {
+                        let says = *saying.lock().unwrap();
+                        // Who does not want to know of it has dropped the other end.
+                        let _gone = asked.send(());
+                        if let Some(reply) = says.of(&message) {
+                            client.connection.send(&reply).await.unwrap();
+                        }
+                    }
+                }
+            });
+        });
+        Manager { says, questions }
+    }
+
     /// Runs `busctl` as another user; `None` where it is not installed.
     pub(crate) fn busctl(&self, uid: u32, arguments: &[&str]) -> Option<Output> {
         use std::os::unix::process::CommandExt as _;
@@ -154,6 +185,70 @@ impl Bus {
         command.arg(format!("--address={}", self.address())).args(arguments);
         command.current_dir("/").uid(uid).gid(uid);
         Some(run(&mut command, None))
+    }
+}
+
+/// A service manager.
+pub(crate) struct Manager {
+    says: Arc<Mutex<Says>>,
+    questions: mpsc::Receiver<()>,
+}
+
+impl Manager {
+    /// Has it say that from now on.
+    pub(crate) fn says(&self, says: Says) {
+        *self.says.lock().unwrap() = says;
+    }
+
+    /// Waits until it is asked something.
+    pub(crate) fn is_asked(&self) {
+        self.questions.recv_timeout(PATIENCE).unwrap();
+    }
+
+    /// Whether nobody asked it anything since it was last looked.
+    pub(crate) fn was_left_alone(&self) -> bool {
+        self.questions.try_iter().count() == 0
+    }
+}
+
+/// What a service manager says of a process.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Says {
+    /// It belongs to this unit.
+    Unit(&'static str),
+    /// The same, to who asks by its number: a manager before systemd 253.
+    Older(&'static str),
+    /// It belongs to none.
+    Outside,
+    /// Nothing at all.
+    Nothing,
+}
+
+impl Says {
+    fn of(self, call: &Message) -> Option<Message> {
+        const REFUSED: &str = "org.freedesktop.DBus.Error.AccessDenied";
+        const OUTSIDE: &str = "org.freedesktop.systemd1.NoUnitForPID";
+
+        let header = call.header();
+        let by_process = header.member().is_some_and(|name| name.as_str() == "GetUnitByPIDFD");
+        let object = |unit: &str| {
+            let label = unit.replace('.', "_2e");
+            zbus::ObjectPath::try_from(format!("/org/freedesktop/systemd1/unit/{label}")).unwrap()
+        };
+        let reply = match self {
+            Self::Nothing => return None,
+            Self::Outside => Message::error(&header, OUTSIDE).build(&"it is in no unit"),
+            Self::Older(_) if by_process => {
+                Message::error(&header, REFUSED).build(&"no such method")
+            }
+            Self::Unit(unit) if by_process => {
+                Message::method_return(&header).build(&(object(unit), unit, vec![0_u8; 16]))
+            }
+            Self::Unit(unit) | Self::Older(unit) => {
+                Message::method_return(&header).build(&object(unit))
+            }
+        };
+        Some(reply.unwrap())
     }
 }
 
