@@ -19,6 +19,8 @@
 //! 10. `hooks`: hooks that are units, event files, and what follows a followed file.
 //! 11. `packages`: what is in the built packages.
 //! 12. `unsaved`: what a disk that takes nothing costs over kills and restarts.
+//! 11. `who`: users, groups and units, at every door, as one table.
+//! 12. `packages`: what is in the built packages.
 //!
 //! # Invariants
 //!
@@ -39,6 +41,7 @@ mod sandbox;
 mod scene;
 mod unsaved;
 mod user;
+mod who;
 
 use std::env;
 use std::panic::resume_unwind;
