@@ -11,7 +11,7 @@
 //! 3. `caller`: who asks, and what that lets them do. The only way to an account.
 //! 4. `token`, with `sheets`: the one request that matters most.
 //! 5. `renew`, `orders`, `login`, `sessions`, `accounts`, `admin`, `events`, `status`, `openapi`: the others.
-//! 6. `listener`, with `line`, `places` and `peer`: connections and their limits.
+//! 6. `listener`, with `line`, `places`, `peer` and `behind`: connections and their limits.
 //!
 //! # Invariants
 //!
@@ -44,6 +44,8 @@ use tokio::task::JoinSet;
 use crate::access::Masters;
 use crate::access::Narrowing;
 use crate::asking::Pace;
+use crate::attest;
+use crate::attest::Attestor;
 use crate::clock;
 use crate::front::caller::Desk;
 use crate::front::caller::Door;
@@ -51,11 +53,13 @@ use crate::front::listener::Listener;
 use crate::front::places::Places;
 use crate::front::router::Router;
 use crate::keeper::Keeper;
+use crate::limits;
 use crate::message::Message;
 use crate::metrics::Metrics;
 
 mod accounts;
 mod admin;
+mod behind;
 pub mod bind;
 mod body;
 mod caller;
@@ -109,12 +113,13 @@ pub fn start(
     listening: Vec<Listening>,
     keeper: Keeper,
     masters: Masters,
+    attestor: Attestor,
     metrics: Arc<Metrics>,
 ) -> io::Result<Front> {
     let (stop, stopping) = watch::channel(false);
     let (probes, probed) = listening.iter().map(|_| mpsc::channel(1)).unzip();
     let (report, ready) = std::sync::mpsc::channel();
-    let work = Work { listening, keeper, masters, metrics, stopping, probed };
+    let work = Work { listening, keeper, masters, attestor, metrics, stopping, probed };
     let thread = thread::Builder::new().name("serve".into()).spawn(move || {
         let begun = work.begin();
         let (outcome, run) = match begun {
@@ -195,6 +200,7 @@ struct Work {
     listening: Vec<Listening>,
     keeper: Keeper,
     masters: Masters,
+    attestor: Attestor,
     metrics: Arc<Metrics>,
     stopping: watch::Receiver<bool>,
     probed: Vec<mpsc::Receiver<StdUnixStream>>,
@@ -203,13 +209,16 @@ struct Work {
 impl Work {
     /// Sets everything up that can fail; what is returned serves.
     fn begin(self) -> io::Result<impl FnOnce()> {
-        let Self { listening, keeper, masters, metrics, stopping, probed } = self;
+        let Self { listening, keeper, masters, attestor, metrics, stopping, probed } = self;
         let runtime =
             Builder::new_current_thread().enable_all().build_local(LocalOptions::default())?;
         let (notices, directory) = (keeper.notices(), keeper.directories());
         let desk = Rc::new(Desk {
             keeper,
             masters,
+            attestor,
+            proof: attest::proof_of_kernel()?,
+            held: Rc::new(Places::of(limits::HELD_PROCESSES, limits::HELD_PROCESSES_PER_UID)),
             metrics: metrics.clone(),
             router: Router::new().map_err(io::Error::other)?,
             started: clock::now(),
