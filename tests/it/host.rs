@@ -17,10 +17,9 @@
 //! 8. `sandbox`: that the unit is closed, and that all that the daemon needs works inside it.
 //! 9. `user`: the service of one user, under that user's own service manager.
 //! 10. `hooks`: hooks that are units, event files, and what follows a followed file.
-//! 11. `packages`: what is in the built packages.
-//! 12. `unsaved`: what a disk that takes nothing costs over kills and restarts.
-//! 11. `who`: users, groups and units, at every door, as one table.
-//! 12. `packages`: what is in the built packages.
+//! 11. `unsaved`: what a disk that takes nothing costs over kills and restarts.
+//! 12. `who`: users, groups and units, at every door, as one table.
+//! 13. `packages`: what is in the built packages.
 //!
 //! # Invariants
 //!
