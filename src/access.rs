@@ -17,10 +17,13 @@ use crate::unit::Unit;
 /// The group of a peer that is told by none of its own: the id that the kernel gives to nobody.
 pub const NO_GROUP: u32 = u32::MAX;
 
+/// The user of a peer that is a unit and speaks for no user: nobody has this id either.
+pub const NO_USER: u32 = u32::MAX;
+
 /// A local process that asks.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Peer {
-    /// Its user.
+    /// Its user; [`NO_USER`] of a unit that is asked for.
     pub uid: u32,
     /// Its group; [`NO_GROUP`] where only all of its groups are told.
     pub gid: u32,
@@ -33,6 +36,13 @@ pub struct Peer {
 }
 
 impl Peer {
+    /// A unit for which the service manager asks. Only rules that name it, and no user or group
+    /// beside it, speak of it: the service manager is root, and what root may do is not what its
+    /// units may do.
+    pub const fn of_unit(unit: Box<str>) -> Self {
+        Self { uid: NO_USER, gid: NO_GROUP, groups: Vec::new(), pid: None, unit: Some(unit) }
+    }
+
     /// Whether one of its groups is `gid`.
     pub fn in_group(&self, gid: u32) -> bool {
         self.gid == gid || self.groups.contains(&gid)
@@ -160,7 +170,8 @@ pub enum Principal {
 impl Principal {
     fn is(&self, matches: impl FnOnce(u32) -> bool) -> bool {
         match self {
-            Self::Id(id) => matches(*id),
+            // The last number is nobody's, whatever a rule says.
+            Self::Id(id) => *id != NO_USER && *id != NO_GROUP && matches(*id),
             Self::Unresolved(_) => false,
         }
     }
@@ -310,6 +321,29 @@ mod tests {
                 let peer = Peer { unit: backup(proof), ..alice() };
                 assert_eq!(rule.matches(&peer), expected, "{rule:?}, {proof:?}");
             }
+        }
+    }
+
+    #[test]
+    fn a_unit_that_is_asked_for_has_what_rules_give_that_name_nothing_but_it() {
+        let unit = |name: &str| Rule { unit: Some(name.into()), ..user_rule_of_nobody() };
+        #[rustfmt::skip]
+        let cases = [
+            ("its own rule",              unit("backup.service"),                                        true),
+            ("another unit's",            unit("other.service"),                                         false),
+            ("root's",                    user(0, Rights::ALL),                                          false),
+            ("the daemon's user's",       user(OWN, Rights::ALL),                                        false),
+            ("the number of nobody's",    user(NO_USER, Rights::ALL),                                    false),
+            ("a group's of that number",  Rule { group: Some(Principal::Id(NO_GROUP)), ..user_rule_of_nobody() }, false),
+            ("its own, with a user",      Rule { user: Some(Principal::Id(0)), ..unit("backup.service") }, false),
+        ];
+        let mail = AccountId::parse("mail").unwrap();
+        let masters = Masters { own_uid: OWN };
+        let peer = Peer::of_unit("backup.service".into());
+        assert!(rights(&peer, masters, &mail, &[], None).is_empty(), "it is no master");
+        for (name, rule, expected) in cases {
+            let got = rights(&peer, masters, &mail, &[rule], None);
+            assert_eq!(!got.is_empty(), expected, "{name}");
         }
     }
 

@@ -15,7 +15,9 @@ use std::fs::File;
 use std::io;
 use std::io::Read as _;
 use std::os::fd::RawFd;
+use std::io::Write as _;
 use std::os::unix::net::UnixListener;
+use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::path::PathBuf;
 
@@ -26,6 +28,9 @@ use crate::limits;
 
 /// The name of the sockets that serve the API.
 pub const API: &str = "api";
+
+/// The name of the sockets that serve credentials of units.
+pub const CREDENTIAL: &str = "credential";
 
 /// Why what was handed over cannot be used: a unit of a socket is wrong.
 #[derive(Debug, thiserror::Error)]
@@ -38,7 +43,8 @@ pub enum Unusable {
     WrongKind(String),
     /// Nothing here is served under that name.
     #[error(
-        "the service manager handed over a socket {0:?}; FileDescriptorName=api is the one that is known"
+        "the service manager handed over a socket {0:?}; FileDescriptorName=api and \
+         FileDescriptorName=credential are those that are known"
     )]
     WrongName(String),
 }
@@ -60,6 +66,8 @@ pub struct Kept {
     /// What is in it; `None` if it can be changed, is longer than any that was handed over, or
     /// cannot be read.
     pub content: Option<Vec<u8>>,
+    /// Those for credentials of units, with their paths.
+    pub credential: Vec<(UnixListener, PathBuf)>,
 }
 
 /// Takes over what the service manager opened for this process; nothing, if it opened nothing.
@@ -125,9 +133,13 @@ fn sort(sockets: Vec<(String, Option<UnixListener>)>) -> Result<Passed, Unusable
         let path = socket.as_ref().and_then(path_of);
         match (socket, path) {
             (Some(socket), Some(path)) if name == API => passed.api.push((socket, path)),
+            (Some(socket), Some(path)) if name == CREDENTIAL => {
+                passed.credential.push((socket, path));
+            }
             (socket, _) => {
                 strangers.extend(socket);
-                let kind = if name == API { Unusable::WrongKind } else { Unusable::WrongName };
+                let known = name == API || name == CREDENTIAL;
+                let kind = if known { Unusable::WrongKind } else { Unusable::WrongName };
                 wrong.get_or_insert_with(|| kind(name));
             }
         }
@@ -160,13 +172,19 @@ impl Passed {
     pub fn try_clone(&self) -> io::Result<Self> {
         let again =
             |(socket, path): &(UnixListener, PathBuf)| Ok((socket.try_clone()?, path.clone()));
-        Ok(Self { api: self.api.iter().map(again).collect::<io::Result<_>>()?, kept: Vec::new() })
+        Ok(Self {
+            api: self.api.iter().map(again).collect::<io::Result<_>>()?,
+            credential: self.credential.iter().map(again).collect::<io::Result<_>>()?,
+            kept: Vec::new(),
+        })
     }
 
     /// Ends every connection that waits to be served. The service manager would start a daemon
-    /// that cannot begin again and again for the sake of one that is never accepted.
+    /// that cannot begin again and again for the sake of one that is never accepted. A unit that
+    /// waits for a credential fails by that, and does not start with an empty one.
     pub fn turn_away(&self) {
         self.api.iter().for_each(|(socket, _)| turn_away(socket));
+        self.credential.iter().for_each(|(socket, _)| refuse(socket));
     }
 }
 
@@ -174,6 +192,27 @@ fn turn_away(socket: &UnixListener) {
     if socket.set_nonblocking(true).is_ok() {
         while socket.accept().is_ok() {}
     }
+}
+
+fn refuse(socket: &UnixListener) {
+    if socket.set_nonblocking(true).is_ok() {
+        while let Ok((stream, _)) = socket.accept() {
+            // Whoever has enough of it hangs up, and has been refused.
+            let _has_enough = overfeed(stream).is_err();
+        }
+    }
+}
+
+/// Sends more than the service manager takes for a credential.
+fn overfeed(mut stream: UnixStream) -> io::Result<()> {
+    const PIECE: &[u8] = &[b'\n'; 64 * 1024];
+
+    stream.set_nonblocking(false)?;
+    stream.set_write_timeout(Some(limits::BLOCKED_WRITE))?;
+    for _piece in 0..=limits::CREDENTIAL / PIECE.len() {
+        stream.write_all(PIECE)?;
+    }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -187,7 +226,8 @@ mod tests {
 
     #[test]
     fn a_process_without_a_service_manager_has_no_sockets() {
-        assert!(take("unsaved-").unwrap().api.is_empty());
+        let passed = take("unsaved-").unwrap();
+        assert!(passed.api.is_empty() && passed.credential.is_empty());
     }
 
     #[test]
@@ -230,8 +270,8 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         #[rustfmt::skip]
         let cases = [
-            ("api",   "mine", "the service manager handed over a socket \"mine\"; FileDescriptorName=api is the one that is known"),
-            ("mine",  "api",  "the service manager handed over a socket \"mine\"; FileDescriptorName=api is the one that is known"),
+            ("api",   "mine", "the service manager handed over a socket \"mine\"; FileDescriptorName=api and FileDescriptorName=credential are those that are known"),
+            ("mine",  "api",  "the service manager handed over a socket \"mine\"; FileDescriptorName=api and FileDescriptorName=credential are those that are known"),
         ];
         for (index, (first, second, expected)) in cases.into_iter().enumerate() {
             let [one, other] = [0, 1].map(|it| directory.path().join(format!("{index}{it}")));
@@ -258,5 +298,24 @@ mod tests {
         for stream in &mut waiting {
             assert_eq!(stream.read(&mut [0]).unwrap(), 0);
         }
+    }
+
+    /// An end without a byte would start the unit with an empty credential.
+    #[test]
+    fn a_unit_that_waits_for_a_credential_is_refused_by_more_than_one_can_be_long() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("s");
+        let credential = vec![(UnixListener::bind(&path).unwrap(), path.clone())];
+        let passed = Passed { api: Vec::new(), credential };
+        let reading = std::thread::spawn({
+            let mut waiting = UnixStream::connect(&path).unwrap();
+            move || {
+                let mut read = Vec::new();
+                waiting.read_to_end(&mut read).map(|_| read.len())
+            }
+        });
+        passed.turn_away();
+        let length = reading.join().unwrap().unwrap();
+        assert!(length > limits::CREDENTIAL, "{length}");
     }
 }

@@ -10,8 +10,9 @@
 //!    `order`: having it changed.
 //! 3. `pace`, `refusals`: how often, and what of it is worth a record.
 //! 4. `matter`: when it has to be known which unit a peer belongs to.
-//! 5. `view`, `json`, `aws`: what a peer is shown and given.
+//! 5. `view`, `json`, `answer`, `aws`: what a peer is shown and given.
 
+mod answer;
 mod aws;
 mod follow;
 mod json;
@@ -30,6 +31,7 @@ use std::time::Duration;
 use crate::access;
 use crate::access::Masters;
 use crate::access::NO_GROUP;
+use crate::access::NO_USER;
 use crate::access::Narrowing;
 use crate::access::Peer;
 use crate::access::Right;
@@ -47,6 +49,9 @@ use crate::time::secs_until_over;
 use crate::time::spoken;
 use crate::unit::Unit;
 
+pub use self::answer::Front;
+pub use self::answer::after_ttl;
+pub use self::answer::plain;
 pub use self::aws::credential_process;
 pub use self::follow::late;
 pub use self::json::Sheet;
@@ -179,6 +184,9 @@ impl Asker<'_> {
     /// The peer as it is attested, in words.
     pub fn as_seen(&self) -> String {
         let Peer { uid, gid, groups, pid: _, unit } = self.peer;
+        if *uid == NO_USER {
+            return format!("unit {}", unit.as_deref().unwrap_or("none"));
+        }
         let mut text = format!("uid {uid}");
         // Writing into a String cannot fail.
         if *gid != NO_GROUP {

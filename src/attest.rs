@@ -89,6 +89,16 @@ impl Process {
         Self { number, handle, proof: Proof::Process }
     }
 
+    /// The same process, to be asked about once more.
+    ///
+    /// # Errors
+    ///
+    /// [`NoUnit::Crowded`], if there is no descriptor left for it.
+    pub fn again(&self) -> Result<Self, NoUnit> {
+        let handle = self.handle.try_clone().map_err(|_| NoUnit::Crowded)?;
+        Ok(Self { number: self.number, handle, proof: self.proof })
+    }
+
     /// Its number in our pid namespace, which is its own as long as it has not ended.
     pub const fn number(&self) -> u32 {
         self.number

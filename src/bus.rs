@@ -50,6 +50,7 @@ mod waiting;
 use std::convert::Infallible;
 use std::io;
 use std::num::NonZeroUsize;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::Notify;
@@ -68,6 +69,7 @@ use crate::config;
 use crate::keeper::Keeper;
 use crate::limits;
 use crate::message::Message;
+use crate::metrics::Metrics;
 use crate::threshold::Threshold;
 
 use self::serve::Service;
@@ -86,6 +88,8 @@ pub struct Bus {
     pub threshold: Threshold,
     /// Who knows the units of those who call.
     pub attestor: Attestor,
+    /// Where requests are counted.
+    pub metrics: Arc<Metrics>,
 }
 
 impl Bus {

@@ -48,6 +48,7 @@ mod wrong;
 pub use account::Account;
 pub use allow::Allow;
 pub use daemon::Bus;
+pub use daemon::CredentialTerms;
 pub use daemon::Daemon;
 pub use daemon::Defaults;
 pub use daemon::LogLevel;

@@ -3,7 +3,7 @@
 //! # Threads
 //!
 //! * *act*, the main thread: supervisor, exchanges, logins, hooks, the steward, the bus
-//!   ([`bus`](crate::bus));
+//!   ([`bus`](crate::bus)), credentials of units ([`credential`](crate::credential));
 //! * *serve*: the socket front ends ([`front`]);
 //! * *store*: SQLite ([`store`](crate::store));
 //! * *clock* and *signals*: wait, and say so;
@@ -35,6 +35,7 @@ mod steward;
 mod watchdog;
 
 use std::io;
+use std::os::unix::net::UnixListener;
 use std::path::Path;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -58,6 +59,7 @@ use crate::bus::Bus;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::config::Invalid;
+use crate::credential;
 use crate::error::Code;
 use crate::files::Unreadable;
 use crate::front;
@@ -264,12 +266,15 @@ async fn live(
     let keeper = Keeper::new(directory, orders_in, errands_in, calls_in, notices.clone());
     let metrics = Arc::new(Metrics::new());
 
-    let listening = listening(&config, passed)?;
+    let Passed { api, credential, kept: _ } = passed;
+    let listening = listening(&config, api)?;
+    let (credentials, terms) = watch::channel(config.daemon.credentials);
     let opened = Opened {
         socket: config.daemon.socket.clone(),
         state: config.daemon.state.clone(),
         listen: config.listen.clone(),
         dbus: config.daemon.dbus,
+        credential_socket: config.daemon.credential_socket.clone(),
     };
     let stored = findings::stored(&loaded.records);
     let masters = Masters { own_uid: rustix::process::geteuid().as_raw() };
@@ -281,7 +286,18 @@ async fn live(
         masters,
         threshold: threshold.clone(),
         attestor: attestor.clone(),
+        metrics: metrics.clone(),
     };
+    let (door, credential_probe) = credential::Door::new(credential::Settings {
+        sockets: credential_sockets(&config, credential)?,
+        keeper: keeper.clone(),
+        masters,
+        metrics: metrics.clone(),
+        attestor: attestor.clone(),
+        scope: places.scope(masters.own_uid),
+        terms,
+    })
+    .map_err(|error| Failure::System("socket for credentials", error))?;
     let (cast, lineup) = Cast::begin(config, loaded.records, proof);
     let outside = Outside::new(store.clone(), clock.clone(), places.credentials.clone());
     let logins = Logins::new(outside.clone(), keeper.clone(), control.clone());
@@ -304,6 +320,7 @@ async fn live(
         cast,
         opened,
         threshold,
+        credentials,
         store: store.clone(),
         control,
         keeper: keeper.clone(),
@@ -317,7 +334,7 @@ async fn live(
     };
     let accounts = steward.cast.config().accounts.len();
     let stop = steward.control.clone();
-    let (serves, served_now) = oneshot::channel();
+    let (serves, served_now) = watch::channel(false);
     let serving = async {
         // The supervisor ends only after it was told to, so it applies this before.
         let _applied = applied.await;
@@ -330,13 +347,13 @@ async fn live(
             }
         };
         manager.ready();
-        // Who waits for this is polled beside us.
-        let _heard = serves.send(());
+        serves.send_replace(true);
         info!(event = Message::Ready.as_str(), accounts, "ready");
         let proofs = watchdog::Proofs {
             control: stop.clone(),
             store: store.clone(),
             front: front.probe(),
+            credential: credential_probe,
             manager,
         };
         tokio::select! {
@@ -351,18 +368,34 @@ async fn live(
     let hooked = hooks.run(hook_calls);
     let lasting = async { tokio::join!(supervised, hooked, serving).2 };
     tokio::pin!(lasting);
+    // What starts the daemon is heard when every account is there. A start that fails ends all
+    // of this.
+    let every_account = |mut served: watch::Receiver<bool>| async move {
+        let _failed = served.wait_for(|served| *served).await.is_err();
+    };
     let on_bus = async {
-        // A call that starts the daemon is heard when every account is there. A start that
-        // fails ends all of this.
-        let _failed = served_now.await;
+        every_account(served_now.clone()).await;
         bus.run(questions).await
     };
-    let served = tokio::select! {
-        served = &mut lasting => served,
-        // Nobody can call any more, which is an end of its own.
-        () = logins.run(calls) => lasting.await,
-        never = on_bus => match never {},
+    let (shut, mut shutting) = watch::channel(false);
+    let stopping = shutting.clone();
+    let at_the_door = async {
+        tokio::select! {
+            () = every_account(served_now.clone()) => door.run(stopping).await,
+            _ = shutting.wait_for(|shut| *shut) => {}
+        }
     };
+    let within = async {
+        let served = tokio::select! {
+            served = &mut lasting => served,
+            // Nobody can call any more, which is an end of its own.
+            () = logins.run(calls) => lasting.await,
+            never = on_bus => match never {},
+        };
+        shut.send_replace(true);
+        served
+    };
+    let (served, ()) = tokio::join!(within, at_the_door);
     let front = served?;
     front.stop();
     if front.join().is_err() {
@@ -375,7 +408,10 @@ async fn live(
 
 /// The sockets that the service manager handed over, or else the one that the configuration
 /// names; and those that narrow, which nobody hands over.
-fn listening(config: &Config, passed: Passed) -> Result<Vec<Listening>, Failure> {
+fn listening(
+    config: &Config,
+    passed: Vec<(UnixListener, PathBuf)>,
+) -> Result<Vec<Listening>, Failure> {
     let ordinary = |socket, path: &Path| Listening {
         socket,
         path: path.display().to_string().into(),
@@ -383,7 +419,7 @@ fn listening(config: &Config, passed: Passed) -> Result<Vec<Listening>, Failure>
     };
     let named = &config.daemon.socket;
     let mut listening = Vec::new();
-    for (socket, path) in passed.api {
+    for (socket, path) in passed {
         if path != *named {
             warn!(
                 event = Message::Doubtful.as_str(),
@@ -405,4 +441,27 @@ fn listening(config: &Config, passed: Passed) -> Result<Vec<Listening>, Failure>
         });
     }
     Ok(listening)
+}
+
+/// The sockets for credentials that the service manager handed over, or else the one that the
+/// configuration names, if it names one.
+fn credential_sockets(
+    config: &Config,
+    passed: Vec<(UnixListener, PathBuf)>,
+) -> Result<Vec<UnixListener>, Failure> {
+    let Some(named) = &config.daemon.credential_socket else {
+        return Ok(passed.into_iter().map(|(socket, _)| socket).collect());
+    };
+    if passed.is_empty() {
+        return Ok(vec![front::bind::bind(named, limits::CREDENTIAL_MODE)?]);
+    }
+    for (_, path) in passed.iter().filter(|(_, path)| path != named) {
+        warn!(
+            event = Message::Doubtful.as_str(),
+            "the service manager listens at {} for credentials, so the socket {} is not made",
+            path.display(),
+            named.display()
+        );
+    }
+    Ok(passed.into_iter().map(|(socket, _)| socket).collect())
 }

@@ -49,6 +49,7 @@ pub mod budget;
 pub mod bus;
 pub mod clock;
 pub mod config;
+pub mod credential;
 pub mod daemon;
 pub mod envelope;
 pub mod error;

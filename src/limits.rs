@@ -110,6 +110,44 @@ pub const SOCKET_MODE: u32 = 0o666;
 /// Kinds of refusals that have a record in one minute. Beyond that a kind has none.
 pub const REFUSALS: usize = 4_096;
 
+/// Connections of the service manager for credentials that are open at once. Each is a unit that
+/// is starting; a further one waits in the backlog.
+pub const CREDENTIALS: usize = 256;
+
+/// The most that the service manager takes for one credential, in bytes. What is longer fails the
+/// unit (systemd's `CREDENTIAL_SIZE_MAX`), which is the only way to say no: an end without any
+/// byte starts it with an empty credential.
+pub const CREDENTIAL: usize = 1024 * 1024;
+
+/// Name that the service manager connects from, in bytes: `sun_path` of unix(7) less the zero that
+/// makes it abstract.
+pub const CREDENTIAL_PEER: usize = SOCKET_PATH;
+
+/// Name of a credential, in bytes (systemd's `FDNAME_MAX`).
+pub const CREDENTIAL_ID: usize = 255;
+
+/// From accepting a connection for a credential to the end of what its peer sends, which is
+/// nothing: the service manager ends its half at once, and is slow only while the host starts.
+pub const CREDENTIAL_QUIET: Duration = Duration::from_secs(10);
+
+/// Until a credential, or more than one may be long, has been read.
+pub const CREDENTIAL_WRITE: Duration = Duration::from_secs(5);
+
+/// Pause before it is asked again for which unit a credential is wanted, while nobody can say.
+pub const CREDENTIAL_PROOF: Duration = Duration::from_millis(500);
+
+/// `credential_wait` of a configuration that says none: below the 90 s that systemd gives a start.
+pub const CREDENTIAL_WAIT: Duration = Duration::from_secs(60);
+
+/// `credential_min_ttl` of a configuration that says none: time to start and to log in somewhere.
+pub const CREDENTIAL_MIN_TTL: Duration = Duration::from_secs(60);
+
+/// Longest `credential_wait`: units of which a start may take longer are rare.
+pub const CREDENTIAL_LONGEST_WAIT: Duration = Duration::from_secs(3_600);
+
+/// Mode of the socket for credentials: the service manager is root.
+pub const CREDENTIAL_MODE: u32 = 0o600;
+
 /// Accounts whose written answers are kept. One more takes the place of another, whose next
 /// answer is written again, which takes a microsecond and a copy of its token.
 pub const SHEETS: usize = 64;
@@ -198,6 +236,13 @@ mod tests {
         let connections = u64::try_from(CONNECTIONS).unwrap();
         let processes = u64::try_from(HELD_PROCESSES + UNIT_QUESTIONS).unwrap();
         assert!(connections + processes + 256 + 1_024 <= FILE_DESCRIPTORS);
+    }
+
+    #[test]
+    fn a_wait_for_a_credential_ends_before_the_start_of_a_unit_does() {
+        // systemd's DefaultTimeoutStartSec=.
+        let start = Duration::from_secs(90);
+        assert!(CREDENTIAL_WAIT + CREDENTIAL_QUIET + CREDENTIAL_WRITE < start);
     }
 
     #[test]

@@ -47,6 +47,12 @@ pub enum Message {
     BackupSealed,
     /// A peer asked for what no rule gives it.
     AccessDenied,
+    /// A unit was given a credential.
+    UnitServed,
+    /// A unit was refused a credential.
+    UnitRefused,
+    /// Who asked for a unit's credential is not the service manager.
+    NotSystemd,
     /// A connection was not accepted, for want of something.
     NotAccepted,
     /// polkit let a peer do what no rule gives it.
@@ -132,6 +138,9 @@ impl Message {
         Self::Purged,
         Self::BackupSealed,
         Self::AccessDenied,
+        Self::UnitServed,
+        Self::UnitRefused,
+        Self::NotSystemd,
         Self::NotAccepted,
         Self::Authorized,
         Self::BusServed,
@@ -174,6 +183,9 @@ impl Message {
             Self::Purged         => Kind::new("purged",          0x5702_f89f_a9e1_4ce5_bb4f_e75b_2b37_0094, Priority::Notice),
             Self::BackupSealed   => Kind::new("backup_sealed",   0x3ba8_e07b_7a97_483c_97b4_2b21_013f_952b, Priority::Notice),
             Self::AccessDenied   => Kind::new("access_denied",   0xcd95_858b_9df0_4305_95e9_553d_780a_1595, Priority::Notice),
+            Self::UnitServed     => Kind::new("unit_served",     0xea8c_d68d_6b2e_44b4_bd85_65fb_5313_642c, Priority::Info),
+            Self::UnitRefused    => Kind::new("unit_refused",    0x341f_8e8a_1db1_45e7_a8c4_b642_1a29_1d09, Priority::Warning),
+            Self::NotSystemd     => Kind::new("not_systemd",     0xad77_f0fe_86d1_4c41_b194_2170_0cd9_76f1, Priority::Warning),
             Self::NotAccepted    => Kind::new("not_accepted",    0xc817_2023_1e62_4396_93eb_bb1c_951d_9ae3, Priority::Warning),
             Self::Authorized     => Kind::new("authorized",      0xe743_11af_9441_7b6d_fa0d_1106_7238_0a94, Priority::Notice),
             Self::BusServed      => Kind::new("bus_served",      0x26c3_aee6_f5c9_ca74_46e1_732d_8d83_2e94, Priority::Info),
@@ -282,6 +294,9 @@ mod tests {
         5702f89fa9e14ce5bb4fe75b2b370094 purged          notice
         3ba8e07b7a97483c97b42b21013f952b backup_sealed   notice
         cd95858b9df0430595e9553d780a1595 access_denied   notice
+        ea8cd68d6b2e44b4bd8565fb5313642c unit_served     info
+        341f8e8a1db145e7a8c4b6421a291d09 unit_refused    warning
+        ad77f0fe86d14c41b19421700cd976f1 not_systemd     warning
         c81720231e62439693ebbb1c951d9ae3 not_accepted    warning
         e74311af94417b6dfa0d110672380a94 authorized      notice
         26c3aee6f5c9ca7446e1732d8d832e94 bus_served      info

@@ -46,6 +46,8 @@ pub struct Metrics {
     notices_lost: Counter,
     answers: Family<Status, Counter>,
     answers_ok: Counter,
+    requests: Family<Through, Counter>,
+    requests_on_socket: Counter,
     connections: Gauge,
     turned_away: Family<Why, Counter>,
 }
@@ -85,6 +87,11 @@ struct Status {
 }
 
 #[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
+struct Through {
+    door: &'static str,
+}
+
+#[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
 struct Why {
     reason: &'static str,
 }
@@ -93,6 +100,28 @@ struct Why {
 const OUTCOMES: [&str; 2] = [SUCCESS, FAILURE];
 const SUCCESS: &str = "success";
 const FAILURE: &str = "failure";
+
+/// Where local programs ask.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Door {
+    /// The sockets of the API.
+    Socket,
+    /// The message bus.
+    Bus,
+    /// The sockets for credentials of units.
+    Credential,
+}
+
+impl Door {
+    const fn through(self) -> Through {
+        let door = match self {
+            Self::Socket => "socket",
+            Self::Bus => "bus",
+            Self::Credential => "credential",
+        };
+        Through { door }
+    }
+}
 
 /// Why a connection was closed before a request was read.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -110,6 +139,8 @@ impl Metrics {
     pub fn new() -> Self {
         let answers = Family::<Status, Counter>::default();
         let answers_ok = answers.get_or_create_owned(&Status { status: 200 });
+        let requests = Family::<Through, Counter>::default();
+        let requests_on_socket = requests.get_or_create_owned(&Door::Socket.through());
         let mut metrics = Self {
             registry: Registry::with_prefix(PREFIX),
             refreshes: Family::default(),
@@ -120,6 +151,8 @@ impl Metrics {
             notices_lost: Counter::default(),
             answers,
             answers_ok,
+            requests,
+            requests_on_socket,
             connections: Gauge::default(),
             turned_away: Family::default(),
         };
@@ -138,6 +171,8 @@ impl Metrics {
             notices_lost,
             answers,
             answers_ok: _,
+            requests,
+            requests_on_socket: _,
             connections,
             turned_away,
         } = self;
@@ -152,6 +187,7 @@ impl Metrics {
         );
         registry.register("notices_lost", "Events not counted here", notices_lost.clone());
         registry.register("answers", "Answers on local sockets, by status", answers.clone());
+        registry.register("requests", "Requests of local programs, by door", requests.clone());
         registry.register("connections", "Open connections of local peers", connections.clone());
         registry.register("turned_away", "Connections closed unread", turned_away.clone());
     }
@@ -234,8 +270,17 @@ impl Metrics {
         }
     }
 
-    /// Counts an answer.
+    /// Counts a request.
+    pub fn asked(&self, door: Door) {
+        match door {
+            Door::Socket => self.requests_on_socket.inc(),
+            Door::Bus | Door::Credential => self.requests.get_or_create(&door.through()).inc(),
+        };
+    }
+
+    /// Counts an answer to a request on the socket.
     pub fn answered(&self, status: u16) {
+        self.asked(Door::Socket);
         if status == 200 {
             self.answers_ok.inc();
         } else {
@@ -420,6 +465,8 @@ mod tests {
         metrics.answered(200);
         metrics.answered(200);
         metrics.answered(403);
+        metrics.asked(Door::Bus);
+        metrics.asked(Door::Credential);
         metrics.connected();
         metrics.turned_away(TurnedAway::UserLimit);
 
@@ -438,6 +485,9 @@ mod tests {
         tokenkeeper_refresh_failures_total{account="mail",code="PROVIDER_UNREACHABLE"} 2
         tokenkeeper_refreshes_total{account="mail",outcome="failure"} 2
         tokenkeeper_refreshes_total{account="mail",outcome="success"} 1
+        tokenkeeper_requests_total{door="bus"} 1
+        tokenkeeper_requests_total{door="credential"} 1
+        tokenkeeper_requests_total{door="socket"} 3
         tokenkeeper_turned_away_total{reason="user_limit"} 1
         "#);
         assert!(text.ends_with("# EOF\n"));

@@ -31,6 +31,7 @@ use crate::clock;
 use crate::error::Code;
 use crate::limits;
 use crate::message;
+use crate::metrics::Door;
 use crate::snapshot::Refusal;
 
 use super::Bus;
@@ -155,6 +156,7 @@ impl<'a> Service<'a> {
         if message.message_type() != Type::MethodCall {
             return Ok(());
         }
+        self.bus.metrics.asked(Door::Bus);
         let Some(sender) = message.header().sender().map(|sender| Arc::from(sender.as_str()))
         else {
             return Ok(());

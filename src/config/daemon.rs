@@ -40,6 +40,19 @@ pub struct Daemon {
     pub expiry_ahead: Arc<[Duration]>,
     /// The bus on which it is asked as well.
     pub dbus: Bus,
+    /// Where the service manager asks for credentials of units, if the daemon makes that socket.
+    pub credential_socket: Option<PathBuf>,
+    /// What such a credential is waited for.
+    pub credentials: CredentialTerms,
+}
+
+/// How long a unit that starts waits for its credential, and for what.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct CredentialTerms {
+    /// How long, in all.
+    pub wait: Duration,
+    /// How long the token must still be good.
+    pub min_ttl: Duration,
 }
 
 /// Where the daemon's files are if the configuration does not say.
@@ -128,6 +141,9 @@ pub(super) struct Keys {
     alarm_before: Option<Duration>,
     expiry_ahead: Option<Arc<[Duration]>>,
     dbus: Option<Bus>,
+    credential_socket: Option<PathBuf>,
+    credential_wait: Option<Duration>,
+    credential_min_ttl: Option<Duration>,
 }
 
 impl Keys {
@@ -144,12 +160,29 @@ impl Keys {
             alarm_before: section.span("alarm_before"),
             expiry_ahead: section.value("expiry_ahead").and_then(|it| account::read_ladder(&it)),
             dbus: section.choice("dbus", Bus::WORDS),
+            credential_socket: section
+                .value("credential_socket")
+                .and_then(|value| socket_path(&value)),
+            credential_wait: section.value("credential_wait").and_then(|value| read_wait(&value)),
+            credential_min_ttl: section.span("credential_min_ttl"),
         }
     }
 
     /// Takes over what a later file says.
     pub(super) fn overlay(&mut self, later: Self) {
-        let Self { socket, state, log, admin, metrics, alarm_before, expiry_ahead, dbus } = later;
+        let Self {
+            socket,
+            state,
+            log,
+            admin,
+            metrics,
+            alarm_before,
+            expiry_ahead,
+            dbus,
+            credential_socket,
+            credential_wait,
+            credential_min_ttl,
+        } = later;
         self.socket = socket.or(self.socket.take());
         self.state = state.or(self.state.take());
         self.log = log.or(self.log);
@@ -158,6 +191,9 @@ impl Keys {
         self.alarm_before = alarm_before.or(self.alarm_before);
         self.expiry_ahead = expiry_ahead.or(self.expiry_ahead.take());
         self.dbus = dbus.or(self.dbus);
+        self.credential_socket = credential_socket.or(self.credential_socket.take());
+        self.credential_wait = credential_wait.or(self.credential_wait);
+        self.credential_min_ttl = credential_min_ttl.or(self.credential_min_ttl);
     }
 
     pub(super) fn conclude(self, defaults: Defaults) -> Daemon {
@@ -170,8 +206,25 @@ impl Keys {
             alarm_before: self.alarm_before.unwrap_or(ALARM_BEFORE),
             expiry_ahead: self.expiry_ahead.unwrap_or_else(|| EXPIRY_AHEAD.into()),
             dbus: self.dbus.unwrap_or(defaults.dbus),
+            credential_socket: self.credential_socket,
+            credentials: CredentialTerms {
+                wait: self.credential_wait.unwrap_or(limits::CREDENTIAL_WAIT),
+                min_ttl: self.credential_min_ttl.unwrap_or(limits::CREDENTIAL_MIN_TTL),
+            },
         }
     }
+}
+
+/// How long a unit may be kept from starting.
+fn read_wait(value: &Value<'_>) -> Option<Duration> {
+    let span = value.span()?;
+    if span.is_zero() || span > limits::CREDENTIAL_LONGEST_WAIT {
+        let hours = limits::CREDENTIAL_LONGEST_WAIT.as_secs() / 3_600;
+        let expected = format!("a duration of more than nothing and at most {hours} h");
+        value.complain(Problem::Value { expected: expected.into(), nearest: None });
+        return None;
+    }
+    Some(span)
 }
 
 /// The path of a socket. It fits what the kernel takes, and so does the name in the same

@@ -10,6 +10,7 @@ use super::Failure;
 use super::Options;
 use crate::config::Config;
 use crate::config::Defaults;
+use crate::credential::Scope;
 use crate::files;
 use crate::section::Mode;
 use crate::store::sqlite;
@@ -54,6 +55,14 @@ impl Places {
     pub(super) fn read(&self) -> Result<Config, Failure> {
         let files = files::read(&self.config).map_err(Failure::Unreadable)?;
         Ok(Config::parse(&files, self.mode, self.defaults.clone())?)
+    }
+
+    /// Whose units are served with credentials, by a daemon of this user.
+    pub(super) const fn scope(&self, uid: u32) -> Scope {
+        match self.mode {
+            Mode::System => Scope::Host,
+            Mode::User => Scope::User { uid },
+        }
     }
 
     /// What to do about a store key that lies in a file.

@@ -20,6 +20,7 @@ use super::lineup::strangers;
 use crate::clock::Clock;
 use crate::config::Bus;
 use crate::config::Config;
+use crate::config::CredentialTerms;
 use crate::config::Listen;
 use crate::error::Code;
 use crate::hooks::Failing;
@@ -50,6 +51,7 @@ pub(super) struct Opened {
     pub(super) state: PathBuf,
     pub(super) listen: Vec<Listen>,
     pub(super) dbus: Bus,
+    pub(super) credential_socket: Option<PathBuf>,
 }
 
 /// What the errands need.
@@ -59,6 +61,8 @@ pub(super) struct Steward {
     /// What was opened at the start, and stays so whatever a reload says.
     pub(super) opened: Opened,
     pub(super) threshold: Threshold,
+    /// What units wait for.
+    pub(super) credentials: watch::Sender<CredentialTerms>,
     pub(super) store: Store,
     pub(super) control: mpsc::Sender<Control>,
     pub(super) keeper: Keeper,
@@ -165,6 +169,7 @@ impl Steward {
         };
         let restart = self.needs_restart(&config);
         self.threshold.set(config.daemon.log);
+        self.credentials.send_replace(config.daemon.credentials);
         let (lineup, view) = self.cast.change(config, records, &self.keeper.directory());
         self.apply(lineup).await;
         for warning in &view.warnings {
@@ -203,6 +208,9 @@ impl Steward {
         }
         if config.daemon.dbus != self.opened.dbus {
             keys.push("daemon.dbus".to_owned());
+        }
+        if config.daemon.credential_socket != self.opened.credential_socket {
+            keys.push("daemon.credential_socket".to_owned());
         }
         if config.listen != self.opened.listen {
             keys.push("listen".to_owned());

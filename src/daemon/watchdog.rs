@@ -1,7 +1,7 @@
 //! Feeds the service manager's watchdog, with proof only.
 //!
 //! Each time, the supervisor shows that nothing is overdue, the store that queued work gets
-//! done, and the front that it answers a request. What stays silent is named in the log
+//! done, the front that it answers a request, and the door for credentials that it gets on. What stays silent is named in the log
 //! and starves the watchdog, whose restart costs no token.
 
 use std::time::Duration;
@@ -11,6 +11,7 @@ use tokio::sync::oneshot;
 use tokio::time::timeout;
 use tracing::error;
 
+use crate::credential;
 use crate::front::Probe;
 use crate::message::Message;
 use crate::notify;
@@ -26,6 +27,7 @@ pub(super) struct Proofs {
     pub(super) control: mpsc::Sender<Control>,
     pub(super) store: Store,
     pub(super) front: Probe,
+    pub(super) credential: credential::Probe,
     pub(super) manager: Manager,
 }
 
@@ -53,8 +55,13 @@ impl Proofs {
         let supervisor = asked && matches!(timeout(PATIENCE, proven).await, Ok(Ok(())));
         let store = matches!(timeout(PATIENCE, self.store.probe()).await, Ok(Ok(_)));
         let front = self.front.answers(PATIENCE).await;
-        [("the supervisor", supervisor), ("the store", store), ("the front", front)]
-            .into_iter()
-            .find_map(|(who, answers)| (!answers).then_some(who))
+        let credential = self.credential.answers(PATIENCE).await;
+        let proven = [
+            ("the supervisor", supervisor),
+            ("the store", store),
+            ("the front", front),
+            ("the door for credentials", credential),
+        ];
+        proven.into_iter().find_map(|(who, answers)| (!answers).then_some(who))
     }
 }

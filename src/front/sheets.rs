@@ -18,16 +18,16 @@ use hyper::Response;
 use hyper::header;
 use hyper::header::HeaderValue;
 
-use crate::asking::Sheet;
+use crate::asking::Front;
+use crate::asking::after_ttl;
 use crate::asking::credential_process;
-use crate::asking::inner_len;
+use crate::asking::plain;
 use crate::front::reply;
 use crate::front::reply::Body;
 use crate::keeper::Directory;
 use crate::keeper::Seat;
 use crate::limits;
 use crate::name::AccountId;
-use crate::provider::Header;
 use crate::snapshot::Held;
 use crate::snapshot::Snapshot;
 use crate::time::Now;
@@ -116,7 +116,8 @@ pub(super) struct Written {
 impl Written {
     fn new(seat: &Seat, snapshot: &Arc<Snapshot>, held: &Held, kind: Kind, token: &Secret) -> Self {
         let header = seat.profile().header();
-        let Front { json, token_at, value_at } = front(&seat.account, header, held, kind, token);
+        let Front { json, token_at, value_at } =
+            Front::new(&seat.account, header, held, kind, token);
         let value = match header.scheme.as_deref() {
             Some(scheme) => &[scheme, " ", token.expose()][..],
             None => &[token.expose()],
@@ -194,51 +195,6 @@ fn etag(kind: Kind, held: &Held) -> HeaderValue {
     HeaderValue::try_from(text).unwrap_or_else(|_| HeaderValue::from_static("\"\""))
 }
 
-/// The JSON text up to the number after `"ttl":`, and where it has the token.
-struct Front {
-    json: Bytes,
-    token_at: Range<usize>,
-    /// Where it has the value of the header.
-    value_at: Range<usize>,
-}
-
-fn front(account: &AccountId, header: &Header, held: &Held, kind: Kind, token: &Secret) -> Front {
-    let token = token.expose();
-    let token_type = &held.tokens.token_type;
-    let scheme = header.scheme.as_deref();
-    let (issued_at, expires_at) = (held.issued_at.to_string(), held.expires_wall.to_string());
-    let texts =
-        [token_type, header.name.as_ref(), scheme.unwrap_or_default(), &issued_at, &expires_at];
-    /// Names, punctuation and the account of the longest name.
-    const FRAME: usize = 256;
-    let room = FRAME + 2 * inner_len(token) + texts.into_iter().map(inner_len).sum::<usize>();
-
-    let mut sheet = Sheet::new(room);
-    sheet.raw("{\"account\":").text(account.as_str());
-    sheet.raw(",\"kind\":").text(kind.as_str());
-    sheet.raw(",\"token\":\"");
-    let begin = sheet.written();
-    let token_at = begin..sheet.inner(token).written();
-    sheet.raw("\",\"token_type\":").text(token_type);
-    sheet.raw(",\"header\":{\"name\":").text(&header.name).raw(",\"value\":\"");
-    let begin = sheet.written();
-    if let Some(scheme) = scheme {
-        sheet.inner(scheme).raw(" ");
-    }
-    let value_at = begin..sheet.inner(token).written();
-    sheet.raw("\"},\"issued_at\":").text(&issued_at);
-    sheet.raw(",\"expires_at\":").text(&expires_at).raw(",\"ttl\":");
-    Front { json: sheet.finish(), token_at, value_at }
-}
-
-fn after_ttl(snapshot: &Snapshot, held: &Held, refresh_error: &str) -> Bytes {
-    let (generation, unsaved) = (held.generation, snapshot.unsaved);
-    let text = format!(
-        ",\"generation\":{generation},\"unsaved\":{unsaved},\"refresh_error\":{refresh_error}}}"
-    );
-    Bytes::from(text)
-}
-
 /// The text of `parts`: where it stands in `json`, unless JSON escapes something in it.
 fn shared(json: &Bytes, at: Range<usize>, parts: &[&str]) -> Bytes {
     if at.len() == parts.iter().map(|part| part.len()).sum::<usize>() {
@@ -248,20 +204,13 @@ fn shared(json: &Bytes, at: Range<usize>, parts: &[&str]) -> Bytes {
     }
 }
 
-fn plain(parts: &[&str]) -> Bytes {
-    let mut sheet = Sheet::new(parts.iter().map(|part| part.len()).sum());
-    for part in parts {
-        sheet.raw(part);
-    }
-    sheet.finish()
-}
-
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
 
     use super::*;
     use crate::protocol::TokenAnswer;
+    use crate::provider::Header;
     use crate::snapshot::HeldAws;
     use crate::time::Moment;
     use crate::time::Timestamp;
@@ -339,6 +288,6 @@ mod tests {
             expires_wall: Timestamp::from_millis(60_000),
             aws: None,
         };
-        front(&account, header, &held, Kind::Access, &Secret::new(token))
+        Front::new(&account, header, &held, Kind::Access, &Secret::new(token))
     }
 }

@@ -62,6 +62,7 @@ const MODULES: &[&str] = &[
     "activation",
     "front",
     "bus",
+    "credential",
     "harden",
     "log",
     "notify",

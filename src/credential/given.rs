@@ -1,0 +1,103 @@
+//! The bytes of a credential.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use crate::asking;
+use crate::asking::Front;
+use crate::credential::wanted::Form;
+use crate::error::Code;
+use crate::keeper::Seat;
+use crate::snapshot::Held;
+use crate::snapshot::Refusal;
+use crate::snapshot::Snapshot;
+use crate::time::Now;
+use crate::token::Generation;
+use crate::token::Kind;
+use crate::token::Secret;
+use crate::wording;
+
+/// What a unit is given.
+pub(super) struct Given {
+    /// All of it: nothing is added at the end. Wiped when it goes.
+    pub(super) text: Bytes,
+    /// Which token it is.
+    pub(super) generation: Generation,
+    /// How long that is still good.
+    pub(super) ttl: Duration,
+}
+
+/// The token that a form needs, of an account whose API takes `default`.
+///
+/// # Errors
+///
+/// `BAD_REQUEST`, if there is no such form of that token.
+pub(super) fn kind(form: Form, default: Kind) -> Result<Kind, Refusal> {
+    match (form, default) {
+        (Form::Raw(kind), _) => Ok(kind.unwrap_or(default)),
+        (Form::Header, Kind::Aws) => {
+            let message = "AWS credentials go into no header; ask for .aws";
+            Err(Refusal::new(Code::BadRequest, message))
+        }
+        (Form::Header | Form::Json, _) => Ok(default),
+    }
+}
+
+/// How long a token has to last: as long as is wanted, but half of its life at the most, so that
+/// no short-lived one is out of reach.
+pub(super) fn min_ttl(wanted: Duration, snapshot: &Snapshot, kind: Kind) -> Duration {
+    let lifetime = snapshot.held.as_ref().and_then(|held| match kind {
+        Kind::Access | Kind::Id => Some(held.lifetime),
+        Kind::Aws => held.aws.as_ref().map(|aws| aws.lifetime),
+    });
+    lifetime.map_or(wanted, |lifetime| wanted.min(lifetime / 2))
+}
+
+impl Given {
+    /// The token of that kind, if `held` has one, with so much left.
+    pub(super) fn of(
+        (seat, snapshot, held): (&Seat, &Snapshot, &Held),
+        (form, kind): (Form, Kind),
+        ttl: Duration,
+        now: Now,
+    ) -> Option<Self> {
+        let text = match kind {
+            Kind::Access | Kind::Id => {
+                let token = held.tokens.get(kind)?;
+                match form {
+                    Form::Raw(_) => asking::plain(&[token.expose()]),
+                    Form::Header => header(seat, token),
+                    Form::Json => json((seat, snapshot, held), (kind, token), ttl, now),
+                }
+            }
+            Kind::Aws => asking::credential_process(held.aws.as_ref()?),
+        };
+        Some(Self { text, generation: held.generation, ttl })
+    }
+}
+
+/// The same line as on the socket.
+fn header(seat: &Seat, token: &Secret) -> Bytes {
+    let header = &seat.profile().header;
+    match header.scheme.as_deref() {
+        Some(scheme) => asking::plain(&[&header.name, ": ", scheme, " ", token.expose()]),
+        None => asking::plain(&[&header.name, ": ", token.expose()]),
+    }
+}
+
+/// The same text as on the socket.
+fn json(
+    (seat, snapshot, held): (&Seat, &Snapshot, &Held),
+    (kind, token): (Kind, &Secret),
+    ttl: Duration,
+    now: Now,
+) -> Bytes {
+    let raised = wording::raised(snapshot, &seat.account, now);
+    // A body of strings and numbers always has a JSON text.
+    let error = serde_json::to_string(&raised).unwrap_or_else(|_| "null".to_owned());
+    let front = Front::new(&seat.account, &seat.profile().header, held, kind, token);
+    let after = asking::after_ttl(snapshot, held, &error);
+    let text = |bytes| std::str::from_utf8(bytes).unwrap_or_default();
+    asking::plain(&[text(&front.json), &ttl.as_secs().to_string(), text(&after)])
+}
