@@ -72,6 +72,7 @@ fn the_defaults_that_the_example_names_are_the_defaults() {
     assert_eq!(stated.daemon.state, silent.daemon.state);
     assert_eq!(stated.daemon.log, silent.daemon.log);
     assert_eq!(stated.daemon.dbus, silent.daemon.dbus);
+    assert_eq!(stated.daemon.credentials, silent.daemon.credentials);
     assert_eq!(stated.daemon.alarm_before, silent.daemon.alarm_before);
     assert_eq!(stated.daemon.expiry_ahead, silent.daemon.expiry_ahead);
     for name in ["mail", "ci", "nas", "heatpump", "pool", "boiler", "plugs"] {

@@ -72,6 +72,10 @@ fn daemon(daemon: &Daemon) -> Vec<String> {
         format!("listens on {}, where the rules of each account decide", daemon.socket.display()),
         format!("keeps its state in {}", daemon.state.display()),
     ];
+    let credentials = daemon.credential_socket.as_ref();
+    lines.extend(credentials.map(|path| {
+        format!("listens on {} for LoadCredential= of units, which rules name", path.display())
+    }));
     let may = |rules: &[Allow], what: &str| {
         rules.iter().map(|rule| format!("{} may {what}", who(rule))).collect::<Vec<_>>()
     };
@@ -333,6 +337,7 @@ mod tests {
             "[daemon]\n\
              admin = ['group:adm']\n\
              metrics = ['prometheus']\n\
+             credential_socket = '/run/tokenkeeper/credential.sock'\n\
              [accounts.mail]\n\
              provider = 'google'\n\
              client_id = 'x'\n\
@@ -375,6 +380,7 @@ mod tests {
         the daemon
           listens on /run/tokenkeeper/api.sock, where the rules of each account decide
           keeps its state in /var/lib/tokenkeeper/state.db
+          listens on /run/tokenkeeper/credential.sock for LoadCredential= of units, which rules name
           group adm may reload it, log accounts in, change them and hand them over, without having their access tokens
           user prometheus may read its metrics
         the socket /srv/ci/tokens.sock

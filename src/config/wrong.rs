@@ -291,6 +291,14 @@ const IN_A_FILE: &[(&str, &[&str])] = &[
         r#"config.toml:2:7: daemon.log: expected "error", "warn", "info", "debug" or "trace""#,
         "config.toml:3:10: daemon.socket: expected an absolute path",
     ]),
+    ("[daemon]\ncredential_socket = \"c.sock\"\ncredential_wait = \"0s\"\ncredential_min_ttl = 60\n", &[
+        "config.toml:2:21: daemon.credential_socket: expected an absolute path",
+        "config.toml:3:19: daemon.credential_wait: expected a duration of more than nothing and at most 1 h",
+        r#"config.toml:4:22: daemon.credential_min_ttl: expected a duration such as "90s", "5m", "12h" or "7d", found a number"#,
+    ]),
+    ("[daemon]\ncredential_wait = \"2h\"\n", &[
+        "config.toml:2:19: daemon.credential_wait: expected a duration of more than nothing and at most 1 h",
+    ]),
     ("[daemon]\nlog_level = \"info\"\n", &[
         r#"config.toml:2:1: daemon.log_level: unknown key; did you mean "log"?"#,
     ]),

@@ -11,6 +11,7 @@
 //!    `hooks`: programs of an operator's that are told what happens.
 //!    `raising`: one failure as everyone tells it.
 //!    `journal`: what is said in the log, and a log that nobody reads.
+//!    `credential`: what the service manager is given for units.
 //!    `keys`: the store key in the hands of whoever keeps the host.
 //! 3. `corpus`, `waiters`, `crash`: one kind of trouble each, at many accounts at once.
 //! 4. `services`: Quilt, Navien and Kasa Monitor, with their quirks, and what each says of every
@@ -43,6 +44,7 @@ mod bus;
 mod completions;
 mod corpus;
 mod crash;
+mod credential;
 mod daemon;
 mod exec;
 mod hooks;

@@ -2,10 +2,11 @@
 //!
 //! Reading order: [`process`] (one program), [`http`] (one request), [`daemon`] and [`idp`] (the two
 //! programs with their vocabulary), [`keeping`] (a service manager that keeps descriptors), [`relay`]
-//! (a network that loses replies).
+//! (a network that loses replies), [`credential`] (systemd asking for a unit).
 
 pub(crate) mod bus;
 pub(crate) mod config;
+pub(crate) mod credential;
 pub(crate) mod daemon;
 pub(crate) mod http;
 pub(crate) mod idp;

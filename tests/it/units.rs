@@ -35,8 +35,10 @@ use tokenkeeper::snapshot::StateName;
 
 const UNIT: &str = include_str!("../../systemd/tokenkeeper.service");
 const SOCKET: &str = include_str!("../../systemd/tokenkeeper-api.socket");
+const CREDENTIAL: &str = include_str!("../../systemd/tokenkeeper-credential.socket");
 const USER_UNIT: &str = include_str!("../../systemd/user/tokenkeeper.service");
 const USER_SOCKET: &str = include_str!("../../systemd/user/tokenkeeper-api.socket");
+const USER_CREDENTIAL: &str = include_str!("../../systemd/user/tokenkeeper-credential.socket");
 const EXAMPLE: &str = include_str!("../../config.example.toml");
 const TOKENCTL: &str = include_str!("../../packaging/man/tokenctl.1");
 const TOKENKEEPER_TOML: &str = include_str!("../../packaging/man/tokenkeeper.toml.5");
@@ -79,7 +81,28 @@ fn the_socket_is_the_one_that_the_daemon_knows_and_tokenctl_looks_for() {
     let path = of("ListenStream").unwrap();
     assert!(EXAMPLE.contains(&format!("#socket = \"{path}\"")), "{path}");
     let unit = assignments(UNIT);
-    assert!(unit.contains(&("Sockets", "tokenkeeper-api.socket")));
+    assert!(unit.contains(&("Sockets", "tokenkeeper-api.socket tokenkeeper-credential.socket")));
+}
+
+#[test]
+fn the_socket_for_credentials_is_the_one_that_the_daemon_knows_and_the_manual_names() {
+    let socket = assignments(CREDENTIAL);
+    let of = |key: &str| socket.iter().find_map(|(name, value)| (*name == key).then_some(*value));
+    assert_eq!(of("FileDescriptorName"), Some(activation::CREDENTIAL));
+    assert_eq!(of("SocketMode"), Some(&*format!("{:04o}", limits::CREDENTIAL_MODE)));
+    assert_eq!(of("Service"), Some("tokenkeeper.service"));
+    let path = of("ListenStream").unwrap();
+    for text in [TOKENKEEPERD, TOKENKEEPER_TOML, EXAMPLE] {
+        assert!(text.contains(path), "{path}");
+    }
+    let user = assignments(USER_CREDENTIAL);
+    for pair in [
+        ("FileDescriptorName", activation::CREDENTIAL),
+        ("ListenStream", "%t/tokenkeeper/credential.sock"),
+        ("SocketMode", "0600"),
+    ] {
+        assert!(user.contains(&pair), "{pair:?}");
+    }
 }
 
 /// What a user manager has no say in is left out there: its sandbox, and the host's user.

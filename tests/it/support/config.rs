@@ -7,6 +7,7 @@ use std::path::Path;
 pub(crate) struct Config {
     daemon: String,
     tables: String,
+    credentials: bool,
 }
 
 impl Config {
@@ -14,6 +15,12 @@ impl Config {
     pub(crate) fn daemon(mut self, lines: &str) -> Self {
         self.daemon.push_str(lines);
         self.daemon.push('\n');
+        self
+    }
+
+    /// A socket for credentials of units.
+    pub(crate) const fn credentials(mut self) -> Self {
+        self.credentials = true;
         self
     }
 
@@ -33,9 +40,14 @@ impl Config {
     pub(crate) fn text(&self, home: &Path) -> String {
         let home = home.display();
         let (daemon, tables) = (&self.daemon, &self.tables);
+        let credentials = if self.credentials {
+            format!("credential_socket = \"{home}/credential.sock\"\n")
+        } else {
+            String::new()
+        };
         format!(
             "[daemon]\nsocket = \"{home}/api.sock\"\nstate = \"{home}/state/state.db\"\n\
-             {daemon}\n{tables}"
+             {credentials}{daemon}\n{tables}"
         )
     }
 }
