@@ -19,7 +19,8 @@
 //! 10. `hooks`: hooks that are units, event files, and what follows a followed file.
 //! 11. `unsaved`: what a disk that takes nothing costs over kills and restarts.
 //! 12. `who`: users, groups and units, at every door, as one table.
-//! 13. `packages`: what is in the built packages.
+//! 13. `credential`: `LoadCredential=` of units, and those who would like to be systemd.
+//! 14. `packages`: what is in the built packages.
 //!
 //! # Invariants
 //!
@@ -29,6 +30,7 @@
 
 mod bus;
 mod config;
+mod credential;
 mod gap;
 mod hooks;
 mod install;
