@@ -10,6 +10,7 @@ use crate::access::NO_GROUP;
 use crate::access::Peer;
 use crate::credential::claim::Claim;
 use crate::credential::claim::Unfit;
+use crate::unit::NoUnit;
 
 /// Where the service manager itself runs, and what it sends for a running unit.
 const SERVICE_MANAGER: &str = "init.scope";
@@ -41,6 +42,9 @@ pub(super) enum Stranger {
     /// It does not say that it has nothing to say.
     #[error("it does not end what it sends, which the service manager does at once")]
     Lingers,
+    /// It is in no unit of this host's.
+    #[error("{0}")]
+    Nowhere(NoUnit),
     /// It is in another unit.
     #[error("it belongs to {0}")]
     Elsewhere(Box<str>),

@@ -137,30 +137,39 @@ async fn prove(
     asked: &Asked,
     patience: Duration,
 ) -> Result<(), Refused> {
-    let process = asked.process.as_ref().map_err(|why| Refused::Unproven(*why))?;
+    let process = asked.process.as_ref().map_err(|why| unproven(*why))?;
     let mut last = NoUnit::Unreachable;
     let proving = async {
         loop {
-            let again = process.again().map_err(Refused::Unproven)?;
+            let again = process.again().map_err(unproven)?;
             match desk.attestor.unit_of(again).await {
                 Ok(_) if delivery::has_hung_up(stream) => {
-                    return Err(Refused::Unproven(NoUnit::HungUp));
+                    return Err(unproven(NoUnit::HungUp));
                 }
                 Ok(found) => return Ok(subject::proves(found, &asked.claim)?),
-                Err(
-                    why @ (NoUnit::Elsewhere
-                    | NoUnit::Gone
-                    | NoUnit::HungUp
-                    | NoUnit::Outside
-                    | NoUnit::Withheld),
-                ) => return Err(Refused::Unproven(why)),
-                Err(why @ (NoUnit::Unreachable | NoUnit::Silent | NoUnit::Crowded)) => last = why,
+                Err(why) if passes_soon(why) => last = why,
+                Err(why) => return Err(unproven(why)),
             }
             tokio::time::sleep(limits::CREDENTIAL_PROOF).await;
         }
     };
     let proven = timeout(patience, proving).await;
-    proven.unwrap_or(Err(Refused::Unproven(last)))
+    proven.unwrap_or(Err(unproven(last)))
+}
+
+/// Whether the question may have an answer when it is asked again.
+const fn passes_soon(why: NoUnit) -> bool {
+    matches!(why, NoUnit::Unreachable | NoUnit::Silent | NoUnit::Crowded)
+}
+
+/// A process that is nowhere where the service manager could be is not the service manager's; of
+/// any other without a proof that is not known.
+const fn unproven(why: NoUnit) -> Refused {
+    if matches!(why, NoUnit::Outside | NoUnit::Elsewhere) {
+        Refused::Stranger(Stranger::Nowhere(why))
+    } else {
+        Refused::Unproven(why)
+    }
 }
 
 /// The token that the unit wants, after waiting for what passes.

@@ -25,6 +25,21 @@ const DOOR: &str = "tokenkeeper-credential.socket";
 /// Its path.
 const PATH: &str = "/run/tokenkeeper/credential.sock";
 
+/// Who would like to be systemd.
+const FORGER: &str = "/srv/forger";
+
+/// It asks as systemd does for the unit, and prints how many bytes come.
+const ASKING: &str = r"
+use Socket;
+socket(S, PF_UNIX, SOCK_STREAM, 0) or die $!;
+bind(S, pack('S a*', PF_UNIX, sprintf(qq(\0%x/unit/consumer.service/mail), $$))) or die $!;
+connect(S, pack_sockaddr_un('/run/tokenkeeper/credential.sock')) or die $!;
+shutdown(S, 1);
+my $bytes = 0;
+while (my $read = sysread(S, my $buffer, 65536)) { $bytes += $read }
+print $bytes;
+";
+
 #[test]
 fn a_unit_starts_with_exactly_the_token_in_the_form_that_it_names() {
     on_each(|machine, package| {
@@ -127,22 +142,25 @@ fn whoever_is_not_the_service_manager_is_given_nothing_whatever_its_name() {
         assert_eq!(ask(&far, CONSUMER, "mail"), Answer::Refused);
         says(&scene, "its process is in another pid namespace");
 
-        // Root of the host, in another unit.
-        let perl = forger("mail");
+        // Root of the host, in no unit and in another one.
+        machine.write(FORGER, ASKING);
+        let forged = machine.does(&["perl", FORGER]);
+        assert!(forged.parse::<usize>().unwrap() > 1024 * 1024, "{forged}");
+        says(&scene, "it belongs to no unit");
         let command = ["systemd-run", "--wait", "--pipe", "--quiet", "--unit=forger.service"];
-        let forged = machine.does(&[command.as_slice(), &["perl", "-e", &perl]].concat());
+        let forged = machine.does(&[command.as_slice(), &["perl", FORGER]].concat());
         assert!(forged.parse::<usize>().unwrap() > 1024 * 1024, "{forged}");
         says(&scene, "it belongs to forger.service");
         // The same in the unit itself is what systemd does.
         let command = ["systemd-run", "--wait", "--pipe", "--quiet", "--unit", CONSUMER];
-        let given = machine.does(&[command.as_slice(), &["perl", "-e", &perl]].concat());
+        let given = machine.does(&[command.as_slice(), &["perl", FORGER]].concat());
         assert_eq!(given, scene.token().token.len().to_string());
 
         // A user cannot connect; and if an administrator opens the socket, asks for nothing.
-        let closed = machine.run_as("nobody", &["perl", "-e", &perl]);
+        let closed = machine.run_as("nobody", &["perl", FORGER]);
         assert!(!closed.status.success(), "{}", said(&closed));
         machine.does(&["chmod", "666", PATH]);
-        let forged = machine.run_as("nobody", &["perl", "-e", &perl]);
+        let forged = machine.run_as("nobody", &["perl", FORGER]);
         assert!(said(&forged).trim().parse::<usize>().unwrap() > 1024 * 1024, "{}", said(&forged));
         says(&scene, "it is a process of uid 65534");
         assert!(!scene.journal().contains(&scene.token().token));
@@ -179,16 +197,6 @@ fn got(machine: &Machine, id: &str) -> String {
     let shown = machine.run(&["cat", &format!("/run/consumer/{id}")]);
     assert!(shown.status.success(), "{}", said(&shown));
     String::from_utf8(shown.stdout).unwrap()
-}
-
-/// Asks as systemd does, and prints how many bytes came.
-fn forger(id: &str) -> String {
-    format!(
-        "use Socket; socket(S, PF_UNIX, SOCK_STREAM, 0) or die $!; \
-         bind(S, pack('S a*', PF_UNIX, qq(\\0).sprintf('%x', $$).'/unit/{CONSUMER}/{id}')) or die $!; \
-         connect(S, pack_sockaddr_un('{PATH}')) or die $!; shutdown(S, 1); \
-         my $n = 0; while (my $r = sysread(S, my $b, 65536)) {{ $n += $r }} print $n"
-    )
 }
 
 /// Waits until the service has recorded this.
