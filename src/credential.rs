@@ -11,7 +11,7 @@
 //! 2. `subject`: whether that is to be believed, and who asks then.
 //! 3. `visit`: one connection, from there to its answer.
 //! 4. `given`: the bytes of a credential. `delivery`: how they, or a refusal, get across.
-//! 5. `account`: what is recorded of it.
+//! 5. `telling`: what is recorded of it.
 //!
 //! # Invariants
 //!
@@ -49,11 +49,11 @@ use crate::limits;
 use crate::message::Message;
 use crate::metrics::Metrics;
 
-mod account;
 mod claim;
 mod delivery;
 mod given;
 mod subject;
+mod telling;
 mod visit;
 mod wanted;
 

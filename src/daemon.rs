@@ -29,14 +29,13 @@ mod lineup;
 mod outside;
 mod places;
 mod shelf;
+mod sockets;
 mod standing;
 mod state;
 mod steward;
 mod watchdog;
 
 use std::io;
-use std::os::unix::net::UnixListener;
-use std::path::Path;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -50,7 +49,6 @@ use tracing::info;
 use tracing::warn;
 
 use crate::access::Masters;
-use crate::access::Narrowing;
 use crate::activation;
 use crate::activation::Passed;
 use crate::attest;
@@ -63,7 +61,6 @@ use crate::credential;
 use crate::error::Code;
 use crate::files::Unreadable;
 use crate::front;
-use crate::front::Listening;
 use crate::harden;
 use crate::hooks::Caller;
 use crate::hooks::Failing;
@@ -267,7 +264,7 @@ async fn live(
     let metrics = Arc::new(Metrics::new());
 
     let Passed { api, credential, kept: _ } = passed;
-    let listening = listening(&config, api)?;
+    let listening = sockets::listening(&config, api)?;
     let (credentials, terms) = watch::channel(config.daemon.credentials);
     let opened = Opened {
         socket: config.daemon.socket.clone(),
@@ -289,7 +286,7 @@ async fn live(
         metrics: metrics.clone(),
     };
     let (door, credential_probe) = credential::Door::new(credential::Settings {
-        sockets: credential_sockets(&config, credential)?,
+        sockets: sockets::for_credentials(&config, credential)?,
         keeper: keeper.clone(),
         masters,
         metrics: metrics.clone(),
@@ -404,64 +401,4 @@ async fn live(
     store.close().await;
     info!(event = Message::Stopped.as_str(), "stopped");
     Ok(())
-}
-
-/// The sockets that the service manager handed over, or else the one that the configuration
-/// names; and those that narrow, which nobody hands over.
-fn listening(
-    config: &Config,
-    passed: Vec<(UnixListener, PathBuf)>,
-) -> Result<Vec<Listening>, Failure> {
-    let ordinary = |socket, path: &Path| Listening {
-        socket,
-        path: path.display().to_string().into(),
-        narrowing: None,
-    };
-    let named = &config.daemon.socket;
-    let mut listening = Vec::new();
-    for (socket, path) in passed {
-        if path != *named {
-            warn!(
-                event = Message::Doubtful.as_str(),
-                "the service manager listens at {}, so the socket {} is not made",
-                path.display(),
-                named.display()
-            );
-        }
-        listening.push(ordinary(socket, &path));
-    }
-    if listening.is_empty() {
-        listening.push(ordinary(front::bind::bind(named, limits::SOCKET_MODE)?, named));
-    }
-    for listen in &config.listen {
-        listening.push(Listening {
-            socket: front::bind::bind(&listen.path, listen.mode)?,
-            path: listen.path.display().to_string().into(),
-            narrowing: Some(Narrowing { accounts: listen.accounts.clone(), rights: listen.rights }),
-        });
-    }
-    Ok(listening)
-}
-
-/// The sockets for credentials that the service manager handed over, or else the one that the
-/// configuration names, if it names one.
-fn credential_sockets(
-    config: &Config,
-    passed: Vec<(UnixListener, PathBuf)>,
-) -> Result<Vec<UnixListener>, Failure> {
-    let Some(named) = &config.daemon.credential_socket else {
-        return Ok(passed.into_iter().map(|(socket, _)| socket).collect());
-    };
-    if passed.is_empty() {
-        return Ok(vec![front::bind::bind(named, limits::CREDENTIAL_MODE)?]);
-    }
-    for (_, path) in passed.iter().filter(|(_, path)| path != named) {
-        warn!(
-            event = Message::Doubtful.as_str(),
-            "the service manager listens at {} for credentials, so the socket {} is not made",
-            path.display(),
-            named.display()
-        );
-    }
-    Ok(passed.into_iter().map(|(socket, _)| socket).collect())
 }

@@ -101,3 +101,69 @@ fn json(
     let text = |bytes| std::str::from_utf8(bytes).unwrap_or_default();
     asking::plain(&[text(&front.json), &ttl.as_secs().to_string(), text(&after)])
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::time::Moment;
+    use crate::time::Timestamp;
+    use crate::token::TokenSet;
+
+    #[test]
+    fn a_form_is_of_the_token_that_the_api_takes_unless_it_names_another() {
+        #[rustfmt::skip]
+        let cases = [
+            (Form::Raw(None),               Kind::Id,     Some(Kind::Id)),
+            (Form::Raw(None),               Kind::Aws,    Some(Kind::Aws)),
+            (Form::Raw(Some(Kind::Access)), Kind::Id,     Some(Kind::Access)),
+            (Form::Header,                  Kind::Id,     Some(Kind::Id)),
+            (Form::Header,                  Kind::Aws,    None),
+            (Form::Json,                    Kind::Access, Some(Kind::Access)),
+            (Form::Json,                    Kind::Aws,    Some(Kind::Aws)),
+        ];
+        for (form, default, expected) in cases {
+            assert_eq!(kind(form, default).ok(), expected, "{form:?} {default:?}");
+        }
+    }
+
+    #[test]
+    fn a_token_never_has_to_last_for_more_than_half_of_its_life() {
+        let secs = Duration::from_secs;
+        #[rustfmt::skip]
+        let cases = [
+            // wanted, lifetime, needed
+            (60,       3_600,    60),
+            (60,       120,      60),
+            (60,       90,       45),
+            (0,        90,       0),
+        ];
+        for (wanted, lifetime, needed) in cases {
+            let snapshot = Snapshot { held: Some(held(secs(lifetime))), ..Snapshot::vacant() };
+            for kind in [Kind::Access, Kind::Id] {
+                assert_eq!(min_ttl(secs(wanted), &snapshot, kind), secs(needed), "{lifetime}");
+            }
+            assert_eq!(min_ttl(secs(wanted), &snapshot, Kind::Aws), secs(wanted), "it has none");
+        }
+        assert_eq!(min_ttl(secs(60), &Snapshot::vacant(), Kind::Access), secs(60));
+    }
+
+    fn held(lifetime: Duration) -> Held {
+        let tokens = TokenSet {
+            access: Secret::new("a"),
+            id: None,
+            token_type: "Bearer".into(),
+            scope: None,
+        };
+        Held {
+            tokens: Arc::new(tokens),
+            generation: Generation(1),
+            issued_at: Timestamp::default(),
+            lifetime,
+            expires_boot: Moment::default(),
+            expires_wall: Timestamp::default(),
+            aws: None,
+        }
+    }
+}

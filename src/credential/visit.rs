@@ -24,8 +24,6 @@ use crate::attest::Process;
 use crate::clock;
 use crate::config::CredentialTerms;
 use crate::credential::Desk;
-use crate::credential::account;
-use crate::credential::account::Refused;
 use crate::credential::claim::Claim;
 use crate::credential::claim::Unfit;
 use crate::credential::delivery;
@@ -33,6 +31,8 @@ use crate::credential::given;
 use crate::credential::given::Given;
 use crate::credential::subject;
 use crate::credential::subject::Stranger;
+use crate::credential::telling;
+use crate::credential::telling::Refused;
 use crate::credential::wanted::Form;
 use crate::credential::wanted::Wanted;
 use crate::error::Code;
@@ -54,17 +54,17 @@ pub(super) async fn serve(desk: Arc<Desk>, stream: UnixStream, stopping: watch::
     let asked = match Asked::of(&desk, &stream) {
         Ok(asked) => asked,
         Err((claim, stranger)) => {
-            account::met(claim.as_ref(), &stranger);
+            telling::met(claim.as_ref(), &stranger);
             return delivery::refuse(&stream).await;
         }
     };
     match answer(&desk, &stream, &asked, stopping).await {
         Ok((account, given)) => match delivery::whole(&stream, &given.text).await {
-            Ok(()) => account::gave(&asked.claim, &account, &given),
-            Err(error) => account::not_taken(&asked.claim, &account, &error),
+            Ok(()) => telling::gave(&asked.claim, &account, &given),
+            Err(error) => telling::not_taken(&asked.claim, &account, &error),
         },
         Err(why) => {
-            account::refused(desk.scope, &asked.claim, &why);
+            telling::refused(desk.scope, &asked.claim, &why);
             delivery::refuse(&stream).await;
         }
     }

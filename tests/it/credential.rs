@@ -2,6 +2,7 @@
 //! other proof than their user, and by that of the host, which asks whose they are.
 
 use std::fs::File;
+use std::os::unix::net::UnixListener;
 use std::path::PathBuf;
 
 use rustix::process::Signal;
@@ -106,10 +107,10 @@ fn a_unit_waits_while_a_provider_is_away_and_starts_when_it_is_back() {
     assert_eq!(idp.totals("ci").faults, 2);
 }
 
-/// Nobody can say here whose process asks: there is no bus.
+/// Nobody says here whose process asks: the bus does not answer.
 #[test]
 fn the_hosts_daemon_holds_who_is_not_proven_and_refuses_it_at_a_stop() {
-    let mut daemon = Daemon::start(&Config::default().credentials());
+    let (mut daemon, _silent) = with_a_silent_bus(&Config::default().credentials());
     let waiting = begin(&door(&daemon), UNIT, "mail");
     until_asked(&daemon, 1);
     daemon.signal(Signal::TERM);
@@ -121,9 +122,19 @@ fn the_hosts_daemon_holds_who_is_not_proven_and_refuses_it_at_a_stop() {
 #[test]
 fn who_is_not_proven_in_time_is_refused() {
     let config = Config::default().credentials().daemon("credential_wait = \"1s\"");
-    let daemon = Daemon::start(&config);
+    let (daemon, _silent) = with_a_silent_bus(&config);
     assert_eq!(ask(&door(&daemon), UNIT, "mail"), Answer::Refused);
     daemon.logs("the service manager does not say that it is its own wish");
+}
+
+/// A daemon of the host's whose bus takes connections and says nothing.
+fn with_a_silent_bus(config: &Config) -> (Daemon, UnixListener) {
+    let daemon = Daemon::new(config);
+    let path = daemon.path("bus.sock");
+    let silent = UnixListener::bind(&path).unwrap();
+    let mut daemon = daemon.with_bus(&format!("unix:path={}", path.display()));
+    daemon.begin();
+    (daemon, silent)
 }
 
 /// A user's daemon with the account `mail`, which has its first token, and `bare` without any.

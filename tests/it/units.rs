@@ -269,6 +269,7 @@ fn the_numbers_in_the_page_of_the_daemon_are_those_of_the_code() {
         format!("{} KiB for the head of a request", limits::HEAD / 1024),
         format!("{} KiB for its body", limits::BODY / 1024),
         format!("{} refreshes and reports in a second", limits::REFRESHES_PER_SECOND),
+        format!("{} units may wait for credentials", limits::CREDENTIALS),
         format!("at most {} requests in a minute", budget::REQUESTS_PER_MINUTE),
         format!("at most {} refreshes of it in five minutes", budget::FORCED_PER_FIVE_MINUTES),
         format!("At most {} exchanges", pacing::IN_FLIGHT),
