@@ -92,7 +92,8 @@ impl Steward {
         loop {
             tokio::select! {
                 signal = signals.recv() => match signal {
-                    Some(Signal::Reload) => self.reload_by_signal().await,
+                    // Nobody waits for the outcome: it is in the log.
+                    Some(Signal::Reload) => drop(self.reload().await),
                     Some(Signal::Stop) | None => break,
                 },
                 Some(errand) = errands.recv() => self.errand(errand).await,
@@ -139,20 +140,18 @@ impl Steward {
         }
     }
 
-    async fn reload_by_signal(&mut self) {
-        if let Err(refusal) = self.reload().await {
+    /// Reads, checks and applies the configuration, as a whole or not at all. A refusal is told in
+    /// the log as well: whoever asked may not be who has to know.
+    async fn reload(&mut self) -> Result<ReloadView, Refusal> {
+        self.manager.reloading();
+        let reloaded = self.reload_now().await;
+        if let Err(refusal) = &reloaded {
             let event = Message::ReloadRefused.as_str();
             error!(event, "the configuration stays as it was");
             for line in refusal.message.lines() {
                 error!(event, "{line}");
             }
         }
-    }
-
-    /// Reads, checks and applies the configuration, as a whole or not at all.
-    async fn reload(&mut self) -> Result<ReloadView, Refusal> {
-        self.manager.reloading();
-        let reloaded = self.reload_now().await;
         self.refused = reloaded.as_ref().err().map(|refusal| refusal.message.clone());
         self.manager.ready();
         reloaded
