@@ -22,8 +22,9 @@ use crate::snapshot::Snapshot;
 use crate::time::Moment;
 use crate::time::Now;
 
-/// Between two lines, at the least: in a storm of failures nobody reads them all.
-const PAUSE: Duration = Duration::from_secs(1);
+/// Between two lines, at the least: in a storm of failures nobody reads them all. What comes right
+/// after a line is told within a second all the same.
+const PAUSE: Duration = Duration::from_millis(500);
 
 /// And more for each account: what counts them shares a thread with their exchanges.
 const PAUSE_OF_AN_ACCOUNT: Duration = Duration::from_millis(1);
