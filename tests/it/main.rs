@@ -17,6 +17,7 @@
 //! 4. `services`: Quilt, Navien and Kasa Monitor, with their quirks, and what each says of every
 //!    failure.
 //! 5. `providers`: against other people's servers. `host`: as a package, under systemd.
+//!    `faults`: what programs see while something around the daemon is out of order.
 //!    `badinput`: the command line.
 //! 6. `architecture`, `units`, `completions`, `packages`: rules about the source text, the manual, the
 //!    units, what shells complete and what is packaged.
@@ -47,6 +48,7 @@ mod crash;
 mod credential;
 mod daemon;
 mod exec;
+mod faults;
 mod hooks;
 mod host;
 mod journal;

@@ -88,6 +88,18 @@ impl<'a> Scene<'a> {
         self.machine.run_as(user, &[curl.as_slice(), &[&url]].concat())
     }
 
+    /// The records that the daemon wrote to the journal, field by field, without those whose kind
+    /// has no name. What is there is read as it is: a record may yet come.
+    pub(super) fn records(&self) -> Vec<Value> {
+        const INTO: &str = "journalctl --no-pager --output=json --unit tokenkeeper.service \
+                            SYSLOG_IDENTIFIER=tokenkeeperd >/root/records";
+
+        self.machine.does(&["sh", "-c", INTO]);
+        let text = fs::read_to_string(self.machine.path("/root/records")).unwrap();
+        let records = text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+        records.filter(|record| record["MESSAGE_ID"].is_string()).collect()
+    }
+
     /// What the service wrote to the journal.
     pub(super) fn journal(&self) -> String {
         self.machine.does(&["journalctl", "--no-pager", "--output=cat", "--unit", SERVICE])

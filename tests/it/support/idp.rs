@@ -43,7 +43,13 @@ pub(crate) struct Totals {
 impl Idp {
     /// Starts one without accounts.
     pub(crate) fn start() -> Self {
+        Self::start_at("127.0.0.1:0")
+    }
+
+    /// Starts one without accounts where another one was.
+    pub(crate) fn start_at(address: &str) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_tokenkeeper-idp"));
+        command.args(["--listen", address]);
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::inherit());
         let mut process = Process::start(&mut command);
         let address = process.address();
@@ -67,6 +73,13 @@ impl Idp {
             self.send("POST", "/control/accounts", &json!(behaviours)).success();
         let token = |value: &Value| value["refresh_token"].as_str().unwrap().to_owned();
         created.iter().map(|(account, value)| (account.clone(), token(value))).collect()
+    }
+
+    /// From now on accounts that it does not know behave like this, and take the first refresh token
+    /// that it is shown.
+    pub(crate) fn take_strangers(&self, behaviour: &Value) {
+        let reply = self.send("POST", "/control/default", behaviour);
+        assert_eq!(reply.status, 200, "{}", reply.body);
     }
 
     /// The lines of a configuration that lead an account of the daemon to `account` here.
@@ -171,6 +184,18 @@ impl Idp {
         let entries: Vec<Entry> = Request::get(&path).on_tcp(&self.address).unwrap().success();
         let told = |Entry { operation, verdict }| format!("{operation} {verdict}");
         entries.into_iter().map(told).collect()
+    }
+
+    /// When the newest request of an account came, in milliseconds since 1970.
+    pub(crate) fn last_asked_at(&self, account: &str) -> u64 {
+        #[derive(Deserialize)]
+        struct Entry {
+            wall_ms: u64,
+        }
+
+        let path = format!("/control/ledger?account={account}");
+        let entries: Vec<Entry> = Request::get(&path).on_tcp(&self.address).unwrap().success();
+        entries.last().unwrap().wall_ms
     }
 
     fn send(&self, method: &str, path: &str, body: &Value) -> Reply {
