@@ -13,6 +13,7 @@
 //! 4. `gap`: restarts, upgrades and kills under load.
 //! 5. `bus`: the system's message bus, its policy, its way to start the daemon, and polkit.
 //! 6. `journal`: what the host's journal has of the daemon.
+//!    `life`: the whole life of an account in it, and one failure wherever it is to be seen.
 //! 7. `key`: the store key as a sealed credential.
 //! 8. `sandbox`: that the unit is closed, and that all that the daemon needs works inside it.
 //! 9. `user`: the service of one user, under that user's own service manager.
@@ -20,7 +21,8 @@
 //! 11. `unsaved`: what a disk that takes nothing costs over kills and restarts.
 //! 12. `who`: users, groups and units, at every door, as one table.
 //! 13. `credential`: `LoadCredential=` of units, and those who would like to be systemd.
-//! 14. `packages`: what is in the built packages.
+//! 14. `faults`: what is seen while something around the daemon is out of order, row by row.
+//! 15. `packages`: what is in the built packages.
 //!
 //! # Invariants
 //!
@@ -31,11 +33,13 @@
 mod bus;
 mod config;
 mod credential;
+mod faults;
 mod gap;
 mod hooks;
 mod install;
 mod journal;
 mod key;
+mod life;
 mod machine;
 mod packages;
 mod sandbox;
