@@ -223,3 +223,31 @@ fn settings(account: &config::Account, rules: Arc<[Rule]>) -> Settings {
         hooks: Arc::clone(&account.hooks),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Defaults;
+    use crate::config::File;
+    use crate::section::Mode;
+
+    #[test]
+    fn rules_that_name_a_unit_and_no_user_are_told_where_a_number_is_all_the_proof() {
+        let text = "[daemon]\nadmin = ['unit:ops.service']\nmetrics = ['prometheus']\n\
+                    [accounts.mail]\nprovider = 'google'\nclient_id = 'x'\n\
+                    allow = ['unit:a.service', { unit = 'b.service', group = 'mail' }, \
+                             { unit = 'c.service', user = 'root' }, 'root']\n";
+        let cast = |proof| {
+            let file = File { name: "config.toml".into(), text: text.into() };
+            let config = Config::parse(&[file], Mode::System, Defaults::system()).ok().unwrap();
+            Cast::begin(config, Vec::new(), proof).0
+        };
+        let weak = cast(Proof::Number).weak_rules();
+        let places = weak.iter().map(|weak| (weak.place.as_str(), &*weak.unit));
+        assert_eq!(
+            places.collect::<Vec<_>>(),
+            [("mail", "a.service"), ("mail", "b.service"), ("daemon.admin", "ops.service")]
+        );
+        assert_eq!(cast(Proof::Process).weak_rules(), []);
+    }
+}

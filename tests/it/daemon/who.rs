@@ -85,6 +85,17 @@ fn whoami_and_access_tell_the_unit_or_why_there_is_none() {
 }
 
 #[test]
+fn a_daemon_that_is_on_no_bus_asks_about_units_all_the_same() {
+    let Some(stage) = stage_with("dbus = \"off\"") else { return };
+    for (says, code) in [(Says::Unit("backup.service"), 0), (Says::Outside, 77)] {
+        stage.manager.says(says);
+        let got = as_nobody(&stage.daemon, &["get", "mail"]);
+        assert_eq!(got.status.code(), Some(code), "{says:?}: {}", said(&got));
+    }
+    assert!(!stage.bus.client().is_served());
+}
+
+#[test]
 fn a_silent_manager_is_recorded_once_and_holds_nobody_else_up() {
     let Some(stage) = stage() else { return };
     let Stage { daemon, manager, .. } = &stage;
@@ -175,6 +186,13 @@ struct Stage {
 }
 
 fn stage() -> Option<Stage> {
+    let stage = stage_with("")?;
+    stage.bus.client().until_served();
+    Some(stage)
+}
+
+/// The same, with a line about the daemon.
+fn stage_with(line: &str) -> Option<Stage> {
     if !rustix::process::geteuid().is_root() {
         skipped("only root can ask as another user");
         return None;
@@ -185,6 +203,7 @@ fn stage() -> Option<Stage> {
     let unit = format!("allow = [{{ unit = \"backup.service\", user = \"{NOBODY}\" }}]\n");
     let user = format!("allow = [\"{NOBODY}\"]\n");
     let config = Config::default()
+        .daemon(line)
         .account("mail", &(idp.keys("mail") + &unit))
         .account("open", &(idp.keys("open") + &user))
         .account("closed", &idp.keys("closed"));
@@ -193,7 +212,6 @@ fn stage() -> Option<Stage> {
     for account in ["mail", "open", "closed"] {
         daemon.import(account, &idp.put(account, &forgiving()));
     }
-    bus.client().until_served();
     fs::set_permissions(daemon.home(), Permissions::from_mode(0o711)).unwrap();
     Some(Stage { bus, manager, daemon, _idp: idp })
 }

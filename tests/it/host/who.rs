@@ -97,9 +97,12 @@ fn a_unit_is_where_root_puts_a_process_and_nowhere_that_it_puts_itself() {
         machine.does(&["systemd-run", "--quiet", "--unit=who-a", "sleep", "infinity"]);
         let ask = "tokenctl get unit >/dev/null 2>&1 && echo given || echo refused";
 
-        let tried = format!("{MOVE} 2>/dev/null\n{ask}");
+        // A file, because the service manager has its own idea of what a `$` in a command means.
+        machine.write("/usr/local/lib/move", MOVE);
+        let tried = format!(". /usr/local/lib/move 2>/dev/null\n{ask}");
         assert_eq!(run_in(machine, "who-b.service", &["--uid=bob"], &tried), "refused");
-        let moved = format!("{MOVE}\nexec setpriv --reuid bob --clear-groups sh -c '{ask}'");
+        let moved =
+            format!(". /usr/local/lib/move\nexec setpriv --reuid bob --clear-groups sh -c '{ask}'");
         assert_eq!(run_in(machine, "who-c.service", &[], &moved), "given");
     });
 }
@@ -169,7 +172,8 @@ while IFS=: read -r _ hierarchy path; do
     *) continue ;;
     esac
     echo $$ >$root${path%/*}/who-a.service/cgroup.procs
-done </proc/self/cgroup";
+done </proc/self/cgroup
+";
 
 /// A unit of a user's own, which is called like one of the system's.
 const USERS_OWN: &str = "[Service]\nType=oneshot\nExecStart=/bin/sh -c '\
