@@ -483,11 +483,9 @@ mod tests {
 
     /// What the failure of an account in that state is called.
     fn told_as(state: StateName) -> Option<Code> {
-        match state {
-            StateName::InDoubt => Some(Code::InDoubt),
-            StateName::NeedsLogin => Some(Code::NeedsLogin),
-            _ => None,
-        }
+        let codes =
+            [(StateName::InDoubt, Code::InDoubt), (StateName::NeedsLogin, Code::NeedsLogin)];
+        codes.iter().find(|(at, _)| *at == state).map(|(_, code)| *code)
     }
 
     const fn now(boot: Moment) -> Now {

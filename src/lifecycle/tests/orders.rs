@@ -119,9 +119,9 @@ fn a_failure_is_told_by_one_code_also_while_the_next_attempt_is_under_way() {
 
 /// The code of the failure that is told.
 fn told(commands: &[Command]) -> Code {
-    let told = commands.iter().find_map(|command| match command {
-        Command::Tell(Event::RefreshFailed { failure, .. }) => Some(failure.code()),
-        _ => None,
+    let told = commands.iter().find_map(|command| {
+        let Command::Tell(Event::RefreshFailed { failure, .. }) = command else { return None };
+        Some(failure.code())
     });
     told.unwrap()
 }
