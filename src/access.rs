@@ -39,8 +39,10 @@ impl Peer {
     /// A unit for which the service manager asks. Only rules that name it, and no user or group
     /// beside it, speak of it: the service manager is root, and what root may do is not what its
     /// units may do.
-    pub const fn of_unit(unit: Box<str>) -> Self {
-        Self { uid: NO_USER, gid: NO_GROUP, groups: Vec::new(), pid: None, unit: Some(unit) }
+    pub const fn of_unit(name: Box<str>) -> Self {
+        // The door has seen to it that it is the service manager who asks, which is a proof.
+        let unit = Unit::Proven { name, proof: Proof::Process };
+        Self { uid: NO_USER, gid: NO_GROUP, groups: Vec::new(), pid: None, unit }
     }
 
     /// Whether one of its groups is `gid`.

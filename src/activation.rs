@@ -14,8 +14,8 @@
 use std::fs::File;
 use std::io;
 use std::io::Read as _;
-use std::os::fd::RawFd;
 use std::io::Write as _;
+use std::os::fd::RawFd;
 use std::os::unix::net::UnixListener;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
@@ -54,6 +54,8 @@ pub enum Unusable {
 pub struct Passed {
     /// Those of the API, with their paths; none if the daemon has to make its own.
     pub api: Vec<(UnixListener, PathBuf)>,
+    /// Those for credentials of units, with their paths.
+    pub credential: Vec<(UnixListener, PathBuf)>,
     /// What an earlier process had kept.
     pub kept: Vec<Kept>,
 }
@@ -66,8 +68,6 @@ pub struct Kept {
     /// What is in it; `None` if it can be changed, is longer than any that was handed over, or
     /// cannot be read.
     pub content: Option<Vec<u8>>,
-    /// Those for credentials of units, with their paths.
-    pub credential: Vec<(UnixListener, PathBuf)>,
 }
 
 /// Takes over what the service manager opened for this process; nothing, if it opened nothing.
@@ -306,7 +306,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("s");
         let credential = vec![(UnixListener::bind(&path).unwrap(), path.clone())];
-        let passed = Passed { api: Vec::new(), credential };
+        let passed = Passed { credential, ..Passed::default() };
         let reading = std::thread::spawn({
             let mut waiting = UnixStream::connect(&path).unwrap();
             move || {

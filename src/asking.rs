@@ -185,7 +185,7 @@ impl Asker<'_> {
     pub fn as_seen(&self) -> String {
         let Peer { uid, gid, groups, pid: _, unit } = self.peer;
         if *uid == NO_USER {
-            return format!("unit {}", unit.as_deref().unwrap_or("none"));
+            return format!("unit {}", unit.name().unwrap_or("none"));
         }
         let mut text = format!("uid {uid}");
         // Writing into a String cannot fail.

@@ -79,7 +79,7 @@ impl Given {
 
 /// The same line as on the socket.
 fn header(seat: &Seat, token: &Secret) -> Bytes {
-    let header = &seat.profile().header;
+    let header = seat.profile().header();
     match header.scheme.as_deref() {
         Some(scheme) => asking::plain(&[&header.name, ": ", scheme, " ", token.expose()]),
         None => asking::plain(&[&header.name, ": ", token.expose()]),
@@ -96,7 +96,7 @@ fn json(
     let raised = wording::raised(snapshot, &seat.account, now);
     // A body of strings and numbers always has a JSON text.
     let error = serde_json::to_string(&raised).unwrap_or_else(|_| "null".to_owned());
-    let front = Front::new(&seat.account, &seat.profile().header, held, kind, token);
+    let front = Front::new(&seat.account, seat.profile().header(), held, kind, token);
     let after = asking::after_ttl(snapshot, held, &error);
     let text = |bytes| std::str::from_utf8(bytes).unwrap_or_default();
     asking::plain(&[text(&front.json), &ttl.as_secs().to_string(), text(&after)])

@@ -11,6 +11,7 @@ use crate::access::Peer;
 use crate::credential::claim::Claim;
 use crate::credential::claim::Unfit;
 use crate::unit::NoUnit;
+use crate::unit::Unit;
 
 /// Where the service manager itself runs, and what it sends for a running unit.
 const SERVICE_MANAGER: &str = "init.scope";
@@ -77,7 +78,7 @@ impl Scope {
         match self {
             Self::Host => Peer::of_unit(claim.unit.clone()),
             Self::User { uid } => {
-                Peer { uid, gid: NO_GROUP, groups: Vec::new(), pid: None, unit: None }
+                Peer { uid, gid: NO_GROUP, groups: Vec::new(), pid: None, unit: Unit::Unasked }
             }
         }
     }
@@ -141,9 +142,9 @@ mod tests {
     fn a_unit_of_the_host_is_no_master_and_a_users_unit_is_the_user() {
         let masters = Masters { own_uid: 1000 };
         let unit = Scope::Host.subject(&claim());
-        assert!(!masters.include(&unit) && unit.unit.as_deref() == Some("backup.service"));
+        assert!(!masters.include(&unit) && unit.unit.name() == Some("backup.service"));
         let user = Scope::User { uid: 1000 }.subject(&claim());
-        assert!(masters.include(&user) && user.unit.is_none());
+        assert!(masters.include(&user) && user.unit.name().is_none());
     }
 
     fn claim() -> Claim {

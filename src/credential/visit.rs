@@ -147,7 +147,7 @@ async fn prove(
                     return Err(unproven(NoUnit::HungUp));
                 }
                 Ok(found) => return Ok(subject::proves(found, &asked.claim)?),
-                Err(why) if passes_soon(why) => last = why,
+                Err(why) if why.passes() => last = why,
                 Err(why) => return Err(unproven(why)),
             }
             tokio::time::sleep(limits::CREDENTIAL_PROOF).await;
@@ -155,11 +155,6 @@ async fn prove(
     };
     let proven = timeout(patience, proving).await;
     proven.unwrap_or(Err(unproven(last)))
-}
-
-/// Whether the question may have an answer when it is asked again.
-const fn passes_soon(why: NoUnit) -> bool {
-    matches!(why, NoUnit::Unreachable | NoUnit::Silent | NoUnit::Crowded)
 }
 
 /// A process that is nowhere where the service manager could be is not the service manager's; of

@@ -9,6 +9,8 @@ use rustix::process::Signal;
 use serde_json::json;
 use tokenkeeper::protocol::TokenAnswer;
 
+use crate::support::bus::Bus;
+use crate::support::bus::Says;
 use crate::support::config::Config;
 use crate::support::credential::Answer;
 use crate::support::credential::ask;
@@ -18,6 +20,7 @@ use crate::support::credential::name;
 use crate::support::daemon::Daemon;
 use crate::support::http::Request;
 use crate::support::idp::Idp;
+use crate::support::skipped;
 
 /// A unit that starts.
 const UNIT: &str = "heating.service";
@@ -105,6 +108,51 @@ fn a_unit_waits_while_a_provider_is_away_and_starts_when_it_is_back() {
     let Answer::Given(token) = waiting.end() else { panic!("{}", daemon.log()) };
     assert!(idp.accepts("ci", &token));
     assert_eq!(idp.totals("ci").faults, 2);
+}
+
+/// Whoever connects is root here, as the service manager is; whose process it is, the manager says.
+#[test]
+fn what_the_service_manager_attests_decides_which_unit_is_given_a_token() {
+    if !rustix::process::geteuid().is_root() {
+        skipped("only root can ask as the service manager does");
+        return;
+    }
+    let Some(bus) = Bus::start() else { return };
+    let manager = bus.manager();
+    let idp = Idp::start();
+    let refresh_token = idp.put("mail", &json!({}));
+    let mail = idp.keys("mail") + &format!("allow = [\"unit:{UNIT}\"]\n");
+    let config = Config::default().credentials().account("mail", &mail);
+    let mut daemon = Daemon::new(&config).with_bus(&bus.address());
+    daemon.begin();
+    daemon.import("mail", &refresh_token);
+    let given = || Answer::Given(daemon.token("mail", "").unwrap().token);
+    #[rustfmt::skip]
+    let cases = [
+        (Says::Unit(UNIT),            UNIT,            true),
+        (Says::Older(UNIT),           UNIT,            true),
+        (Says::Unit("init.scope"),    UNIT,            true),
+        (Says::Unit("other.service"), UNIT,            false),
+        (Says::Outside,               UNIT,            false),
+        (Says::Unit("other.service"), "other.service", false),
+        (Says::Unit("init.scope"),    "other.service", false),
+    ];
+    for (says, unit, expected) in cases {
+        manager.says(says);
+        let answer = ask(&door(&daemon), unit, "mail");
+        let wanted = if expected { given() } else { Answer::Refused };
+        assert_eq!(answer, wanted, "{says:?} {unit}: {}", daemon.log());
+    }
+    let strangers = daemon.log().matches("is not the service manager").count();
+    assert_eq!(strangers, 2, "{}", daemon.log());
+
+    // A manager that is busy is asked again.
+    manager.says(Says::Nothing);
+    assert!(!manager.was_left_alone());
+    let waiting = begin(&door(&daemon), UNIT, "mail");
+    manager.is_asked();
+    manager.says(Says::Unit(UNIT));
+    assert_eq!(waiting.end(), given());
 }
 
 /// Nobody says here whose process asks: the bus does not answer.

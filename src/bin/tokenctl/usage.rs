@@ -11,11 +11,11 @@ use clap::error::ContextKind;
 use clap::error::ContextValue;
 use clap::error::ErrorKind;
 use tokenkeeper::error::scrubbed;
+use tokenkeeper::error::shown;
 use tokenkeeper::spelling::nearest;
 
 use crate::args::Cli;
 use crate::args::value::Slot;
-use crate::print::shown;
 
 /// Most characters of an argument that are repeated in a message.
 const SHOWN: usize = 60;
