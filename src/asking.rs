@@ -227,8 +227,26 @@ impl Asker<'_> {
     fn not_allowed(&self, needed: Right, known: bool) -> Refusal {
         let perhaps = if known { "" } else { ", or there is no such account" };
         let (right, seen) = (needed.as_str(), self.as_seen());
-        let message = format!("no right `{right}` on it{perhaps}; you are {seen}");
+        let rule = match self.narrowing {
+            Some(_) => String::new(),
+            // The same for an account that is not there, so that it tells nothing of any.
+            None => format!(
+                "; an administrator gives it with {} among the account's rules",
+                self.rule(needed)
+            ),
+        };
+        let message = format!("no right `{right}` on it{perhaps}; you are {seen}{rule}");
         Refusal::new(Code::InsufficientPermissions, message)
+    }
+
+    /// The rule by which the peer would have that right.
+    fn rule(&self, needed: Right) -> String {
+        let (uid, right) = (self.peer.uid, needed.as_str());
+        let user = (uid != NO_USER).then(|| format!("user = {uid}, ")).unwrap_or_default();
+        // A name may have backslashes, which mean themselves between single quotes.
+        let unit = self.peer.unit.name().map(|name| format!("unit = '{name}', "));
+        let unit = unit.unwrap_or_default();
+        format!("allow = [{{ {user}{unit}rights = [\"{right}\"] }}]")
     }
 
     /// What the peer is told that may not do this to the daemon itself.
@@ -253,8 +271,6 @@ impl Asker<'_> {
         let code = Code::InsufficientPermissions.as_str();
         let event = Message::AccessDenied.as_str();
         let (peer_uid, right) = (self.peer.uid, needed.as_str());
-        let unit = self.peer.unit.name().map(|name| format!(", unit = '{name}'"));
-        let unit = unit.unwrap_or_default();
         let subject = there.then(|| account.clone());
         let Some(others) = self.others(subject, right, refusals, now) else { return };
         if !there {
@@ -271,8 +287,8 @@ impl Asker<'_> {
         } else {
             tracing::info!(
                 %account, event, peer_uid, code,
-                "refused `{right}`: it would need a rule like \
-                 allow = [{{ user = {peer_uid}{unit}, rights = [\"{right}\"] }}]{others}",
+                "refused `{right}`: it would need a rule like {}{others}",
+                self.rule(*needed),
             );
         }
     }

@@ -178,7 +178,8 @@ fn a_refusal_tells_the_peer_itself_as_seen() {
         assert_eq!(
             reply.json()["message"],
             "account mail: no right `read` on it, or there is no such account; you are uid 1005, \
-             gid 1005, groups 50, 60. To see your rights, type: tokenctl whoami"
+             gid 1005, groups 50, 60; an administrator gives it with allow = [{ user = 1005, rights = \
+             [\"read\"] }] among the account's rules. To see your rights, type: tokenctl whoami"
         );
         assert_eq!(reply.json()["error"], "access");
     });
