@@ -97,8 +97,9 @@ fn a_user_gets_what_the_rules_name_it_for_and_nothing_else() {
     assert!(seen.starts_with("Nothing is wrong with what you may see.\n"), "{seen}");
     let socket = daemon.path("api.sock").display().to_string();
     let command = format!("sudo tokenctl --socket {socket} doctor");
-    let end =
-        format!("and 1 other account. An administrator of the daemon sees all of it: {command}\n");
+    let end = format!(
+        "rules and configuration. An administrator of the daemon sees all of it: {command}\n"
+    );
     assert!(seen.ends_with(&end), "{seen}");
     let token = daemon.token("open", "").unwrap();
     assert_eq!(
