@@ -242,7 +242,7 @@ impl Asker<'_> {
     /// The rule by which the peer would have that right.
     fn rule(&self, needed: Right) -> String {
         let (uid, right) = (self.peer.uid, needed.as_str());
-        let user = (uid != NO_USER).then(|| format!("user = {uid}, ")).unwrap_or_default();
+        let user = if uid == NO_USER { String::new() } else { format!("user = {uid}, ") };
         // A name may have backslashes, which mean themselves between single quotes.
         let unit = self.peer.unit.name().map(|name| format!("unit = '{name}', "));
         let unit = unit.unwrap_or_default();

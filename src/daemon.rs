@@ -3,9 +3,9 @@
 //! # Threads
 //!
 //! * *act*, the main thread: supervisor, exchanges, logins, hooks, the steward, the bus
-//!   ([`bus`](crate::bus)), credentials of units ([`credential`](crate::credential));
+//!   ([`bus`](crate::bus)), credentials of units ([`credential`]);
 //! * *serve*: the socket front ends ([`front`]);
-//! * *store*: SQLite ([`store`](crate::store));
+//! * *store*: SQLite ([`store`]);
 //! * *clock* and *signals*: wait, and say so;
 //! * *notify*: tells the service manager, which may be slow to listen;
 //! * *log*: writes the log, which may be read slowly or not at all ([`log`](crate::log));

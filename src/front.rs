@@ -16,7 +16,7 @@
 //! # Invariants
 //!
 //! * Access is decided before anything of an account is looked at, parsed or begun.
-//! * Everything from outside is bounded by [`limits`](crate::limits).
+//! * Everything from outside is bounded by [`limits`].
 //! * A peer that hangs up changes nothing but its own connection.
 //! * The clock is read at the moment of answering.
 //! * No answer from memory allocates a copy of the token.

@@ -1,7 +1,7 @@
 //! A place outside of the process for what the disk does not take.
 //!
 //! [`Shelf`] is that place: the service manager's descriptor store, where there is one.
-//! [`Shelved`] keeps the books: which generations are not on disk, and under which names sets of
+//! `Shelved` keeps the books: which generations are not on disk, and under which names sets of
 //! them lie there.
 //!
 //! # Invariants
