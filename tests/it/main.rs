@@ -18,6 +18,7 @@
 //!    failure.
 //! 5. `providers`: against other people's servers. `host`: as a package, under systemd.
 //!    `faults`: what programs see while something around the daemon is out of order.
+//!    `machine`: the same under a kernel of its own, whose clocks are set and which sleeps.
 //!    `badinput`: the command line.
 //! 6. `architecture`, `units`, `completions`, `packages`: rules about the source text, the manual, the
 //!    units, what shells complete and what is packaged.
@@ -25,7 +26,7 @@
 //! # Invariants
 //!
 //! * Nothing sleeps: a test waits for a condition that a program reports, with a deadline that is
-//!   generous and fails loudly, and time passes by short token lifetimes. The two tests whose subject
+//!   generous and fails loudly, and time passes by short token lifetimes. The three tests whose subject
 //!   is time itself let it pass by a wait for nothing.
 //! * Every process belongs to the test that started it and ends with it, by its id.
 //! * Everything lies in a temporary directory of the test, mode 0700, so tests run side by side.
@@ -53,6 +54,7 @@ mod hooks;
 mod host;
 mod journal;
 mod keys;
+mod machine;
 mod owner;
 mod packages;
 mod providers;

@@ -68,12 +68,18 @@ impl Process {
 
     /// What follows `listening on http://` in the first line that it prints.
     pub(crate) fn address(&mut self) -> String {
+        let line = self.first_line();
+        let address = line.trim_end().strip_prefix("listening on http://");
+        address.unwrap_or_else(|| panic!("{}: {line:?}", self.what)).to_owned()
+    }
+
+    /// The first line that it prints.
+    pub(crate) fn first_line(&mut self) -> String {
         let stdout: ChildStdout = self.child.stdout.take().unwrap();
         let mut line = String::new();
         assert!(self.lives_until(stdout.as_fd()), "ended at once: {}", self.what);
         BufReader::new(stdout).read_line(&mut line).unwrap();
-        let address = line.trim_end().strip_prefix("listening on http://");
-        address.unwrap_or_else(|| panic!("{}: {line:?}", self.what)).to_owned()
+        line
     }
 }
 

@@ -1,0 +1,210 @@
+//! Clocks that are set, sleep, a machine that stands still, and a power cut: what only a kernel of
+//! one's own can be put through.
+//!
+//! `tests/run machine` makes the parts of the machine and the package and says where they are in the
+//! environment; without that this test is skipped, which CI forbids. The machine boots once, in an
+//! emulated processor, and goes through all cases; each has accounts of its own.
+//!
+//! # Reading order
+//!
+//! 1. The cases below. [`scene`]: what they have in common.
+//! 2. [`guest`]: the machine as a value. [`network`]: that it reaches nothing but the provider.
+//! 3. [`watched`]: what a client that asks all the time must never have seen.
+//!
+//! # Invariants
+//!
+//! * The provider is outside of the machine. Its time is the real one, whatever the machine believes.
+//! * The kernel is that of Debian 12. In it there is no `SO_PEERPIDFD`.
+//! * Nothing that the machine writes outlasts it.
+
+mod guest;
+mod network;
+mod scene;
+mod watched;
+
+use std::env;
+use std::panic::AssertUnwindSafe;
+use std::panic::catch_unwind;
+use std::path::Path;
+use std::path::PathBuf;
+use std::thread;
+use std::time::Duration;
+use std::time::Instant;
+
+use serde_json::json;
+
+use crate::support::process::let_pass;
+use crate::support::skipped;
+
+use self::scene::Scene;
+
+/// How long the tokens of most accounts here are good: a refresh is due after 36 to 45 s, and an emulated
+/// machine is never so slow that it comes too late.
+const LIFETIME: Duration = Duration::from_secs(60);
+
+/// Longer than [`LIFETIME`], and than the timeout of any exchange.
+const ABSENCE: Duration = Duration::from_secs(75);
+
+/// What the machine is put through, one after the other. Each says what must be so.
+const CASES: &[(&str, fn(&mut Scene))] = &[
+    ("a clock that is set costs one exchange where it ends a token, and none elsewhere", clock_set),
+    ("after sleep there is one exchange for what expired in it", sleep),
+    (
+        "an exchange that sleep interrupts costs neither the account nor a second grant",
+        sleep_in_flight,
+    ),
+    ("a machine that stood still knows no better until its clock is set right", standstill),
+    ("a power cut in an exchange is replayed, and costs no account", power_cut),
+];
+
+#[test]
+fn clock_steps_sleep_and_power_cuts_hand_out_nothing_expired_and_cost_no_account() {
+    let Some((parts, package)) = built() else {
+        skipped("no package and no machine: tests/run machine makes them");
+        return;
+    };
+    // A thread of its own, because it stays in the empty network.
+    thread::scope(|scope| scope.spawn(|| go_through_all(&parts, &package)).join()).unwrap();
+}
+
+/// What `tests/run` made: a directory with the parts of the machine, and the package.
+fn built() -> Option<(PathBuf, PathBuf)> {
+    let parts = env::var_os("TOKENKEEPER_TEST_MACHINE")?;
+    let package = env::var_os("TOKENKEEPER_TEST_PACKAGE")?;
+    Some((parts.into(), package.into()))
+}
+
+fn go_through_all(parts: &Path, package: &Path) {
+    network::enter_empty(&parts.join("busybox"));
+    let mut scene = Scene::new(parts, package);
+    let mut failed = Vec::new();
+    for (what, case) in CASES {
+        let begin = Instant::now();
+        // One that fails says so, and the others are tried all the same.
+        let outcome = catch_unwind(AssertUnwindSafe(|| case(&mut scene)));
+        eprintln!("{:4.0} s: {what}: {}", begin.elapsed().as_secs_f32(), outcome.is_ok());
+        if outcome.is_err() {
+            failed.push(*what);
+        }
+    }
+    assert_eq!(failed, Vec::<&str>::new());
+    for (account, totals) in scene.idp.all_totals() {
+        assert_eq!(totals.reuses, 0, "{account}: {totals:?}");
+        assert!(totals.max_requests_in_60s <= 5, "a storm for {account}: {totals:?}");
+    }
+}
+
+/// The token of `long` is good for an hour, so nothing but a step of the clock can be a reason to
+/// refresh it. That of `brief` is refreshed as it becomes due, by the clock that nobody sets.
+fn clock_set(scene: &mut Scene) {
+    scene.account("long", &json!({ "lifetime_secs": 3600, "rotation": {} }), "");
+    scene.account("brief", &json!({ "lifetime_secs": LIFETIME.as_secs(), "rotation": {} }), "");
+    scene.watch("long brief");
+
+    // Both tokens have expired by the wall clock.
+    let brief = scene.requests("brief");
+    scene.set_clock("$(date +%s) + 3600");
+    let refreshed = Instant::now();
+    scene.recovers("long", 2);
+    scene.recovers("brief", brief + 1);
+
+    // By the other clock nothing has changed, so the next refresh comes in its own time.
+    scene.set_clock("$(date +%s) - 3600");
+    scene.recovers("brief", brief + 2);
+    let pause = refreshed.elapsed();
+    assert!(pause > LIFETIME / 2, "{pause:?} is early: the step is no reason to refresh");
+    scene.recovers("long", 2);
+
+    scene.set_clock("$(date +%s) + 2 * 86400");
+    scene.recovers("long", 3);
+    scene.recovers("brief", brief + 3);
+
+    // The second day of 1970: the kernel does not take a time before its own boot. A token from then has
+    // long expired when the clock is set right, and one from two days ahead has not.
+    scene.set_clock("86400");
+    scene.recovers("brief", brief + 4);
+    scene.recovers("long", 3);
+    scene.set_clock_right();
+    scene.recovers("brief", brief + 5);
+    scene.recovers("long", 3);
+    scene.watched();
+}
+
+/// The hardware clock wakes the machine.
+fn sleep(scene: &mut Scene) {
+    scene.account("lid", &json!({ "lifetime_secs": LIFETIME.as_secs(), "rotation": {} }), "");
+    scene.account("night", &json!({ "lifetime_secs": 3600, "rotation": {} }), "");
+    let (asleep, steps) = (scene.token("lid"), scene.steps());
+    scene.watch("lid night");
+
+    let alarm = "/sys/class/rtc/rtc0/wakealarm";
+    let seconds = ABSENCE.as_secs();
+    scene.guest.does(&format!("echo +{seconds} >{alarm} && echo mem >/sys/power/state"));
+
+    let awake = scene.recovers("lid", 2);
+    assert_ne!(awake.token, asleep.token);
+    assert!(!scene.idp.accepts("lid", &asleep.token), "it slept for longer than that");
+    scene.recovers("night", 1);
+    scene.notices_more_than(steps);
+    scene.watched();
+}
+
+/// The provider has granted, and answers when the machine is awake again. By then the token has expired.
+/// The refresh token that came with it is good, and must not be lost.
+fn sleep_in_flight(scene: &mut Scene) {
+    let rotation = json!({ "grace_secs": 600 });
+    let behaviour = json!({ "lifetime_secs": LIFETIME.as_secs(), "rotation": rotation });
+    scene.account("flight", &behaviour, "rotation = \"10m\"\n");
+    scene.watch("flight");
+    scene.idp.hold("flight", true);
+    scene.begin_refresh("flight");
+    scene.idp.wait("flight", "held=1");
+
+    scene.guest.begin("echo mem >/sys/power/state");
+    scene.guest.tells("SUSPEND");
+    let_pass(ABSENCE);
+    scene.guest.order("system_wakeup");
+    scene.guest.ended();
+    scene.idp.release("flight");
+
+    scene.recovers("flight", 3);
+    assert_eq!(scene.idp.totals("flight").replays, 0, "the reply was waited for");
+    scene.watched();
+}
+
+/// Neither clock of a machine goes on while it stands still, so it hands out what it must take for good,
+/// until somebody sets its clock: a time daemon, or whoever resumed it.
+fn standstill(scene: &mut Scene) {
+    scene.account("frozen", &json!({ "lifetime_secs": LIFETIME.as_secs(), "rotation": {} }), "");
+    let before = scene.token("frozen");
+    scene.watch("frozen");
+
+    scene.guest.order("stop");
+    let_pass(ABSENCE);
+    scene.guest.order("cont");
+
+    scene.set_clock_right();
+    let after = scene.recovers("frozen", 2);
+    assert_ne!(after.token, before.token);
+    scene.watched();
+}
+
+/// The provider has granted and rotated when the power goes. What the store knows of the attempt is all
+/// that is left of it.
+fn power_cut(scene: &mut Scene) {
+    let behaviour = json!({ "lifetime_secs": 3600, "rotation": { "grace_secs": 600 } });
+    scene.account("cut", &behaviour, "rotation = \"10m\"\n");
+    scene.idp.hold("cut", true);
+    scene.begin_refresh("cut");
+    scene.idp.wait("cut", "held=1");
+
+    scene.guest.cut_power();
+    scene.idp.release("cut");
+
+    scene.idp.wait("cut", "replays=1");
+    scene.watch("cut");
+    scene.recovers("cut", 3);
+    scene.watched();
+    // What was at rest meanwhile is as it was.
+    scene.recovers("night", 1);
+}
