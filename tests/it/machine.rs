@@ -182,6 +182,8 @@ fn standstill(scene: &mut Scene) {
     scene.guest.order("stop");
     let_pass(ABSENCE);
     scene.guest.order("cont");
+    assert_eq!(scene.token("frozen").token, before.token);
+    assert!(!scene.idp.accepts("frozen", &before.token), "it stood still for longer than that");
 
     scene.set_clock_right();
     let after = scene.recovers("frozen", 2);

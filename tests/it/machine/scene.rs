@@ -21,6 +21,15 @@ const HOST: &str = "10.0.2.2";
 const STEPS: &str = "journalctl --quiet --output=cat --unit=tokenkeeper \
                      MESSAGE_ID=fa0ee4e27ed648f1afb3a6212edd7984 | wc --lines";
 
+/// What the client that watches wrote.
+const WATCHED: &str = "/run/watched";
+
+/// Counts its lines, of which there are none while it begins.
+const ROWS: &str = "cat /run/watched 2>/dev/null | wc --lines";
+
+/// How many accounts it is told of at the most.
+const MOST_WATCHED: usize = 2;
+
 /// A machine with the package, and the provider of its accounts.
 pub(super) struct Scene {
     /// The machine.
@@ -105,19 +114,26 @@ impl Scene {
         self.guest.until(STEPS, |told| told.parse::<usize>().unwrap() > steps);
     }
 
-    /// Has a client ask for tokens of these accounts all the time until [`watched`](Self::watched).
+    /// Has a client ask for the tokens of these accounts all the time, until [`watched`](Self::watched).
+    /// Returns when it is at it.
     pub(super) fn watch(&mut self, accounts: &str) {
-        let output = "--property=StandardOutput=truncate:/run/watched";
+        let output = format!("--property=StandardOutput=truncate:{WATCHED}");
         // A case that failed left its own behind.
         self.guest.does(&format!(
-            "systemctl --quiet stop watch
+            "systemctl --quiet stop watch; rm -f {WATCHED}
              systemd-run --quiet --collect --unit=watch {output} /usr/local/lib/watch {accounts}"
         ));
+        self.guest.until(ROWS, |rows| rows != "0");
     }
 
-    /// Ends the watching. What that client was handed was good by both clocks whenever it asked.
+    /// Ends the watching, when that client has asked once more. What it was handed was good by both clocks
+    /// whenever it asked.
     pub(super) fn watched(&mut self) {
-        let rows = self.guest.does("systemctl stop watch && cat /run/watched");
+        let count = |rows: &str| rows.parse::<usize>().unwrap();
+        let before = count(&self.guest.does(ROWS));
+        // One round may have begun before this, and is over with its last account.
+        self.guest.until(ROWS, |rows| count(rows) > before + MOST_WATCHED);
+        let rows = self.guest.does(&format!("systemctl stop watch && cat {WATCHED}"));
         let mut watched = Watched::default();
         rows.lines().for_each(|row| watched.note(row));
         assert!(watched.answers() > 0, "the client was never handed a token");
