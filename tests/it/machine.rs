@@ -45,16 +45,25 @@ const LIFETIME: Duration = Duration::from_secs(60);
 /// Longer than [`LIFETIME`], and than the timeout of any exchange.
 const ABSENCE: Duration = Duration::from_secs(75);
 
-/// What the machine is put through, one after the other. Each says what must be so.
-const CASES: &[(&str, fn(&mut Scene))] = &[
-    ("a clock that is set costs one exchange where it ends a token, and none elsewhere", clock_set),
-    ("after sleep there is one exchange for what expired in it", sleep),
-    (
-        "an exchange that sleep interrupts costs neither the account nor a second grant",
-        sleep_in_flight,
-    ),
-    ("a machine that stood still knows no better until its clock is set right", standstill),
-    ("a power cut in an exchange is replayed, and costs no account", power_cut),
+/// Something that the machine is put through.
+struct Case {
+    /// What must be so.
+    what: &'static str,
+    put: fn(&mut Scene),
+}
+
+const fn case(what: &'static str, put: fn(&mut Scene)) -> Case {
+    Case { what, put }
+}
+
+/// All of it, one after the other.
+#[rustfmt::skip]
+const CASES: &[Case] = &[
+    case("a clock that is set costs one exchange where it ends a token, and none elsewhere", clock_set),
+    case("after sleep there is one exchange for what expired in it", sleep),
+    case("an exchange that sleep interrupts costs neither the account nor a second grant", sleep_in_flight),
+    case("a machine that stood still knows no better until its clock is set right", standstill),
+    case("a power cut in an exchange is replayed, and costs no account", power_cut),
 ];
 
 #[test]
@@ -78,11 +87,12 @@ fn go_through_all(parts: &Path, package: &Path) {
     network::enter_empty(&parts.join("busybox"));
     let mut scene = Scene::new(parts, package);
     let mut failed = Vec::new();
-    for (what, case) in CASES {
+    for Case { what, put } in CASES {
         let begin = Instant::now();
         // One that fails says so, and the others are tried all the same.
-        let outcome = catch_unwind(AssertUnwindSafe(|| case(&mut scene)));
-        eprintln!("{:4.0} s: {what}: {}", begin.elapsed().as_secs_f32(), outcome.is_ok());
+        let outcome = catch_unwind(AssertUnwindSafe(|| put(&mut scene)));
+        let ended = if outcome.is_ok() { "passed" } else { "FAILED" };
+        eprintln!("{:4.0} s: {ended}: {what}", begin.elapsed().as_secs_f32());
         if outcome.is_err() {
             failed.push(*what);
         }
