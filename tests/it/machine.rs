@@ -1,5 +1,5 @@
-//! Clocks that are set, sleep, a machine that stands still and a power cut: what takes a kernel of one's
-//! own.
+//! Clocks that are set, sleep, a machine that stands still, a power cut and an old kernel: what takes a
+//! kernel of one's own.
 //!
 //! `tests/run machine` makes the parts of the machine and the package and says where they are in the
 //! environment; without that this test is skipped, which CI forbids. The machine boots once, in an
@@ -14,7 +14,7 @@
 //! # Invariants
 //!
 //! * The provider is outside of the machine. Its time is the real one, whatever the machine believes.
-//! * The kernel is that of the Debian that runs the test.
+//! * The kernel is that of the Debian that runs the test. Debian 12's has no `SO_PEERPIDFD`.
 //! * Nothing that the machine writes outlasts it.
 
 mod guest;
@@ -64,6 +64,7 @@ const CASES: &[Case] = &[
     case("an exchange that sleep interrupts costs neither the account nor a second grant", sleep_in_flight),
     case("a machine that stood still knows no better until its clock is set right", standstill),
     case("a power cut in an exchange is replayed, and costs no account", power_cut),
+    case("a kernel that tells no more than a number makes rules by unit name the user", old_kernel),
 ];
 
 #[test]
@@ -223,4 +224,28 @@ fn power_cut(scene: &mut Scene) {
     scene.watched();
     // What was at rest meanwhile is as it was.
     scene.recovers("night", 1);
+}
+
+/// Before Linux 6.5 a peer is the number of its process, which may be another's by the time that systemd
+/// is asked about it. A rule by unit holds there only with the user, whom the number is not asked for.
+fn old_kernel(scene: &mut Scene) {
+    let release = scene.guest.does("uname --kernel-release");
+    let mut numbers = release.split('.').map(|number| number.parse::<u32>().unwrap_or_default());
+    let old = (numbers.next(), numbers.next()) < (Some(6), Some(5));
+    scene.guest.does("useradd alice");
+    let unit = r#"allow = [{ unit = "reader.service" }]"#;
+    scene.account("unit", &json!({}), &format!("{unit}\n"));
+    let both = r#"allow = [{ unit = "reader.service", user = "alice" }]"#;
+    scene.account("both", &json!({}), &format!("{both}\n"));
+
+    let mut ask = |unit: &str, account: &str| {
+        let run = format!("systemd-run --quiet --collect --wait --uid=alice --unit={unit}");
+        scene.guest.does(&format!("{run} tokenctl --system get {account} && echo given || echo $?"))
+    };
+    assert_eq!(ask("reader", "both"), "given");
+    assert_eq!(ask("other", "both"), "77");
+    assert_eq!(ask("reader", "unit"), if old { "77" } else { "given" });
+    assert_eq!(ask("other", "unit"), "77");
+    let doctor = scene.guest.does("tokenctl doctor || true");
+    assert_eq!(doctor.contains("or run Linux 6.5 or later"), old, "{doctor}");
 }
