@@ -108,7 +108,7 @@ impl Follower {
             match heard {
                 Some(Ok(notice)) => {
                     // A reload may have brought the first rule that names a unit.
-                    if self.caller.lacks_unit(Matter::Account(notice.account.as_str())) {
+                    if self.caller.lacks_unit(Matter::News(notice.account.as_str())) {
                         self.caller = self.caller.with_unit().await;
                     }
                     if self.hears_of(&notice.account) {

@@ -83,8 +83,7 @@ fn nobody_is_asked_about_whose_unit_would_change_nothing() {
             ("a rule lets it in anyway",        READER,   TOKEN,                          200),
             ("root may do everything",          0,        TOKEN,                          200),
             ("and so may the daemon's user",    OWN,      "GET /v1/accounts",             200),
-            ("no rule of the account",          STRANGER, "GET /v1/accounts/ci/token",    403),
-            ("there is no such account",        STRANGER, "GET /v1/accounts/absent",      403),
+            ("no rule of an account it knows",  READER,   "GET /v1/accounts/home",        200),
             ("no rule about the daemon",        STRANGER, "POST /v1/reload",              403),
             ("no rule about metrics",           STRANGER, "GET /metrics",                 403),
             ("not for any rule to say",         STRANGER, "GET /v1/openapi.json",         200),
@@ -114,6 +113,30 @@ fn what_a_rule_by_unit_could_change_asks() {
             };
             let (reply, ()) = tokio::join!(world.ask(uid, request), answering);
             assert!([200, 403].contains(&reply.status), "{name}: {}", reply.body);
+        }
+    });
+}
+
+/// Otherwise the unit in a refusal would tell the accounts with a rule by unit from all others.
+#[test]
+fn a_refusal_tells_the_same_of_accounts_with_a_rule_by_unit_without_one_and_that_are_not_there() {
+    alone(async {
+        let world = by_unit();
+        for request in ["GET /v1/accounts/NAME/token", "GET /v1/accounts/NAME"] {
+            let mut told = Vec::new();
+            for name in ["mail", "ci", "absent"] {
+                let answering = async {
+                    let question = world.next_question().await;
+                    question.reply.send(Ok("b.service".into())).unwrap();
+                };
+                let request = request.replace("NAME", name);
+                let (reply, ()) = tokio::join!(world.ask(STRANGER, &request), answering);
+                assert_eq!(reply.status, 403, "{request}");
+                let message = reply.json()["message"].as_str().unwrap().to_owned();
+                told.push(message.replacen(name, "NAME", 1));
+            }
+            assert!(told[0].contains("unit b.service"), "{}", told[0]);
+            assert_eq!(told, [&*told[0]; 3], "{request}");
         }
     });
 }
@@ -192,14 +215,15 @@ fn units_administer_the_daemon_and_read_metrics_through_ordinary_sockets_alone()
     });
 }
 
-/// `mail` is for the unit a.service, and for [`READER`] to read; `ci` is for masters.
+/// `mail` is for the unit a.service, and for [`READER`] to read, as `home` is; `ci` is for masters.
 fn by_unit() -> World {
     let world = World::new(fresh(7, 600));
     let seen = || watch::channel(Arc::new(fresh(7, 600))).1;
     let read = Rights::NONE.with(Right::Read);
     let mail = seat("mail", vec![unit_rule(Rights::DEFAULT), rule(READER, read)], seen());
+    let home = seat("home", vec![rule(READER, read)], seen());
     let ci = seat("ci", Vec::new(), seen());
-    world.directory.send_replace(Arc::new(directory_of([mail, ci])));
+    world.directory.send_replace(Arc::new(directory_of([mail, home, ci])));
     world
 }
 
