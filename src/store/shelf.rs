@@ -13,7 +13,7 @@
 //!   number that opens counts.
 //! * A set goes when nothing in it is missing on the disk. What cannot be opened is not taken
 //!   away: it may be the only trace of a refresh token, and the data directory that it belongs to
-//!   may be mounted the next time.
+//!   may be mounted the next time. Nor is what a disk that cannot be read says nothing of.
 //! * Of an account, what counts is a generation after the last one on disk, and only while the
 //!   intent of the exchange that brought it is there: what was forgotten since stays forgotten.
 //! * Names tell the store by 32 bits of its random id, and the number of the set: nothing secret.
@@ -63,6 +63,9 @@ pub(super) struct Shelved {
     shelf: Option<Box<dyn Shelf>>,
     /// What an earlier process could not write; the store writes it.
     inherited: BTreeMap<AccountId, Unsaved>,
+    /// The same, where the disk does not say whether it wants them: they are not used, and lie
+    /// there for the next process.
+    undecided: BTreeMap<AccountId, Unsaved>,
     /// What this process could not write; whoever asked for it asks again.
     refused: BTreeMap<AccountId, Unsaved>,
     /// What was handed out last for an exchange, for a disk that cannot even be read after it.
@@ -114,6 +117,11 @@ impl Shelved {
         self.inherited.insert(unsaved.account.clone(), unsaved);
     }
 
+    /// What is to be done with this is for the next process to find out.
+    pub(super) fn leave(&mut self, unsaved: Unsaved) {
+        self.undecided.insert(unsaved.account.clone(), unsaved);
+    }
+
     /// The set that lies there has something in it that is not to be kept.
     pub(super) const fn outdated(&mut self) {
         self.current = false;
@@ -156,8 +164,9 @@ impl Shelved {
     /// The disk has the newest of the account, or there is nothing to be kept of it any more.
     pub(super) fn remove(&mut self, account: &AccountId) {
         self.leased.remove(account);
-        let gone = [self.refused.remove(account), self.inherited.remove(account)];
-        self.current &= gone.iter().all(Option::is_none);
+        for records in [&mut self.inherited, &mut self.undecided, &mut self.refused] {
+            self.current &= records.remove(account).is_none();
+        }
     }
 
     /// Has the shelf hold what is not on disk, and nothing else, unless it does already.
@@ -167,7 +176,7 @@ impl Shelved {
         // one has, so that names do not add up.
         let number = self.number.saturating_add(1);
         let name = name_of(sealer.store(), number);
-        let fitting = fitting(&self.inherited, &self.refused);
+        let fitting = fitting([&self.inherited, &self.undecided, &self.refused]);
         if fitting.is_empty() {
             self.names.push(name);
             self.current = shelf.exchange(None, &self.names);
@@ -194,21 +203,18 @@ impl Shelved {
     /// Where the newest refresh token of an account is that the disk did not take.
     pub(super) fn refuge(&self, account: &AccountId) -> Refuge {
         let fits = || {
-            let fitting = fitting(&self.inherited, &self.refused);
+            let fitting = fitting([&self.inherited, &self.undecided, &self.refused]);
             fitting.iter().any(|record| record.account == *account)
         };
         if self.current && fits() { Refuge::ServiceManager } else { Refuge::Memory }
     }
 }
 
-/// What one set has room for.
-fn fitting<'a>(
-    inherited: &'a BTreeMap<AccountId, Unsaved>,
-    refused: &'a BTreeMap<AccountId, Unsaved>,
-) -> Vec<&'a Unsaved> {
+/// What one set has room for. Of two records of an account the later one counts when it is opened.
+fn fitting(records: [&BTreeMap<AccountId, Unsaved>; 3]) -> Vec<&Unsaved> {
     let mut room = unsaved::BYTES;
     let mut fitting = Vec::new();
-    for record in inherited.values().chain(refused.values()) {
+    for record in records.into_iter().flat_map(BTreeMap::values) {
         if fitting.len() < unsaved::RECORDS
             && let Some(left) = room.checked_sub(record.len())
         {

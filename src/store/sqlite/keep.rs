@@ -17,6 +17,18 @@ use super::Answers;
 use super::Footing;
 use super::Sqlite;
 
+/// What is to be done with a generation that an earlier process could not write.
+enum Verdict {
+    /// It is used, and written.
+    Wanted,
+    /// The disk has it.
+    There,
+    /// It must not be used, for this reason.
+    Useless(String),
+    /// The disk cannot be read, so nobody can say.
+    Open(StoreError),
+}
+
 impl Sqlite {
     /// Has what the disk does not take kept on `shelf` from now on, and takes over what an earlier
     /// process left there: what is newer than the disk is written, at once or as soon as that is
@@ -25,15 +37,19 @@ impl Sqlite {
         let mut told = Inherited::default();
         let mut shelved = Shelved::on(shelf);
         for unsaved in shelved.look(&self.sealer, leftovers, &mut told) {
-            match self.is_wanted(&unsaved) {
-                Ok(true) => {
+            match self.verdict(&unsaved) {
+                Verdict::Wanted => {
                     told.used.push((unsaved.account.clone(), unsaved.generation));
                     shelved.take_over(unsaved);
                 }
-                Ok(false) => shelved.outdated(),
-                Err(why) => {
+                Verdict::There => shelved.outdated(),
+                Verdict::Useless(why) => {
                     shelved.outdated();
-                    told.refused.push(why);
+                    told.refused.push(sentence(&unsaved, &why));
+                }
+                Verdict::Open(fault) => {
+                    told.refused.push(sentence(&unsaved, &format!("{fault}; it stays there")));
+                    shelved.leave(unsaved);
                 }
             }
         }
@@ -46,18 +62,17 @@ impl Sqlite {
         told
     }
 
-    /// Whether the disk lacks this generation; an error says why it must not be used.
-    fn is_wanted(&self, unsaved: &Unsaved) -> Result<bool, String> {
-        let Unsaved { account, generation, .. } = unsaved;
-        let known = self.tables().and_then(|tables| tables.awaits(unsaved));
-        let why = match known {
-            Ok((count, _)) if count == *generation => return Ok(false),
-            Ok((count, _)) if count > *generation => format!("{count} is on disk"),
-            Ok((_, true)) => return Ok(true),
-            Ok((_, false)) => "what it belongs to was given up since".to_owned(),
-            Err(fault) => fault.to_string(),
-        };
-        Err(format!("{account}: generation {generation}, kept by the service manager: {why}"))
+    /// What the disk says of a generation that it did not take from an earlier process.
+    fn verdict(&self, unsaved: &Unsaved) -> Verdict {
+        match self.tables().and_then(|tables| tables.awaits(unsaved)) {
+            Ok((count, _)) if count == unsaved.generation => Verdict::There,
+            Ok((count, _)) if count > unsaved.generation => {
+                Verdict::Useless(format!("{count} is on disk"))
+            }
+            Ok((_, true)) => Verdict::Wanted,
+            Ok((_, false)) => Verdict::Useless("what it belongs to was given up since".to_owned()),
+            Err(fault) => Verdict::Open(fault),
+        }
     }
 
     /// Lays aside what of `batch` a crash would lose, and says in the answers where it is.
@@ -132,4 +147,8 @@ impl Sqlite {
             why
         }
     }
+}
+
+fn sentence(Unsaved { account, generation, .. }: &Unsaved, why: &str) -> String {
+    format!("{account}: generation {generation}, kept by the service manager: {why}")
 }

@@ -168,6 +168,29 @@ fn what_was_forgotten_since_stays_forgotten() {
 }
 
 #[test]
+fn what_a_disk_that_cannot_be_read_says_nothing_of_is_left_for_the_next_process() {
+    let (home, shelf) = left_on_the_shelf();
+    let mut store = home.open();
+    store.sql("ALTER TABLE intent RENAME TO unreadable");
+    let inherited = store.keep_on(shelf.boxed(), shelf.leftovers());
+    assert_eq!(inherited.used, []);
+    assert!(inherited.refused[0].ends_with("it stays there"), "{inherited:?}");
+    store.sql("ALTER TABLE unreadable RENAME TO intent");
+    assert!(store.only().intent.is_some(), "it is not used");
+
+    store.commit("boiler", "a1", Some("r1"));
+    store.spend("boiler");
+    no_more_room(&store);
+    let refused = store.one(refused_commit("boiler")).map(drop);
+    assert_eq!(refused, Err(kept(Refuge::ServiceManager)));
+
+    let mut next = home.crashed().open();
+    let mut used = next.keep_on(shelf.boxed(), shelf.leftovers()).used;
+    used.sort();
+    assert_eq!(used, [(account("boiler"), Generation(2)), (account("mail"), Generation(2))]);
+}
+
+#[test]
 fn what_is_no_set_of_this_store_is_refused_and_stays_where_it_is() {
     let (home, shelf) = left_on_the_shelf();
     let (other_home, other_shelf) = left_on_the_shelf();
