@@ -9,9 +9,12 @@
 //!
 //! 1. `words`: what an account hears ([`Input`]) and wants done ([`Command`]); `state`: what
 //!    it remembers.
-//! 2. `flight`: one attempt, from its place in the queue to the provider's answer.
-//! 3. `saving` and `failure`: what becomes of the answer; `duties`: what must be written besides.
-//! 4. `rest`: where an account comes to rest, and what wakes it.
+//! 2. `flight`: one attempt, from its place in the queue to the provider's answer; `turn`: when
+//!    one may be made.
+//! 3. `saving` and `failure`: what becomes of the answer, and `doubt`, if there is none; `duties`:
+//!    what must be written besides.
+//! 4. `restart`: what is taken over at a start; `rest`: where an account comes to rest, and what
+//!    wakes it; `aside`: where it goes on after something else had the turn.
 //! 5. `renewal`: by what its tokens are renewed, and when; `ahead`: the end of a login.
 //! 6. `orders`: what people and programs may ask of it; `imports`: what is handed in;
 //!    `leaving`: a logout; `release`: after which somebody else owns its refresh token.
@@ -32,6 +35,8 @@
 //!   before it is queued and again before it is sent.
 
 mod ahead;
+mod aside;
+mod doubt;
 mod duties;
 mod failure;
 mod flight;
@@ -41,10 +46,12 @@ mod orders;
 mod release;
 mod renewal;
 mod rest;
+mod restart;
 mod saving;
 mod state;
 #[cfg(test)]
 mod tests;
+mod turn;
 mod words;
 
 use std::sync::Arc;

@@ -13,28 +13,21 @@ use super::Series;
 use super::State;
 use super::Step;
 use super::What;
+use super::doubt::last_stretch;
 use crate::error::Class;
 use crate::error::Code;
 use crate::error::RefreshError;
 use crate::notice::Event;
 use crate::notice::Reason;
-use crate::plan::Rotation;
 use crate::record::Condition;
 use crate::record::Failure;
-use crate::record::Foreign;
 use crate::record::Stake;
 use crate::record::Write;
 use crate::schedule;
 use crate::schedule::Backoff;
-use crate::schedule::Replay;
-use crate::snapshot::Held;
-use crate::snapshot::Refusal;
 use crate::time::Jitter;
 use crate::time::Moment;
 use crate::time::Now;
-
-/// What the failure of an attempt is called that the last process began and did not conclude.
-pub(super) const ENDED_IN_FLIGHT: &str = "the daemon ended while an exchange was under way";
 
 /// Shortest pause before a refused refresh token is confirmed.
 const SOONEST_CONFIRMATION: Duration = schedule::LOCAL_PROBE;
@@ -217,95 +210,6 @@ impl Account {
         self.settle_if_due_elsewhere(now, jitter, out);
     }
 
-    /// The staged credential did not prove itself. The account's own one is untouched.
-    fn not_proven(
-        &mut self,
-        class: Class,
-        error: &RefreshError,
-        sent: Sent,
-        now: Now,
-        jitter: Jitter,
-        out: &mut Vec<Command>,
-    ) {
-        let found = self.candidate.as_ref().is_some_and(|candidate| candidate.found);
-        let foreign = found && matches!(error, RefreshError::SubjectChanged);
-        let error = if foreign { &RefreshError::ForeignWriter } else { error };
-        let refusal = Refusal {
-            provider_error: error.provider_error().cloned(),
-            ..Refusal::new(error.code(), format!("the credential was not taken over: {error}"))
-        };
-        self.note_patience(class, error, now, jitter);
-        let first = Doubt { sent: sent.0, replays: 0, late: false };
-        let doubt = match &mut self.candidate {
-            Some(candidate) if class == Class::Ambiguous => {
-                Some(*candidate.doubt.get_or_insert(first))
-            }
-            Some(candidate) if !is_verdict(class) => candidate.doubt,
-            Some(_) | None => None,
-        };
-        if let Some(doubt) = doubt {
-            let pause = self.next_pause(class, now, jitter);
-            let next = self.next_replay(doubt, pause, now, jitter).max(self.budgeted(now.boot));
-            self.state = State::InDoubt { next };
-            out.push(Command::Publish);
-            self.answer_importer(Err(refusal), out);
-        } else {
-            let mark = self.candidate.take().and_then(|candidate| candidate.mark);
-            if let Some(mark) = mark.filter(|_| foreign) {
-                self.standing.foreign =
-                    Some(Box::new(Foreign { mark, at_ms: now.wall.as_millis() }));
-                self.owe(What::Standing, now, out);
-            }
-            self.owe(What::Unstage(Some(Box::new(refusal))), now, out);
-            self.take_up_again(now, jitter, out);
-            if foreign {
-                self.tell_foreign_writer(error, now, out);
-            }
-        }
-    }
-
-    /// Raises that somebody else logged in where the account's token is kept: to everyone who
-    /// follows, beside what is said of the account's own credential, of which it says nothing.
-    fn tell_foreign_writer(&self, error: &RefreshError, now: Now, out: &mut Vec<Command>) {
-        let failure = Arc::new(self.failure(error.clone(), now));
-        out.push(Command::Tell(Event::RefreshFailed { reason: Reason::Requested, failure }));
-    }
-
-    /// When the next replay of a spend in doubt is due; `pause` is the ordinary backoff.
-    pub(super) fn next_replay(
-        &self,
-        doubt: Doubt,
-        pause: Duration,
-        now: Now,
-        jitter: Jitter,
-    ) -> Moment {
-        const AT_ONCE: Duration = Duration::from_millis(500);
-
-        let first = doubt.replays == 0;
-        let lost_after = now.boot.since(doubt.sent.boot);
-        let grace = self.plan.rotation.grace().filter(|_| !doubt.late);
-        let planned = grace.and_then(|grace| {
-            let count = doubt.replays.saturating_add(1);
-            schedule::replay_after(Replay { count, grace, lost_after }, jitter)
-        });
-        if let Some(after) = planned {
-            return doubt.sent.boot + after;
-        }
-        let soon = now.boot + if first { jitter.of(AT_ONCE) } else { pause };
-        match self.plan.rotation {
-            // Nobody said that a replay does harm.
-            Rotation::Unknown | Rotation::Never => soon,
-            // A replay outside the grace may kill the token that is still good.
-            Rotation::Grace(_) | Rotation::Strict => soon.max(self.nearly_spent(now)),
-        }
-    }
-
-    /// When the held token is so close to its end that a replay has nothing left to kill.
-    pub(super) fn nearly_spent(&self, now: Now) -> Moment {
-        let good = self.held.as_ref().filter(|held| !held.ttl(now).is_zero());
-        good.map_or(now.boot, |held| held.expires_boot.before(last_stretch(held)))
-    }
-
     /// The pause after a failure, remembered for the next one.
     pub(super) fn next_pause(&mut self, class: Class, now: Now, jitter: Jitter) -> Duration {
         if class == Class::Throttled {
@@ -317,7 +221,13 @@ impl Account {
     }
 
     /// Takes down how long the provider asks us to stay away.
-    fn note_patience(&mut self, class: Class, error: &RefreshError, now: Now, jitter: Jitter) {
+    pub(super) fn note_patience(
+        &mut self,
+        class: Class,
+        error: &RefreshError,
+        now: Now,
+        jitter: Jitter,
+    ) {
         self.series.throttles =
             if class == Class::Throttled { self.series.throttles.saturating_add(1) } else { 0 };
         self.series.not_before =
@@ -389,11 +299,6 @@ impl Account {
 }
 
 /// Whether the provider has spoken about the credential itself.
-const fn is_verdict(class: Class) -> bool {
+pub(super) const fn is_verdict(class: Class) -> bool {
     matches!(class, Class::Suspect | Class::Definite)
-}
-
-/// The last part of a token's life, in which nothing is left to protect.
-fn last_stretch(held: &Held) -> Duration {
-    (held.lifetime / 20).clamp(Duration::from_secs(5), Duration::from_secs(60))
 }

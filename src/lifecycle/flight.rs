@@ -14,22 +14,17 @@ use super::Attempt;
 use super::Bar;
 use super::Brought;
 use super::Command;
-use super::Discovery;
-use super::Rank;
 use super::Risk;
 use super::Sent;
 use super::State;
 use super::Step;
 use super::Ticket;
-use super::Urgency;
 use super::What;
 use super::state::Leaving;
-use crate::budget::RESERVED_FOR_REPLAYS;
 use crate::error::Code;
 use crate::error::RefreshError;
 use crate::notice::Event;
 use crate::notice::Reason;
-use crate::plan::Rotation;
 use crate::provider::Outcome;
 use crate::record::Stake;
 use crate::record::StoreError;
@@ -313,85 +308,5 @@ impl Account {
                 (Some(ours), Some(theirs)) => ours != theirs,
                 _ => false,
             }
-    }
-
-    /// What is left of the held tokens.
-    pub(super) fn left(&self, now: Now) -> Duration {
-        self.held.as_ref().map_or(Duration::ZERO, |held| held.ttl(now))
-    }
-
-    /// The first moment at which the budget and the provider's `Retry-After` allow an attempt.
-    pub(super) fn budgeted(&self, now: Moment) -> Moment {
-        let replays =
-            [Stake::Current, Stake::Staged].map(|stake| self.doubt_about(stake).is_some());
-        let none_to_come = self.risk() == Risk::None;
-        let reserved =
-            if replays.contains(&true) || none_to_come { 0 } else { RESERVED_FOR_REPLAYS };
-        let free = self.requests.earliest(now, self.cost() + reserved);
-        self.series.not_before.map_or(free, |bound| bound.max(free))
-    }
-
-    /// How many requests the next attempt may make.
-    fn cost(&self) -> usize {
-        match self.discovery {
-            Discovery::Done => 1,
-            Discovery::ToDo => usize::from(self.plan.requests),
-        }
-    }
-
-    /// What can be lost by an attempt that works with that.
-    pub(super) fn risk_of(&self, stake: Stake) -> Risk {
-        match stake {
-            Stake::Current | Stake::Staged => self.risk(),
-            Stake::SignIn => Risk::None,
-        }
-    }
-
-    /// What can be lost by a refresh.
-    pub(super) fn risk(&self) -> Risk {
-        if !self.plan.has_refresh_token {
-            return Risk::None;
-        }
-        match self.plan.rotation {
-            Rotation::Never => Risk::None,
-            Rotation::Unknown | Rotation::Grace(_) => Risk::Replayable,
-            Rotation::Strict => Risk::Account,
-        }
-    }
-
-    /// The first moment at which an attempt may be made: budget and `Retry-After` allow it,
-    /// and it is no replay that comes too late for the grace and too early for a token
-    /// that it might kill.
-    fn free_at(&self, stake: Stake, now: Now) -> Moment {
-        let free = self.budgeted(now.boot);
-        let doubt = self.doubt.filter(|_| stake == Stake::Current);
-        let grace = match self.plan.rotation {
-            Rotation::Grace(grace) => Some(grace),
-            Rotation::Unknown | Rotation::Never | Rotation::Strict => None,
-        };
-        let (Some(doubt), Some(grace)) = (doubt, grace) else { return free };
-        if doubt.late || free >= doubt.sent.boot + grace {
-            free.max(self.nearly_spent(now))
-        } else {
-            free
-        }
-    }
-
-    fn urgency(&self, reason: Reason, stake: Stake, now: Now) -> Urgency {
-        let expiry = self.held.as_ref().map_or_else(Moment::default, |held| held.expires_boot);
-        if let (Some(doubt), Some(grace)) = (self.doubt_about(stake), self.plan.rotation.grace()) {
-            let deadline = doubt.sent.boot + grace;
-            if !doubt.late && now.boot < deadline {
-                return Urgency { rank: Rank::InDoubt, deadline };
-            }
-        }
-        let rank = match reason {
-            Reason::Scheduled | Reason::Replay => Rank::Planned,
-            Reason::Requested
-            | Reason::ExpiredCachedToken
-            | Reason::TransportUnauthenticated
-            | Reason::StreamUnauthenticated => Rank::Wanted,
-        };
-        Urgency { rank, deadline: expiry }
     }
 }

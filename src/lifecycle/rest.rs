@@ -4,14 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::Account;
-use super::Aside;
-use super::Candidate;
 use super::Command;
-use super::Doubt;
 use super::Series;
 use super::State;
 use super::What;
-use super::failure::ENDED_IN_FLIGHT;
 use crate::error::Code;
 use crate::error::OauthError;
 use crate::error::RefreshError;
@@ -21,10 +17,7 @@ use crate::plan::Plan;
 use crate::record::Condition;
 use crate::record::Hold;
 use crate::record::Lineage;
-use crate::record::Record;
-use crate::record::Saved;
 use crate::record::Stake;
-use crate::record::Stamp;
 use crate::record::Standing;
 use crate::record::Write;
 use crate::schedule;
@@ -34,11 +27,6 @@ use crate::snapshot::Refusal;
 use crate::time::Jitter;
 use crate::time::Moment;
 use crate::time::Now;
-use crate::time::Timestamp;
-
-/// A wall clock that is this much behind the newest record was set back, or starts
-/// without a battery: nothing can be said of what is left of a token.
-const TRUSTED_SETBACK: Duration = Duration::from_secs(60);
 
 /// How long an account without a token fails before that is an alarm: the first minute
 /// after a resume or a boot, when the network is not there yet, must not page anyone.
@@ -48,54 +36,6 @@ const QUIET_START: Duration = Duration::from_secs(60);
 const LED_ELSEWHERE: &str = "configuration_changed";
 
 impl Account {
-    /// Takes over what the store holds.
-    pub(super) fn restore(&mut self, record: Record, now: Now, out: &mut Vec<Command>) {
-        // Nearly all are where the configuration sends them, and one copy of that is enough.
-        self.origin =
-            if record.lineage == self.lineage { self.lineage.clone() } else { record.lineage };
-        self.subject = record.subject;
-        self.candidate = record.staged.map(|lineage| Box::new(Candidate::left_over(lineage)));
-        self.standing = record.standing;
-        self.requests =
-            self.requests.clone().after(record.attempts.iter().map(|stamp| moment(*stamp, now)));
-        if let Some(failure) = &self.standing.failure {
-            self.series.attempts = failure.attempt;
-            self.series.since = Some(now.boot);
-            self.series.not_before =
-                failure.not_before_ms.map(|millis| now.moment_of(Timestamp::from_millis(millis)));
-        }
-        if let Some(saved) = record.current {
-            self.generation = saved.generation;
-            self.refreshable = saved.refreshable;
-            self.held = held(&saved, now);
-            self.told.expiry = self.held.is_none();
-        }
-        if self.risk() == super::Risk::None {
-            return;
-        }
-        let doubt = record.staged_intent.map(|intent| self.doubt_since(intent.at, now));
-        if let Some(candidate) = &mut self.candidate {
-            candidate.doubt = doubt;
-        }
-        if let Some(intent) = record.intent {
-            self.doubt = Some(self.doubt_since(intent.at, now));
-            self.series.attempts = self.series.attempts.max(1);
-            let error = RefreshError::ReplyLost(ENDED_IN_FLIGHT.to_owned());
-            self.record_failure(error, now);
-            self.tell_failure(Reason::Replay, out);
-        }
-    }
-
-    /// The doubt about a spend that the last process began. After a reboot only the wall
-    /// clock tells how long ago; if it was set back, it tells nothing.
-    fn doubt_since(&self, at: Stamp, now: Now) -> Doubt {
-        let sent = Now { boot: moment(at, now), wall: at.wall };
-        let elapsed = now.wall.since(at.wall);
-        let grace = self.plan.rotation.grace().unwrap_or_default();
-        let late = at.boot.is_none() && (elapsed >= grace || now.wall < at.wall);
-        Doubt { sent, replays: 0, late }
-    }
-
     /// Finds the place where the account rests, from what is known of it.
     pub(super) fn settle(&mut self, now: Now, jitter: Jitter, out: &mut Vec<Command>) {
         if self.is_flying() {
@@ -179,48 +119,6 @@ impl Account {
                 }
             }
         }
-    }
-
-    /// Sets aside where the account's own credential goes on, before something else is given
-    /// the turn.
-    pub(super) fn set_aside(&mut self) {
-        if self.aside.is_none() {
-            let Series { since, not_before, .. } = self.series;
-            let anew = Series { since, not_before, ..Series::default() };
-            let series = std::mem::replace(&mut self.series, anew);
-            let rest = std::mem::replace(&mut self.state, State::Vacant);
-            self.aside = Some(Box::new(Aside { rest, series }));
-        }
-    }
-
-    /// Nothing came of what was given the turn: the account's own credential goes on where it
-    /// was. What became of the other is no reason to try this one sooner, nor to ask the
-    /// provider for less patience.
-    pub(super) fn take_up_again(&mut self, now: Now, jitter: Jitter, out: &mut Vec<Command>) {
-        self.state = State::Vacant;
-        let Some(aside) = self.aside.take() else { return self.settle(now, jitter, out) };
-        let Aside { rest, series } = *aside;
-        let not_before = series.not_before.max(self.series.not_before);
-        self.series = Series { not_before, ..series };
-        if self.standing.hold != Hold::None || self.leads_elsewhere() {
-            return self.settle(now, jitter, out);
-        }
-        let free = self.budgeted(now.boot);
-        let rest = match rest {
-            State::InDoubt { next } => State::InDoubt { next: next.max(free) },
-            State::Waiting { until } => State::Waiting { until: until.max(free) },
-            State::Suspect { until } => State::Suspect { until: until.max(free) },
-            State::Frozen { until: Some(until) } => State::Frozen { until: Some(until.max(free)) },
-            State::Vacant
-            | State::Fresh { .. }
-            | State::Queued(_)
-            | State::Exchanging(..)
-            | State::Saving(..)
-            | State::Leaving(..)
-            | State::NeedsLogin
-            | State::Frozen { until: None } => return self.settle(now, jitter, out),
-        };
-        self.rest(rest, out);
     }
 
     /// After a flight: something that could not be done during it may be due.
@@ -416,46 +314,5 @@ impl Account {
             | State::Frozen { .. } => self.standing.clone(),
         };
         Write::Note { account: self.id.clone(), standing, ends_intent: false }
-    }
-}
-
-/// The moment of a stamp, as far as it can be told after a reboot.
-fn moment(stamp: Stamp, now: Now) -> Moment {
-    stamp.boot.unwrap_or_else(|| now.boot.before(now.wall.since(stamp.wall)))
-}
-
-/// The tokens of a saved generation, with what is left of them.
-fn held(saved: &Saved, now: Now) -> Option<Held> {
-    let tokens = Arc::clone(saved.tokens.as_ref()?);
-    let usable = schedule::usable(saved.lifetime);
-    Some(Held {
-        tokens,
-        generation: saved.generation,
-        issued_at: saved.issued.wall,
-        lifetime: saved.lifetime,
-        expires_boot: expiry(saved.issued, usable, now),
-        expires_wall: saved.issued.wall + usable,
-        aws: saved.aws.as_ref().map(|aws| {
-            let usable = schedule::usable(aws.lifetime);
-            Arc::new(HeldAws {
-                credentials: Arc::clone(&aws.credentials),
-                issued_at: aws.issued.wall,
-                lifetime: aws.lifetime,
-                expires_boot: expiry(aws.issued, usable, now),
-                expires_wall: aws.issued.wall + usable,
-            })
-        }),
-    })
-}
-
-/// When something ends that was issued then and is usable for so long. If the wall clock
-/// was set back and the host booted since, nothing is known of it, and it counts as ended.
-fn expiry(issued: Stamp, usable: Duration, now: Now) -> Moment {
-    let by_wall = now.boot + (issued.wall + usable).since(now.wall);
-    let set_back = now.wall + TRUSTED_SETBACK < issued.wall;
-    match issued.boot {
-        Some(boot) => (boot + usable).min(by_wall),
-        None if set_back => now.boot,
-        None => by_wall.min(now.boot + usable),
     }
 }

@@ -1,0 +1,56 @@
+//! A spend whose reply was lost: when it is replayed. The grace of a provider decides, and where there
+//! is none, what a replay could kill.
+
+use std::time::Duration;
+
+use super::Account;
+use super::Doubt;
+use crate::plan::Rotation;
+use crate::schedule;
+use crate::schedule::Replay;
+use crate::snapshot::Held;
+use crate::time::Jitter;
+use crate::time::Moment;
+use crate::time::Now;
+
+impl Account {
+    /// When the next replay of a spend in doubt is due; `pause` is the ordinary backoff.
+    pub(super) fn next_replay(
+        &self,
+        doubt: Doubt,
+        pause: Duration,
+        now: Now,
+        jitter: Jitter,
+    ) -> Moment {
+        const AT_ONCE: Duration = Duration::from_millis(500);
+
+        let first = doubt.replays == 0;
+        let lost_after = now.boot.since(doubt.sent.boot);
+        let grace = self.plan.rotation.grace().filter(|_| !doubt.late);
+        let planned = grace.and_then(|grace| {
+            let count = doubt.replays.saturating_add(1);
+            schedule::replay_after(Replay { count, grace, lost_after }, jitter)
+        });
+        if let Some(after) = planned {
+            return doubt.sent.boot + after;
+        }
+        let soon = now.boot + if first { jitter.of(AT_ONCE) } else { pause };
+        match self.plan.rotation {
+            // Nobody said that a replay does harm.
+            Rotation::Unknown | Rotation::Never => soon,
+            // A replay outside the grace may kill the token that is still good.
+            Rotation::Grace(_) | Rotation::Strict => soon.max(self.nearly_spent(now)),
+        }
+    }
+
+    /// When the held token is so close to its end that a replay has nothing left to kill.
+    pub(super) fn nearly_spent(&self, now: Now) -> Moment {
+        let good = self.held.as_ref().filter(|held| !held.ttl(now).is_zero());
+        good.map_or(now.boot, |held| held.expires_boot.before(last_stretch(held)))
+    }
+}
+
+/// The last part of a token's life, in which nothing is left to protect.
+pub(super) fn last_stretch(held: &Held) -> Duration {
+    (held.lifetime / 20).clamp(Duration::from_secs(5), Duration::from_secs(60))
+}

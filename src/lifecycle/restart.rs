@@ -1,0 +1,121 @@
+//! What the store holds of an account, taken over at a start.
+//!
+//! Of an attempt that the last process began and did not conclude nobody knows whether its refresh
+//! token was spent: it is in doubt.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::Account;
+use super::Candidate;
+use super::Command;
+use super::Doubt;
+use crate::error::RefreshError;
+use crate::notice::Reason;
+use crate::record::Record;
+use crate::record::Saved;
+use crate::record::Stamp;
+use crate::schedule;
+use crate::snapshot::Held;
+use crate::snapshot::HeldAws;
+use crate::time::Moment;
+use crate::time::Now;
+use crate::time::Timestamp;
+
+/// What the failure of an attempt is called that the last process began and did not conclude.
+const ENDED_IN_FLIGHT: &str = "the daemon ended while an exchange was under way";
+
+/// A wall clock that is this much behind the newest record was set back, or starts
+/// without a battery: nothing can be said of what is left of a token.
+const TRUSTED_SETBACK: Duration = Duration::from_secs(60);
+
+impl Account {
+    /// Takes over what the store holds.
+    pub(super) fn restore(&mut self, record: Record, now: Now, out: &mut Vec<Command>) {
+        // Nearly all are where the configuration sends them, and one copy of that is enough.
+        self.origin =
+            if record.lineage == self.lineage { self.lineage.clone() } else { record.lineage };
+        self.subject = record.subject;
+        self.candidate = record.staged.map(|lineage| Box::new(Candidate::left_over(lineage)));
+        self.standing = record.standing;
+        self.requests =
+            self.requests.clone().after(record.attempts.iter().map(|stamp| moment(*stamp, now)));
+        if let Some(failure) = &self.standing.failure {
+            self.series.attempts = failure.attempt;
+            self.series.since = Some(now.boot);
+            self.series.not_before =
+                failure.not_before_ms.map(|millis| now.moment_of(Timestamp::from_millis(millis)));
+        }
+        if let Some(saved) = record.current {
+            self.generation = saved.generation;
+            self.refreshable = saved.refreshable;
+            self.held = held(&saved, now);
+            self.told.expiry = self.held.is_none();
+        }
+        if self.risk() == super::Risk::None {
+            return;
+        }
+        let doubt = record.staged_intent.map(|intent| self.doubt_since(intent.at, now));
+        if let Some(candidate) = &mut self.candidate {
+            candidate.doubt = doubt;
+        }
+        if let Some(intent) = record.intent {
+            self.doubt = Some(self.doubt_since(intent.at, now));
+            self.series.attempts = self.series.attempts.max(1);
+            let error = RefreshError::ReplyLost(ENDED_IN_FLIGHT.to_owned());
+            self.record_failure(error, now);
+            self.tell_failure(Reason::Replay, out);
+        }
+    }
+
+    /// The doubt about a spend that the last process began. After a reboot only the wall
+    /// clock tells how long ago; if it was set back, it tells nothing.
+    fn doubt_since(&self, at: Stamp, now: Now) -> Doubt {
+        let sent = Now { boot: moment(at, now), wall: at.wall };
+        let elapsed = now.wall.since(at.wall);
+        let grace = self.plan.rotation.grace().unwrap_or_default();
+        let late = at.boot.is_none() && (elapsed >= grace || now.wall < at.wall);
+        Doubt { sent, replays: 0, late }
+    }
+}
+
+/// The moment of a stamp, as far as it can be told after a reboot.
+fn moment(stamp: Stamp, now: Now) -> Moment {
+    stamp.boot.unwrap_or_else(|| now.boot.before(now.wall.since(stamp.wall)))
+}
+
+/// The tokens of a saved generation, with what is left of them.
+fn held(saved: &Saved, now: Now) -> Option<Held> {
+    let tokens = Arc::clone(saved.tokens.as_ref()?);
+    let usable = schedule::usable(saved.lifetime);
+    Some(Held {
+        tokens,
+        generation: saved.generation,
+        issued_at: saved.issued.wall,
+        lifetime: saved.lifetime,
+        expires_boot: expiry(saved.issued, usable, now),
+        expires_wall: saved.issued.wall + usable,
+        aws: saved.aws.as_ref().map(|aws| {
+            let usable = schedule::usable(aws.lifetime);
+            Arc::new(HeldAws {
+                credentials: Arc::clone(&aws.credentials),
+                issued_at: aws.issued.wall,
+                lifetime: aws.lifetime,
+                expires_boot: expiry(aws.issued, usable, now),
+                expires_wall: aws.issued.wall + usable,
+            })
+        }),
+    })
+}
+
+/// When something ends that was issued then and is usable for so long. If the wall clock
+/// was set back and the host booted since, nothing is known of it, and it counts as ended.
+fn expiry(issued: Stamp, usable: Duration, now: Now) -> Moment {
+    let by_wall = now.boot + (issued.wall + usable).since(now.wall);
+    let set_back = now.wall + TRUSTED_SETBACK < issued.wall;
+    match issued.boot {
+        Some(boot) => (boot + usable).min(by_wall),
+        None if set_back => now.boot,
+        None => by_wall.min(now.boot + usable),
+    }
+}
