@@ -98,7 +98,7 @@ fn a_user_gets_what_the_rules_name_it_for_and_nothing_else() {
     let socket = daemon.path("api.sock").display().to_string();
     let command = format!("sudo tokenctl --socket {socket} doctor");
     let end = format!(
-        "rules and configuration. An administrator of the daemon sees all of it: {command}\n"
+        "and accounts that are not yours. An administrator of the daemon sees all of it: {command}\n"
     );
     assert!(seen.ends_with(&end), "{seen}");
     let token = daemon.token("open", "").unwrap();

@@ -106,12 +106,6 @@ pub(crate) fn accounts(accounts: &[AccountView], now: Timestamp, style: Style) -
     page
 }
 
-/// The accounts that are counted and not shown.
-pub(crate) fn unseen(count: u64) -> String {
-    let are = if count == 1 { "is" } else { "are" };
-    format!("{count} more {are} not yours to see; \"tokenctl whoami\" shows your rights.\n")
-}
-
 /// The cells of an account that are text.
 struct Row {
     name: String,

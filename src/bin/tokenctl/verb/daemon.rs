@@ -16,7 +16,6 @@ use crate::fault::Fault;
 use crate::print;
 use crate::print::Form;
 use crate::print::doctor::Examination;
-use crate::print::status::counted;
 use crate::print::status::own_words;
 
 /// The version that the daemon should have too.
@@ -38,14 +37,16 @@ const FIRST_STEPS: &str = "there is no account yet: tokenkeeper.toml(5) says how
                            config.toml; \"tokenctl reload\" takes it into use, and \"tokenctl login \
                            NAME\" logs it in";
 
+/// What somebody reads whom no account lets in.
+const NOT_YOURS: &str = "there is no account that you may use; \"tokenctl whoami\" shows you";
+
 fn examine(session: &Session) -> Result<Examination, Fault> {
     let (status, _) = session.daemon.fetch::<StatusView>(&Request::get("/v1/status"))?;
     let (list, _) = session.daemon.fetch::<AccountList>(&Request::get("/v1/accounts"))?;
     let (me, _) = session.daemon.fetch::<WhoAmI>(&Request::get("/v1/whoami"))?;
-    let unseen = unseen(&me, status.accounts, list.accounts.len());
     let notes = list.accounts.iter().filter(|view| !needs_attention(view)).filter_map(passing);
-    let notes = notes.chain((status.accounts == 0).then(|| FIRST_STEPS.to_owned())).collect();
-    Ok(Examination { findings: findings(status, &list.accounts), notes, unseen })
+    let notes = notes.chain(of_none(&me, &list.accounts).map(str::to_owned)).collect();
+    Ok(Examination { findings: findings(status, &list.accounts), notes, unseen: unseen(&me) })
 }
 
 fn no_answer(fault: &Fault) -> Examination {
@@ -54,20 +55,20 @@ fn no_answer(fault: &Fault) -> Examination {
     Examination { findings: vec![finding], notes: Vec::new(), unseen: None }
 }
 
-/// What only an administrator of the daemon is shown, and who that can be.
-fn unseen(me: &WhoAmI, accounts: u64, visible: usize) -> Option<String> {
-    if me.daemon_admin {
-        return None;
+/// What is said where there is no account to look at: none at all, for who would see it.
+const fn of_none(me: &WhoAmI, accounts: &[AccountView]) -> Option<&'static str> {
+    match (accounts, me.daemon_admin) {
+        ([], true) => Some(FIRST_STEPS),
+        ([], false) => Some(NOT_YOURS),
+        ([_, ..], _) => None,
     }
-    let hidden = accounts.saturating_sub(u64::try_from(visible).unwrap_or(u64::MAX));
-    let others = match hidden {
-        0 => String::new(),
-        hidden => format!(", and {}", counted(hidden, "other account")),
-    };
-    Some(format!(
-        "Not looked at: the daemon's store, keys, rules and configuration{others}. An \
-         administrator of the daemon sees all of it: sudo tokenctl doctor"
-    ))
+}
+
+/// What only an administrator of the daemon is shown, and who that can be.
+fn unseen(me: &WhoAmI) -> Option<String> {
+    let what = "Not looked at: the daemon's store, keys, rules and configuration, and accounts that \
+                are not yours. An administrator of the daemon sees all of it: sudo tokenctl doctor";
+    (!me.daemon_admin).then(|| what.to_owned())
 }
 
 /// Whether somebody should look after an account: the rule of the daemon's own findings.
@@ -207,7 +208,30 @@ mod tests {
 
     #[test]
     fn who_is_no_administrator_is_told_what_was_not_looked_at() {
-        let me = |daemon_admin| WhoAmI {
+        assert_eq!(unseen(&me(true)), None);
+        insta::assert_snapshot!(unseen(&me(false)).unwrap(), @"Not looked at: the daemon's store, keys, rules and configuration, and accounts that are not yours. An administrator of the daemon sees all of it: sudo tokenctl doctor");
+    }
+
+    #[test]
+    fn only_who_sees_every_account_is_told_that_there_is_none() {
+        let mine = [view("mail", "fresh")];
+        for (administers, none) in [(true, FIRST_STEPS), (false, NOT_YOURS)] {
+            assert_eq!(of_none(&me(administers), &[]), Some(none));
+            assert_eq!(of_none(&me(administers), &mine), None);
+        }
+    }
+
+    #[test]
+    fn what_only_administrators_see_is_mentioned_to_the_others() {
+        let newer = StatusView { version: "9.9.9".into(), degraded: true, ..healthy() };
+        for status in [StatusView { degraded: true, ..healthy() }, newer] {
+            let found = findings(status, &[]);
+            assert_eq!(found.last().unwrap().advice, "sudo tokenctl doctor");
+        }
+    }
+
+    fn me(daemon_admin: bool) -> WhoAmI {
+        WhoAmI {
             uid: 1000,
             gid: 1000,
             groups: vec![],
@@ -217,18 +241,6 @@ mod tests {
             transport: "unix".into(),
             daemon_admin,
             rights: BTreeMap::new(),
-        };
-        assert_eq!(unseen(&me(true), 3, 3), None);
-        insta::assert_snapshot!(unseen(&me(false), 3, 3).unwrap(), @"Not looked at: the daemon's store, keys, rules and configuration. An administrator of the daemon sees all of it: sudo tokenctl doctor");
-        insta::assert_snapshot!(unseen(&me(false), 3, 1).unwrap(), @"Not looked at: the daemon's store, keys, rules and configuration, and 2 other accounts. An administrator of the daemon sees all of it: sudo tokenctl doctor");
-    }
-
-    #[test]
-    fn what_only_administrators_see_is_mentioned_to_the_others() {
-        let newer = StatusView { version: "9.9.9".into(), degraded: true, ..healthy() };
-        for status in [StatusView { degraded: true, ..healthy() }, newer] {
-            let found = findings(status, &[]);
-            assert_eq!(found.last().unwrap().advice, "sudo tokenctl doctor");
         }
     }
 

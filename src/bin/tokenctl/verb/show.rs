@@ -60,10 +60,6 @@ pub(super) fn status(session: &Session, only: Option<&AccountId>) -> Result<(), 
     } else {
         page.push('\n');
         page.push_str(&print::status::accounts(&accounts, now, style));
-        let seen = u64::try_from(accounts.len()).unwrap_or(u64::MAX);
-        if only.is_none() && seen < daemon.accounts {
-            page.push_str(&print::status::unseen(daemon.accounts - seen));
-        }
     }
     session.output.page(&page)
 }
