@@ -1,8 +1,8 @@
 //! Feeds the service manager's watchdog, with proof only.
 //!
 //! Each time, the supervisor shows that nothing is overdue, the store that queued work gets
-//! done, the front that it answers a request, and the door for credentials that it gets on. What stays silent is named in the log
-//! and starves the watchdog, whose restart costs no token.
+//! done, the front that it answers a request, and the door for credentials that it gets on. What
+//! stays silent is named in the log and starves the watchdog, whose restart costs no token.
 
 use std::time::Duration;
 

@@ -32,9 +32,10 @@ pub(super) fn whoami(caller: &Caller, query: Option<&str>) -> Result<Response<Bo
     reply::json(&asking::who(caller.asker(), &directory, transport))
 }
 
-/// How the daemon is. Counts and names are of what the caller may see, and for an administrator of
-/// the daemon counts are of all that the socket lets through. Only for an administrator does the daemon examine itself: to anyone else
-/// that it lives is said by the answer, and whether it is degraded by the counted accounts.
+/// How the daemon is. Counts and names are of what the caller may see; for an administrator of the
+/// daemon counts are of all that the socket lets through. Only for an administrator does the
+/// daemon examine itself: to anyone else that it lives is said by the answer, and whether it is
+/// degraded by the counted accounts.
 pub(super) async fn status(caller: Rc<Caller>, uri: Uri) -> Result<Response<Body>, Box<Refused>> {
     let administers = caller.is_daemon_admin(&caller.desk.keeper.directory());
     Query::read(uri.query(), &[])?;
