@@ -98,12 +98,20 @@ pub trait TokenStore: Send {
     /// If it cannot be read or does not open.
     fn secret(&mut self, slot: &str) -> Result<Option<Secret>, StoreError>;
 
-    /// Reads everything that a backup keeps, refresh tokens and secrets included.
+    /// The accounts of which there is anything that a backup could keep.
+    ///
+    /// # Errors
+    ///
+    /// If they cannot be read.
+    fn owners(&mut self) -> Result<Owners, StoreError>;
+
+    /// Reads everything that a backup keeps of these accounts, refresh tokens and secrets
+    /// included. One that is not there any more is left out.
     ///
     /// # Errors
     ///
     /// If nothing can be read. Damage of single accounts is in [`Exported::damage`] instead.
-    fn export(&mut self) -> Result<Exported, StoreError>;
+    fn export(&mut self, accounts: &[AccountId]) -> Result<Exported, StoreError>;
 
     /// The slots that hold an account secret, sorted.
     ///
@@ -147,6 +155,15 @@ pub struct Loaded {
     /// Grants that were kept aside for the operator.
     pub orphans: Vec<Orphan>,
     /// What could not be read, and what stands in for it: sentences for the journal.
+    pub damage: Vec<String>,
+}
+
+/// Whose credentials and secrets a store has.
+#[derive(Default)]
+pub struct Owners {
+    /// Their names, sorted.
+    pub accounts: Vec<AccountId>,
+    /// What could not be read: sentences for people.
     pub damage: Vec<String>,
 }
 
@@ -197,6 +214,10 @@ impl Store {
 
     /// Changes that share one transaction at most: few enough that the log stays small.
     pub const BATCH: usize = 256;
+
+    /// Accounts that are read for a backup at one go: a commit waits no longer for a backup than
+    /// these take, some milliseconds.
+    pub const PIECE: usize = 256;
 
     /// Starts the thread that owns `store`. It ends with [`close`](Self::close), or when
     /// the last handle goes.
@@ -249,11 +270,23 @@ impl Store {
 
     /// Reads everything that a backup keeps. What comes back is to be sealed at once.
     ///
+    /// It is read in pieces, between which the thread does what else was asked of it. So each
+    /// account is whole, and as new as it was when its own piece was read; two accounts need not
+    /// be of the same moment. An account that came after the first piece is not in it.
+    ///
     /// # Errors
     ///
     /// As [`TokenStore::export`]; [`StoreError::Closed`] after [`close`](Self::close).
     pub async fn export(&self) -> Result<Exported, StoreError> {
-        self.ask(Question::Export).await?
+        let Owners { accounts, damage } = self.ask(Question::Owners).await??;
+        let mut exported = Exported { accounts: Vec::with_capacity(accounts.len()), damage };
+        for piece in accounts.chunks(Self::PIECE) {
+            let piece = piece.to_vec();
+            let read = self.ask(|reply| Question::Export(piece, reply)).await??;
+            exported.accounts.extend(read.accounts);
+            exported.damage.extend(read.damage);
+        }
+        Ok(exported)
     }
 
     /// The slots that hold an account secret, sorted.
@@ -345,7 +378,8 @@ enum Question {
     Load(oneshot::Sender<Result<Loaded, StoreError>>),
     Released(AccountId, oneshot::Sender<Result<Lease, StoreError>>),
     Secret(String, oneshot::Sender<Result<Option<Secret>, StoreError>>),
-    Export(oneshot::Sender<Result<Exported, StoreError>>),
+    Owners(oneshot::Sender<Result<Owners, StoreError>>),
+    Export(Vec<AccountId>, oneshot::Sender<Result<Exported, StoreError>>),
     SecretNames(oneshot::Sender<Result<Vec<String>, StoreError>>),
     Probe(oneshot::Sender<Health>),
     Close(oneshot::Sender<()>),
@@ -392,7 +426,8 @@ fn answer(
         Question::Load(reply) => reply_to(reply, store.load()),
         Question::Released(account, reply) => reply_to(reply, store.released(&account)),
         Question::Secret(slot, reply) => reply_to(reply, store.secret(&slot)),
-        Question::Export(reply) => reply_to(reply, store.export()),
+        Question::Owners(reply) => reply_to(reply, store.owners()),
+        Question::Export(accounts, reply) => reply_to(reply, store.export(&accounts)),
         Question::SecretNames(reply) => reply_to(reply, store.secret_names()),
         Question::Probe(reply) => reply_to(reply, store.health()),
         Question::Close(reply) => {

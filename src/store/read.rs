@@ -89,15 +89,17 @@ pub(super) struct Attempts {
     pub(super) at: Vec<(u64, i64)>,
 }
 
+/// What [`Tables::record`] reads of accounts.
+pub(super) const RECORD: &str =
+    "SELECT id, name, lineage, subject, standing, attempts FROM account";
+
 impl Tables<'_> {
     /// Every account that the store knows, and what is damaged.
     pub(super) fn load(&self) -> Result<Loaded, StoreError> {
         let mut loaded = Loaded::default();
         let intents = told(self.intents(), "what was under way", &mut loaded.damage)?;
         let staged = told(self.staged_accounts(), "what was staged", &mut loaded.damage)?;
-        let mut statement = self.conn.prepare_cached(
-            "SELECT id, name, lineage, subject, standing, attempts FROM account ORDER BY id",
-        )?;
+        let mut statement = self.conn.prepare_cached(&format!("{RECORD} ORDER BY id"))?;
         let mut rows = statement.query([])?;
         loop {
             match rows.next().map_err(StoreError::from) {
@@ -244,7 +246,8 @@ impl Tables<'_> {
         Ok(names.collect::<Result<_, _>>()?)
     }
 
-    fn record(
+    /// The account of a row of [`RECORD`], but for what is under way and what is staged.
+    pub(super) fn record(
         &self,
         row: &Row<'_>,
         id: i64,

@@ -31,6 +31,7 @@ use crate::store::Change;
 use crate::store::Exported;
 use crate::store::Health;
 use crate::store::Loaded;
+use crate::store::Owners;
 use crate::store::TokenStore;
 use crate::store::ballast;
 use crate::store::connection;
@@ -302,8 +303,12 @@ impl TokenStore for Sqlite {
         self.tables()?.secret(slot)
     }
 
-    fn export(&mut self) -> Result<Exported, StoreError> {
-        self.tables()?.export()
+    fn owners(&mut self) -> Result<Owners, StoreError> {
+        self.tables()?.owners()
+    }
+
+    fn export(&mut self, accounts: &[AccountId]) -> Result<Exported, StoreError> {
+        self.tables()?.export(accounts)
     }
 
     fn secret_names(&mut self) -> Result<Vec<String>, StoreError> {

@@ -64,11 +64,37 @@ async fn a_probe_is_answered_behind_what_was_queued_before_it() {
     assert_eq!(batches_before_the_answer, 1);
 }
 
+#[tokio::test]
+async fn a_commit_that_is_queued_during_a_backup_of_a_thousand_accounts_waits_for_one_piece() {
+    let (store, seen, gate) = started();
+    let exporting = tokio::spawn({
+        let store = store.clone();
+        async move { store.export().await.map(drop) }
+    });
+    while !seen.entered() {
+        tokio::task::yield_now().await;
+    }
+    // The thread is held up in the first piece.
+    let writing = tokio::spawn({
+        let store = store.clone();
+        async move { store.write(note("mail")).await.map(drop) }
+    });
+    while store.requests.capacity() == Store::QUEUE {
+        tokio::task::yield_now().await;
+    }
+    drop(gate);
+
+    assert_eq!(writing.await.unwrap(), Ok(()));
+    assert_eq!(exporting.await.unwrap(), Ok(()));
+    assert_eq!(seen.batches(), [1]);
+    assert_eq!(seen.done(), ["read 256", "wrote 1", "read 256", "read 256", "read 232"]);
+}
+
 /// What went through a [`Noting`].
 #[derive(Clone, Default)]
 struct Seen {
     entered: Arc<AtomicBool>,
-    batches: Arc<Mutex<Vec<usize>>>,
+    done: Arc<Mutex<Vec<String>>>,
 }
 
 impl Seen {
@@ -76,16 +102,31 @@ impl Seen {
         self.entered.load(Ordering::Acquire)
     }
 
+    /// What was done, in its order, and to how many accounts each time.
+    fn done(&self) -> Vec<String> {
+        self.done.lock().unwrap().clone()
+    }
+
     fn batches(&self) -> Vec<usize> {
-        self.batches.lock().unwrap().clone()
+        let size = |done: &String| Some(done.strip_prefix("wrote ")?.parse().unwrap());
+        self.done().iter().filter_map(size).collect()
     }
 }
 
-/// A store that notes the size of each batch, refuses one account, and finishes no
-/// write before the gate is dropped.
+/// A store of a thousand accounts that notes the size of each batch and piece, refuses one
+/// account, and finishes none of them before the gate is dropped.
 struct Noting {
     seen: Seen,
     gate: std_mpsc::Receiver<()>,
+}
+
+impl Noting {
+    fn pass(&self, what: &str, many: usize) {
+        self.seen.entered.store(true, Ordering::Release);
+        // An error is what it waits for: the other end was dropped.
+        let _opened = self.gate.recv();
+        self.seen.done.lock().unwrap().push(format!("{what} {many}"));
+    }
 }
 
 impl TokenStore for Noting {
@@ -94,10 +135,7 @@ impl TokenStore for Noting {
     }
 
     fn write(&mut self, batch: Vec<Change>) -> Vec<Result<Written, StoreError>> {
-        self.seen.entered.store(true, Ordering::Release);
-        // An error is what it waits for: the other end was dropped.
-        let _opened = self.gate.recv();
-        self.seen.batches.lock().unwrap().push(batch.len());
+        self.pass("wrote", batch.len());
         batch
             .iter()
             .map(
@@ -116,7 +154,13 @@ impl TokenStore for Noting {
         Ok(None)
     }
 
-    fn export(&mut self) -> Result<Exported, StoreError> {
+    fn owners(&mut self) -> Result<Owners, StoreError> {
+        let accounts = (0..1000).map(|n| AccountId::parse(&format!("account-{n}")).unwrap());
+        Ok(Owners { accounts: accounts.collect(), damage: Vec::new() })
+    }
+
+    fn export(&mut self, accounts: &[AccountId]) -> Result<Exported, StoreError> {
+        self.pass("read", accounts.len());
         Ok(Exported::default())
     }
 
