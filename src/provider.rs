@@ -154,6 +154,9 @@ pub struct Profile {
     pub has_refresh_token: bool,
     /// What the provider is known to do with refresh tokens; the configuration may know better.
     pub rotation: Rotation,
+    /// How long an access token lives, where the provider grants the same to everybody or the
+    /// configuration says it: for words about a plan. What a reply says is what counts.
+    pub lifetime: Option<Duration>,
     /// The e-mail address by which the provider knows the user, where it does so.
     pub email: Option<Box<str>>,
     /// The token that the provider's API takes.

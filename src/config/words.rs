@@ -36,7 +36,7 @@ use crate::time::Timestamp;
 use crate::time::spoken;
 use crate::token::Secret;
 
-/// The lifetime that the words are about: the configuration does not know the provider's.
+/// The lifetime that the words are about where nobody knows the provider's.
 const EXAMPLE: Duration = Duration::from_secs(3_600);
 
 /// Everything that a configuration means, a paragraph for the daemon, each further socket
@@ -101,7 +101,7 @@ fn account(id: &AccountId, account: &Account) -> Vec<String> {
     let secrets = profile.secrets.iter();
     lines.extend(secrets.map(|(slot, reference)| format!("takes {}", source(id, slot, reference))));
     lines.extend(sign_in(id, account));
-    lines.extend([margin(&account.plan), rotation(&account.plan)]);
+    lines.extend([margin(&account.plan, profile.lifetime), rotation(&account.plan)]);
     lines.extend(end(&account.plan));
     lines.push(alarm(&account.plan));
     lines.extend(account.hooks.iter().map(|hook| called(hook)));
@@ -135,7 +135,7 @@ fn place(account: &Account) -> String {
                 }
             };
             // Services of one client only are counted under their own name.
-            if *profile.client == *profile.name || profile.client.is_empty() {
+            if *profile.client == *profile.name {
                 asks
             } else {
                 format!("{asks}, as client {}", profile.client)
@@ -181,10 +181,11 @@ fn source(id: &AccountId, slot: &str, reference: &SecretRef) -> String {
 }
 
 /// `12 to 21 min`: between the latest and the earliest moment of a refresh.
-fn margin(plan: &Plan) -> String {
+fn margin(plan: &Plan, lifetime: Option<Duration>) -> String {
+    let lifetime = lifetime.unwrap_or(EXAMPLE);
     let left = |share| {
         let spread = Spread::fixed(Jitter::new(share));
-        EXAMPLE.saturating_sub(schedule::refresh_after(EXAMPLE, plan.refresh_before, spread))
+        lifetime.saturating_sub(schedule::refresh_after(lifetime, plan.refresh_before, spread))
     };
     let (shortest, longest) = (left(0.0), left(1.0));
     let minutes = |span: Duration| span.as_secs() / 60;
@@ -195,7 +196,7 @@ fn margin(plan: &Plan) -> String {
     } else {
         format!("{} to {} min", minutes(shortest), minutes(longest))
     };
-    format!("refreshes {margin} before the expiry where a token lives {}", spoken(EXAMPLE))
+    format!("refreshes {margin} before the expiry where a token lives {}", spoken(lifetime))
 }
 
 fn rotation(plan: &Plan) -> String {
@@ -431,6 +432,45 @@ mod tests {
             for part in *parts {
                 assert!(words.contains(part), "{keys}: {part}\n{words}");
             }
+        }
+    }
+
+    #[test]
+    fn a_margin_is_that_of_the_providers_own_lifetime_where_that_is_known() {
+        let idp = "issuer = 'https://idp.example'\nclient_id = 'x'";
+        let program = "provider = 'exec'\ncommand = ['/usr/local/bin/token']";
+        let plugs = "provider = 'kasa-monitor'\nbase_url = 'http://127.0.0.1'\nusername = 'x'";
+        let boiler = "provider = 'navien'\nemail = 'x'";
+        let heatpump = "provider = 'quilt'\nemail = 'x'";
+        #[rustfmt::skip]
+        let cases = [
+            // keys     more                       margin
+            (plugs,    "",                         "6 to 10 min before the expiry where a token lives 30 min"),
+            (boiler,   "",                         "12 to 21 min before the expiry where a token lives 1 h"),
+            (heatpump, "",                         "12 to 21 min before the expiry where a token lives 1 h"),
+            (idp,      "",                         "12 to 21 min before the expiry where a token lives 1 h"),
+            (idp,      "default_lifetime = '10m'", "2 to 3 min before the expiry where a token lives 10 min"),
+            (program,  "default_lifetime = '10m'", "2 to 3 min before the expiry where a token lives 10 min"),
+        ];
+        for (keys, more, margin) in cases {
+            let words = words(&format!("[accounts.a]\n{keys}\n{more}"));
+            assert!(words.contains(&format!("  refreshes {margin}\n")), "{words}");
+        }
+    }
+
+    /// What is counted as the client of such an account is a user, or nobody.
+    #[test]
+    fn a_program_and_a_socket_are_told_without_a_client() {
+        #[rustfmt::skip]
+        let cases = [
+            // keys                                             told
+            ("command = ['/usr/local/bin/token']",              "runs /usr/local/bin/token for tokens\n"),
+            ("command = ['/usr/local/bin/token']\nusername='x'", "runs /usr/local/bin/token for tokens\n"),
+            ("socket = '/run/token.sock'",                      "asks /run/token.sock for tokens\n"),
+        ];
+        for (keys, told) in cases {
+            let words = words(&format!("[accounts.a]\nprovider = 'exec'\n{keys}"));
+            assert!(words.contains(told) && !words.contains("as client"), "{words}");
         }
     }
 

@@ -30,6 +30,7 @@ pub(crate) fn provider(lineage: &str) -> Arc<dyn Provider> {
         requests: 1,
         transport: Transport::default(),
         rotation: Rotation::Unknown,
+        lifetime: None,
     }))
 }
 

@@ -32,7 +32,7 @@ use crate::token::Secret;
 use crate::token::TokenSet;
 
 /// Lifetime of tokens of which nothing in the answer says it: what pools grant by default.
-const DEFAULT_LIFETIME: Duration = Duration::from_secs(3600);
+pub(super) const DEFAULT_LIFETIME: Duration = Duration::from_secs(3600);
 
 /// What an answer to a request for tokens is.
 pub(super) enum Reply {

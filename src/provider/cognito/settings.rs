@@ -13,6 +13,7 @@ use super::ClientAuth;
 use super::Cognito;
 use super::PASSWORD;
 use super::RefreshOperation;
+use super::reply::DEFAULT_LIFETIME;
 use crate::plan::Entry;
 use crate::plan::Rotation;
 use crate::provider::Header;
@@ -99,6 +100,7 @@ pub(super) fn read(section: &mut Section<'_>) -> Option<Cognito> {
         lineage: place::lineage(&["cognito", endpoint.as_str(), client_id, &user]),
         has_refresh_token: true,
         rotation,
+        lifetime: Some(DEFAULT_LIFETIME),
         email: user.contains('@').then(|| user.as_str().into()),
         default_kind,
         header: preset.bare.then(|| Box::new(Header::BARE)),

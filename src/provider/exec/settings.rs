@@ -71,6 +71,7 @@ pub(super) fn read(section: &mut Section<'_>) -> Option<Exec> {
         lineage: lineage(&callee, username, grant, &context),
         has_refresh_token,
         rotation: if has_refresh_token { Rotation::Unknown } else { Rotation::Never },
+        lifetime: default_lifetime,
         email: None,
         default_kind,
         header: header.map(Box::new),

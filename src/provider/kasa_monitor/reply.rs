@@ -21,7 +21,7 @@ use crate::token::Secret;
 use crate::token::TokenSet;
 
 /// Lifetime of access tokens, which stands in the server's code and cannot be configured.
-const DEFAULT_LIFETIME: Duration = Duration::from_secs(1800);
+pub(super) const DEFAULT_LIFETIME: Duration = Duration::from_secs(1800);
 
 /// Lifetime of refresh tokens, of which the same is true.
 const REFRESH_LIFETIME: Duration = Duration::from_secs(7 * 86_400);

@@ -6,6 +6,7 @@ use super::KasaMonitor;
 use super::PASSWORD;
 use super::Provider;
 use super::TOTP;
+use super::reply::DEFAULT_LIFETIME;
 use crate::plan::Entry;
 use crate::plan::Rotation;
 use crate::provider::Profile;
@@ -41,6 +42,7 @@ pub(super) fn read(section: &mut Section<'_>) -> Option<KasaMonitor> {
         lineage: place::lineage(&["kasa-monitor", base.as_str(), username]),
         has_refresh_token: true,
         rotation: Rotation::Never,
+        lifetime: Some(DEFAULT_LIFETIME),
         email: None,
         default_kind: Kind::Access,
         header: None,

@@ -29,7 +29,7 @@ use crate::token::TokenSet;
 
 /// Lifetime of tokens and of AWS credentials of which the reply does not say it: what the
 /// service grants as a rule. Nothing is ever served without an end.
-const DEFAULT_LIFETIME: Duration = Duration::from_secs(3600);
+pub(super) const DEFAULT_LIFETIME: Duration = Duration::from_secs(3600);
 
 /// How an answer is to be read.
 pub(super) struct Rules {

@@ -7,6 +7,7 @@ use url::Url;
 use super::Navien;
 use super::PASSWORD;
 use super::Provider;
+use super::reply::DEFAULT_LIFETIME;
 use crate::plan::Entry;
 use crate::plan::Rotation;
 use crate::provider::Header;
@@ -44,6 +45,7 @@ pub(super) fn read(section: &mut Section<'_>) -> Option<Navien> {
         // The service is known to leave the new refresh token empty at times, and nobody has
         // said whether it ends the old one otherwise.
         rotation: Rotation::Unknown,
+        lifetime: Some(DEFAULT_LIFETIME),
         email: Some(email.into()),
         default_kind: Kind::Access,
         header: Some(Box::new(Header::BARE)),

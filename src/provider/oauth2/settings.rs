@@ -75,6 +75,7 @@ fn read(section: &mut Section<'_>) -> Option<OAuth2> {
         lineage: lineage(&endpoint, client_id, grant, username),
         has_refresh_token: grant == GrantType::RefreshToken,
         rotation: preset.rotation,
+        lifetime: default_lifetime,
         email: None,
         default_kind,
         header: header.map(Box::new),

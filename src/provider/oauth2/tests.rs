@@ -155,6 +155,7 @@ pub(super) fn account(endpoint: &str) -> OAuth2 {
             lineage: Lineage::default(),
             has_refresh_token: true,
             rotation: Rotation::Unknown,
+            lifetime: None,
             email: None,
             default_kind: Kind::Access,
             header: None,
