@@ -227,31 +227,52 @@ impl Asker<'_> {
     fn not_allowed(&self, needed: Right, known: bool) -> Refusal {
         let perhaps = if known { "" } else { ", or there is no such account" };
         let (right, seen) = (needed.as_str(), self.as_seen());
-        let rule = match self.narrowing {
-            Some(_) => String::new(),
-            // The same for an account that is not there, so that it tells nothing of any.
-            None => format!(
-                "; an administrator gives it with {} among the account's rules",
-                self.rule(needed)
-            ),
+        // The same for an account that is not there, so that it tells nothing of any.
+        let rule = format!("gives it with {} among the account's rules", self.rule(needed));
+        let way = match self.narrowing {
+            None => rule,
+            Some(_) => {
+                let door = "lets it through with `accounts` and `rights` of this socket's \
+                            `[[listen]]`";
+                // No account's rule is needed for those who may do everything.
+                let rule = (!self.masters.include(self.peer)).then(|| format!(", and {rule}"));
+                format!("{door}{}", rule.unwrap_or_default())
+            }
         };
-        let message = format!("no right `{right}` on it{perhaps}; you are {seen}{rule}");
+        let message =
+            format!("no right `{right}` on it{perhaps}; you are {seen}; an administrator {way}");
         Refusal::new(Code::InsufficientPermissions, message)
     }
 
-    /// The rule by which the peer would have that right.
+    /// The rule of an account by which the peer would have that right.
     fn rule(&self, needed: Right) -> String {
-        let (uid, right) = (self.peer.uid, needed.as_str());
-        let user = if uid == NO_USER { String::new() } else { format!("user = {uid}, ") };
-        // A name may have backslashes, which mean themselves between single quotes.
-        let unit = self.peer.unit.name().map(|name| format!("unit = '{name}', "));
-        let unit = unit.unwrap_or_default();
-        format!("allow = [{{ {user}{unit}rights = [\"{right}\"] }}]")
+        let mut keys = self.keys();
+        keys.push(format!("rights = [\"{}\"]", needed.as_str()));
+        format!("allow = [{{ {} }}]", keys.join(", "))
     }
 
-    /// What the peer is told that may not do this to the daemon itself.
-    pub fn not_for_you(&self, what: &str) -> Denied {
-        let message = format!("no right to {what}; you are {}", self.as_seen());
+    /// The keys of a rule that is about the peer alone.
+    fn keys(&self) -> Vec<String> {
+        let user = (self.peer.uid != NO_USER).then(|| format!("user = {}", self.peer.uid));
+        // A name may have backslashes, which mean themselves between single quotes.
+        let unit = self.peer.unit.name().map(|name| format!("unit = '{name}'"));
+        user.into_iter().chain(unit).collect()
+    }
+
+    /// What the peer is told that may not do this to the daemon itself; `key` would allow it.
+    /// Through a narrowing socket nobody may, so that it is told of the other one and of no rule.
+    pub fn not_for_you(&self, what: &str, key: &str) -> Denied {
+        let seen = self.as_seen();
+        let way = match self.narrowing {
+            None => format!(
+                "an administrator allows it with {key} = [{{ {} }}] in [daemon]",
+                self.keys().join(", ")
+            ),
+            Some(_) => "no `[[listen]]` lets that through, for root neither: ask at the daemon's \
+                        own socket"
+                .to_owned(),
+        };
+        let message = format!("no right to {what}; you are {seen}; {way}");
         Refusal::new(Code::InsufficientPermissions, message).into()
     }
 

@@ -249,7 +249,7 @@ impl Desk {
             return Ok(());
         }
         call.asker().record_of_daemon(what, "admin", &mut self.refusals, clock::now());
-        Err(call.asker().not_for_you(what).into())
+        Err(call.asker().not_for_you(what, "admin").into())
     }
 }
 

@@ -191,7 +191,7 @@ impl Caller {
     pub(super) fn not_for_you(&self, what: &'static str, key: &str) -> Box<Refused> {
         let mut refusals = self.desk.refusals.borrow_mut();
         self.asker().record_of_daemon(what, key, &mut refusals, clock::now());
-        self.asker().not_for_you(what).into()
+        self.asker().not_for_you(what, key).into()
     }
 
     /// Takes one request that may reach a provider from the peer's share.

@@ -312,6 +312,46 @@ fn a_narrowing_socket_lets_through_its_accounts_and_rights_even_for_root() {
 }
 
 #[test]
+fn a_refusal_tells_the_rule_or_the_socket_that_would_allow_it() {
+    alone(async {
+        let world = World::new(fresh(7, 600));
+        let narrowing = || Narrowing {
+            accounts: vec![AccountId::parse("mail").unwrap()],
+            rights: Rights::NONE.with(Right::Read),
+        };
+        let mut told = Vec::new();
+        for head in ["POST /v1/reload", "POST /v1/backup", "GET /metrics"] {
+            let reply = world.ask(STRANGER, head).await;
+            told.push(format!("{head}: {}", reply.json()["message"].as_str().unwrap()));
+        }
+        let heads = [
+            (0, "POST /v1/reload"),
+            (STRANGER, "POST /v1/reload"),
+            (0, "POST /v1/accounts/mail/refresh"),
+            (0, "GET /v1/accounts/ci/token"),
+            (0, "GET /v1/accounts/nowhere/token"),
+            (STRANGER, "GET /v1/accounts/ci/token"),
+        ];
+        for (uid, head) in heads {
+            let reply = say(world.connect_through(uid, Some(narrowing())), head, "").await;
+            let message = reply.json()["message"].as_str().unwrap().to_owned();
+            told.push(format!("narrowed, {uid}, {head}: {message}"));
+        }
+        insta::assert_snapshot!(told.join("\n"), @r#"
+        POST /v1/reload: no right to reload the configuration; you are uid 1005, gid 1005, groups 50, 60; an administrator allows it with admin = [{ user = 1005 }] in [daemon]. To see your rights, type: tokenctl whoami
+        POST /v1/backup: no right to take a backup; you are uid 1005, gid 1005, groups 50, 60; an administrator allows it with admin = [{ user = 1005 }] in [daemon]. To see your rights, type: tokenctl whoami
+        GET /metrics: no right to read metrics; you are uid 1005, gid 1005, groups 50, 60; an administrator allows it with metrics = [{ user = 1005 }] in [daemon]. To see your rights, type: tokenctl whoami
+        narrowed, 0, POST /v1/reload: no right to reload the configuration; you are uid 0, gid 0, groups 50, 60; no `[[listen]]` lets that through, for root neither: ask at the daemon's own socket. To see your rights, type: tokenctl whoami
+        narrowed, 1005, POST /v1/reload: no right to reload the configuration; you are uid 1005, gid 1005, groups 50, 60; no `[[listen]]` lets that through, for root neither: ask at the daemon's own socket. To see your rights, type: tokenctl whoami
+        narrowed, 0, POST /v1/accounts/mail/refresh: account mail: no right `refresh` on it; you are uid 0, gid 0, groups 50, 60; an administrator lets it through with `accounts` and `rights` of this socket's `[[listen]]`. To see your rights, type: tokenctl whoami
+        narrowed, 0, GET /v1/accounts/ci/token: account ci: no right `read` on it, or there is no such account; you are uid 0, gid 0, groups 50, 60; an administrator lets it through with `accounts` and `rights` of this socket's `[[listen]]`. To see your rights, type: tokenctl whoami
+        narrowed, 0, GET /v1/accounts/nowhere/token: account nowhere: no right `read` on it, or there is no such account; you are uid 0, gid 0, groups 50, 60; an administrator lets it through with `accounts` and `rights` of this socket's `[[listen]]`. To see your rights, type: tokenctl whoami
+        narrowed, 1005, GET /v1/accounts/ci/token: account ci: no right `read` on it, or there is no such account; you are uid 1005, gid 1005, groups 50, 60; an administrator lets it through with `accounts` and `rights` of this socket's `[[listen]]`, and gives it with allow = [{ user = 1005, rights = ["read"] }] among the account's rules. To see your rights, type: tokenctl whoami
+        "#);
+    });
+}
+
+#[test]
 fn a_verdict_is_explained_rule_by_rule() {
     alone(async {
         let world = World::new(fresh(7, 600));
