@@ -17,6 +17,7 @@ use rustix::fs::OFlags;
 use crate::config::File;
 use crate::regular;
 use crate::regular::Unopened;
+use crate::regular::others_write;
 
 /// Largest file that is read, in bytes: 10,000 accounts fit several times.
 const LARGEST_FILE: u64 = 16 * 1024 * 1024;
@@ -228,12 +229,6 @@ impl Reading {
 
 const fn trusted_owner(owner: u32, own_uid: u32) -> bool {
     owner == 0 || owner == own_uid
-}
-
-/// Whether group or others may write. An access list is part of this: its mask shows as
-/// the group's bits.
-const fn others_write(mode: u32) -> bool {
-    mode & 0o022 != 0
 }
 
 /// Whether a directory is there for others as well, as `/tmp` is: to close it would break their

@@ -3,6 +3,8 @@
 //! A path out of a configuration may lead to a pipe that nobody writes to, or to a terminal:
 //! opening must neither wait for the one nor take the other. What is looked at is the open
 //! file, not its name.
+//!
+//! Who else may write a file is read from its mode here too, once for all who refuse such ones.
 
 use std::fs;
 use std::fs::File;
@@ -35,6 +37,12 @@ pub fn open(path: &Path) -> Result<File, Unopened> {
     let opened = rustix::io::retry_on_intr(|| rustix::fs::open(path, flags, Mode::empty()));
     let file = File::from(opened.map_err(io::Error::from)?);
     if file.metadata()?.is_file() { Ok(file) } else { Err(Unopened::NotRegular) }
+}
+
+/// Whether group or others may write what has that mode. An access list is part of this: its mask
+/// shows as the group's bits.
+pub const fn others_write(mode: u32) -> bool {
+    mode & 0o022 != 0
 }
 
 /// Why a file was not written.

@@ -11,6 +11,8 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 use std::path::PathBuf;
 
+use crate::regular::others_write;
+
 /// Why a program is not run.
 #[derive(Debug, thiserror::Error)]
 pub enum Unguarded {
@@ -55,18 +57,18 @@ pub fn guarded(program: &Path, own: &[u32]) -> Result<(), Unguarded> {
             Ok(meta) if meta.uid() != 0 && !own.contains(&meta.uid()) => {
                 return Err(Unguarded::Foreign { path, owner: meta.uid() });
             }
-            Ok(meta) if others_write(&meta) => return Err(Unguarded::Writable(path)),
+            Ok(meta) if others_change(&meta) => return Err(Unguarded::Writable(path)),
             Ok(_) => {}
         }
     }
     Ok(())
 }
 
-/// Whether group or others can change it. The mask of an access list shows as the group's bits.
-fn others_write(meta: &Metadata) -> bool {
+/// Whether group or others can change it, or put something else in its place.
+fn others_change(meta: &Metadata) -> bool {
     const STICKY: u32 = 0o1000;
 
-    meta.mode() & 0o022 != 0 && !(meta.is_dir() && meta.mode() & STICKY != 0)
+    others_write(meta.mode()) && !(meta.is_dir() && meta.mode() & STICKY != 0)
 }
 
 #[cfg(test)]
