@@ -59,8 +59,7 @@ fn an_import_that_was_refused_is_forgotten_however_often_that_is_tried() {
 fn somebody_elses_grant_is_kept_until_the_store_has_it() {
     let mut sim = Sim::resumed(Rotation::Unknown, 1000);
     sim.fly(3549);
-    sim.feed(3550, Input::Exchanged(sim.ticket(), granted_to("pat")));
-    sim.feed(3550, Input::Written(sim.ticket(), Ok(Some(Generation(2)))));
+    sim.renewed_for(3550, "pat", Generation(2));
     sim.fly(6172);
     let attempt = sim.ticket();
     sim.feed(6173, Input::Exchanged(attempt, granted_to("sam")));

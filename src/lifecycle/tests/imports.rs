@@ -27,8 +27,7 @@ fn an_import_that_fails_leaves_the_old_credential_untouched() {
     sim.feed(1500, Input::Ordered(Action::Import(Secret::new("second").into())));
     sim.feed(1500, Input::Written(sim.ticket(), Ok(None)));
     sim.fly(1500);
-    sim.feed(1501, Input::Exchanged(sim.ticket(), failed(invalid_grant())));
-    sim.feed(1501, Input::Written(sim.ticket(), Ok(None)));
+    sim.fails_at(1501, invalid_grant());
 
     insta::assert_snapshot!(sim.log, @r"
     1000  fresh until 3548       Publish
@@ -75,8 +74,7 @@ fn a_failed_import_leaves_the_failure_of_the_account_and_when_it_is_tried_next()
     let own = sim.account.snapshot().failure;
     sim.imported_at(3900, "typo");
     sim.go(3900);
-    sim.feed(3901, Input::Exchanged(sim.ticket(), failed(throttled(60))));
-    sim.feed(3901, Input::Written(sim.ticket(), Ok(None)));
+    sim.fails_at(3901, throttled(60));
     assert_eq!(sim.account.snapshot().failure, own);
     insta::assert_snapshot!(sim.log, @r"
     1000  fresh until 3548       Publish
@@ -99,8 +97,7 @@ fn a_failed_import_leaves_the_failure_of_the_account_and_when_it_is_tried_next()
     let own = sim.account.snapshot().failure;
     sim.imported_at(3600, "typo");
     sim.go(3600);
-    sim.feed(3601, Input::Exchanged(sim.ticket(), failed(invalid_grant())));
-    sim.feed(3601, Input::Written(sim.ticket(), Ok(None)));
+    sim.fails_at(3601, invalid_grant());
     assert_eq!(sim.account.snapshot().failure, own);
 
     insta::assert_snapshot!(sim.log, @r"
@@ -147,9 +144,7 @@ fn a_failed_import_leaves_the_doubt_about_the_current_credential() {
 #[test]
 fn a_refresh_token_that_was_taken_over_is_not_spent_again() {
     let mut sim = Sim::resumed(Rotation::Strict, 1000);
-    sim.imported_at(1100, "r5");
-    sim.fly(1100);
-    sim.renewed_at(1101, Generation(2));
+    sim.taken_over_at(1100, "r5", Generation(2));
     sim.feed(1200, Input::Ordered(Action::Import(Secret::new("r5").into())));
 
     insta::assert_snapshot!(sim.log, @r"
@@ -169,13 +164,11 @@ fn a_refresh_token_that_was_taken_over_is_not_spent_again() {
 fn an_import_after_a_change_of_issuer_is_not_refused_for_its_subject() {
     let mut sim = Sim::resumed(Rotation::Unknown, 1000);
     sim.fly(3549);
-    sim.feed(3550, Input::Exchanged(sim.ticket(), granted_to("pat")));
-    sim.feed(3550, Input::Written(sim.ticket(), Ok(Some(Generation(2)))));
+    sim.renewed_for(3550, "pat", Generation(2));
     sim.feed(3600, Input::Reconfigured(plan(Rotation::Unknown), Lineage("elsewhere".into())));
     sim.imported_at(3700, "r9");
     sim.go(3700);
-    sim.feed(3701, Input::Exchanged(sim.ticket(), granted_to("b7c1")));
-    sim.feed(3701, Input::Written(sim.ticket(), Ok(Some(Generation(3)))));
+    sim.renewed_for(3701, "b7c1", Generation(3));
     // From now on it is somebody of the new place.
     sim.fly(6400);
     sim.feed(6401, Input::Exchanged(sim.ticket(), granted_to("pat")));
@@ -205,8 +198,7 @@ fn an_import_after_a_change_of_issuer_is_not_refused_for_its_subject() {
 fn an_import_of_somebody_else_at_the_same_issuer_is_refused_and_set_aside() {
     let mut sim = Sim::resumed(Rotation::Unknown, 1000);
     sim.fly(3549);
-    sim.feed(3550, Input::Exchanged(sim.ticket(), granted_to("pat")));
-    sim.feed(3550, Input::Written(sim.ticket(), Ok(Some(Generation(2)))));
+    sim.renewed_for(3550, "pat", Generation(2));
     sim.imported_at(3700, "r9");
     sim.go(3700);
     sim.feed(3701, Input::Exchanged(sim.ticket(), granted_to("sam")));

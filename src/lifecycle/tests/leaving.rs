@@ -113,8 +113,7 @@ fn an_account_that_works_with_something_else_is_not_logged_out_meanwhile() {
 #[test]
 fn a_login_that_was_handed_out_is_forgotten_here_and_not_ended() {
     let mut sim = Sim::resumed(Rotation::Never, 1000);
-    sim.feed(1100, Input::Ordered(Action::Release));
-    sim.feed(1100, Input::Written(sim.ticket(), Ok(None)));
+    sim.ordered_at(1100, Action::Release);
     sim.feed(1200, Input::Ordered(Action::Logout));
     sim.feed(1300, Input::Ordered(Action::Clear));
 
@@ -131,10 +130,8 @@ fn a_login_that_was_handed_out_is_forgotten_here_and_not_ended() {
 fn a_pause_outlasts_what_is_forgotten_and_ends_with_what_was_handed_out() {
     for (handed_out, stays_paused) in [(Action::Pause, true), (Action::Release, false)] {
         let mut sim = Sim::resumed(Rotation::Never, 1000);
-        sim.feed(1100, Input::Ordered(handed_out));
-        sim.feed(1100, Input::Written(sim.ticket(), Ok(None)));
-        sim.feed(1200, Input::Ordered(Action::Clear));
-        sim.feed(1200, Input::Written(sim.ticket(), Ok(None)));
+        sim.ordered_at(1100, handed_out);
+        sim.ordered_at(1200, Action::Clear);
         sim.imported_at(1300, "r8");
 
         assert_eq!(sim.account.standing.hold == Hold::Paused, stays_paused, "{}", sim.log);

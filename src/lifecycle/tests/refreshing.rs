@@ -96,9 +96,7 @@ fn a_refused_refresh_token_is_confirmed_three_times_before_anyone_must_log_in() 
         sim.fly(at);
         sim.fails_at(at + 1, invalid_grant());
     }
-    sim.imported_at(7815, "r9");
-    sim.fly(7815);
-    sim.renewed_at(7816, Generation(2));
+    sim.taken_over_at(7815, "r9", Generation(2));
 
     insta::assert_snapshot!(sim.log, @r"
     1000  fresh until 3548       Publish

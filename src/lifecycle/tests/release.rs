@@ -17,11 +17,9 @@ use crate::token::Secret;
 #[test]
 fn a_released_account_spends_nothing_until_an_import_takes_it_back() {
     let mut sim = Sim::resumed(Rotation::Strict, 1000);
-    sim.feed(1500, Input::Ordered(Action::Release));
-    sim.feed(1500, Input::Written(sim.ticket(), Ok(None)));
+    sim.ordered_at(1500, Action::Release);
     sim.feed(3549, Input::Woken);
-    sim.feed(3600, Input::Ordered(Action::Release));
-    sim.feed(3600, Input::Written(sim.ticket(), Ok(None)));
+    sim.ordered_at(3600, Action::Release);
     sim.imported_at(3700, "r8");
     sim.go(3700);
     sim.renewed_at(3701, Generation(2));
@@ -46,11 +44,8 @@ fn a_released_account_spends_nothing_until_an_import_takes_it_back() {
 fn what_its_owner_hands_back_is_taken_though_the_provider_never_replaces_it() {
     for rotation in [Rotation::Never, Rotation::Strict] {
         let mut sim = Sim::resumed(rotation, 1000);
-        sim.imported_at(1100, "r5");
-        sim.fly(1100);
-        sim.renewed_at(1101, Generation(2));
-        sim.feed(1200, Input::Ordered(Action::Release));
-        sim.feed(1200, Input::Written(sim.ticket(), Ok(None)));
+        sim.taken_over_at(1100, "r5", Generation(2));
+        sim.ordered_at(1200, Action::Release);
         sim.log.clear();
         sim.imported_at(1300, "r5");
         sim.go(1300);
@@ -66,11 +61,8 @@ fn what_its_owner_hands_back_is_taken_though_the_provider_never_replaces_it() {
 fn what_is_found_takes_no_account_back_that_was_handed_out() {
     for rotation in [Rotation::Never, Rotation::Strict] {
         let mut sim = Sim::resumed(rotation, 1000);
-        sim.imported_at(1100, "r5");
-        sim.fly(1100);
-        sim.renewed_at(1101, Generation(2));
-        sim.feed(1200, Input::Ordered(Action::Release));
-        sim.feed(1200, Input::Written(sim.ticket(), Ok(None)));
+        sim.taken_over_at(1100, "r5", Generation(2));
+        sim.ordered_at(1200, Action::Release);
         sim.log.clear();
         found(&mut sim, 1300, "r5");
         found(&mut sim, 1301, "r6");
@@ -88,8 +80,7 @@ fn what_is_found_takes_no_account_back_that_was_handed_out() {
 #[test]
 fn an_import_that_fails_leaves_a_released_account_released() {
     let mut sim = Sim::resumed(Rotation::Strict, 1000);
-    sim.feed(1500, Input::Ordered(Action::Release));
-    sim.feed(1500, Input::Written(sim.ticket(), Ok(None)));
+    sim.ordered_at(1500, Action::Release);
     let mut sim = sim.restarted(1600);
     sim.imported_at(1700, "typo");
     sim.go(1700);
@@ -138,8 +129,7 @@ fn a_token_that_is_about_to_change_or_may_be_spent_is_not_released() {
 fn a_login_of_somebody_else_where_a_program_keeps_its_token_is_raised_and_sent_once() {
     let mut sim = Sim::resumed(Rotation::Unknown, 1000);
     sim.fly(3549);
-    sim.feed(3550, Input::Exchanged(sim.ticket(), granted_to("pat")));
-    sim.feed(3550, Input::Written(sim.ticket(), Ok(Some(Generation(2)))));
+    sim.renewed_for(3550, "pat", Generation(2));
     found(&mut sim, 3600, "r8");
     sim.fly(3600);
     sim.feed(3601, Input::Exchanged(sim.ticket(), granted_to("kim")));
@@ -148,9 +138,7 @@ fn a_login_of_somebody_else_where_a_program_keeps_its_token_is_raised_and_sent_o
     let mut sim = sim.restarted(3700);
     found(&mut sim, 3701, "r8");
     sim.feed(3702, Input::Ordered(Action::Import(Secret::new("r8").into())));
-    sim.imported_at(3800, "r9");
-    sim.fly(3800);
-    sim.renewed_at(3801, Generation(3));
+    sim.taken_over_at(3800, "r9", Generation(3));
     assert_eq!(sim.account.snapshot().foreign, None);
 
     insta::assert_snapshot!(sim.log, @r"
@@ -183,9 +171,7 @@ fn a_login_of_somebody_else_where_a_program_keeps_its_token_is_raised_and_sent_o
 #[test]
 fn a_token_that_was_taken_over_and_is_found_again_is_no_fault() {
     let mut sim = Sim::resumed(Rotation::Strict, 1000);
-    sim.imported_at(1100, "r5");
-    sim.fly(1100);
-    sim.renewed_at(1101, Generation(2));
+    sim.taken_over_at(1100, "r5", Generation(2));
     found(&mut sim, 1200, "r5");
 
     insta::assert_snapshot!(sim.log, @r"

@@ -144,10 +144,28 @@ impl Sim {
         self.feed(at, Input::Written(self.ticket(), Ok(Some(generation))));
     }
 
+    /// The same, of somebody.
+    pub(super) fn renewed_for(&mut self, at: u64, subject: &str, generation: Generation) {
+        self.feed(at, Input::Exchanged(self.ticket(), granted_to(subject)));
+        self.feed(at, Input::Written(self.ticket(), Ok(Some(generation))));
+    }
+
+    /// An operator orders something, and what follows from it is made durable.
+    pub(super) fn ordered_at(&mut self, at: u64, action: Action) {
+        self.feed(at, Input::Ordered(action));
+        self.feed(at, Input::Written(self.ticket(), Ok(None)));
+    }
+
     /// An operator hands in a refresh token, and it is staged.
     pub(super) fn imported_at(&mut self, at: u64, refresh_token: &str) {
-        self.feed(at, Input::Ordered(Action::Import(Secret::new(refresh_token).into())));
-        self.feed(at, Input::Written(self.ticket(), Ok(None)));
+        self.ordered_at(at, Action::Import(Secret::new(refresh_token).into()));
+    }
+
+    /// An operator hands in a refresh token, which is proven within a second.
+    pub(super) fn taken_over_at(&mut self, at: u64, refresh_token: &str, generation: Generation) {
+        self.imported_at(at, refresh_token);
+        self.fly(at);
+        self.renewed_at(at + 1, generation);
     }
 
     pub(super) fn feed(&mut self, at: u64, input: Input) -> Vec<Command> {
