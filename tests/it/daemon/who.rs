@@ -151,7 +151,7 @@ const HEIR: &str = r#"
 use IO::Socket::UNIX;
 $| = 1;
 my $socket = IO::Socket::UNIX->new(Peer => $ARGV[0]) or die;
-syswrite $socket, "GET /v1/accounts/absent HTTP/1.1\r\n\r\n";
+syswrite $socket, "GET /v1/accounts/open/token HTTP/1.1\r\n\r\n";
 sysread $socket, my $answer, 65536;
 my $first = $$;
 if (fork) { exit 0 }
