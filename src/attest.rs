@@ -112,9 +112,7 @@ impl Process {
     /// Whether it has ended (pidfd_open(2): its descriptor is readable then). What cannot be
     /// asked has.
     pub fn has_ended(&self) -> bool {
-        let mut fds = [PollFd::new(&self.handle, PollFlags::IN)];
-        let at_once = Timespec { tv_sec: 0, tv_nsec: 0 };
-        !matches!(poll(&mut fds, Some(&at_once)), Ok(0))
+        is_told(&self.handle, PollFlags::IN)
     }
 }
 
@@ -122,6 +120,20 @@ impl AsFd for Process {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.handle.as_fd()
     }
+}
+
+/// Whether the peer has closed its connection altogether, and is not only done with sending: its
+/// number may be another's by now. What cannot be asked is as good as gone.
+pub fn has_hung_up(socket: &impl AsFd) -> bool {
+    // The end of a connection is told by poll(2) without being asked for.
+    is_told(socket, PollFlags::empty())
+}
+
+/// Whether poll(2) has something to tell of a descriptor.
+fn is_told(descriptor: &impl AsFd, asked: PollFlags) -> bool {
+    let mut fds = [PollFd::new(descriptor, asked)];
+    let at_once = Timespec { tv_sec: 0, tv_nsec: 0 };
+    !matches!(poll(&mut fds, Some(&at_once)), Ok(0))
 }
 
 /// How well this kernel says which process is at the other end of a socket.
@@ -231,6 +243,16 @@ mod tests {
         child.wait().unwrap();
         assert!(process.has_ended());
         assert!(matches!(Process::numbered(child.id()), Err(NoUnit::Gone)));
+    }
+
+    #[test]
+    fn who_ends_what_it_sends_has_not_hung_up_and_who_closes_has() {
+        let (ours, theirs) = UnixStream::pair().unwrap();
+        assert!(!has_hung_up(&ours));
+        theirs.shutdown(std::net::Shutdown::Write).unwrap();
+        assert!(!has_hung_up(&ours));
+        drop(theirs);
+        assert!(has_hung_up(&ours));
     }
 
     #[test]

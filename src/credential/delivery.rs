@@ -2,10 +2,6 @@
 
 use std::io;
 
-use rustix::event::PollFd;
-use rustix::event::PollFlags;
-use rustix::event::Timespec;
-use rustix::event::poll;
 use tokio::net::UnixStream;
 use tokio::time::timeout;
 
@@ -36,14 +32,6 @@ pub(super) async fn quiet(stream: &UnixStream) -> Result<(), Stranger> {
         }
     };
     timeout(limits::CREDENTIAL_QUIET, end).await.unwrap_or(Err(Stranger::Lingers))
-}
-
-/// Whether the peer has closed the connection, so that its number may be another's by now.
-pub(super) fn has_hung_up(stream: &UnixStream) -> bool {
-    // What is told is asked for by nothing (poll(2)); the end of what the peer sends is no end.
-    let mut fds = [PollFd::new(stream, PollFlags::empty())];
-    let at_once = Timespec { tv_sec: 0, tv_nsec: 0 };
-    !matches!(poll(&mut fds, Some(&at_once)), Ok(0))
 }
 
 /// Hands the whole credential over.
@@ -120,15 +108,5 @@ mod tests {
         let (ours, mut theirs) = UnixStream::pair().unwrap();
         theirs.shutdown().await.unwrap();
         assert_eq!(quiet(&ours).await, Ok(()));
-    }
-
-    #[tokio::test]
-    async fn who_ends_what_it_sends_has_not_hung_up_and_who_closes_has() {
-        let (ours, mut theirs) = UnixStream::pair().unwrap();
-        assert!(!has_hung_up(&ours));
-        theirs.shutdown().await.unwrap();
-        assert!(!has_hung_up(&ours));
-        drop(theirs);
-        assert!(has_hung_up(&ours));
     }
 }

@@ -20,6 +20,7 @@ use crate::asking;
 use crate::asking::Asker;
 use crate::asking::Denied;
 use crate::asking::Look;
+use crate::attest;
 use crate::attest::Process;
 use crate::clock;
 use crate::config::CredentialTerms;
@@ -143,7 +144,7 @@ async fn prove(
         loop {
             let again = process.again().map_err(unproven)?;
             match desk.attestor.unit_of(again).await {
-                Ok(_) if delivery::has_hung_up(stream) => {
+                Ok(_) if attest::has_hung_up(stream) => {
                     return Err(unproven(NoUnit::HungUp));
                 }
                 Ok(found) => return Ok(subject::proves(found, &asked.claim)?),

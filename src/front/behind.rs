@@ -12,7 +12,7 @@ use tokio::net::UnixStream;
 
 use crate::attest::Attestor;
 use crate::attest::Process;
-use crate::front::line::has_hung_up;
+use crate::attest::has_hung_up;
 use crate::front::places::Place;
 use crate::unit::NoUnit;
 use crate::unit::Proof;
@@ -45,7 +45,7 @@ impl Behind {
         let proof = process.proof();
         let found = attestor.unit_of(process).await;
         // Who has hung up may have ended before it was accepted, with its number another's.
-        if proof == Proof::Number && has_hung_up(&self.stream.borrow()) {
+        if proof == Proof::Number && has_hung_up(&*self.stream.borrow()) {
             return Unit::Unproven(NoUnit::HungUp);
         }
         Unit::of(found, proof)

@@ -25,16 +25,13 @@ use std::task::Context;
 use std::task::Poll;
 use std::time::Duration;
 
-use rustix::event::PollFd;
-use rustix::event::PollFlags;
-use rustix::event::Timespec;
-use rustix::event::poll;
 use tokio::io::AsyncRead;
 use tokio::io::AsyncWrite;
 use tokio::io::ReadBuf;
 use tokio::net::UnixStream;
 use tokio::time::Sleep;
 
+use crate::attest::has_hung_up;
 use crate::limits;
 
 /// Where a connection is between two requests; shared by a [`Line`] and its service.
@@ -218,7 +215,7 @@ impl AsyncRead for Line {
             if buffer.filled().len() > before {
                 line.pulse.heard();
                 line.active = true;
-            } else if line.pulse.awaited().is_none() && !has_hung_up(&line.stream.borrow()) {
+            } else if line.pulse.awaited().is_none() && !has_hung_up(&*line.stream.borrow()) {
                 // It has said all (`nc -N`) and waits for its answer. Nothing more comes, so
                 // nothing has to wake this; the next read follows the answer.
                 return Poll::Pending;
@@ -274,15 +271,6 @@ impl AsyncWrite for Line {
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut *self.get_mut().stream.borrow_mut()).poll_shutdown(cx)
     }
-}
-
-/// Whether the peer is gone altogether, and not only done with sending.
-pub(super) fn has_hung_up(stream: &UnixStream) -> bool {
-    let mut fds = [PollFd::new(stream, PollFlags::empty())];
-    let at_once = Timespec { tv_sec: 0, tv_nsec: 0 };
-    // What cannot be asked is as good as gone.
-    poll(&mut fds, Some(&at_once)).is_err()
-        || fds.iter().any(|fd| fd.revents().intersects(PollFlags::HUP | PollFlags::ERR))
 }
 
 fn no_request() -> io::Error {
