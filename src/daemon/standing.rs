@@ -46,6 +46,8 @@ impl Standing {
     pub(super) async fn tell(mut self) {
         let mut told = String::new();
         loop {
+            // Whatever was told until this moment is in the line that follows.
+            self.notices = self.notices.resubscribe();
             let directory = self.directory.borrow_and_update().clone();
             let line = line(&directory, clock::now()).await;
             if line != told {
@@ -152,6 +154,7 @@ impl Marked {
 mod tests {
     use super::*;
     use crate::error::RefreshError;
+    use crate::notice::Event;
     use crate::record::Failure;
     use crate::snapshot::StateName;
     use crate::time::Timestamp;
@@ -206,6 +209,25 @@ mod tests {
         for (accounts, millis) in [(0, 500), (500, 500), (1_000, 1_000), (10_000, 10_000)] {
             assert_eq!(pause(accounts), Duration::from_millis(millis));
         }
+    }
+
+    /// A storm of notices is over with the line that follows it, and not a pause for each later.
+    #[tokio::test(start_paused = true)]
+    async fn what_was_told_before_a_line_is_no_reason_for_the_next() {
+        let (notices, heard) = broadcast::channel(16);
+        let (_directory, directory) = watch::channel(Arc::default());
+        let manager = Manager::find().unwrap();
+        let telling = Standing { directory, notices: heard, manager }.tell();
+        for _ in 0..9 {
+            let account = AccountId::parse("mail").unwrap();
+            let snapshot = Arc::new(Snapshot::vacant());
+            let at = clock::now();
+            let event = Event::StateChanged;
+            assert!(notices.send(Arc::new(Notice { account, at, event, snapshot })).is_ok());
+        }
+        tokio::pin!(telling);
+        assert!(tokio::time::timeout(PAUSE / 2, &mut telling).await.is_err());
+        assert_eq!(notices.len(), 0);
     }
 
     fn failing(error: RefreshError, told_as: Option<Code>) -> Snapshot {
