@@ -1,8 +1,8 @@
 //! Text of others, made harmless before it is shown.
 //!
 //! Whatever a provider or a person wrote may hold a token, or characters that steer a
-//! terminal. Nothing of it reaches a message without passing [`scrubbed`]. Text that is known to hold
-//! no token, as a path, passes [`shown`].
+//! terminal. Nothing of it reaches a message without passing [`scrubbed`]. Text that is known to
+//! hold no token, as a path, passes [`shown`].
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
