@@ -1,6 +1,6 @@
 //! An ordinary day of the daemon, and the things that operators and programs do to it.
 
-mod access;
+pub(crate) mod access;
 mod activation;
 mod backup;
 mod grants;

@@ -1,8 +1,9 @@
 //! One owner: logins that other programs keep in files, from end to end.
 //!
 //! Reading order: this file (`follow`, `adopt`, `handover`), `writers` (many at one file, and
-//! ones that are killed).
+//! ones that are killed), `strangers` (followers who may not do all that it takes).
 
+mod strangers;
 mod writers;
 
 use std::fs;

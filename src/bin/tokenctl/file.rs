@@ -12,29 +12,26 @@
 //!
 //! # Reading order
 //!
-//! This file, then `beside` (what a writer has beside its file), `exchange` (how two files
-//! change places), `new` (a file that must not be there yet) and `lock` (the lock of the file's
-//! own program).
+//! This file, then `beside` (what a writer has beside its file), `owner` (whose the file is and
+//! stays), `exchange` (how two files change places), `new` (a file that must not be there yet) and
+//! `lock` (the lock of the file's own program).
 
 mod beside;
 mod exchange;
 mod lock;
 mod new;
+mod owner;
 
 use std::ffi::OsString;
 use std::fs;
 use std::fs::File;
 use std::fs::Metadata;
 use std::fs::OpenOptions;
-use std::fs::Permissions;
 use std::io;
 use std::io::Read as _;
 use std::io::Seek as _;
 use std::io::Write as _;
-use std::os::unix::fs::MetadataExt as _;
 use std::os::unix::fs::OpenOptionsExt as _;
-use std::os::unix::fs::PermissionsExt as _;
-use std::os::unix::fs::fchown;
 use std::path::Path;
 use std::path::PathBuf;
 
@@ -42,7 +39,6 @@ use rustix::fs::CWD;
 use rustix::fs::RenameFlags;
 use rustix::fs::renameat_with;
 use rustix::io::Errno;
-use rustix::process::geteuid;
 use zeroize::Zeroizing;
 
 use self::beside::Beside;
@@ -111,6 +107,39 @@ pub(crate) enum FileError {
         /// Whose that is.
         owner: u32,
     },
+    /// Its owner is another user than the one who is to keep it.
+    #[error(
+        "{} belongs to user {owner}, and only root can give a file to somebody else: let user \
+         {owner} keep it (User={owner} in a drop-in of the unit, systemctl edit), or type as root: \
+         chown {user} {}",
+        .path.display(), .path.display()
+    )]
+    ForeignOwner {
+        /// The file.
+        path: PathBuf,
+        /// Whose it is.
+        owner: String,
+        /// Who is to keep it.
+        user: String,
+    },
+    /// It belongs to a group that whoever is to keep it is not in.
+    #[error(
+        "{} belongs to group {group}, and only its members and root can give a file to it, which \
+         user {user} is not: put SupplementaryGroups={group} into a drop-in of the unit (systemctl \
+         edit), type as root: usermod -aG {group} {user}, and log in anew, or give the file to \
+         your own group: chgrp {own} {}",
+        .path.display(), .path.display()
+    )]
+    ForeignGroup {
+        /// The file.
+        path: PathBuf,
+        /// Its group.
+        group: String,
+        /// Who is to keep it.
+        user: String,
+        /// The group of that user.
+        own: String,
+    },
     /// It is there, and was to be new.
     #[error("{} is there already, and a refresh token is only written into a new file", .0.display())]
     There(PathBuf),
@@ -176,23 +205,6 @@ impl OwnedFile {
         &self.path
     }
 
-    /// That this is not root in the directory of somebody else, who could let root write
-    /// wherever he likes, and to whom a file of root's is of no use.
-    ///
-    /// # Errors
-    ///
-    /// If it is.
-    pub(crate) fn is_ours_to_keep(&self) -> Result<(), FileError> {
-        let directory = fs::metadata(&self.directory);
-        let directory =
-            directory.map_err(|error| FileError::new("find", &self.directory, error))?;
-        let (owner, us) = (directory.uid(), geteuid());
-        if us.is_root() && owner != us.as_raw() {
-            return Err(FileError::SomebodyElses { directory: self.directory.clone(), owner });
-        }
-        Ok(())
-    }
-
     /// What it holds; `None` if it is not there.
     ///
     /// # Errors
@@ -244,29 +256,6 @@ impl OwnedFile {
         }?;
         self.sync_directory()?;
         Ok(replaced)
-    }
-
-    /// Gives the new file the owner of the old one, and its mode unless `mode` says otherwise.
-    fn dress(
-        &self,
-        beside: &Beside,
-        read: Option<&Content>,
-        mode: Option<u32>,
-    ) -> Result<(), FileError> {
-        const PERMISSIONS: u32 = 0o777;
-
-        let failed = |error| FileError::new("write", &self.path, error);
-        let before = read.map(|content| &content.metadata);
-        let mine = beside.file.metadata().map_err(failed)?;
-        if let Some(before) = before
-            && (before.uid(), before.gid()) != (mine.uid(), mine.gid())
-        {
-            fchown(&beside.file, Some(before.uid()), Some(before.gid()))
-                .map_err(|error| FileError::new("keep the owner of", &self.path, error))?;
-        }
-        let kept = before.map_or(PRIVATE, |before| before.mode() & PERMISSIONS);
-        let permissions = Permissions::from_mode(mode.unwrap_or(kept));
-        beside.file.set_permissions(permissions).map_err(failed)
     }
 
     /// Writes all of the new file, so that it is whole after a crash too.
@@ -322,6 +311,8 @@ impl FileError {
             | Self::NotThere(_)
             | Self::There(_)
             | Self::SomebodyElses { .. }
+            | Self::ForeignOwner { .. }
+            | Self::ForeignGroup { .. }
             | Self::TooLong(_)
             | Self::NotText(_)
             | Self::Unprintable(_)
@@ -337,6 +328,10 @@ impl FileError {
 
 #[cfg(test)]
 mod tests {
+    use std::fs::Permissions;
+    use std::os::unix::fs::MetadataExt as _;
+    use std::os::unix::fs::PermissionsExt as _;
+
     use tempfile::TempDir;
 
     use super::*;
@@ -401,19 +396,6 @@ mod tests {
         let nowhere = directory.path().join("none/tokens.json");
         let refused = OwnedFile::at(&nowhere).map(|_| ()).unwrap_err();
         assert!(refused.to_string().contains("No such file"), "{refused}");
-    }
-
-    #[test]
-    fn root_keeps_no_file_in_the_directory_of_another_user() {
-        if !geteuid().is_root() {
-            return;
-        }
-        let (directory, file) = file();
-        file.is_ours_to_keep().unwrap();
-        std::os::unix::fs::chown(directory.path(), Some(65_534), None).unwrap();
-        let refused = file.is_ours_to_keep().unwrap_err();
-        assert!(refused.to_string().contains("put User=65534 into a drop-in"), "{refused}");
-        assert!(refused.is_input());
     }
 
     pub(super) fn file() -> (TempDir, OwnedFile) {

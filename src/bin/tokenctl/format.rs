@@ -214,6 +214,15 @@ impl Layout {
         taken.ok().map(|taken| taken.refresh_token)
     }
 
+    /// Where its program leaves a refresh token; `None` where that depends on the file.
+    pub(crate) fn login_at(&self) -> Option<Pointer> {
+        match self {
+            Self::QuiltHp { email } => Some(quilt::refresh_token_of(email)),
+            Self::Places(places) => places.refresh.clone(),
+            Self::Nwp500 { .. } | Self::Plain(_) | Self::Template(_) => None,
+        }
+    }
+
     fn email(&self) -> Option<&str> {
         match self {
             Self::QuiltHp { email } => Some(email),
@@ -294,13 +303,13 @@ mod tests {
 }
 
 #[cfg(test)]
-mod sample {
+pub(crate) mod sample {
     //! Facts for the tests of every format.
 
     use super::*;
 
     /// Granted at 2027-01-15T08:00:00Z, good for an hour.
-    pub(super) fn facts() -> Facts {
+    pub(crate) fn facts() -> Facts {
         Facts {
             account: "boiler".into(),
             kind: "access".into(),

@@ -18,7 +18,7 @@ use crate::support::process::said;
 use crate::support::skipped;
 
 /// The user and group that own nothing.
-pub(super) const NOBODY: u32 = 65_534;
+pub(crate) const NOBODY: u32 = 65_534;
 
 #[test]
 fn a_narrowing_socket_narrows_for_everyone() {
@@ -119,7 +119,7 @@ fn a_user_gets_what_the_rules_name_it_for_and_nothing_else() {
 
 /// Runs `tokenctl` as a user who owns nothing and is in no group. The build may lie where that user
 /// cannot look, so the program is run from a copy.
-pub(super) fn as_nobody(daemon: &Daemon, arguments: &[&str]) -> Output {
+pub(crate) fn as_nobody(daemon: &Daemon, arguments: &[&str]) -> Output {
     let program = daemon.path("tokenctl");
     if !program.exists() {
         fs::set_permissions(daemon.home(), Permissions::from_mode(0o711)).unwrap();

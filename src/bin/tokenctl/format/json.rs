@@ -23,6 +23,13 @@ pub(crate) struct Pointer(Vec<String>);
 #[error("no JSON pointer; one is like /tokens/refresh_token, with ~1 for '/' and ~0 for '~'")]
 pub(crate) struct BadPointer;
 
+impl Pointer {
+    /// The place that these names lead to.
+    pub(super) fn of(names: &[&str]) -> Self {
+        Self(names.iter().map(|name| (*name).to_owned()).collect())
+    }
+}
+
 impl FromStr for Pointer {
     type Err = BadPointer;
 

@@ -9,11 +9,17 @@ use zeroize::Zeroizing;
 use super::Facts;
 use super::Unfit;
 use super::json::Json;
+use super::json::Pointer;
 use super::json::Sort;
 use super::json::quote;
 
 /// What the file is called in messages.
 pub(super) const NAME: &str = "a tokens.json of quilt-hp";
+
+/// Where the file has the refresh token of an account.
+pub(super) fn refresh_token_of(email: &str) -> Pointer {
+    Pointer::of(&[email, "refresh_token"])
+}
 
 /// The file with the account's entry.
 pub(super) fn write(

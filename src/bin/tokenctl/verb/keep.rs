@@ -5,6 +5,7 @@ use std::time::Duration;
 use jiff::tz::TimeZone;
 use serde::Deserialize;
 use tokenkeeper::clock;
+use tokenkeeper::error::Code;
 use tokenkeeper::name::AccountId;
 use tokenkeeper::protocol::DoneAnswer;
 use tokenkeeper::protocol::TokenAnswer;
@@ -240,16 +241,30 @@ impl Keep<'_> {
                 Handed::Dead
             }
             Err(fault) => {
-                if let Fault::Refused { body, .. } = &fault
-                    && left::is_refused(body)
-                {
-                    left.refused(token, clock::now().boot);
+                if let Fault::Refused { body, .. } = &fault {
+                    if left::is_refused(body) {
+                        left.refused(token, clock::now().boot);
+                    } else if body.error_code == Code::InsufficientPermissions {
+                        self.session.output.warn(&self.who_takes_over());
+                    }
                 }
                 return Err(fault);
             }
         };
         left.settled(token);
         Ok(handed)
+    }
+
+    /// Who may take a login over that was found in the file, and how.
+    fn who_takes_over(&self) -> String {
+        let (account, path) = (self.account, self.file.path().display());
+        let at = self.layout.login_at();
+        let at = at.map_or_else(|| "POINTER".to_owned(), |pointer| pointer.to_string());
+        format!(
+            "{path}: its program left a login there, which only somebody with the right `admin` on \
+             account {account} can take over and out of the file, by: tokenctl adopt {account} \
+             --file {path} --at {at}"
+        )
     }
 
     /// Takes every refresh token out of the file. One that came since is handed over first.
