@@ -19,6 +19,8 @@ use crate::client::Request;
 use crate::fault::Fault;
 use crate::file::FileError;
 use crate::file::OwnedFile;
+use crate::format::Facts;
+use crate::format::Layout;
 use crate::print::Form;
 
 /// Prints a token in the form that a program reads, or gives the account up.
@@ -42,8 +44,13 @@ pub(super) fn export(session: &Session, args: &ExportArgs) -> Result<(), Fault> 
     if args.output.is_some() {
         return keep.write(&facts);
     }
-    let text = layout.write(&facts, None, clock::now().wall, &TimeZone::system());
-    session.output.bytes(text.map_err(FileError::Unprintable)?.as_bytes())
+    session.output.bytes(printed(&layout, &facts)?.as_bytes())
+}
+
+/// The text of a form with nothing of anybody else's in it.
+fn printed(layout: &Layout, facts: &Facts) -> Result<Zeroizing<String>, FileError> {
+    let text = layout.write(facts, None, clock::now().wall, &TimeZone::system());
+    text.map_err(FileError::Unprintable)
 }
 
 /// Gives an account up.
@@ -78,4 +85,23 @@ fn give_up(session: &Session, account: &AccountId, output: Option<&Path>) -> Res
         ),
     });
     written
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::format::Plain;
+    use crate::format::sample::facts;
+
+    #[test]
+    fn what_cannot_be_printed_is_told_without_a_word_of_it() {
+        let facts = Facts { token: Zeroizing::new("it's".into()), ..facts() };
+        assert_eq!(printed(&Layout::Plain(Plain::Raw), &facts).unwrap().as_str(), "it's");
+        let refused = printed(&Layout::Plain(Plain::Env), &facts).unwrap_err();
+        assert_eq!(
+            refused.to_string(),
+            "it cannot be printed in this form: the token has characters that this form cannot carry"
+        );
+        assert!(refused.is_input());
+    }
 }
