@@ -41,6 +41,7 @@ use tracing::error;
 use tracing::info;
 use tracing::warn;
 
+use self::subject::Scope;
 use crate::access::Masters;
 use crate::attest::Attestor;
 use crate::config::CredentialTerms;
@@ -52,12 +53,10 @@ use crate::metrics::Metrics;
 mod claim;
 mod delivery;
 mod given;
-mod subject;
+pub mod subject;
 mod telling;
 mod visit;
 mod wanted;
-
-pub use self::subject::Scope;
 
 /// What the door is given.
 pub struct Settings {

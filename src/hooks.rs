@@ -22,7 +22,7 @@
 //! * A call that is not made is told, with the hook that it was meant for.
 //! * When the supervisor has ended, calls get [`FAREWELL`] and then their processes are ended.
 
-mod call;
+pub mod call;
 mod queue;
 #[cfg(test)]
 mod tests;
@@ -50,8 +50,7 @@ use crate::time::Now;
 use crate::time::Timestamp;
 use crate::token::Kind;
 
-pub use self::call::Call;
-
+use self::call::Call;
 use self::queue::Queue;
 
 /// What calls still get when the daemon stops.

@@ -5,7 +5,7 @@
 //! message and one reply. A front end that goes away takes nothing with it: the
 //! supervisor owns what was begun.
 
-mod visit;
+pub mod visit;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -15,6 +15,9 @@ use tokio::sync::mpsc;
 use tokio::sync::oneshot;
 use tokio::sync::watch;
 
+use self::visit::Call;
+use self::visit::Visit;
+use self::visit::Wish;
 use crate::access::Rule;
 use crate::error::Code;
 use crate::hook::Hook;
@@ -33,13 +36,6 @@ use crate::snapshot::Refusal;
 use crate::snapshot::Snapshot;
 use crate::token::Generation;
 use crate::token::Secret;
-
-pub use self::visit::At;
-pub use self::visit::Call;
-pub use self::visit::Password;
-pub use self::visit::Stage;
-pub use self::visit::Visit;
-pub use self::visit::Wish;
 
 /// What front ends hold of the engine.
 #[derive(Clone)]

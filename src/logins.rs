@@ -37,13 +37,13 @@ use tokio::task::JoinSet;
 
 use crate::error::Code;
 use crate::error::RefreshError;
-use crate::keeper::At;
-use crate::keeper::Call;
 use crate::keeper::Keeper;
 use crate::keeper::Seat;
-use crate::keeper::Stage;
-use crate::keeper::Visit;
-use crate::keeper::Wish;
+use crate::keeper::visit::At;
+use crate::keeper::visit::Call;
+use crate::keeper::visit::Stage;
+use crate::keeper::visit::Visit;
+use crate::keeper::visit::Wish;
 use crate::lifecycle::Action;
 use crate::name::AccountId;
 use crate::provider;

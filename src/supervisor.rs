@@ -20,7 +20,7 @@
 //!   and who waits for it hears that the daemon stops.
 //! * A panic in one exchange is that account's failure.
 
-mod lineup;
+pub mod lineup;
 mod seat;
 mod telling;
 #[cfg(test)]
@@ -44,8 +44,8 @@ use tracing::warn;
 use crate::error::Class;
 use crate::error::Code;
 use crate::error::RefreshError;
-use crate::hooks::Call;
 use crate::hooks::Caller;
+use crate::hooks::call::Call;
 use crate::keeper::Directory;
 use crate::keeper::Order;
 use crate::lifecycle::Input;
@@ -72,10 +72,7 @@ use crate::time::Now;
 use crate::token::Generation;
 use crate::token::Secret;
 
-pub use self::lineup::Change;
-pub use self::lineup::Lineup;
-pub use self::lineup::Settings;
-
+use self::lineup::Lineup;
 use self::seat::Seat;
 use self::seat::Slot;
 

@@ -10,7 +10,7 @@ use crate::error::RefreshError;
 use crate::hook::Deed;
 use crate::hook::Manager;
 use crate::hook::Template;
-use crate::hooks::Call;
+use crate::hooks::call::Call;
 use crate::programs;
 use crate::programs::Answer;
 use crate::programs::Cut;

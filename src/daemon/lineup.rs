@@ -12,9 +12,9 @@ use crate::name::AccountId;
 use crate::names::Names;
 use crate::protocol::ReloadView;
 use crate::record::Record;
-use crate::supervisor::Change;
-use crate::supervisor::Lineup;
-use crate::supervisor::Settings;
+use crate::supervisor::lineup::Change;
+use crate::supervisor::lineup::Lineup;
+use crate::supervisor::lineup::Settings;
 use crate::unit::Proof;
 
 /// Who is on: the configuration in force, and what a later one is compared with.

@@ -10,7 +10,7 @@ use super::Failure;
 use super::Options;
 use crate::config::Config;
 use crate::config::Defaults;
-use crate::credential::Scope;
+use crate::credential::subject::Scope;
 use crate::files;
 use crate::section::Mode;
 use crate::store::sqlite;

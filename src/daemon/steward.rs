@@ -37,7 +37,7 @@ use crate::snapshot::Refusal;
 use crate::store::Orphan;
 use crate::store::Store;
 use crate::supervisor::Control;
-use crate::supervisor::Lineup;
+use crate::supervisor::lineup::Lineup;
 use crate::threshold::Threshold;
 use crate::token::Generation;
 use crate::token::Secret;

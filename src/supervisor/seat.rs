@@ -9,15 +9,15 @@ use tracing::warn;
 
 use super::Ended;
 use super::Product;
-use super::Settings;
 use super::Stage;
 use super::Supervisor;
 use super::World;
+use super::lineup::Settings;
 use super::telling;
 use super::telling::Told;
 use crate::error::RefreshError;
 use crate::hooks;
-use crate::hooks::Call;
+use crate::hooks::call::Call;
 use crate::lifecycle::Account;
 use crate::lifecycle::Command;
 use crate::lifecycle::Discovery;

@@ -17,8 +17,8 @@ use crate::lifecycle::Action;
 use crate::lifecycle::Done;
 use crate::notice::EventName;
 use crate::snapshot::StateName;
-use crate::supervisor::Change;
 use crate::supervisor::Control;
+use crate::supervisor::lineup::Change;
 use crate::token::Generation;
 use crate::token::Secret;
 

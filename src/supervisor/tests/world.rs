@@ -9,7 +9,7 @@ use tokio::time::sleep;
 
 use crate::error::OauthError;
 use crate::error::RefreshError;
-use crate::hooks::Call;
+use crate::hooks::call::Call;
 use crate::lifecycle::Revocation;
 use crate::name::AccountId;
 use crate::provider::Outcome;
