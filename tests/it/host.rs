@@ -22,7 +22,7 @@
 //! 12. `who`: users, groups and units, at every door, as one table.
 //! 13. `credential`: `LoadCredential=` of units, and those who would like to be systemd.
 //! 14. `faults`: what is seen while something around the daemon is out of order, row by row.
-//! 15. `packages`: what is in the built packages.
+//! 15. `packages`: what is in the built packages. `rpm`: the other one of them in a machine.
 //!
 //! # Invariants
 //!
@@ -42,6 +42,7 @@ mod key;
 mod life;
 mod machine;
 mod packages;
+mod rpm;
 mod sandbox;
 mod scene;
 mod unsaved;

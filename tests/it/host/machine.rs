@@ -26,6 +26,10 @@ use crate::support::process::said;
 /// What a machine has for a search path; that of the tests means nothing in it.
 const PATH: &str = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
+/// From this version on systemd boots with the unified hierarchy of control groups alone. A host
+/// may have others besides, which its systemd-nspawn would hand on.
+const ONE_HIERARCHY: u32 = 258;
+
 /// A running machine. Dropping it powers it off.
 pub(super) struct Machine {
     process: Process,
@@ -34,6 +38,8 @@ pub(super) struct Machine {
     /// What it prints while it boots and ends.
     home: TempDir,
     groups: Groups,
+    /// The version of its systemd.
+    systemd: u32,
 }
 
 impl Machine {
@@ -43,6 +49,7 @@ impl Machine {
         let manager = UnixDatagram::bind(home.path().join("notify")).unwrap();
         let log = File::create(home.path().join("log")).unwrap();
         let groups = Groups::new();
+        let systemd = version_of_systemd(tree);
         // A shell enters the groups and then is systemd-nspawn: what came later would be too late.
         let mut command = Command::new("/bin/sh");
         command.args(["-c", &format!("{}exec systemd-nspawn \"$@\"", groups.entering()), "sh"]);
@@ -51,9 +58,12 @@ impl Machine {
         command.args(["--private-network", "--register=no", "--keep-unit", "--link-journal=no"]);
         command.args(["--console=pipe", "--machine", groups.name()]);
         command.env("NOTIFY_SOCKET", home.path().join("notify"));
+        if systemd >= ONE_HIERARCHY {
+            command.env("SYSTEMD_NSPAWN_UNIFIED_HIERARCHY", "1");
+        }
         command.stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log);
         let process = Process::start(&mut command);
-        let mut machine = Self { process, leader: 0, home, groups };
+        let mut machine = Self { process, leader: 0, home, groups, systemd };
         machine.await_boot(&manager);
         machine
     }
@@ -81,6 +91,11 @@ impl Machine {
         let network = File::open(format!("/proc/{}/ns/net", self.leader)).unwrap();
         let kind = Some(LinkNameSpaceType::Network);
         move_into_link_name_space(network.as_fd(), kind).unwrap();
+    }
+
+    /// The version of its systemd.
+    pub(super) const fn systemd(&self) -> u32 {
+        self.systemd
     }
 
     /// Where the host has a path of the machine.
@@ -139,9 +154,18 @@ impl Machine {
 
     /// The command that runs another one in it.
     pub(super) fn command(&self, command: &[&str]) -> Command {
+        self.entering(&["--mount"], command)
+    }
+
+    /// The command that runs a program of the host among its processes. Files are the host's.
+    pub(super) fn command_of_host(&self, command: &[&str]) -> Command {
+        self.entering(&[], command)
+    }
+
+    fn entering(&self, further: &[&str], command: &[&str]) -> Command {
         let mut entering = Command::new("nsenter");
-        entering.args(["--target", &self.leader.to_string()]);
-        entering.args(["--mount", "--uts", "--ipc", "--net", "--pid", "--"]);
+        entering.args(["--target", &self.leader.to_string()]).args(further);
+        entering.args(["--uts", "--ipc", "--net", "--pid", "--"]);
         entering.args(["env", "--ignore-environment", PATH, "LC_ALL=C.UTF-8"]).args(command);
         entering
     }
@@ -159,6 +183,14 @@ impl Drop for Machine {
         }
         self.groups.remove();
     }
+}
+
+/// The version of the systemd in a tree, as it tells it itself.
+fn version_of_systemd(tree: &Path) -> u32 {
+    let told = run(Command::new("chroot").arg(tree).args(["systemctl", "--version"]), None);
+    let line = String::from_utf8_lossy(&told.stdout).into_owned();
+    let version = line.split_whitespace().nth(1).and_then(|word| word.parse().ok());
+    version.unwrap_or_else(|| panic!("{} has no systemd: {}", tree.display(), said(&told)))
 }
 
 /// Control groups for one machine in each hierarchy of the host. Without them machines that run

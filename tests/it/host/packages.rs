@@ -1,6 +1,6 @@
 //! What is in the built packages, without a machine.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::env;
 use std::process::Command;
 
@@ -16,8 +16,12 @@ const OF_ONE: &[&str] = &[
     "/usr/share/licenses/tokenkeeper/LICENSE-MIT",
 ];
 
+/// What rpm is to print of each file: what dpkg-deb begins and ends its lines with.
+const LISTING: &str =
+    "--queryformat=[%{FILEMODES:perms} %{FILEUSERNAME}/%{FILEGROUPNAME} %{FILENAMES}\n]";
+
 #[test]
-fn the_package_for_rpm_has_the_tree_of_the_other_and_looks_after_its_units() {
+fn the_package_for_rpm_has_the_files_of_the_other_and_looks_after_its_units() {
     let packages = (env::var("TOKENKEEPER_TEST_PACKAGE"), env::var("TOKENKEEPER_TEST_RPM"));
     let (Ok(deb), Ok(rpm)) = packages else {
         skipped("no packages: tests/run host makes them");
@@ -25,10 +29,10 @@ fn the_package_for_rpm_has_the_tree_of_the_other_and_looks_after_its_units() {
     };
     let query = |what: &str| does(&["rpm", "--query", "--package", "--nosignature", what, &rpm]);
 
-    let deb = does(&["dpkg-deb", "--contents", &deb]);
-    let files = deb.lines().filter(|line| !line.starts_with('d'));
-    let deb = tree(files.map(|line| line.rsplit(' ').next().unwrap().trim_start_matches('.')));
-    let listed = query("--list");
+    // The one has the owner's number, the other the owner's name.
+    let deb = does(&["dpkg-deb", "--contents", &deb]).replace(" 0/0 ", " root/root ");
+    let deb = tree(deb.lines().filter(|line| !line.starts_with('d')));
+    let listed = query(LISTING);
     assert_eq!(deb, tree(listed.lines()));
     assert!(deb.len() > 30, "{deb:?}");
 
@@ -44,11 +48,15 @@ fn the_package_for_rpm_has_the_tree_of_the_other_and_looks_after_its_units() {
     assert!(!scripts.contains("rm "), "the credentials stay: {scripts}");
 }
 
-/// Files as both name them.
-fn tree<'a>(files: impl Iterator<Item = &'a str>) -> BTreeSet<String> {
-    let plain = files.map(|file| file.strip_suffix(".gz").unwrap_or(file));
-    let common = plain.filter(|file| !OF_ONE.contains(file));
-    common.map(|file| file.replace("/site-functions/", "/vendor-completions/")).collect()
+/// The mode and the owner of each file, by the name that both have for it.
+fn tree<'a>(files: impl Iterator<Item = &'a str>) -> BTreeMap<String, String> {
+    let fields = files.map(|line| line.split_whitespace().collect::<Vec<_>>());
+    let named = fields.map(|fields| {
+        let name = fields.last().unwrap().trim_start_matches('.');
+        let name = name.strip_suffix(".gz").unwrap_or(name);
+        (name.replace("/site-functions/", "/vendor-completions/"), fields[..2].join(" "))
+    });
+    named.filter(|(name, _)| !OF_ONE.contains(&name.as_str())).collect()
 }
 
 /// What a command prints that must succeed.

@@ -45,14 +45,19 @@ impl<'a> Scene<'a> {
     /// The same with the account `mail`, whose token root and the user alice may have.
     pub(super) fn with_mail(machine: &'a Machine, package: &Path, behaviour: &Value) -> Self {
         let scene = Self::new(machine, package);
-        machine.does(&["useradd", "alice"]);
-        machine.does(&["useradd", "bob"]);
-        let refresh_token = scene.idp.put("mail", behaviour);
-        scene.configure(&scene.mail(""));
-        machine.does(&["systemctl", "reload", SERVICE]);
-        let import = ["tokenctl", "import", "mail", "--refresh-token-file", "-"];
-        machine.does_with(&import, Some(&refresh_token));
+        scene.enrol_mail(behaviour);
         scene
+    }
+
+    /// Adds that account and its users to a service that runs.
+    pub(super) fn enrol_mail(&self, behaviour: &Value) {
+        self.machine.does(&["useradd", "alice"]);
+        self.machine.does(&["useradd", "bob"]);
+        let refresh_token = self.idp.put("mail", behaviour);
+        self.configure(&self.mail(""));
+        self.machine.does(&["systemctl", "reload", SERVICE]);
+        let import = ["tokenctl", "import", "mail", "--refresh-token-file", "-"];
+        self.machine.does_with(&import, Some(&refresh_token));
     }
 
     /// Installs the package, or installs it once more.
