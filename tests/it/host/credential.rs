@@ -25,6 +25,12 @@ const DOOR: &str = "tokenkeeper-credential.socket";
 /// Its path.
 const PATH: &str = "/run/tokenkeeper/credential.sock";
 
+/// What shows the credentials of a unit. Files of a credential cannot be written, nor their copies.
+const SHOW: &str = "/bin/sh -c 'cp --force %d/* /run/consumer'";
+
+/// From this version on systemd fetches credentials again when a unit is reloaded.
+const REFRESHES: u32 = 260;
+
 /// Who would like to be systemd.
 const FORGER: &str = "/srv/forger";
 
@@ -134,6 +140,40 @@ fn a_unit_waits_for_an_outage_to_end_and_for_a_daemon_that_restarts() {
 }
 
 #[test]
+fn a_reload_brings_the_newer_token_where_systemd_can_and_the_old_one_stays_elsewhere() {
+    on_each(|machine, package| {
+        let scene = with_rule(machine, package);
+        let lines = format!("RefreshOnReload=credentials\nExecReload={SHOW}\n");
+        consumer(machine, CONSUMER, &["mail"], &lines);
+        machine.does(&["systemctl", "start", CONSUMER]);
+        let first = scene.token().token;
+        assert_eq!(got(machine, "mail"), first);
+        machine.does(&["tokenctl", "refresh", "mail"]);
+        let second = scene.token().token;
+        assert_ne!(second, first);
+        let reload = ["systemctl", "reload", CONSUMER];
+        machine.does(&reload);
+        if machine.systemd() < REFRESHES {
+            assert_eq!(got(machine, "mail"), first);
+            return;
+        }
+        assert_eq!(got(machine, "mail"), second);
+
+        // What is refused then fails the reload, and takes nothing away.
+        scene.configure(&scene.mail(""));
+        machine.does(&["systemctl", "reload", SERVICE]);
+        assert!(!machine.run(&reload).status.success());
+        assert_eq!(machine.property(CONSUMER, "ActiveState"), "active");
+        scene.configure(&mail(&scene));
+        machine.does(&["systemctl", "reload", SERVICE]);
+        machine.does(&["tokenctl", "refresh", "mail"]);
+        machine.does(&reload);
+        assert_eq!(got(machine, "mail"), scene.token().token);
+        assert_ne!(got(machine, "mail"), second);
+    });
+}
+
+#[test]
 fn whoever_is_not_the_service_manager_is_given_nothing_whatever_its_name() {
     on_each(|machine, package| {
         let scene = with_rule(machine, package);
@@ -187,7 +227,7 @@ fn consumer(machine: &Machine, unit: &str, ids: &[&str], lines: &str) {
         &format!("/etc/systemd/system/{unit}"),
         &format!(
             "[Service]\nType=oneshot\nRemainAfterExit=yes\nUser=nobody\n{load}{lines}\
-             RuntimeDirectory=consumer\nExecStart=/bin/sh -c 'cp %d/* /run/consumer'\n"
+             RuntimeDirectory=consumer\nExecStart={SHOW}\n"
         ),
     );
     machine.does(&["systemctl", "daemon-reload"]);
