@@ -21,11 +21,7 @@ fn a_users_own_daemon_serves_that_user_and_outlives_restarts_and_wrong_files() {
     on_each(|machine, package| {
         let scene = Scene::new(machine, package);
         let pat = Pat::log_in(machine);
-        let refresh_token = scene.idp.put("mail", &json!({}));
-        pat.configure(&format!("[accounts.mail]\n{}", scene.idp.keys("mail")));
-        pat.does(&[&["systemctl", "--user", "enable", "--now"], UNITS.as_slice()].concat());
-        let import = ["tokenctl", "import", "mail", "--refresh-token-file", "-"];
-        machine.does_with(&pat.command(&import), Some(&refresh_token));
+        pat.keep_mail(&scene, "");
 
         let token = pat.does(&["tokenctl", "get", "mail"]);
         assert!(scene.idp.accepts("mail", &token));
@@ -75,6 +71,82 @@ fn a_users_follower_keeps_a_file_current_with_a_token_of_the_hosts_daemon() {
     });
 }
 
+#[test]
+fn a_users_hook_is_a_unit_of_that_users_and_its_failure_is_raised() {
+    let hook = "[[accounts.mail.hooks]]\nname = \"telling\"\non = [\"token_changed\"]\n\
+                unit = \"told@.service\"\n";
+    on_each(|machine, package| {
+        let scene = Scene::new(machine, package);
+        let pat = Pat::log_in(machine);
+        let telling = |commands: &str| {
+            let start = format!("[Service]\nType=oneshot\nExecStart=/bin/sh -c '{commands}'\n");
+            pat.write("/home/pat/.config/systemd/user/told@.service", &start);
+            pat.does(&["systemctl", "--user", "daemon-reload"]);
+        };
+        telling("tokenctl get %i >%t/told");
+        pat.keep_mail(&scene, hook);
+        pat.does(&["tokenctl", "refresh", "mail"]);
+        let token = pat.does(&["tokenctl", "get", "mail"]);
+        await_content(machine, &format!("{}/told", pat.runtime), &format!("{token}\n"));
+        // The host's manager has no part in it.
+        assert_eq!(machine.property("told@mail.service", "LoadState"), "not-found");
+
+        telling("exit 7");
+        pat.does(&["tokenctl", "refresh", "mail"]);
+        let begin = Instant::now();
+        while !pat.journal().contains("mail: hook failed: exit status: 1") {
+            assert!(begin.elapsed() < PATIENCE, "{}", pat.journal());
+        }
+        let doctor = said(&machine.run(&pat.command(&["tokenctl", "doctor"])));
+        assert!(doctor.contains("telling"), "{doctor}");
+        assert_eq!(pat.property_of("told@mail.service", "ExecMainStatus"), "7");
+    });
+}
+
+#[test]
+fn a_users_units_start_with_tokens_of_the_users_daemon_and_fail_where_it_has_none() {
+    on_each(|machine, package| {
+        let scene = Scene::new(machine, package);
+        let pat = Pat::log_in(machine);
+        pat.keep_mail(&scene, "");
+        pat.does(&["systemctl", "--user", "enable", "--now", "tokenkeeper-credential.socket"]);
+        let consumer = |unit: &str, id: &str| {
+            pat.write(
+                &format!("/home/pat/.config/systemd/user/{unit}"),
+                &format!(
+                    "[Service]\nType=oneshot\nRemainAfterExit=yes\n\
+                     LoadCredential={id}:%t/tokenkeeper/credential.sock\n\
+                     ExecStart=/bin/sh -c 'cp --force \"$CREDENTIALS_DIRECTORY\"/{id} %t/given'\n"
+                ),
+            );
+            pat.does(&["systemctl", "--user", "daemon-reload"]);
+        };
+        let given = || pat.does(&["cat", &format!("{}/given", pat.runtime)]);
+
+        consumer("consumer.service", "mail.header");
+        pat.does(&["systemctl", "--user", "start", "consumer.service"]);
+        let token = pat.does(&["tokenctl", "get", "mail"]);
+        assert_eq!(given(), format!("authorization: Bearer {token}"));
+        pat.does(&["tokenctl", "refresh", "mail"]);
+        pat.does(&["systemctl", "--user", "restart", "consumer.service"]);
+        let newer = pat.does(&["tokenctl", "get", "mail"]);
+        assert_ne!(newer, token);
+        assert_eq!(given(), format!("authorization: Bearer {newer}"));
+
+        consumer("other.service", "nothing");
+        let start = pat.command(&["systemctl", "--user", "start", "other.service"]);
+        assert!(!machine.run(&start).status.success());
+        assert_eq!(pat.property_of("other.service", "ExecMainStatus"), "243");
+        let journal = pat.journal();
+        assert!(journal.contains("other.service was refused the credential nothing"), "{journal}");
+        // Nobody else gets as far as that socket.
+        machine.does(&["useradd", "bob"]);
+        let socket = format!("{}/tokenkeeper/credential.sock", pat.runtime);
+        let connect = ["curl", "--silent", "--unix-socket", &socket, "http://localhost/"];
+        assert_eq!(machine.run_as("bob", &connect).status.code(), Some(7));
+    });
+}
+
 /// Waits until a file of the machine says that and nothing else.
 pub(super) fn await_content(machine: &Machine, file: &str, wanted: &str) {
     let begin = Instant::now();
@@ -118,9 +190,29 @@ impl<'a> Pat<'a> {
         self.machine.does(&self.command(command))
     }
 
+    /// Has the user's daemon keep the account `mail`, with further lines of its table.
+    fn keep_mail(&self, scene: &Scene<'_>, lines: &str) {
+        let refresh_token = scene.idp.put("mail", &json!({}));
+        self.configure(&format!("[accounts.mail]\n{}{lines}", scene.idp.keys("mail")));
+        self.does(&[&["systemctl", "--user", "enable", "--now"], UNITS.as_slice()].concat());
+        let import = ["tokenctl", "import", "mail", "--refresh-token-file", "-"];
+        self.machine.does_with(&self.command(&import), Some(&refresh_token));
+    }
+
     /// A property of the user's daemon.
     fn property(&self, name: &str) -> String {
-        self.does(&["systemctl", "--user", "show", "--value", "--property", name, UNITS[1]])
+        self.property_of(UNITS[1], name)
+    }
+
+    /// A property of a unit of the user's.
+    fn property_of(&self, unit: &str, name: &str) -> String {
+        self.does(&["systemctl", "--user", "show", "--value", "--property", name, unit])
+    }
+
+    /// What the user's daemon wrote to the journal.
+    fn journal(&self) -> String {
+        let of_unit = format!("_SYSTEMD_USER_UNIT={}", UNITS[1]);
+        self.machine.does(&["journalctl", "--no-pager", "--output=cat", &of_unit])
     }
 
     /// Waits until a property of the user's daemon is as wanted.
