@@ -128,6 +128,22 @@ fn the_unit_of_one_user_runs_the_same_daemon_in_the_same_way() {
     assert!(socket.contains(&("FileDescriptorName", activation::API)));
 }
 
+/// A call starts the daemon where somebody enabled it, and nowhere else.
+#[test]
+fn a_bus_starts_the_daemon_by_the_name_that_enabling_its_unit_makes() {
+    let system = include_str!("../../packaging/dbus/org.tokenkeeper1.service");
+    let session = include_str!("../../packaging/dbus/session/org.tokenkeeper1.service");
+    for (file, unit) in [(system, UNIT), (session, USER_UNIT)] {
+        let (file, unit) = (assignments(file), assignments(unit));
+        assert!(file.contains(&("Name", "org.tokenkeeper1")), "{file:?}");
+        let starts =
+            file.iter().find_map(|(key, value)| (*key == "SystemdService").then_some(value));
+        assert!(starts.is_some_and(|name| unit.contains(&("Alias", name))), "{file:?}");
+        // Without a service manager nothing is to be started at all.
+        assert!(file.contains(&("Exec", "/bin/false")), "{file:?}");
+    }
+}
+
 /// A daemon that is killed in an exchange may lose a login.
 ///
 /// What is before an exchange, its gate and its secrets, is ended by the stop: tests of the
