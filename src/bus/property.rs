@@ -21,6 +21,8 @@ pub(super) struct Shown {
     issued_at: u64,
     expires_at: u64,
     next_at: u64,
+    login_ends_at: u64,
+    login_ends_soon: bool,
     paused: bool,
     released: bool,
     unsaved: bool,
@@ -37,6 +39,7 @@ impl Shown {
         let held = snapshot.held.as_ref();
         let failure = snapshot.failure.as_deref();
         let raised = failure.map(|_| snapshot.refusal());
+        let ends = snapshot.login_ends.as_deref();
         Self {
             name: seat.account.to_string(),
             provider: seat.profile().name,
@@ -45,6 +48,8 @@ impl Shown {
             issued_at: held.map_or(0, |held| seconds(held.issued_at)),
             expires_at: held.map_or(0, |held| seconds(held.expires_wall)),
             next_at: snapshot.next.map_or(0, |next| seconds(now.wall_at(next))),
+            login_ends_at: ends.map_or(0, |ends| seconds(Timestamp::from_millis(ends.at_ms))),
+            login_ends_soon: ends.is_some_and(|ends| ends.told_ms.is_some()),
             paused: snapshot.is_paused(),
             released: snapshot.released,
             unsaved: snapshot.unsaved,
@@ -70,6 +75,8 @@ impl Shown {
             ("IssuedAt", self.issued_at.into()),
             ("ExpiresAt", self.expires_at.into()),
             ("NextAt", self.next_at.into()),
+            ("LoginEndsAt", self.login_ends_at.into()),
+            ("LoginEndsSoon", self.login_ends_soon.into()),
             ("Paused", self.paused.into()),
             ("Released", self.released.into()),
             ("Unsaved", self.unsaved.into()),
@@ -186,6 +193,8 @@ mod tests {
             issued_at: 0,
             expires_at: 0,
             next_at: 0,
+            login_ends_at: 0,
+            login_ends_soon: false,
             paused: false,
             released: false,
             unsaved: false,

@@ -112,6 +112,26 @@ fn a_refresh_is_ordered_told_and_seen_in_the_properties() {
 }
 
 #[test]
+fn the_end_of_a_login_is_a_property_that_changes_with_it() {
+    let Some(stage) = stage() else { return };
+    let Stage { idp, daemon, client, .. } = &stage;
+    let ends_at = || client.properties(MAIL, ACCOUNT)["LoginEndsAt"].clone();
+    assert_eq!(*ends_at(), Variant::U64(0), "the provider does not say when");
+    let mut signals = client.follow("type='signal',sender='org.tokenkeeper1'");
+    idp.patch("mail", &json!({ "refresh_expires_in": 86_400 }));
+    client.call("Refresh", &("mail", no_options())).unwrap();
+    let told = client.until(&mut signals, |message| {
+        member(message) == "PropertiesChanged" && changed(message).contains_key("LoginEndsAt")
+    });
+    assert_eq!(changed(&told)["LoginEndsAt"], ends_at());
+    let Variant::U64(ends_at) = *ends_at() else { panic!("a number of seconds") };
+    let told = daemon.account("mail").login_ends_at.unwrap();
+    let told = told.parse::<jiff::Timestamp>().unwrap().as_second();
+    assert_eq!(i64::try_from(ends_at).unwrap(), told);
+    assert_eq!(*client.properties(MAIL, ACCOUNT)["LoginEndsSoon"], Variant::from(false));
+}
+
+#[test]
 fn a_failure_is_a_signal_a_property_and_an_error_with_the_same_code() {
     let Some(stage) = stage() else { return };
     let Stage { idp, daemon, client, .. } = &stage;
