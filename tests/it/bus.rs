@@ -1,10 +1,12 @@
 //! The daemon on a message bus of the test's own, asked as any program would ask it.
 
 use std::collections::HashMap;
+use std::collections::HashSet;
 use std::fs::File;
 use std::io::Read as _;
 use std::os::fd::OwnedFd;
 
+use rustix::process::Signal;
 use serde_json::json;
 use tokenkeeper::protocol::ReleaseAnswer;
 use zbus::Message;
@@ -13,15 +15,18 @@ use zbus::OwnedVariant;
 use zbus::Variant;
 
 use crate::daemon::forgiving;
+use crate::support::PATIENCE;
 use crate::support::bus::Bus;
 use crate::support::bus::Client;
 use crate::support::bus::MANAGER;
 use crate::support::bus::NAME;
+use crate::support::bus::Person;
 use crate::support::bus::ROOT;
 use crate::support::bus::no_options;
 use crate::support::config::Config;
 use crate::support::daemon::Daemon;
 use crate::support::idp::Idp;
+use crate::support::process::Process;
 use crate::support::process::said;
 
 const MAIL: &str = "/org/tokenkeeper1/account/mail";
@@ -368,7 +373,7 @@ fn polkit_lets_a_stranger_change_accounts_when_a_person_may_be_asked_and_read_no
     let Some(alone) = call("yes", "Pause", "mail") else { return };
     assert!(alone.contains("no right `admin` on it"), "without polkit the rules decide: {alone}");
 
-    let questions = bus.polkit();
+    let questions = bus.polkit(Person::Agrees).questions;
     for account in ["mail", "absent"] {
         let told = call("no", "Pause", account).unwrap();
         assert!(told.contains("a person has to allow it"), "{account}: {told}");
@@ -391,6 +396,31 @@ fn polkit_lets_a_stranger_change_accounts_when_a_person_may_be_asked_and_read_no
         assert!(told.contains("no right"), "{verb}: {told}");
     }
     assert!(questions.try_recv().is_err(), "nobody is asked about reading");
+}
+
+#[test]
+fn a_person_who_is_asked_is_left_alone_when_the_caller_has_left_the_bus() {
+    if !rustix::process::geteuid().is_root() {
+        crate::support::skipped("only root can run programs of other users");
+        return;
+    }
+    let Some(stage) = stage() else { return };
+    let Stage { bus, daemon, .. } = &stage;
+    let polkit = bus.polkit(Person::Thinks);
+    let allow = "--allow-interactive-authorization=yes";
+    let call = [allow, "call", NAME, ROOT, MANAGER, "Pause", "sa{sv}", "mail", "0"];
+    let Some(mut command) = bus.busctl_command(NOBODY, &call) else { return };
+    let mut asked = HashSet::new();
+    for _ in 0..2 {
+        let mut caller = Process::start(&mut command);
+        let question = polkit.questions.recv_timeout(PATIENCE).unwrap();
+        assert!(polkit.withdrawn.try_recv().is_err(), "its caller waits");
+        caller.signal(Signal::KILL);
+        caller.ended();
+        assert_eq!(polkit.withdrawn.recv_timeout(PATIENCE).unwrap(), question.id);
+        assert!(asked.insert(question.id), "no two questions are called the same");
+    }
+    assert!(!daemon.account("mail").paused);
 }
 
 #[test]

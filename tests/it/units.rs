@@ -291,6 +291,7 @@ fn the_numbers_in_the_page_of_the_daemon_are_those_of_the_code() {
         format!("At most {} exchanges", pacing::IN_FLIGHT),
         format!("{} of them with one client at one host", pacing::IN_FLIGHT_PER_ROUTE),
         format!("after {first} minute, {second} minutes and {} hour", third / 60),
+        format!("leaves the bus, or after {} minutes", limits::BUS_CONSENT.as_secs() / 60),
         format!("after 1 second to {} minutes", schedule::LONGEST_BACKOFF.as_secs() / 60),
     ];
     for sentence in sentences {

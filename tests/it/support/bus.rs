@@ -114,32 +114,45 @@ impl Bus {
     }
 
     /// Puts a polkit on it that lets everybody do what a person may be asked about, and nothing
-    /// else. It tells of each question before it answers it.
-    pub(crate) fn polkit(&self) -> mpsc::Receiver<Question> {
+    /// else; while the person thinks, it answers nothing about that. It tells of each question
+    /// before it answers it, and of each that is withdrawn.
+    pub(crate) fn polkit(&self, person: Person) -> Polkit {
         let Client { runtime, connection } = self.client();
         let mut calls = MessageStream::from(&connection);
         let client = Client { runtime, connection };
         let reply = client.ask_bus("RequestName", &("org.freedesktop.PolicyKit1", 0_u32));
         assert_eq!(reply.unwrap().body().deserialize::<u32>(), Ok(1));
         let (asked, questions) = mpsc::channel();
+        let (took_back, withdrawn) = mpsc::channel();
         thread::spawn(move || {
             client.runtime.block_on(async {
                 while let Some(Ok(message)) =
                     std::future::poll_fn(|cx| std::pin::Pin::new(&mut calls).poll_next(cx)).await
                 {
-                    if message.message_type() == Type::MethodCall {
-                        let question = Question::of(&message);
-                        let (is_asked, details) = (question.flags == 1, no_details());
-                        let answer = ((is_asked, !is_asked, details),);
-                        let reply = Message::method_return(&message.header()).build(&answer);
-                        // Who does not want to know of it has dropped the other end.
-                        let _gone = asked.send(question);
-                        client.connection.send(&reply.unwrap()).await.unwrap();
+                    if message.message_type() != Type::MethodCall {
+                        continue;
                     }
+                    let header = message.header();
+                    let member = header.member().map(|member| member.as_str());
+                    let reply = if member == Some("CancelCheckAuthorization") {
+                        // Who does not want to know of it has dropped the other end.
+                        let _gone = took_back.send(message.body().deserialize().unwrap());
+                        Message::method_return(&header).build(&())
+                    } else {
+                        let question = Question::of(&message);
+                        let is_asked = question.flags == 1;
+                        let _gone = asked.send(question);
+                        if is_asked && person == Person::Thinks {
+                            continue;
+                        }
+                        let answer = ((is_asked, !is_asked, no_details()),);
+                        Message::method_return(&header).build(&answer)
+                    };
+                    client.connection.send(&reply.unwrap()).await.unwrap();
                 }
             });
         });
-        questions
+        Polkit { questions, withdrawn }
     }
 
     /// Puts a service manager on it that says of every process what it is told to say. It tells of
@@ -174,6 +187,11 @@ impl Bus {
 
     /// Runs `busctl` as another user; `None` where it is not installed.
     pub(crate) fn busctl(&self, uid: u32, arguments: &[&str]) -> Option<Output> {
+        Some(run(&mut self.busctl_command(uid, arguments)?, None))
+    }
+
+    /// The same, not begun yet.
+    pub(crate) fn busctl_command(&self, uid: u32, arguments: &[&str]) -> Option<Command> {
         use std::os::unix::process::CommandExt as _;
 
         let there = Command::new("busctl").arg("--version").stdout(Stdio::null()).status();
@@ -184,7 +202,7 @@ impl Bus {
         let mut command = Command::new("busctl");
         command.arg(format!("--address={}", self.address())).args(arguments);
         command.current_dir("/").uid(uid).gid(uid);
-        Some(run(&mut command, None))
+        Some(command)
     }
 }
 
@@ -252,6 +270,23 @@ impl Says {
     }
 }
 
+/// A polkit.
+pub(crate) struct Polkit {
+    /// What it was asked.
+    pub(crate) questions: mpsc::Receiver<Question>,
+    /// The [`Question::id`] of those that were withdrawn.
+    pub(crate) withdrawn: mpsc::Receiver<String>,
+}
+
+/// What a person does who is asked.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Person {
+    /// Lets the caller do it.
+    Agrees,
+    /// Has the dialog open.
+    Thinks,
+}
+
 /// What polkit was asked.
 pub(crate) struct Question {
     /// The connection of the caller.
@@ -260,6 +295,8 @@ pub(crate) struct Question {
     pub(crate) action: String,
     /// 1 if a person may be asked.
     pub(crate) flags: u32,
+    /// By what it can be withdrawn.
+    pub(crate) id: String,
 }
 
 impl Question {
@@ -267,11 +304,11 @@ impl Question {
         type Subject = (String, HashMap<String, OwnedVariant>);
 
         let body = message.body();
-        let ((sort, subject), action, _, flags, _) =
+        let ((sort, subject), action, _, flags, id) =
             body.deserialize::<(Subject, String, HashMap<String, String>, u32, String)>().unwrap();
         assert_eq!(sort, "system-bus-name");
         let Variant::Str(sender) = &*subject["name"] else { panic!("no name of a connection") };
-        Self { sender: sender.as_str().to_owned(), action, flags }
+        Self { sender: sender.as_str().to_owned(), action, flags, id }
     }
 }
 
