@@ -160,6 +160,8 @@ fn number_behind(socket: &impl AsFd) -> Result<u32, NoUnit> {
 pub struct Question {
     /// The process.
     pub process: Process,
+    /// Whose it is: each user waits behind its own questions.
+    pub uid: u32,
     /// Where to answer.
     pub reply: oneshot::Sender<Result<Box<str>, NoUnit>>,
 }
@@ -178,14 +180,15 @@ impl Attestor {
     }
 
     /// The system unit that a process belongs to: `backup.service`, `user@1000.service` for all
-    /// of a user's own units, `init.scope` for the service manager itself.
+    /// of a user's own units, `init.scope` for the service manager itself. `uid` is whose process
+    /// it is.
     ///
     /// # Errors
     ///
     /// Why there is none, after [`limits::UNIT`] at the latest.
-    pub async fn unit_of(&self, process: Process) -> Result<Box<str>, NoUnit> {
+    pub async fn unit_of(&self, process: Process, uid: u32) -> Result<Box<str>, NoUnit> {
         let (reply, answer) = oneshot::channel();
-        let question = Question { process, reply };
+        let question = Question { process, uid, reply };
         self.questions.try_send(question).map_err(|error| match error {
             TrySendError::Full(_) => NoUnit::Crowded,
             // Nobody answers while the daemon ends.
@@ -269,7 +272,7 @@ mod tests {
         for _ in 0..=limits::UNIT_QUESTIONS {
             let attestor = attestor.clone();
             let process = Process::numbered(std::process::id()).unwrap();
-            waiting.spawn(async move { attestor.unit_of(process).await });
+            waiting.spawn(async move { attestor.unit_of(process, 0).await });
         }
         let answers = waiting.join_all().await;
         let crowded = answers.iter().filter(|it| **it == Err(NoUnit::Crowded)).count();
@@ -282,6 +285,6 @@ mod tests {
         let (attestor, asked) = Attestor::new();
         drop(asked);
         let process = Process::numbered(std::process::id()).unwrap();
-        assert_eq!(attestor.unit_of(process).await, Err(NoUnit::Unreachable));
+        assert_eq!(attestor.unit_of(process, 0).await, Err(NoUnit::Unreachable));
     }
 }

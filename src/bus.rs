@@ -16,7 +16,8 @@
 //! 3. `dispatch`: from a call to its answer; `manager`, `order` and `token` carry it out, `option`
 //!    reads what it says, `memfd` is the way for a token that shall be in no message.
 //! 4. `show`, `property`, `signal`: what is shown of accounts, and told of them.
-//! 5. `broker`, `consent`, `units`: what is asked of the bus itself, of polkit, and of systemd.
+//! 5. `broker`, `consent`, `units`: what is asked of the bus itself, of polkit, and of systemd;
+//!    `turns`: in which order.
 //! 6. `peers`, `matter`, `waiting`: who the senders are, what has to be known of them, and how
 //!    many of their calls wait.
 //!
@@ -44,6 +45,7 @@ mod serve;
 mod show;
 mod signal;
 mod token;
+mod turns;
 mod units;
 mod waiting;
 

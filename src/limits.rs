@@ -185,8 +185,15 @@ pub const BUS_PATIENCE: Duration = Duration::from_secs(10);
 /// takes longer is busy with more than questions, and who asks for a token waits for this.
 pub const UNIT: Duration = Duration::from_secs(2);
 
-/// Units that may be asked for at once. Of a further peer none is known.
-pub const UNIT_QUESTIONS: usize = 256;
+/// Units that systemd is asked for at once.
+pub const UNITS_AT_ONCE: usize = 64;
+
+/// Units that may wait to be asked for, and as many that the thread which asks has not taken up.
+/// Of a further peer none is known.
+pub const UNIT_QUESTIONS: usize = 384;
+
+/// Those of one user: a third of all, so that no user has all of them.
+pub const UNIT_QUESTIONS_PER_UID: usize = UNIT_QUESTIONS / 3;
 
 /// Processes of connections that are held until their unit is asked for, on a kernel that does not
 /// hand them over when they are: what descriptors there are beside [`CONNECTIONS`] allows it.
@@ -234,7 +241,8 @@ mod tests {
     #[test]
     fn descriptors_last_for_every_connection_and_the_providers() {
         let connections = u64::try_from(CONNECTIONS).unwrap();
-        let processes = u64::try_from(HELD_PROCESSES + UNIT_QUESTIONS).unwrap();
+        let processes = HELD_PROCESSES + 2 * UNIT_QUESTIONS + UNITS_AT_ONCE;
+        let processes = u64::try_from(processes).unwrap();
         assert!(connections + processes + 256 + 1_024 <= FILE_DESCRIPTORS);
     }
 

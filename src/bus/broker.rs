@@ -42,17 +42,22 @@ pub(super) async fn attested(connection: &Connection, sender: &str) -> zbus::Res
     Ok(Peer { uid, gid: NO_GROUP, groups, pid, unit: Unit::Unasked })
 }
 
-/// The system unit of a sender.
+/// The system unit of a sender, which is a process of `uid`.
 ///
 /// A bus of version 1.16 hands the process over that connected. An older one tells its number;
 /// that is the sender's only if it is still connected after all has been asked.
-pub(super) async fn unit_of(connection: &Connection, sender: &str, attestor: &Attestor) -> Unit {
+pub(super) async fn unit_of(
+    connection: &Connection,
+    sender: &str,
+    uid: u32,
+    attestor: &Attestor,
+) -> Unit {
     let process = match process_of(connection, sender).await {
         Ok(process) => process,
         Err(why) => return Unit::Unproven(why),
     };
     let proof = process.proof();
-    let found = attestor.unit_of(process).await;
+    let found = attestor.unit_of(process, uid).await;
     if proof == Proof::Number && !is_connected(connection, sender).await {
         return Unit::Unproven(NoUnit::HungUp);
     }

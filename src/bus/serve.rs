@@ -188,7 +188,7 @@ impl<'a> Service<'a> {
         let (connection, attestor) = (self.connection.clone(), self.bus.attestor.clone());
         let place = Place { sender: sender.clone(), uid: Some(peer.uid) };
         let asking = async move {
-            let unit = broker::unit_of(&connection, &sender, &attestor).await;
+            let unit = broker::unit_of(&connection, &sender, peer.uid, &attestor).await;
             Done::Placed(Peer { unit, ..Peer::clone(&peer) })
         };
         self.wait(message, place, asking).await

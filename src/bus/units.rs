@@ -10,6 +10,7 @@
 //!
 //! # Invariants
 //!
+//! * Users take turns, so that nobody's questions keep another's from being asked.
 //! * An answer counts only if the process lived until after it.
 //! * A manager that is silent is asked no further, guessed about by nobody, and recorded once
 //!   until it answers again.
@@ -40,6 +41,7 @@ use crate::unit;
 use crate::unit::NoUnit;
 
 use super::broker;
+use super::turns::Turns;
 
 /// How it stands with the connection to the system's bus.
 #[derive(Clone, Default)]
@@ -56,6 +58,7 @@ pub(super) enum Link {
 /// Answers questions.
 pub(super) struct Clerk {
     questions: mpsc::Receiver<Question>,
+    turns: Turns,
     link: watch::Receiver<Link>,
     work: JoinSet<Result<(), NoUnit>>,
     /// Whether it was recorded that there is no answer.
@@ -65,18 +68,24 @@ pub(super) struct Clerk {
 impl Clerk {
     /// Over that connection.
     pub(super) fn new(questions: mpsc::Receiver<Question>, link: watch::Receiver<Link>) -> Self {
-        Self { questions, link, work: JoinSet::new(), recorded: false }
+        let (turns, work) = (Turns::default(), JoinSet::new());
+        Self { questions, turns, link, work, recorded: false }
     }
 
-    /// Answers for as long as anybody asks, [`limits::UNIT_QUESTIONS`] at a time. `wanted` is
+    /// Answers for as long as anybody asks, [`limits::UNITS_AT_ONCE`] at a time. `wanted` is
     /// called before a question is answered.
     pub(super) async fn run(mut self, wanted: impl Fn()) {
         loop {
+            while self.work.len() < limits::UNITS_AT_ONCE
+                && let Some(question) = self.turns.next()
+            {
+                wanted();
+                self.work.spawn(answer(self.link.clone(), question));
+            }
             tokio::select! {
-                question = self.questions.recv(), if self.work.len() < limits::UNIT_QUESTIONS => {
+                question = self.questions.recv() => {
                     let Some(question) = question else { return };
-                    wanted();
-                    self.work.spawn(answer(self.link.clone(), question));
+                    self.turns.take(question);
                 }
                 Some(ended) = self.work.join_next() => {
                     // A panic is told by the panic hook, and drops the reply, which is an answer.
@@ -107,7 +116,7 @@ async fn answer(link: watch::Receiver<Link>, question: Question) -> Result<(), N
     /// What the manager may take, so that whoever waits hears of its silence.
     const PATIENCE: Duration = limits::UNIT.saturating_sub(Duration::from_millis(250));
 
-    let Question { process, mut reply } = question;
+    let Question { process, uid: _, mut reply } = question;
     let found = tokio::select! {
         found = timeout(PATIENCE, find(link, &process)) => found.unwrap_or(Err(NoUnit::Silent)),
         () = reply.closed() => return Err(NoUnit::Gone),

@@ -49,6 +49,9 @@ use crate::snapshot::Snapshot;
 use crate::token::Kind;
 use crate::unit::NoUnit;
 
+/// Whose process has to prove itself.
+const ROOT: u32 = 0;
+
 /// Serves one connection to its end.
 pub(super) async fn serve(desk: Arc<Desk>, stream: UnixStream, stopping: watch::Receiver<bool>) {
     desk.metrics.asked(metrics::Door::Credential);
@@ -143,7 +146,7 @@ async fn prove(
     let proving = async {
         loop {
             let again = process.again().map_err(unproven)?;
-            match desk.attestor.unit_of(again).await {
+            match desk.attestor.unit_of(again, ROOT).await {
                 Ok(_) if attest::has_hung_up(stream) => {
                     return Err(unproven(NoUnit::HungUp));
                 }

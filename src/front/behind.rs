@@ -36,14 +36,14 @@ impl Behind {
         Self { stream, held: RefCell::new(held) }
     }
 
-    /// The unit of the process. What is held is let go.
-    pub(super) async fn unit(&self, attestor: &Attestor) -> Unit {
+    /// The unit of the process, which is one of `uid`. What is held is let go.
+    pub(super) async fn unit(&self, attestor: &Attestor, uid: u32) -> Unit {
         let process = match self.process() {
             Ok(process) => process,
             Err(why) => return Unit::Unproven(why),
         };
         let proof = process.proof();
-        let found = attestor.unit_of(process).await;
+        let found = attestor.unit_of(process, uid).await;
         // Who has hung up may have ended before it was accepted, with its number another's.
         if proof == Proof::Number && has_hung_up(&*self.stream.borrow()) {
             return Unit::Unproven(NoUnit::HungUp);

@@ -124,7 +124,7 @@ impl Caller {
     pub(super) async fn with_unit(&self) -> Rc<Self> {
         let Self { desk, door, peer, behind } = self;
         let unit = match behind {
-            Some(behind) => behind.unit(&desk.attestor).await,
+            Some(behind) => behind.unit(&desk.attestor, peer.uid).await,
             None => peer.unit.clone(),
         };
         let peer = Peer { unit, ..peer.clone() };
