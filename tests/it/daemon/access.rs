@@ -118,12 +118,15 @@ fn a_user_gets_what_the_rules_name_it_for_and_nothing_else() {
 }
 
 /// Runs `tokenctl` as a user who owns nothing and is in no group. The build may lie where that user
-/// cannot look, so the program is run from a copy.
+/// cannot look, so the program is run from a copy. It is made by another process: a program that
+/// this one has open for writing could not be run, and neither could one that a child of another
+/// test has inherited so.
 pub(crate) fn as_nobody(daemon: &Daemon, arguments: &[&str]) -> Output {
     let program = daemon.path("tokenctl");
     if !program.exists() {
         fs::set_permissions(daemon.home(), Permissions::from_mode(0o711)).unwrap();
-        fs::copy(env!("CARGO_BIN_EXE_tokenctl"), &program).unwrap();
+        let copied = Command::new("cp").arg(env!("CARGO_BIN_EXE_tokenctl")).arg(&program).status();
+        assert!(copied.unwrap().success());
     }
     let mut command = Command::new(program);
     command.arg("--socket").arg(daemon.path("api.sock")).args(arguments);
