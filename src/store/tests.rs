@@ -67,7 +67,8 @@ async fn a_probe_is_answered_behind_what_was_queued_before_it() {
 #[tokio::test]
 async fn a_commit_that_is_queued_during_a_backup_of_a_thousand_accounts_waits_for_one_piece() {
     let (store, seen, gate) = started();
-    let exporting = tokio::spawn({
+    let mut asked = tokio::task::JoinSet::new();
+    asked.spawn({
         let store = store.clone();
         async move { store.export().await.map(drop) }
     });
@@ -75,7 +76,7 @@ async fn a_commit_that_is_queued_during_a_backup_of_a_thousand_accounts_waits_fo
         tokio::task::yield_now().await;
     }
     // The thread is held up in the first piece.
-    let writing = tokio::spawn({
+    asked.spawn({
         let store = store.clone();
         async move { store.write(note("mail")).await.map(drop) }
     });
@@ -84,8 +85,7 @@ async fn a_commit_that_is_queued_during_a_backup_of_a_thousand_accounts_waits_fo
     }
     drop(gate);
 
-    assert_eq!(writing.await.unwrap(), Ok(()));
-    assert_eq!(exporting.await.unwrap(), Ok(()));
+    assert_eq!(asked.join_all().await, [Ok(()), Ok(())]);
     assert_eq!(seen.batches(), [1]);
     assert_eq!(seen.done(), ["read 256", "wrote 1", "read 256", "read 256", "read 232"]);
 }
