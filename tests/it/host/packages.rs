@@ -31,9 +31,8 @@ fn the_package_for_rpm_has_the_files_of_the_other_and_looks_after_its_units() {
 
     // The one has the owner's number, the other the owner's name.
     let deb = does(&["dpkg-deb", "--contents", &deb]).replace(" 0/0 ", " root/root ");
-    let deb = tree(deb.lines().filter(|line| !line.starts_with('d')));
-    let listed = query(LISTING);
-    assert_eq!(deb, tree(listed.lines()));
+    let deb = tree(&deb);
+    assert_eq!(deb, tree(&query(LISTING)));
     assert!(deb.len() > 30, "{deb:?}");
 
     assert_eq!(query("--configfiles"), "/etc/tokenkeeper/config.toml\n");
@@ -49,7 +48,8 @@ fn the_package_for_rpm_has_the_files_of_the_other_and_looks_after_its_units() {
 }
 
 /// The mode and the owner of each file, by the name that both have for it.
-fn tree<'a>(files: impl Iterator<Item = &'a str>) -> BTreeMap<String, String> {
+fn tree(listing: &str) -> BTreeMap<String, String> {
+    let files = listing.lines().filter(|line| !line.starts_with('d'));
     let fields = files.map(|line| line.split_whitespace().collect::<Vec<_>>());
     let named = fields.map(|fields| {
         let name = fields.last().unwrap().trim_start_matches('.');

@@ -62,7 +62,9 @@ fn rpm_installs_upgrades_and_erases_it_and_the_credentials_stay() {
         let units = ["systemctl", "list-units", "--all", "--plain", "--no-legend", "tokenkeeper*"];
         assert_eq!(machine.does(&units), "");
         assert_eq!(machine.does(&["systemctl", "--failed", "--plain", "--no-legend"]), "");
-        assert!(!machine.path("/usr/bin/tokenkeeperd").exists());
+        for path in ["bin/tokenkeeperd", "share/doc/tokenkeeper", "share/licenses/tokenkeeper"] {
+            assert!(!machine.path(&format!("/usr/{path}")).exists(), "{path} is left");
+        }
         assert!(!scene.socket().exists(), "nobody would answer there");
 
         rpm.transacts(&["--install"]);
