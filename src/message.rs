@@ -79,6 +79,8 @@ pub enum Message {
     Doubtful,
     /// The store held something that cannot be read.
     StoreDamaged,
+    /// The disk is full, and the room in reserve was given up.
+    ReserveUsed,
     /// What an earlier daemon could not write was kept by the service manager, and is used.
     UnsavedUsed,
     /// Something that the service manager kept is not used.
@@ -154,6 +156,7 @@ impl Message {
         Self::ReloadRefused,
         Self::Doubtful,
         Self::StoreDamaged,
+        Self::ReserveUsed,
         Self::UnsavedUsed,
         Self::UnsavedRefused,
         Self::ClockStepped,
@@ -199,6 +202,7 @@ impl Message {
             Self::ReloadRefused  => Kind::new("reload_refused",  0xbfcd_ae2a_517e_422f_bd6d_c246_859a_9266, Priority::Error),
             Self::Doubtful       => Kind::new("doubtful",        0xcb3c_2a11_15d7_45e7_a2db_0381_ee9c_ad53, Priority::Warning),
             Self::StoreDamaged   => Kind::new("store_damaged",   0x55fb_0096_5b66_4d91_bef5_b6b1_b801_b519, Priority::Error),
+            Self::ReserveUsed    => Kind::new("reserve_used",    0x3bcd_8d53_b388_4598_bdf0_e2de_b097_82ab, Priority::Warning),
             Self::UnsavedUsed    => Kind::new("unsaved_used",    0x9d1c_52ea_6b0f_4c83_b7a4_21f8_0e5d_c936, Priority::Warning),
             Self::UnsavedRefused => Kind::new("unsaved_refused", 0x3f70_b8d4_95c2_4e1a_a6f3_7c0d_5912_8be4, Priority::Error),
             Self::ClockStepped   => Kind::new("clock_stepped",   0xfa0e_e4e2_7ed6_48f1_afb3_a621_2edd_7984, Priority::Notice),
@@ -310,6 +314,7 @@ mod tests {
         bfcdae2a517e422fbd6dc246859a9266 reload_refused  err
         cb3c2a1115d745e7a2db0381ee9cad53 doubtful        warning
         55fb00965b664d91bef5b6b1b801b519 store_damaged   err
+        3bcd8d53b3884598bdf0e2deb09782ab reserve_used    warning
         9d1c52ea6b0f4c83b7a421f80e5dc936 unsaved_used    warning
         3f70b8d495c24e1aa6f37c0d59128be4 unsaved_refused err
         fa0ee4e27ed648f1afb3a6212edd7984 clock_stepped   notice

@@ -8,7 +8,9 @@ use std::io::Write;
 
 use rustix::fs::FallocateFlags;
 use rustix::io::Errno;
+use tracing::warn;
 
+use crate::message::Message;
 use crate::store::dir::StateDir;
 
 const NAME: &str = "store.ballast";
@@ -25,9 +27,14 @@ pub(super) fn is_kept(dir: &StateDir) -> bool {
     dir.inspect(NAME).is_ok_and(|length| length == Some(BYTES))
 }
 
-/// Gives the ballast up. Tells whether there was any to give.
+/// Gives the ballast up, on a disk that is full, and records that. Tells whether there was any to
+/// give.
 pub(super) fn give_up(dir: &StateDir) -> bool {
-    dir.has(NAME) && dir.remove(NAME).is_ok() && dir.sync().is_ok()
+    let given = dir.has(NAME) && dir.remove(NAME).is_ok() && dir.sync().is_ok();
+    if given {
+        warn!(event = Message::ReserveUsed.as_str(), "the disk is full: {NAME} is given up for it");
+    }
+    given
 }
 
 /// Takes ballast again if the disk has plenty of room. A failure leaves none, which

@@ -75,7 +75,7 @@ impl Fault {
                 name: "The disk is full",
                 code: Some(Code::StoreUnavailable),
                 finding: Some("the store has no room in reserve"),
-                records: &[Message::WriteFailed, Message::RefreshFailed],
+                records: &[Message::ReserveUsed, Message::WriteFailed, Message::RefreshFailed],
                 records_after: &[Message::Recovered],
             },
             Self::ReadOnlyDisk => Sight {
