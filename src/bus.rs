@@ -20,6 +20,7 @@
 //!    `turns`: in which order.
 //! 6. `peers`, `matter`, `waiting`: who the senders are, what has to be known of them, and how
 //!    many of their calls wait.
+//! 7. [`presence`]: what administrators are told of all that.
 //!
 //! # Invariants
 //!
@@ -39,6 +40,7 @@ mod object;
 mod option;
 mod order;
 mod peers;
+pub mod presence;
 mod property;
 mod reply;
 mod serve;
@@ -74,6 +76,8 @@ use crate::message::Message;
 use crate::metrics::Metrics;
 use crate::threshold::Threshold;
 
+use self::presence::Away;
+use self::presence::Presence;
 use self::serve::Service;
 use self::units::Clerk;
 use self::units::Link;
@@ -92,6 +96,8 @@ pub struct Bus {
     pub attestor: Attestor,
     /// Where requests are counted.
     pub metrics: Arc<Metrics>,
+    /// Where it is told how the bus stands.
+    pub presence: watch::Sender<Presence>,
 }
 
 impl Bus {
@@ -117,19 +123,27 @@ impl Bus {
         let tell = |state| link.map(|link| link.send_replace(state));
         let mut failed = 0;
         loop {
-            match connect(self.which).await {
+            let away = match connect(self.which).await {
                 Ok(connection) => {
                     failed = 0;
                     tell(Link::Up(connection.clone()));
                     let gone = Service::new(self, connection).run().await;
                     warn!(event = lost, "the bus is gone, and looked for again: {gone}");
+                    Away::Unreachable(gone.to_string())
                 }
-                // A host without a bus is nothing to speak of.
-                Err(error) if failed == 0 && !is_absent(&error) => {
-                    info!(event = lost, "no bus yet, it is looked for again: {error}");
+                Err(error) if is_absent(&error) => {
+                    // A host without a bus is nothing to speak of.
+                    debug!("no bus yet: {error}");
+                    Away::NoBus
                 }
-                Err(error) => debug!("no bus yet: {error}"),
-            }
+                Err(error) => {
+                    if failed == 0 {
+                        info!(event = lost, "no bus yet, it is looked for again: {error}");
+                    }
+                    Away::Unreachable(error.to_string())
+                }
+            };
+            self.presence.send_replace(Presence { found: Some(Err(away)), proof: None });
             tell(Link::Down);
             tokio::time::sleep(backoff(failed)).await;
             failed = failed.saturating_add(1);

@@ -34,6 +34,7 @@ mod standing;
 mod state;
 mod steward;
 mod watchdog;
+mod weak;
 
 use std::io;
 use std::path::PathBuf;
@@ -54,6 +55,7 @@ use crate::activation::Passed;
 use crate::attest;
 use crate::attest::Attestor;
 use crate::bus::Bus;
+use crate::bus::presence::Presence;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::config::Invalid;
@@ -277,6 +279,7 @@ async fn live(
     let masters = Masters { own_uid: rustix::process::geteuid().as_raw() };
     let (attestor, questions) = Attestor::new();
     let proof = attest::proof_of_kernel().map_err(|error| Failure::System("sockets", error))?;
+    let (presence, stands) = watch::channel(Presence::default());
     let bus = Bus {
         which: config.daemon.dbus,
         keeper: keeper.clone(),
@@ -284,6 +287,7 @@ async fn live(
         threshold: threshold.clone(),
         attestor: attestor.clone(),
         metrics: metrics.clone(),
+        presence,
     };
     let (door, credential_probe) = credential::Door::new(credential::Settings {
         sockets: sockets::for_credentials(&config, credential)?,
@@ -309,7 +313,7 @@ async fn live(
     for stranger in cast.unknown() {
         warn!(event = Message::Doubtful.as_str(), "{stranger}");
     }
-    for rule in cast.weak_rules() {
+    for rule in cast.useless_rules() {
         warn!(event = Message::Doubtful.as_str(), "{rule}");
     }
     let steward = Steward {
@@ -328,6 +332,7 @@ async fn live(
         orphans: loaded.orphans,
         stored,
         failing,
+        presence: stands,
     };
     let accounts = steward.cast.config().accounts.len();
     let stop = steward.control.clone();

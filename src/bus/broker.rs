@@ -3,12 +3,15 @@
 use std::time::Duration;
 
 use serde::Serialize;
+use tokio::sync::watch;
 use tokio::time::timeout;
+use tracing::debug;
 use tracing::info;
 use tracing::warn;
 use zbus::Connection;
 use zbus::DynamicType;
 use zbus::Message;
+use zbus::fdo;
 use zbus::fdo::ConnectionCredentials;
 
 use crate::access::NO_GROUP;
@@ -22,6 +25,8 @@ use crate::unit::Proof;
 use crate::unit::Unit;
 
 use super::backoff;
+use super::presence::Away;
+use super::presence::Presence;
 
 /// The name that programs call.
 const NAME: &str = "org.tokenkeeper1";
@@ -98,20 +103,22 @@ async fn credentials(connection: &Connection, sender: &str) -> zbus::Result<Conn
     reply.body().deserialize::<ConnectionCredentials>()
 }
 
-/// Asks for the name until it is had. A bus lets nobody take it away.
-pub(super) async fn own(connection: Connection) {
+/// Asks for the name until it is had, and tells how that goes. A bus lets nobody take it away.
+pub(super) async fn own(connection: Connection, presence: &watch::Sender<Presence>) {
     let (served, lost) = (message::Message::BusServed.as_str(), message::Message::BusLost.as_str());
-    let mut failed = 0;
+    let proof = proof(&connection).await;
+    presence.send_replace(Presence { found: None, proof });
+    let (mut failed, mut told) = (0, false);
     loop {
-        match request(&connection).await {
-            Ok(true) => return info!(event = served, "served on the bus as {NAME}"),
-            Ok(false) if failed == 0 => {
-                warn!(event = lost, "another program has the name {NAME} on the bus")
+        let found = request(&connection).await;
+        presence.send_replace(Presence { found: Some(found.clone()), proof });
+        match found {
+            Ok(()) => return info!(event = served, "served on the bus as {NAME}"),
+            Err(away) if told || away.passes(failed) => debug!("not served on the bus: {away}"),
+            Err(away) => {
+                warn!(event = lost, "not served on the bus: {away}");
+                told = true;
             }
-            Err(error) if failed == 0 => {
-                warn!(event = lost, "the bus does not give the name {NAME}: {error}")
-            }
-            Ok(false) | Err(_) => {}
         }
         let pause: Duration = backoff(failed);
         tokio::time::sleep(pause).await;
@@ -119,15 +126,36 @@ pub(super) async fn own(connection: Connection) {
     }
 }
 
-/// Whether the name is had.
-async fn request(connection: &Connection) -> zbus::Result<bool> {
+/// How well the bus says who calls, as it does of this process; `None` if it says nothing.
+async fn proof(connection: &Connection) -> Option<Proof> {
+    let own = connection.unique_name()?;
+    let told = credentials(connection, own.as_str()).await.ok()?;
+    Some(if told.into_process_fd().is_some() { Proof::Process } else { Proof::Number })
+}
+
+/// Asks for the name once.
+///
+/// # Errors
+///
+/// Why it is not had.
+async fn request(connection: &Connection) -> Result<(), Away> {
     /// `DBUS_NAME_FLAG_DO_NOT_QUEUE`
     const DO_NOT_QUEUE: u32 = 4;
     /// `DBUS_REQUEST_NAME_REPLY_PRIMARY_OWNER` and `…_ALREADY_OWNER`
     const OWNED: [u32; 2] = [1, 4];
 
-    let reply = ask(connection, "RequestName", &(NAME, DO_NOT_QUEUE)).await?;
-    Ok(OWNED.contains(&reply.body().deserialize::<u32>()?))
+    let reply = match ask(connection, "RequestName", &(NAME, DO_NOT_QUEUE)).await {
+        Ok(reply) => reply,
+        Err(zbus::Error::FDO(error)) if matches!(*error, fdo::Error::AccessDenied(_)) => {
+            return Err(Away::Forbidden);
+        }
+        Err(error) => return Err(Away::Unanswered(error.to_string())),
+    };
+    match reply.body().deserialize::<u32>() {
+        Ok(answer) if OWNED.contains(&answer) => Ok(()),
+        Ok(_) => Err(Away::Taken),
+        Err(error) => Err(Away::Unanswered(error.to_string())),
+    }
 }
 
 async fn ask(

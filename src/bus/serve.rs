@@ -121,7 +121,7 @@ impl<'a> Service<'a> {
         let mut messages = MessageStream::from(&self.connection);
         let mut notices = self.bus.keeper.notices();
         let mut directories = self.bus.keeper.directories();
-        let own = broker::own(self.connection.clone());
+        let own = broker::own(self.connection.clone(), &self.bus.presence);
         tokio::pin!(own);
         let mut owned = false;
         loop {

@@ -1,4 +1,7 @@
-//! What an administrator should know: the findings of `tokenctl doctor`.
+//! What an administrator should know: the findings of `tokenctl doctor`. Those about the bus and
+//! about rules by unit are in `doors`.
+
+mod doors;
 
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
@@ -56,14 +59,7 @@ impl Steward {
                 advice: "create it, or correct the rule; it is looked up again every minute".into(),
             });
         }
-        let weak = self.cast.weak_rules();
-        findings.extend(weak.iter().map(|rule| Finding {
-            severity: Severity::Weakness,
-            account: None,
-            message: rule.to_string(),
-            advice:
-                "name the user of the unit in the rule as well, or run Linux 6.5 or later".into(),
-        }));
+        self.door_findings(&mut findings);
         self.leftover_findings(&mut findings).await;
         let directory = self.keeper.directory();
         account_findings(self.cast.config(), &directory, clock::now(), &mut findings);

@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::weak;
+use super::weak::Weak;
 use crate::access::Rule;
 use crate::config;
 use crate::config::Allow;
@@ -32,19 +34,6 @@ pub(super) struct Stranger {
     place: String,
     /// What it names: `user alice`, `group mail`.
     name: String,
-}
-
-/// A rule by unit that lets nobody in, for want of a user, on a kernel that proves no unit alone.
-#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
-#[error(
-    "{place}: this kernel does not prove a unit alone, so the rule by unit {unit} lets nobody in \
-     while it does not name the user"
-)]
-pub(super) struct Weak {
-    /// The account, or the key of the daemon's table, that the rule stands at.
-    place: String,
-    /// What it names.
-    unit: Box<str>,
 }
 
 /// Every name in the rules of a configuration that means nobody on this host (yet).
@@ -84,8 +73,8 @@ impl Cast {
             }
         });
         self.config = config;
-        let weak = self.weak_rules();
-        let more = unknown.iter().map(ToString::to_string).chain(weak.iter().map(Weak::to_string));
+        let useless = self.useless_rules().map(|rule| rule.to_string());
+        let more = unknown.iter().map(ToString::to_string).chain(useless);
         let warnings = view.warnings.into_iter().chain(more);
         let view = ReloadView { warnings: warnings.collect(), ..view };
         self.unknown = unknown;
@@ -147,12 +136,15 @@ impl Cast {
         &self.unknown
     }
 
-    /// Rules that this kernel is too old for.
-    pub(super) fn weak_rules(&self) -> Vec<Weak> {
-        match self.proof {
-            Proof::Process => Vec::new(),
-            Proof::Number => weak_rules(&self.config),
-        }
+    /// Rules that this kernel is too old for, or the bus that the daemon is on: `bus` is how well
+    /// it says which process calls.
+    pub(super) fn weak_rules(&self, bus: Option<Proof>) -> Vec<Weak> {
+        weak::weak_rules(&self.config, self.proof, bus)
+    }
+
+    /// Those of them that let nobody in anywhere.
+    pub(super) fn useless_rules(&self) -> impl Iterator<Item = Weak> + use<> {
+        self.weak_rules(None).into_iter().filter(Weak::is_useless)
     }
 
     /// An account whose rules were all understood stays as it is.
@@ -163,20 +155,6 @@ impl Cast {
             Change::Nothing
         }
     }
-}
-
-fn weak_rules(config: &Config) -> Vec<Weak> {
-    let accounts = config.accounts.iter().map(|(id, account)| (id.as_str(), &account.allow));
-    let daemon =
-        [("daemon.admin", &config.daemon.admin), ("daemon.metrics", &config.daemon.metrics)];
-    let rules = accounts
-        .chain(daemon)
-        .flat_map(|(place, rules)| rules.iter().map(move |rule| (place, rule)));
-    let alone = |(place, rule): (&str, &Allow)| match (&rule.unit, &rule.user) {
-        (Some(unit), None) => Some(Weak { place: place.to_owned(), unit: unit.clone() }),
-        (Some(_), Some(_)) | (None, _) => None,
-    };
-    rules.filter_map(alone).collect()
 }
 
 fn by_account(records: Vec<Record>) -> BTreeMap<AccountId, Box<Record>> {
@@ -221,33 +199,5 @@ fn settings(account: &config::Account, rules: Arc<[Rule]>) -> Settings {
         plan: Arc::clone(&account.plan),
         rules,
         hooks: Arc::clone(&account.hooks),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::config::Defaults;
-    use crate::config::File;
-    use crate::section::Mode;
-
-    #[test]
-    fn rules_that_name_a_unit_and_no_user_are_told_where_a_number_is_all_the_proof() {
-        let text = "[daemon]\nadmin = ['unit:ops.service']\nmetrics = ['prometheus']\n\
-                    [accounts.mail]\nprovider = 'google'\nclient_id = 'x'\n\
-                    allow = ['unit:a.service', { unit = 'b.service', group = 'mail' }, \
-                             { unit = 'c.service', user = 'root' }, 'root']\n";
-        let cast = |proof| {
-            let file = File { name: "config.toml".into(), text: text.into() };
-            let config = Config::parse(&[file], Mode::System, Defaults::system()).ok().unwrap();
-            Cast::begin(config, Vec::new(), proof).0
-        };
-        let weak = cast(Proof::Number).weak_rules();
-        let places = weak.iter().map(|weak| (weak.place.as_str(), &*weak.unit));
-        assert_eq!(
-            places.collect::<Vec<_>>(),
-            [("mail", "a.service"), ("mail", "b.service"), ("daemon.admin", "ops.service")]
-        );
-        assert_eq!(cast(Proof::Process).weak_rules(), []);
     }
 }

@@ -17,6 +17,7 @@ use super::Failure;
 use super::Places;
 use super::findings;
 use super::lineup::strangers;
+use crate::bus::presence::Presence;
 use crate::clock::Clock;
 use crate::config::Bus;
 use crate::config::Config;
@@ -78,6 +79,8 @@ pub(super) struct Steward {
     pub(super) stored: BTreeSet<AccountId>,
     /// The hooks that failed when they were last called.
     pub(super) failing: watch::Receiver<Failing>,
+    /// How it stands with the bus.
+    pub(super) presence: watch::Receiver<Presence>,
 }
 
 impl Steward {

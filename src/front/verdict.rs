@@ -98,8 +98,7 @@ fn because(rule: &Rule, peer: &Peer) -> String {
             format!("the peer's unit is {name}")
         }
         (Some(_), Unit::Proven { proof: Proof::Number, .. }) if user.is_none() => {
-            "this kernel does not prove a unit alone; the rule has to name the user as well"
-                .to_owned()
+            "a unit alone is not proven here; the rule has to name the user as well".to_owned()
         }
         (Some(_), Unit::Proven { .. }) | (None, _) => {
             "all that it says is true of the peer".to_owned()

@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use std::fs::File;
 use std::io::Read as _;
 use std::os::fd::OwnedFd;
+use std::time::Instant;
 
 use rustix::process::Signal;
 use serde_json::json;
@@ -452,11 +453,45 @@ fn a_bus_that_comes_late_or_refuses_the_name_delays_nothing() {
     let client = bus.client();
     client.until_connected(daemon.id());
     assert!(!client.is_served());
+    until_doctor(&daemon, |page| page.contains("its policy does not give the daemon the name"));
     bus.kill();
     bus.allow(&format!("{everything}<allow own=\"*\"/>"));
     bus.begin();
     bus.client().until_served();
     daemon.stop();
+}
+
+#[test]
+fn doctor_says_what_keeps_the_daemon_off_the_bus_until_it_is_on_it() {
+    let Some(mut bus) = Bus::start() else { return };
+    let first = bus.client();
+    first.take_name(NAME);
+    let mut daemon = Daemon::new(&Config::default()).with_bus(&bus.address());
+    daemon.begin();
+    until_doctor(&daemon, |page| page.contains("another program has the name org.tokenkeeper1"));
+    let client = bus.client();
+    drop(first);
+    client.until_served();
+    until_doctor(&daemon, |page| !page.contains("bus"));
+    bus.kill();
+    until_doctor(&daemon, |page| page.contains("there is no connection to it"));
+    drop(bus);
+    until_doctor(&daemon, |page| page.contains("there is no bus"));
+    let log = daemon.log();
+    assert!(log.contains("not served on the bus: another program has the name"), "{log}");
+}
+
+/// Waits until `doctor` says what is wanted.
+fn until_doctor(daemon: &Daemon, wanted: impl Fn(&str) -> bool) {
+    let begin = Instant::now();
+    loop {
+        let page = String::from_utf8(daemon.tokenctl(&["doctor"]).stdout).unwrap();
+        if wanted(&page) {
+            return;
+        }
+        // Asking takes its time.
+        assert!(begin.elapsed() < PATIENCE, "{page}");
+    }
 }
 
 /// A bus, a daemon on it, and the account `mail` with its first token.

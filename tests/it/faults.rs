@@ -59,7 +59,9 @@ impl Fault {
             Self::NoBus => Sight {
                 name: "There is no message bus",
                 code: None,
-                finding: None,
+                finding: Some(
+                    "programs do not find the daemon on the system's bus: there is no bus",
+                ),
                 records: &[Message::BusLost],
                 records_after: &[Message::BusServed],
             },

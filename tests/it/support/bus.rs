@@ -120,8 +120,7 @@ impl Bus {
         let Client { runtime, connection } = self.client();
         let mut calls = MessageStream::from(&connection);
         let client = Client { runtime, connection };
-        let reply = client.ask_bus("RequestName", &("org.freedesktop.PolicyKit1", 0_u32));
-        assert_eq!(reply.unwrap().body().deserialize::<u32>(), Ok(1));
+        client.take_name("org.freedesktop.PolicyKit1");
         let (asked, questions) = mpsc::channel();
         let (took_back, withdrawn) = mpsc::channel();
         thread::spawn(move || {
@@ -161,8 +160,7 @@ impl Bus {
         let Client { runtime, connection } = self.client();
         let mut calls = MessageStream::from(&connection);
         let client = Client { runtime, connection };
-        let reply = client.ask_bus("RequestName", &("org.freedesktop.systemd1", 0_u32));
-        assert_eq!(reply.unwrap().body().deserialize::<u32>(), Ok(1));
+        client.take_name("org.freedesktop.systemd1");
         let says = Arc::new(Mutex::new(Says::Outside));
         let (asked, questions) = mpsc::channel();
         let saying = Arc::clone(&says);
@@ -353,6 +351,12 @@ impl Client {
             let (name, _, _) = body.deserialize::<(&str, &str, &str)>().unwrap();
             there = is_it(name);
         }
+    }
+
+    /// Takes a name that nobody has, for as long as the connection is there.
+    pub(crate) fn take_name(&self, name: &str) {
+        let reply = self.ask_bus("RequestName", &(name, 0_u32)).unwrap();
+        assert_eq!(reply.body().deserialize::<u32>(), Ok(1));
     }
 
     fn ask_bus(
