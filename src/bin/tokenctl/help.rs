@@ -400,10 +400,11 @@ Examples:
   tokenctl init --recovery-recipient age1… --recovery-output key.age
 
 A new store key is made and sealed by systemd-creds, to the TPM where there is one and to
-this machine otherwise, and lies where the unit finds it. A store that had its key in a
-file beside it is sealed anew, and the file goes last: an init that is interrupted leaves a
-store that opens, and the next one finishes it. Once all is done it says so, and makes the
-recovery copy that is asked for. The daemon must not run while its store is sealed anew.
+this machine otherwise, which is said, and lies where the unit finds it. A store that had
+its key in a file beside it is sealed anew, and the file goes last: an init that is
+interrupted leaves a store that opens, and the next one finishes it. Once all is done it
+says so, and makes the recovery copy that is asked for. The daemon must not run while its
+store is sealed anew.
 
 Exit status: 0 done; 2 a recipient is none; 71 systemd-creds cannot be run, or refuses; 74
 the disk refuses; 75 a daemon has the store; 77 you are not root; 78 the configuration or

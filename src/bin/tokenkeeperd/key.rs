@@ -2,7 +2,7 @@
 //! meanwhile. People type `tokenctl init` and `tokenctl rekey`, which become this.
 //!
 //! Reading order: `args` (what can be wanted), `keeping` (what is to be done, decided), this file
-//! (does it), `credstore` (the key as a sealed credential), `owner` (root, acting as the store's
+//! (does it), `credstore` (the key as a sealed credential), `binding` (to what), `owner` (root, acting as the store's
 //! owner), `page` and `error` (what is said).
 //!
 //! # Order
@@ -13,6 +13,7 @@
 //! the next run ends what this one did not.
 
 pub(crate) mod args;
+mod binding;
 mod credstore;
 pub(crate) mod error;
 mod keeping;
@@ -60,6 +61,8 @@ pub(crate) fn run(work: Work, options: &Options, args: &KeyArgs) -> Result<Strin
         Work::Init => init(options, args)?,
         Work::Rekey => rekey(options, args)?,
     };
+    let is_sealed = told.plan.is_none() && told.place == credstore::PATH;
+    let told = Told { sealed_to: is_sealed.then(credstore::binding), ..told };
     let mode = if options.user { Mode::User } else { Mode::System };
     Ok(if args.json { page::json(&told) } else { page::page(&told, mode) })
 }

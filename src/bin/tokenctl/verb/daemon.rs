@@ -1,5 +1,6 @@
 //! `doctor`, `config check` and `reload`: the daemon as a whole.
 
+use std::path::Path;
 use std::process::ExitCode;
 
 use tokenkeeper::protocol::AccountList;
@@ -13,6 +14,7 @@ use tokenkeeper::protocol::WhoAmI;
 use super::Session;
 use crate::client::Request;
 use crate::fault::Fault;
+use crate::find::SYSTEM_SOCKET;
 use crate::print;
 use crate::print::Form;
 use crate::print::doctor::Examination;
@@ -50,9 +52,21 @@ fn examine(session: &Session) -> Result<Examination, Fault> {
 }
 
 fn no_answer(fault: &Fault) -> Examination {
-    let advice = "repair that first, then run tokenctl doctor again";
-    let finding = problem(None, fault.to_string(), advice);
+    let finding = problem(None, fault.to_string(), advice_on(fault));
     Examination { findings: vec![finding], notes: Vec::new(), unseen: None }
+}
+
+/// systemd answers nobody while the service that it would hand the connection to does not start.
+fn advice_on(fault: &Fault) -> &'static str {
+    if let Fault::Silent { socket, .. } | Fault::WentAway { socket } = fault
+        && socket == Path::new(SYSTEM_SOCKET)
+    {
+        return "repair that first, then run tokenctl doctor again. If \"systemctl status tokenkeeper\" \
+                shows 243/CREDENTIALS, the sealed store key or another credential does not open: \
+                journalctl -u tokenkeeper -e says which, tokenkeeperd(8), \"The store key\", the way \
+                back";
+    }
+    "repair that first, then run tokenctl doctor again"
 }
 
 /// What is said where there is no account to look at: none at all, for who would see it.
@@ -156,6 +170,7 @@ fn plan(session: &Session, target: &str, heading: &str) -> Result<(), Fault> {
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
+    use std::time::Duration;
 
     use tokenkeeper::error::Code;
 
@@ -167,6 +182,16 @@ mod tests {
     #[test]
     fn a_healthy_daemon_of_our_version_has_no_findings() {
         assert_eq!(findings(healthy(), &[view("mail", "fresh")]), []);
+    }
+
+    #[test]
+    fn a_service_that_takes_connections_and_does_not_start_may_lack_a_credential() {
+        let silent = |socket: &str| {
+            let fault = Fault::Silent { socket: socket.into(), waited: Duration::from_secs(15) };
+            no_answer(&fault).findings.remove(0).advice
+        };
+        assert!(silent(SYSTEM_SOCKET).contains("243/CREDENTIALS"));
+        assert!(!silent("/run/user/1000/tokenkeeper/api.sock").contains("243"), "it has none");
     }
 
     #[test]

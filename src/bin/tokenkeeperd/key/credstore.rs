@@ -10,6 +10,7 @@
 use std::fs;
 use std::fs::DirBuilder;
 use std::io;
+use std::io::Read as _;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::Path;
 use std::time::Duration;
@@ -23,6 +24,9 @@ use tokenkeeper::store::key::CREDENTIAL;
 use tokenkeeper::store::key::Keys;
 use tokenkeeper::store::key::TEXT_LEN;
 use tokenkeeper::token::Secret;
+
+use super::binding::Binding;
+use super::binding::HEAD_LEN;
 
 /// Where the first of the directories is that a unit's credentials are looked for in.
 const DIRECTORY: &str = "/etc/credstore.encrypted";
@@ -52,6 +56,18 @@ pub(crate) enum CredstoreError {
         /// What it was to do.
         verb: &'static str,
         /// What it said.
+        why: String,
+    },
+    /// The credential that is there is none that opens here.
+    #[error(
+        "{PATH} does not open here: it takes {}. systemd-creds says: {why}. No daemon starts with \
+         it; the recovery copy brings the key back (tokenkeeperd(8), \"The store key\")",
+        .binding.needs()
+    )]
+    Shut {
+        /// What it was sealed to.
+        binding: Binding,
+        /// The last thing that the program said.
         why: String,
     },
     /// What is in it is no key of ours.
@@ -87,9 +103,27 @@ pub(crate) fn available() -> Result<(), CredstoreError> {
 /// If it does not open here: it was sealed to another machine, or to another name.
 pub(crate) fn read() -> Result<Option<Keys>, CredstoreError> {
     match fs::symlink_metadata(PATH) {
-        Ok(_) => open(PATH, None).map(Some),
+        Ok(_) => match open(PATH, None) {
+            Err(CredstoreError::Failed { why, .. }) => {
+                // What comes before the last line is said by libraries, and numbers.
+                let why = why.rsplit(" | ").next().unwrap_or_default().to_owned();
+                Err(CredstoreError::Shut { binding: binding(), why })
+            }
+            opened => opened.map(Some),
+        },
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(CredstoreError::System(PATH, error)),
+    }
+}
+
+/// What the credential that lies there is sealed to.
+pub(crate) fn binding() -> Binding {
+    let mut head = Vec::with_capacity(HEAD_LEN);
+    let read = regular::open(Path::new(PATH))
+        .map(|file| file.take(HEAD_LEN as u64).read_to_end(&mut head));
+    match read {
+        Ok(Ok(_)) => Binding::of(&head),
+        Ok(Err(_)) | Err(_) => Binding::Unknown,
     }
 }
 

@@ -138,6 +138,7 @@ impl KeyError {
 
 #[cfg(test)]
 mod tests {
+    use super::super::binding::Binding;
     use super::*;
 
     #[test]
@@ -146,6 +147,14 @@ mod tests {
         assert_eq!(error.text(), "tokenkeeperd: a\\u{9b}31m\nb: entity not found");
         let now = Timestamp::from_millis(1_700_000_000_000);
         insta::assert_snapshot!(KeyError::OfSession.json(now), @r#"{"error":"tokenkeeperd","message":"the daemon of a session is passed no sealed credential, so its store key stays a file; \"tokenctl --user rekey\" changes it","error_code":"BAD_REQUEST","timestamp":"2023-11-14T22:13:20Z","remedy":"reconfigure"}"#);
+    }
+
+    #[test]
+    fn a_credential_that_does_not_open_is_told_with_what_it_takes_and_the_way_back() {
+        let why = "Failed to load HMAC key in TPM".to_owned();
+        let error = KeyError::Credstore(CredstoreError::Shut { binding: Binding::Both, why });
+        assert_eq!(error.exit_status(), 71);
+        insta::assert_snapshot!(error, @r#"/etc/credstore.encrypted/tokenkeeper.store-key does not open here: it takes the TPM and the /var/lib/systemd/credential.secret that it was sealed to. systemd-creds says: Failed to load HMAC key in TPM. No daemon starts with it; the recovery copy brings the key back (tokenkeeperd(8), "The store key")"#);
     }
 
     #[test]

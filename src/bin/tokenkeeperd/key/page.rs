@@ -6,6 +6,7 @@ use tokenkeeper::section::Mode;
 use tokenkeeper::store::key::Keys;
 use tokenkeeper::store::reseal::Tally;
 
+use super::binding::Binding;
 use super::credstore;
 use super::keeping::Init;
 use super::keeping::Rekey;
@@ -39,6 +40,9 @@ pub(crate) struct Told {
     pub(crate) key_id: Option<String>,
     /// Where it lies, fit for a terminal.
     pub(crate) place: String,
+    /// What it is sealed to, if that is a credential.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) sealed_to: Option<Binding>,
     /// Sealed values of the store, if they were sealed anew.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) tally: Option<Tally>,
@@ -65,6 +69,7 @@ impl Told {
             outcome: Outcome::Planned,
             key_id: None,
             place: shown(place).into_owned(),
+            sealed_to: None,
             tally: None,
             recovery_copy: None,
             plan: None,
@@ -111,7 +116,7 @@ pub(crate) fn page(told: &Told, mode: Mode) -> String {
         return format!("{place}: {plan}.\n");
     }
     let key = told.key_id.as_deref().unwrap_or_default();
-    let sealed = if told.place == credstore::PATH { ", sealed to this machine" } else { "" };
+    let sealed = told.sealed_to.map(|to| format!(", sealed to {to}")).unwrap_or_default();
     let mut page = match told.outcome {
         Outcome::Done => format!("All is done: store key {key} lies in {place}{sealed}.\n"),
         Outcome::Finished => format!(
@@ -153,19 +158,29 @@ pub(crate) fn json(told: &Told) -> String {
 /// What to lose the key means, and the way back.
 fn loss(told: &Told, mode: Mode) -> String {
     let place = &told.place;
-    let is_sealed = told.place == credstore::PATH;
     let mut text = String::from(
         "\nNothing else opens the store: without this key every account is to be logged in anew.\n",
     );
-    if is_sealed {
-        text.push_str(
-            "It is lost with the TPM of this machine, with /var/lib/systemd/credential.secret, or \
-             when\nthe disk moves to another machine.\n",
-        );
-    }
+    text.push_str(match told.sealed_to {
+        None => "",
+        Some(Binding::Host) => {
+            "It is lost with /var/lib/systemd/credential.secret, and whoever has this disk has \
+             both. No TPM\ntook part: tokenkeeperd(8), \"The store key\", says what that takes.\n"
+        }
+        Some(Binding::Tpm) => {
+            "It is lost with the TPM, when the TPM is cleared or the disk moves to another machine, \
+             and may be\nwhen Secure Boot is turned on or off or its keys change.\n"
+        }
+        Some(Binding::Both) => {
+            "It is lost with the TPM, with /var/lib/systemd/credential.secret, when the TPM is \
+             cleared or the\ndisk moves to another machine, and may be when Secure Boot is turned \
+             on or off or its keys change.\n"
+        }
+        Some(Binding::Unknown) => "It is lost when the disk moves to another machine.\n",
+    });
     let Some(copy) = &told.recovery_copy else {
         let verb = match mode {
-            Mode::System if is_sealed => "init",
+            Mode::System if told.sealed_to.is_some() => "init",
             Mode::System => "rekey",
             Mode::User => "--user rekey",
         };
@@ -178,7 +193,7 @@ fn loss(told: &Told, mode: Mode) -> String {
     text.push_str(&format!(
         "The recovery copy is {copy}. Keep it off this machine, and its identity too. The way back:\n"
     ));
-    text.push_str(&if is_sealed {
+    text.push_str(&if told.sealed_to.is_some() {
         format!(
             "  age --decrypt --identity KEY {copy} |\n    systemd-creds encrypt \
              --name=tokenkeeper.store-key - {place}\n"
@@ -202,7 +217,7 @@ mod tests {
     #[test]
     fn who_made_a_recovery_copy_is_told_the_way_back_and_who_made_none_how_to_make_one() {
         let keys = Keys::one(StoreKey::draw());
-        let bare = Told::of(Outcome::Done, &keys, credstore::PATH);
+        let bare = sealed(Outcome::Done, &keys, Binding::Both);
         assert!(
             page(&bare, Mode::System)
                 .starts_with(&format!("All is done: store key {}", keys.newest().id()))
@@ -232,7 +247,7 @@ mod tests {
         let key = StoreKey::draw();
         let keys = Keys::one(key);
         let tally = Some(Tally { sound: 3, broken: 1 });
-        let told = Told { tally, ..Told::of(Outcome::Moved, &keys, credstore::PATH) };
+        let told = Told { tally, ..sealed(Outcome::Moved, &keys, Binding::Both) };
         let text = page(&told, Mode::System) + &json(&told);
         assert!(!text.contains(keys.text().expose().trim_end()), "{text}");
         assert!(text.contains("3 sealed values opened with it."), "{text}");
@@ -241,9 +256,26 @@ mod tests {
     }
 
     #[test]
+    fn what_the_key_is_sealed_to_decides_what_loses_it() {
+        let keys = Keys::one(StoreKey::draw());
+        let said = |binding| page(&sealed(Outcome::Made, &keys, binding), Mode::System);
+        assert!(said(Binding::Both).contains("sealed to the TPM of this machine.\n"));
+        assert!(said(Binding::Tpm).contains("It is lost with the TPM, when the TPM is cleared"));
+        let host = said(Binding::Host);
+        assert!(host.contains("sealed to this machine without a TPM.\n"), "{host}");
+        assert!(!host.contains("lost with the TPM"), "{host}");
+        let told = json(&sealed(Outcome::Made, &keys, Binding::Both));
+        assert!(told.contains(r#""sealed_to":"host+tpm2""#), "{told}");
+    }
+
+    #[test]
     fn a_plan_says_nothing_of_keys() {
         let text = page(&foretold_init(&Init::Make), Mode::System);
         assert!(text.starts_with("/etc/credstore.encrypted/tokenkeeper.store-key: a new key"));
         assert!(!text.contains("Nothing else opens"), "{text}");
+    }
+
+    fn sealed(outcome: Outcome, keys: &Keys, binding: Binding) -> Told {
+        Told { sealed_to: Some(binding), ..Told::of(outcome, keys, credstore::PATH) }
     }
 }
