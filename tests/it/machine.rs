@@ -2,14 +2,17 @@
 //! kernel of one's own.
 //!
 //! `tests/run machine` makes the parts of the machine and the package and says where they are in the
-//! environment; without that this test is skipped, which CI forbids. The machine boots once, in an
-//! emulated processor, and goes through all cases; each has accounts of its own.
+//! environment; without that these tests are skipped, which CI forbids. The machine boots once, in an
+//! emulated processor, and goes through all cases; each has accounts of its own. With a text in
+//! `TOKENKEEPER_TEST_CASE` only those cases are tried whose names contain it. A machine with a TPM boots
+//! for itself, because that takes firmware of its own.
 //!
 //! # Reading order
 //!
 //! 1. The cases below. [`scene`]: what they have in common.
 //! 2. [`guest`]: the machine as a value. [`network`]: that it reaches nothing but the provider.
 //! 3. [`watched`]: what a client that asks all the time must never have seen.
+//! 4. [`sealing`]: the store key in a machine with a TPM, which is [`tpm`].
 //!
 //! # Invariants
 //!
@@ -20,6 +23,8 @@
 mod guest;
 mod network;
 mod scene;
+mod sealing;
+mod tpm;
 mod watched;
 
 use std::env;
@@ -36,6 +41,7 @@ use serde_json::json;
 use crate::support::process::let_pass;
 use crate::support::skipped;
 
+use self::guest::Guest;
 use self::scene::Scene;
 
 /// How long the tokens of most accounts here are good: a refresh is due after 36 to 45 s, and an emulated
@@ -73,8 +79,19 @@ fn clock_steps_sleep_and_power_cuts_hand_out_nothing_expired_and_cost_no_account
         skipped("no package and no machine: tests/run machine makes them");
         return;
     };
-    // A thread of its own, because it stays in the empty network.
-    thread::scope(|scope| scope.spawn(|| go_through_all(&parts, &package)).join()).unwrap();
+    let wanted = env::var("TOKENKEEPER_TEST_CASE").unwrap_or_default();
+    in_empty_network(&parts, || {
+        go_through(&wanted, Scene::new(Guest::boot(&parts, &package, None), &package))
+    });
+}
+
+/// Does `work` where there is no network, in a thread of its own, because it stays there.
+fn in_empty_network(parts: &Path, work: impl FnOnce() + Send) {
+    let there = || {
+        network::enter_empty(&parts.join("busybox"));
+        work();
+    };
+    thread::scope(|scope| scope.spawn(there).join()).unwrap();
 }
 
 /// What `tests/run` made: a directory with the parts of the machine, and the package.
@@ -84,11 +101,12 @@ fn built() -> Option<(PathBuf, PathBuf)> {
     Some((parts.into(), package.into()))
 }
 
-fn go_through_all(parts: &Path, package: &Path) {
-    network::enter_empty(&parts.join("busybox"));
-    let mut scene = Scene::new(parts, package);
+/// Puts the machine through the cases whose names contain `wanted`.
+fn go_through(wanted: &str, mut scene: Scene) {
+    let cases = CASES.iter().filter(|case| case.what.contains(wanted)).collect::<Vec<_>>();
+    assert!(!cases.is_empty(), "no case is named like {wanted:?}");
     let mut failed = Vec::new();
-    for Case { what, put } in CASES {
+    for Case { what, put } in cases {
         let begin = Instant::now();
         // One that fails says so, and the others are tried all the same.
         let outcome = catch_unwind(AssertUnwindSafe(|| put(&mut scene)));
@@ -209,6 +227,8 @@ fn standstill(scene: &mut Scene) {
 /// The provider has granted and rotated when the power goes. What the store knows of the attempt is all
 /// that is left of it.
 fn power_cut(scene: &mut Scene) {
+    scene.account("rest", &json!({ "lifetime_secs": 3600, "rotation": {} }), "");
+    scene.recovers("rest", 1);
     let behaviour = json!({ "lifetime_secs": 3600, "rotation": { "grace_secs": 600 } });
     scene.account("cut", &behaviour, "rotation = \"10m\"\n");
     scene.idp.hold("cut", true);
@@ -223,7 +243,7 @@ fn power_cut(scene: &mut Scene) {
     scene.recovers("cut", 3);
     scene.watched();
     // What was at rest meanwhile is as it was.
-    scene.recovers("night", 1);
+    scene.recovers("rest", 1);
 }
 
 /// Before Linux 6.5 a peer is the number of its process, which may be another's by the time that systemd

@@ -27,6 +27,8 @@ use tempfile::TempDir;
 use crate::support::PATIENCE;
 use crate::support::process::Process;
 
+use super::tpm::Tpm;
+
 /// How long anything may take in a machine that is emulated.
 const LONG_PATIENCE: Duration = Duration::from_secs(3 * PATIENCE.as_secs());
 
@@ -37,6 +39,7 @@ pub(super) struct Guest {
     monitor: BufReader<UnixStream>,
     /// What qemu told unasked, and nobody has waited for yet.
     events: Vec<String>,
+    tpm: Option<Tpm>,
     /// What it prints while it boots.
     home: TempDir,
 }
@@ -44,12 +47,16 @@ pub(super) struct Guest {
 impl Guest {
     /// Boots the machine that `tests/run` made in `parts`, with a file as its second disk, and returns
     /// when all of its services have started.
-    pub(super) fn boot(parts: &Path, second_disk: &Path) -> Self {
+    pub(super) fn boot(parts: &Path, second_disk: &Path, tpm: Option<Tpm>) -> Self {
         let home = tempfile::tempdir().unwrap();
         let path = |name: &str| home.path().join(name);
         let agent = UnixListener::bind(path("agent")).unwrap();
         let monitor = UnixListener::bind(path("monitor")).unwrap();
-        let process = Process::start(&mut qemu(parts, second_disk, home.path()));
+        let mut qemu = qemu(parts, second_disk, home.path());
+        if let Some(tpm) = &tpm {
+            tpm.plug_into(&mut qemu);
+        }
+        let process = Process::start(&mut qemu);
         let [agent, monitor] = [agent, monitor].map(|listener| {
             let alive = process.lives_until(listener.as_fd());
             assert!(alive, "no machine:\n{}", fs::read_to_string(path("log")).unwrap());
@@ -57,7 +64,7 @@ impl Guest {
             stream.set_read_timeout(Some(LONG_PATIENCE)).unwrap();
             BufReader::new(stream)
         });
-        let mut guest = Self { process, agent, monitor, events: Vec::new(), home };
+        let mut guest = Self { process, agent, monitor, events: Vec::new(), tpm, home };
         guest.monitor_line();
         guest.order("qmp_capabilities");
         guest.await_services();
@@ -128,6 +135,16 @@ impl Guest {
     pub(super) fn cut_power(&mut self) {
         self.order("system_reset");
         self.tells("RESET");
+        self.await_services();
+    }
+
+    /// Puts another TPM into the machine and returns when it has booted with it.
+    pub(super) fn change_tpm(&mut self) {
+        self.order("stop");
+        self.tpm.as_ref().expect("this machine was to have a TPM").forget();
+        self.order("system_reset");
+        self.tells("RESET");
+        self.order("cont");
         self.await_services();
     }
 

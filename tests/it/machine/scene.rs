@@ -41,9 +41,8 @@ pub(super) struct Scene {
 }
 
 impl Scene {
-    /// Boots the machine and installs the package, which is its second disk.
-    pub(super) fn new(parts: &Path, package: &Path) -> Self {
-        let mut guest = Guest::boot(parts, package);
+    /// Installs the package, which is the second disk of the machine.
+    pub(super) fn new(mut guest: Guest, package: &Path) -> Self {
         // The disk is longer than the package by what fills its last block.
         let bytes = fs::metadata(package).unwrap().len();
         let file = "/root/tokenkeeper.deb";
