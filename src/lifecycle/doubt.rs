@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::Account;
 use super::Doubt;
+use super::Sent;
 use crate::plan::Rotation;
 use crate::schedule;
 use crate::schedule::Replay;
@@ -14,6 +15,27 @@ use crate::time::Moment;
 use crate::time::Now;
 
 impl Account {
+    /// The doubt about a credential once one more reply to it was lost.
+    ///
+    /// A replay that came after the grace may be the one that the provider took, and has a grace of
+    /// its own. It gets one more replay inside of that, and not a whole plan each time: the
+    /// provider may have trouble enough.
+    pub(super) fn doubt_after(&self, doubt: Option<Doubt>, sent: Sent) -> Doubt {
+        const ALL_BUT_ONE: u32 = 3;
+
+        let Sent(sent) = sent;
+        let Some(doubt) = doubt else {
+            return Doubt { sent, grace_from: sent.boot, replays: 0, late: false };
+        };
+        let grace = self.plan.rotation.grace();
+        let over = |grace| doubt.late || sent.boot >= doubt.grace_from + grace;
+        if grace.is_some_and(over) {
+            Doubt { grace_from: sent.boot, replays: ALL_BUT_ONE, late: false, ..doubt }
+        } else {
+            doubt
+        }
+    }
+
     /// When the next replay of a spend in doubt is due; `pause` is the ordinary backoff.
     pub(super) fn next_replay(
         &self,
@@ -25,14 +47,14 @@ impl Account {
         const AT_ONCE: Duration = Duration::from_millis(500);
 
         let first = doubt.replays == 0;
-        let lost_after = now.boot.since(doubt.sent.boot);
+        let lost_after = now.boot.since(doubt.grace_from);
         let grace = self.plan.rotation.grace().filter(|_| !doubt.late);
         let planned = grace.and_then(|grace| {
             let count = doubt.replays.saturating_add(1);
             schedule::replay_after(Replay { count, grace, lost_after }, jitter)
         });
         if let Some(after) = planned {
-            return doubt.sent.boot + after;
+            return doubt.grace_from + after;
         }
         let soon = now.boot + if first { jitter.of(AT_ONCE) } else { pause };
         match self.plan.rotation {

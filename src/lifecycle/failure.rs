@@ -6,7 +6,6 @@ use std::time::Duration;
 use super::Account;
 use super::Attempt;
 use super::Command;
-use super::Doubt;
 use super::Risk;
 use super::Sent;
 use super::Series;
@@ -62,7 +61,7 @@ impl Account {
         self.record_failure(error.clone(), now);
         self.series.sign_in_failed = attempt.stake == Stake::SignIn;
         if class == Class::Ambiguous {
-            self.doubt.get_or_insert(Doubt { sent: sent.0, replays: 0, late: false });
+            self.doubt = Some(self.doubt_after(self.doubt, sent));
         }
         let then = if self.signs_in_instead(attempt, class, &error) {
             self.standing.condition = Condition::SigningIn;

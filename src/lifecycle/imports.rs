@@ -11,7 +11,6 @@ use super::Candidate;
 use super::Command;
 use super::Credential;
 use super::Done;
-use super::Doubt;
 use super::Sent;
 use super::State;
 use super::What;
@@ -136,11 +135,10 @@ impl Account {
             ..Refusal::new(error.code(), format!("the credential was not taken over: {error}"))
         };
         self.note_patience(class, error, now, jitter);
-        let first = Doubt { sent: sent.0, replays: 0, late: false };
+        let before = self.candidate.as_ref().and_then(|candidate| candidate.doubt);
+        let after = self.doubt_after(before, sent);
         let doubt = match &mut self.candidate {
-            Some(candidate) if class == Class::Ambiguous => {
-                Some(*candidate.doubt.get_or_insert(first))
-            }
+            Some(candidate) if class == Class::Ambiguous => Some(*candidate.doubt.insert(after)),
             Some(candidate) if !is_verdict(class) => candidate.doubt,
             Some(_) | None => None,
         };

@@ -75,7 +75,7 @@ impl Account {
         let elapsed = now.wall.since(at.wall);
         let grace = self.plan.rotation.grace().unwrap_or_default();
         let late = at.boot.is_none() && (elapsed >= grace || now.wall < at.wall);
-        Doubt { sent, replays: 0, late }
+        Doubt { sent, grace_from: sent.boot, replays: 0, late }
     }
 }
 

@@ -142,6 +142,9 @@ impl Candidate {
 pub(super) struct Doubt {
     /// When it was sent; the wall clock knows it too, since the host may have been booted since.
     pub(super) sent: Now,
+    /// From when its grace counts: from the first send, or from a replay that came after the grace
+    /// of that. Where the provider had not seen the earlier ones, that is the one that it took.
+    pub(super) grace_from: Moment,
     /// Replays begun.
     pub(super) replays: u32,
     /// Whether the grace is known to be over, or nothing can be said of it.

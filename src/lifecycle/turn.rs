@@ -37,7 +37,7 @@ impl Account {
             Rotation::Unknown | Rotation::Never | Rotation::Strict => None,
         };
         let (Some(doubt), Some(grace)) = (doubt, grace) else { return free };
-        if doubt.late || free >= doubt.sent.boot + grace {
+        if doubt.late || free >= doubt.grace_from + grace {
             free.max(self.nearly_spent(now))
         } else {
             free
@@ -55,7 +55,7 @@ impl Account {
     pub(super) fn urgency(&self, reason: Reason, stake: Stake, now: Now) -> Urgency {
         let expiry = self.held.as_ref().map_or_else(Moment::default, |held| held.expires_boot);
         if let (Some(doubt), Some(grace)) = (self.doubt_about(stake), self.plan.rotation.grace()) {
-            let deadline = doubt.sent.boot + grace;
+            let deadline = doubt.grace_from + grace;
             if !doubt.late && now.boot < deadline {
                 return Urgency { rank: Rank::InDoubt, deadline };
             }

@@ -106,6 +106,39 @@ fn a_replay_that_is_too_late_waits_until_the_token_is_nearly_spent() {
     ");
 }
 
+/// It may be the one that the provider took, if it had not seen those before.
+#[test]
+fn a_replay_that_comes_after_the_grace_is_replayed_inside_its_own() {
+    let mut sim = Sim::resumed(Rotation::Grace(secs(60)), 1000);
+    sim.fly(3549);
+    sim.fails_at(3564, lost());
+    sim.feed(3700, Input::Woken);
+    sim.fly(4535);
+    sim.fails_at(4536, lost());
+    sim.fly(4565);
+    sim.fails_at(4566, lost());
+
+    insta::assert_snapshot!(sim.log, @r"
+    1000  fresh until 3548       Publish
+    3549  queued                 Queue(1, Planned), Publish
+    3549  exchanging             refresh_started, Intend(1), Publish
+    3549  exchanging             Exchange(1, 15 s)
+    3564  exchanging             Note
+    3564  in_doubt until 3564    Publish, refresh_failed
+    3700  in_doubt until 4535    Publish
+    4535  queued                 alarm, Queue(2, Planned), Publish
+    4535  exchanging             refresh_started, Intend(2), Publish
+    4535  exchanging             Exchange(2, 15 s)
+    4536  exchanging             Note
+    4536  in_doubt until 4565    Publish, refresh_failed
+    4565  queued                 Queue(3, InDoubt), Publish
+    4565  exchanging             refresh_started, Intend(3), Publish
+    4565  exchanging             Exchange(3, 15 s)
+    4566  exchanging             Note
+    4566  in_doubt until 4567    Publish, refresh_failed
+    ");
+}
+
 /// A provider may answer a replay with the very tokens whose reply was lost, and with their
 /// whole lifetime.
 #[test]
