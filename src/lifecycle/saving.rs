@@ -203,6 +203,11 @@ impl Account {
         if let Some(failure) = self.standing.failure.as_deref().cloned() {
             let pause = match &catch.what {
                 Brought::Tokens(_) => self.next_pause(Class::Transient, now, jitter),
+                // With the new refresh token it is worth another try at once, but a provider that
+                // tears one reply after the other is as much in trouble as one that gives none.
+                Brought::RefreshToken(..) if self.series.attempts > 1 => {
+                    self.next_pause(Class::Transient, now, jitter)
+                }
                 Brought::RefreshToken(..) | Brought::Inherited => {
                     jitter.of(Duration::from_millis(500))
                 }

@@ -2,10 +2,13 @@
 
 use super::sim::Sim;
 use super::sim::granted;
+use crate::error::RefreshError;
 use crate::lifecycle::Input;
 use crate::plan::Rotation;
+use crate::provider::Outcome;
 use crate::record::StoreError;
 use crate::token::Generation;
+use crate::token::Secret;
 
 #[test]
 fn what_cannot_be_saved_is_served_and_saved_again() {
@@ -32,6 +35,43 @@ fn what_cannot_be_saved_is_served_and_saved_again() {
     3551  saving until 3553      Publish
     3553  saving                 Commit
     3553  fresh until 6171       Publish, recovered
+    ");
+}
+
+/// The first of them is worth another try at once; a provider that tears one reply after the other
+/// is given pauses like one that gives none.
+#[test]
+fn torn_replies_one_after_the_other_are_given_pauses() {
+    let mut sim = Sim::resumed(Rotation::Unknown, 1000);
+    sim.fly(3549);
+    for at in [3550, 3551, 3553] {
+        let error = RefreshError::Malformed("it ends in the middle".into());
+        let torn = Outcome::Salvaged(Secret::new("r2"), error);
+        sim.feed(at, Input::Exchanged(sim.ticket(), torn));
+        sim.feed(at, Input::Written(sim.ticket(), Ok(Some(Generation(2)))));
+        sim.fly(at + 1);
+    }
+
+    insta::assert_snapshot!(sim.log, @r"
+    1000  fresh until 3548       Publish
+    3549  queued                 Queue(1, Planned), Publish
+    3549  exchanging             refresh_started, Intend(1), Publish
+    3549  exchanging             Exchange(1, 10 s)
+    3550  saving                 Salvage, Publish
+    3550  waiting until 3550     Publish, refresh_failed
+    3551  queued                 Queue(2, Planned), Publish
+    3551  exchanging             refresh_started, Intend(2), Publish
+    3551  exchanging             Exchange(2, 10 s)
+    3551  saving                 Salvage, Publish
+    3551  waiting until 3552     Publish, refresh_failed
+    3552  queued                 Queue(3, Planned), Publish
+    3552  exchanging             refresh_started, Intend(3), Publish
+    3552  exchanging             Exchange(3, 10 s)
+    3553  saving                 Salvage, Publish
+    3553  waiting until 3554     Publish, refresh_failed
+    3554  queued                 Queue(4, Planned), Publish
+    3554  exchanging             refresh_started, Intend(4), Publish
+    3554  exchanging             Exchange(4, 10 s)
     ");
 }
 
