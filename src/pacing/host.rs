@@ -166,26 +166,30 @@ impl Host {
         firsts.into_iter().flatten().min_by_key(|place| (is_unfit(place), *place))
     }
 
+    /// A replay inside its grace waits for nothing but a slot: there are a handful of them, and its
+    /// account may be lost before the route has rested.
     pub(super) fn gate(&self, rank: Rank, now: Moment) -> Gate {
-        match self.breaker {
-            Breaker::Open { until, .. } if now < until => return Gate::Closed(until),
-            Breaker::Probing { .. } => return Gate::Closed(now + FIRST_REST),
-            Breaker::Open { .. } | Breaker::Closed => {}
-        }
-        if let Some(probe) = self.next_probe
-            && now < probe
-        {
-            return Gate::Closed(probe);
+        let replay = rank == Rank::InDoubt;
+        if let Some(until) = self.rests_until(now).filter(|_| !replay) {
+            return Gate::Closed(until);
         }
         if self.in_flight >= IN_FLIGHT_PER_ROUTE {
             return Gate::Full;
         }
         let allowance = self.allowance(now);
-        if rank == Rank::InDoubt || allowance >= 1.0 {
+        if replay || allowance >= 1.0 {
             Gate::Open
         } else {
             let missing = Duration::from_secs_f64((1.0 - allowance) / self.rate);
             Gate::Later(now + missing.max(SHORTEST_PAUSE))
+        }
+    }
+
+    fn rests_until(&self, now: Moment) -> Option<Moment> {
+        match self.breaker {
+            Breaker::Open { until, .. } if now < until => Some(until),
+            Breaker::Probing { .. } => Some(now + FIRST_REST),
+            Breaker::Open { .. } | Breaker::Closed => self.next_probe.filter(|probe| now < *probe),
         }
     }
 
@@ -194,10 +198,13 @@ impl Host {
         self.refilled = now;
         self.in_flight += 1;
         self.gates += usize::from(place.asks);
-        if let Breaker::Open { trips, .. } = self.breaker {
+        // What begins while the route rests is a replay, and no probe.
+        if let Breaker::Open { until, trips } = self.breaker
+            && until <= now
+        {
             self.breaker = Breaker::Probing { trips };
         }
-        if self.next_probe.is_some() {
+        if self.next_probe.is_some_and(|probe| probe <= now) {
             self.next_probe = Some(now + DOUBT_PROBE);
         }
     }

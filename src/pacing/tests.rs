@@ -151,6 +151,28 @@ fn a_provider_that_fails_for_several_gets_rest_and_then_one_probe() {
 }
 
 #[test]
+fn a_replay_inside_its_grace_does_not_wait_until_a_provider_has_rested() {
+    let mut pacing = Pacing::default();
+    pacing.join(&route("a"));
+    fill(&mut pacing, "a", 6, Rank::Planned);
+    for account in admitted(&mut pacing, 0) {
+        pacing.ended(&id(&account), &route("a"), Verdict::Failing, at(0), none());
+    }
+    fill(&mut pacing, "a", 1, Rank::Planned);
+    assert!(admitted(&mut pacing, 1).is_empty(), "the route rests");
+    let replay = |name| place(name, urgency(Rank::InDoubt, 9), Risk::Replayable);
+    pacing.queue(&route("a"), replay("doubt"), at(1));
+    assert_eq!(admitted(&mut pacing, 1), ["doubt"]);
+    pacing.ended(&id("doubt"), &route("a"), Verdict::Failing, at(2), none());
+
+    // Nor while another account finds out whether it has.
+    pacing.queue(&route("a"), place("probe", urgency(Rank::Planned, 9), Risk::None), at(60));
+    assert_eq!(admitted(&mut pacing, 60), ["probe"]);
+    pacing.queue(&route("a"), replay("doubt"), at(60));
+    assert_eq!(admitted(&mut pacing, 60), ["doubt"]);
+}
+
+#[test]
 fn one_account_that_fails_does_not_stop_its_neighbours() {
     let mut pacing = Pacing::default();
     pacing.join(&route("a"));
