@@ -61,6 +61,8 @@ mod seal;
 pub mod shelf;
 pub mod sqlite;
 mod unsaved;
+#[cfg(test)]
+pub(crate) mod values;
 mod write;
 
 /// A store of one owner. Calls block until they are durable, so they are made on a thread

@@ -22,6 +22,8 @@
 
 pub mod lineup;
 mod seat;
+#[cfg(test)]
+mod simulation;
 mod telling;
 #[cfg(test)]
 mod tests;

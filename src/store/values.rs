@@ -1,0 +1,252 @@
+//! The store's decisions without a database: what writes leave behind, as values.
+//!
+//! For worlds that live for years in seconds. What a new generation takes from the one before it
+//! is decided by [`Next`], as it is for the database, and its body is written and read by the
+//! same code; only the tables are another's.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use zeroize::Zeroizing;
+
+use super::body;
+use super::body::Body;
+use super::next::Ground;
+use super::next::Next;
+use crate::name::AccountId;
+use crate::record::Intent;
+use crate::record::Lease;
+use crate::record::Lineage;
+use crate::record::Record;
+use crate::record::Saved;
+use crate::record::Stake;
+use crate::record::Stamp;
+use crate::record::Standing;
+use crate::record::StoreError;
+use crate::record::Write;
+use crate::record::Written;
+use crate::time::Moment;
+use crate::time::Timestamp;
+use crate::token::Generation;
+use crate::token::Secret;
+
+/// What is on a disk.
+#[derive(Clone, Default)]
+pub(crate) struct Rows(BTreeMap<AccountId, Row>);
+
+/// One account.
+#[derive(Clone, Default)]
+pub(crate) struct Row {
+    count: Generation,
+    newest: Option<(Generation, Arc<Zeroizing<Vec<u8>>>)>,
+    lineage: Lineage,
+    subject: Option<Box<str>>,
+    standing: Standing,
+    attempts: Vec<Past>,
+    staged: Option<(Lineage, Secret)>,
+    intent: Option<(Generation, Past)>,
+    staged_intent: Option<(Generation, Past)>,
+}
+
+/// A moment of some boot.
+#[derive(Clone)]
+struct Past {
+    boot_id: Arc<str>,
+    boot: Moment,
+    wall: Timestamp,
+}
+
+impl Past {
+    fn stamp(&self, boot_id: &str) -> Stamp {
+        Stamp { wall: self.wall, boot: (*self.boot_id == *boot_id).then_some(self.boot) }
+    }
+}
+
+impl Rows {
+    /// Carries out a write of the boot that is called so.
+    pub(crate) fn apply(&mut self, write: &Write, boot_id: &str) -> Result<Written, StoreError> {
+        match write {
+            Write::Intent { account, stake, now, attempts, .. } => {
+                let lease = self.lease(account, *stake)?;
+                let boot: Arc<str> = boot_id.into();
+                let past = |moment: Moment| Past {
+                    boot_id: Arc::clone(&boot),
+                    boot: moment,
+                    wall: now.wall_at(moment),
+                };
+                let row = self.0.entry(account.clone()).or_default();
+                row.attempts = attempts.iter().copied().map(past).collect();
+                let intent = Some((lease.generation, past(now.boot)));
+                match stake {
+                    Stake::Current => row.intent = intent,
+                    Stake::Staged => row.staged_intent = intent,
+                    Stake::SignIn => {}
+                }
+                Ok(Written::Leased(lease))
+            }
+            Write::Commit { account, .. } | Write::Salvage { account, .. } => {
+                let (row, _) = self.after(account, write, boot_id);
+                let generation = row.count;
+                self.0.insert(account.clone(), row);
+                Ok(Written::Committed(generation))
+            }
+            Write::Note { account, standing, ends_intent } => {
+                let row = self.0.entry(account.clone()).or_default();
+                row.standing = standing.clone();
+                if *ends_intent {
+                    row.intent = None;
+                }
+                Ok(Written::Done)
+            }
+            Write::Stage { account, lineage, refresh_token } => {
+                let row = self.0.entry(account.clone()).or_default();
+                row.staged = Some((lineage.clone(), refresh_token.clone()));
+                row.staged_intent = None;
+                Ok(Written::Done)
+            }
+            Write::Unstage { account } => {
+                if let Some(row) = self.0.get_mut(account) {
+                    (row.staged, row.staged_intent) = (None, None);
+                }
+                Ok(Written::Done)
+            }
+            Write::Clear { account } => {
+                if let Some(row) = self.0.get_mut(account) {
+                    let Row { count, standing, attempts, .. } = std::mem::take(row);
+                    *row = Row { count, standing, attempts, ..Row::default() };
+                }
+                Ok(Written::Done)
+            }
+            Write::Orphan { .. } => Ok(Written::Done),
+            Write::Settle { account } => {
+                let count = self.0.get(account).map(|row| row.count);
+                Ok(Written::Committed(count.unwrap_or_default()))
+            }
+        }
+    }
+
+    /// How an account would stand after a write, if a crash would lose a refresh token with it.
+    pub(crate) fn unsaved(&self, write: &Write, boot_id: &str) -> Option<(AccountId, Row)> {
+        let (Write::Commit { account, .. } | Write::Salvage { account, .. }) = write else {
+            return None;
+        };
+        let (row, rotates) = self.after(account, write, boot_id);
+        rotates.then(|| (account.clone(), row))
+    }
+
+    /// Puts an account's row in the place of the one that is there.
+    pub(crate) fn put(&mut self, account: AccountId, row: Row) {
+        self.0.insert(account, row);
+    }
+
+    fn after(&self, account: &AccountId, write: &Write, boot_id: &str) -> (Row, bool) {
+        let mut row = self.0.get(account).cloned().unwrap_or_default();
+        let base = row.body();
+        let staged = row.staged.clone();
+        let ground = Ground {
+            count: row.count,
+            base: base.as_ref(),
+            staged: staged.as_ref().map(|(_, token)| token),
+            boot_id,
+        };
+        let Some(next) = Next::of(write, ground) else { return (row, false) };
+        let rotates = next.rotates;
+        row.take(next);
+        (row, rotates)
+    }
+
+    /// What one exchange may spend.
+    pub(crate) fn lease(&self, account: &AccountId, stake: Stake) -> Result<Lease, StoreError> {
+        let row = self.0.get(account);
+        let generation = row.map_or_else(Generation::default, |row| row.count);
+        let refresh_token = match stake {
+            Stake::Current => row.and_then(Row::refresh_token),
+            Stake::Staged => {
+                let staged = row.and_then(|row| row.staged.as_ref());
+                Some(staged.ok_or(StoreError::Missing)?.1.clone())
+            }
+            Stake::SignIn => None,
+        };
+        Ok(Lease { generation, refresh_token, durable: true })
+    }
+
+    /// The refresh token that an account lives by.
+    pub(crate) fn refresh_token(&self, account: &AccountId) -> Option<Secret> {
+        self.0.get(account)?.refresh_token()
+    }
+
+    /// The access token of the newest generation.
+    pub(crate) fn access_token(&self, account: &AccountId) -> Option<Secret> {
+        let (_, body) = self.0.get(account)?.body()?;
+        Some(body.tokens?.access)
+    }
+
+    /// Whether a spend of it is announced.
+    pub(crate) fn is_announced(&self, account: &AccountId, stake: Stake) -> bool {
+        self.0.get(account).is_some_and(|row| match stake {
+            Stake::Current => row.intent.is_some(),
+            Stake::Staged => row.staged_intent.is_some(),
+            Stake::SignIn => false,
+        })
+    }
+
+    /// An account as a process finds it that begins in the boot that is called so.
+    pub(crate) fn record(&self, account: &AccountId, boot_id: &str) -> Option<Record> {
+        let row = self.0.get(account)?;
+        let intent = |it: &(Generation, Past)| Intent { generation: it.0, at: it.1.stamp(boot_id) };
+        Some(Record {
+            account: account.clone(),
+            lineage: row.lineage.clone(),
+            subject: row.subject.clone(),
+            current: row.body().map(|(generation, body)| saved(generation, body, boot_id)),
+            staged: row.staged.as_ref().map(|(lineage, _)| lineage.clone()),
+            intent: row.intent.as_ref().map(intent),
+            staged_intent: row.staged_intent.as_ref().map(intent),
+            attempts: row.attempts.iter().map(|past| past.stamp(boot_id)).collect(),
+            standing: row.standing.clone(),
+            unsaved: false,
+        })
+    }
+}
+
+impl Row {
+    fn body(&self) -> Option<(Generation, Body)> {
+        let (generation, plain) = self.newest.as_ref()?;
+        Some((*generation, body::decode(plain).unwrap()))
+    }
+
+    /// Its refresh token.
+    pub(crate) fn refresh_token(&self) -> Option<Secret> {
+        self.body()?.1.refresh_token
+    }
+
+    fn take(&mut self, next: Next<'_>) {
+        self.count = next.generation;
+        self.newest = Some((next.generation, Arc::new(next.body)));
+        self.standing = next.standing.clone();
+        self.intent = None;
+        let staged = next.stake == Stake::Staged;
+        if let Some((lineage, subject)) = next.origin {
+            self.lineage = Lineage(lineage.into());
+            if staged || subject.is_some() {
+                self.subject = subject.map(Into::into);
+            }
+        }
+        if staged {
+            (self.staged, self.staged_intent) = (None, None);
+        }
+    }
+}
+
+fn saved(generation: Generation, body: Body, boot_id: &str) -> Saved {
+    let past =
+        Past { boot_id: body.dates.boot_id.into(), boot: body.dates.boot, wall: body.dates.wall };
+    Saved {
+        generation,
+        refreshable: body.refresh_token.is_some(),
+        tokens: body.tokens.map(Arc::new),
+        issued: past.stamp(boot_id),
+        lifetime: body.dates.lifetime,
+        aws: None,
+    }
+}

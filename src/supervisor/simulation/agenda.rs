@@ -1,0 +1,80 @@
+//! What happens next, in the order of time: a world goes from event to event and never ticks.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::host::Deed;
+use crate::name::AccountId;
+use crate::provider::Outcome;
+use crate::record::Stake;
+use crate::token::Secret;
+
+/// Something that happens.
+pub(super) enum Event {
+    /// A request reaches its provider.
+    Arrives(Arrival),
+    /// A reply reaches the host, or the host has waited long enough for one.
+    Replies { call: u64, outcome: Outcome },
+    /// A login was ended, or not.
+    Revoked { call: u64, ended: bool },
+    /// The oldest write that is under way ends.
+    Written,
+    /// A program asks for a token.
+    Asks(AccountId),
+    /// A person or a program does something.
+    Does(AccountId, Deed),
+    /// The next fault sets in.
+    Strikes,
+    /// The daemon starts.
+    Starts,
+    /// The host wakes up.
+    Wakes,
+    /// All faults end.
+    Heals,
+    /// People have looked after what needs them.
+    Tended,
+    /// What was healed must be well by then, as far as no person is needed.
+    MustBeWell,
+    /// Everything must be well by then.
+    AllMustBeWell,
+    /// Faults set in again.
+    Worsens,
+}
+
+/// A request on its way.
+pub(super) struct Arrival {
+    pub(super) call: u64,
+    pub(super) account: AccountId,
+    pub(super) stake: Stake,
+    pub(super) token: Option<Secret>,
+    /// When it was sent.
+    pub(super) sent: Duration,
+    /// When nobody waits for its reply any more.
+    pub(super) deadline: Duration,
+}
+
+/// Everything that is to happen.
+#[derive(Default)]
+pub(super) struct Agenda {
+    events: BTreeMap<(Duration, u64), Event>,
+    count: u64,
+}
+
+impl Agenda {
+    /// Has something happen at that time, after what is to happen then already.
+    pub(super) fn put(&mut self, at: Duration, event: Event) {
+        self.count += 1;
+        self.events.insert((at, self.count), event);
+    }
+
+    /// When something happens next.
+    pub(super) fn next_at(&self) -> Option<Duration> {
+        self.events.first_key_value().map(|((at, _), _)| *at)
+    }
+
+    /// Takes what happens next, if it does not happen after `at`.
+    pub(super) fn take(&mut self, at: Duration) -> Option<Event> {
+        let first = self.events.first_entry()?;
+        (first.key().0 <= at).then(|| first.remove())
+    }
+}

@@ -1,0 +1,186 @@
+//! Who lives in a world: accounts with their plans, and the providers that they belong to.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::chance::Chance;
+use super::service::Conduct;
+use super::service::Service;
+use crate::hook::Deed;
+use crate::hook::Hook;
+use crate::hook::Role;
+use crate::name::AccountId;
+use crate::notice::EventName;
+use crate::plan::EXPIRY_AHEAD;
+use crate::plan::Entry;
+use crate::plan::FailureAction;
+use crate::plan::Plan;
+use crate::plan::RefreshBefore;
+use crate::plan::Rotation;
+use crate::plan::SignIn;
+use crate::provider::Exchange;
+use crate::provider::Profile;
+use crate::provider::Provider;
+use crate::provider::Spend;
+use crate::provider::Transport;
+use crate::record::Lineage;
+use crate::supervisor::Settings;
+use crate::token::Kind;
+
+/// How long access tokens are good, in seconds: an hour is what most providers grant.
+const LIFETIMES: &[u64] =
+    &[900, 3600, 3600, 3600, 3600, 3600, 7200, 14_400, 28_800, 86_400, 86_400, 864_000];
+
+/// One account.
+#[derive(Clone)]
+pub(super) struct Part {
+    pub(super) id: AccountId,
+    plan: Plan,
+    host: Arc<str>,
+    /// Where the configuration sends its credential: 0 or 1.
+    place: u64,
+    hooks: Arc<[Arc<Hook>]>,
+}
+
+impl Part {
+    /// One of the accounts of a world, and its provider.
+    pub(super) fn drawn(index: usize, chance: &mut Chance) -> (Self, Service) {
+        let id = AccountId::parse(&format!("a{index}")).unwrap();
+        let conduct = conduct(chance);
+        let lifetime = Duration::from_secs(*chance.pick(LIFETIMES));
+        let has_refresh_token = !chance.happens(0.1);
+        let signs_in = has_refresh_token && chance.happens(0.15);
+        let plan = Plan {
+            rotation: rotation(conduct, chance),
+            refresh_before: refresh_before(chance),
+            has_refresh_token,
+            requests: 1,
+            alarm_before: Duration::from_secs(600),
+            on_refresh_failure: if signs_in { FailureAction::SignIn } else { FailureAction::Raise },
+            sign_in: if signs_in { SignIn::Possible } else { SignIn::Never },
+            entry: Entry::Login,
+            refresh_token_lifetime: None,
+            refresh_token_idle: None,
+            expiry_ahead: EXPIRY_AHEAD.into(),
+        };
+        let host = if chance.happens(0.7) { "one.example" } else { "other.example" };
+        let hooks = if chance.happens(0.1) { vec![Arc::new(gate())] } else { Vec::new() };
+        let part = Self { id, plan, host: host.into(), place: 0, hooks: hooks.into() };
+        (part, Service::new(conduct, lifetime))
+    }
+
+    pub(super) const fn plan(&self) -> &Plan {
+        &self.plan
+    }
+
+    /// Whether a spend of its refresh token has to be announced.
+    pub(super) fn announces(&self) -> bool {
+        self.plan.has_refresh_token && self.plan.rotation != Rotation::Never
+    }
+
+    /// The configuration says something else of it.
+    pub(super) fn change(&mut self, chance: &mut Chance) {
+        self.plan.refresh_before = refresh_before(chance);
+        self.plan.alarm_before = Duration::from_secs(60 * (1 + chance.below(30)));
+    }
+
+    /// The configuration sends its credential somewhere else, or back.
+    pub(super) const fn move_to_and_fro(&mut self) {
+        self.place = 1 - self.place;
+    }
+
+    /// The configuration sends its credential where it always did.
+    pub(super) const fn move_back(&mut self) {
+        self.place = 0;
+    }
+
+    pub(super) fn lineage(&self) -> Lineage {
+        Lineage(self.place.to_string().into())
+    }
+
+    pub(super) fn settings(&self) -> Arc<Settings> {
+        Arc::new(Settings {
+            provider: Arc::new(Scripted(Profile {
+                name: "oauth2",
+                host: Arc::clone(&self.host),
+                client: "c".into(),
+                lineage: self.lineage(),
+                has_refresh_token: self.plan.has_refresh_token,
+                email: Some(self.id.as_str().into()),
+                default_kind: Kind::Access,
+                header: None,
+                secrets: Vec::new(),
+                sign_in: (self.plan.sign_in != SignIn::Never).then(Vec::new),
+                entry: Entry::Login,
+                aws: false,
+                requests: 1,
+                transport: Transport::default(),
+                rotation: self.plan.rotation,
+            })),
+            plan: Arc::new(self.plan.clone()),
+            rules: Vec::new().into(),
+            hooks: Arc::clone(&self.hooks),
+        })
+    }
+}
+
+fn conduct(chance: &mut Chance) -> Conduct {
+    let grace = |secs| Conduct::Grace(Duration::from_secs(secs));
+    *chance.pick(&[
+        Conduct::Keeps,
+        Conduct::Multiplies,
+        grace(10),
+        grace(30),
+        grace(60),
+        grace(600),
+        Conduct::Strict,
+    ])
+}
+
+/// What the configuration says of it: nothing, where what it says by itself does no harm.
+fn rotation(conduct: Conduct, chance: &mut Chance) -> Rotation {
+    let unsaid = chance.happens(0.3);
+    match conduct {
+        Conduct::Keeps if unsaid => Rotation::Unknown,
+        Conduct::Keeps => Rotation::Never,
+        Conduct::Multiplies => Rotation::Unknown,
+        Conduct::Grace(grace) if unsaid && grace >= Duration::from_secs(60) => Rotation::Unknown,
+        Conduct::Grace(grace) => Rotation::Grace(grace),
+        Conduct::Strict => Rotation::Strict,
+    }
+}
+
+fn refresh_before(chance: &mut Chance) -> Option<RefreshBefore> {
+    *chance.pick(&[
+        None,
+        None,
+        None,
+        Some(RefreshBefore::Span(Duration::from_secs(300))),
+        Some(RefreshBefore::Percent(25)),
+    ])
+}
+
+fn gate() -> Hook {
+    Hook {
+        name: "gate".into(),
+        on: [EventName::RefreshStarted].into(),
+        deed: Deed::Run {
+            argv: ["/bin/true".into()].into(),
+            timeout: Duration::from_secs(5),
+            role: Role::Gate,
+        },
+    }
+}
+
+/// A provider that has a profile and nothing to say: the world answers in its place.
+struct Scripted(Profile);
+
+impl Provider for Scripted {
+    fn profile(&self) -> &Profile {
+        &self.0
+    }
+
+    fn exchange(&self, _: Spend) -> Box<dyn Exchange> {
+        unreachable!("the world answers in its place")
+    }
+}

@@ -1,0 +1,210 @@
+//! What can go wrong, what of it does in a world, and what goes wrong at the moment.
+//!
+//! Half of the kinds never happen in a given world (*swarm testing*, Groce and others 2012): some
+//! bugs show only where another fault does not get in the way first.
+
+use std::time::Duration;
+
+use super::chance::Chance;
+use crate::name::AccountId;
+
+/// A kind of fault.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub(super) enum Fault {
+    /// The provider cannot be reached: nothing is sent.
+    Unreachable,
+    /// The connection breaks before the provider has seen the request.
+    CutBefore,
+    /// The connection breaks after the provider has done what it was asked.
+    CutAfter,
+    /// The provider does what it was asked, and its reply never comes.
+    Silence,
+    /// 500, from a provider that may have done what it was asked.
+    ServerError,
+    /// 408 and the like: surely nothing was done.
+    Unavailable,
+    /// 429, with and without `Retry-After`.
+    Throttled,
+    /// `invalid_grant` for a refresh token that is good.
+    FalseRefusal,
+    /// `invalid_client` for a client that is good.
+    ClientRejected,
+    /// A captive portal answers.
+    Portal,
+    /// 200 with a body that makes no sense.
+    Malformed,
+    /// The same, with a whole refresh token in it.
+    Torn,
+    /// Lifetimes of no time, of seconds, and of years.
+    OddLifetime,
+    /// Somebody else's tokens.
+    WrongSubject,
+    /// Replies that take their time.
+    Slow,
+    /// The provider ends a login.
+    Revoked,
+    /// A secret of the account is not to be had.
+    SecretMissing,
+    /// A gate refuses.
+    GateShut,
+    /// The disk takes nothing.
+    DiskFull,
+    /// The disk takes its time.
+    DiskSlow,
+    /// The process is killed.
+    Killed,
+    /// The power goes, and comes back.
+    PowerCut,
+    /// The daemon is stopped as it should be, and started again.
+    Restarted,
+    /// The host sleeps.
+    Suspended,
+    /// Somebody sets the wall clock.
+    ClockSet,
+    /// The configuration changes.
+    Reloaded,
+}
+
+impl Fault {
+    const ALL: &[Self] = &[
+        Self::Unreachable,
+        Self::CutBefore,
+        Self::CutAfter,
+        Self::Silence,
+        Self::ServerError,
+        Self::Unavailable,
+        Self::Throttled,
+        Self::FalseRefusal,
+        Self::ClientRejected,
+        Self::Portal,
+        Self::Malformed,
+        Self::Torn,
+        Self::OddLifetime,
+        Self::WrongSubject,
+        Self::Slow,
+        Self::Revoked,
+        Self::SecretMissing,
+        Self::GateShut,
+        Self::DiskFull,
+        Self::DiskSlow,
+        Self::Killed,
+        Self::PowerCut,
+        Self::Restarted,
+        Self::Suspended,
+        Self::ClockSet,
+        Self::Reloaded,
+    ];
+
+    /// How long it lasts; `None` of one that happens at a moment.
+    const fn lasts(self) -> Option<(Duration, Duration)> {
+        const fn between(low: u64, high: u64) -> Option<(Duration, Duration)> {
+            Some((Duration::from_secs(low), Duration::from_secs(high)))
+        }
+        match self {
+            Self::Killed
+            | Self::PowerCut
+            | Self::Restarted
+            | Self::Suspended
+            | Self::ClockSet
+            | Self::Reloaded
+            | Self::Revoked => None,
+            Self::DiskFull => between(5, 4 * 3600),
+            Self::Unreachable
+            | Self::CutBefore
+            | Self::CutAfter
+            | Self::Silence
+            | Self::ServerError
+            | Self::Unavailable
+            | Self::Throttled
+            | Self::FalseRefusal
+            | Self::ClientRejected
+            | Self::Portal
+            | Self::Malformed
+            | Self::Torn
+            | Self::OddLifetime
+            | Self::WrongSubject
+            | Self::Slow
+            | Self::SecretMissing
+            | Self::GateShut
+            | Self::DiskSlow => between(30, 3 * 3600),
+        }
+    }
+}
+
+/// What goes wrong, and for how long.
+#[derive(Default)]
+pub(super) struct Weather {
+    possible: Vec<Fault>,
+    active: Vec<Spell>,
+}
+
+/// A fault that lasts.
+struct Spell {
+    fault: Fault,
+    until: Duration,
+    /// Whom it hits; everybody, if nobody is named.
+    whom: Option<AccountId>,
+    /// How often it strikes.
+    rate: f64,
+}
+
+impl Weather {
+    /// The faults that are possible in a world.
+    pub(super) fn drawn(chance: &mut Chance) -> Self {
+        let possible = Fault::ALL.iter().copied().filter(|_| chance.happens(0.5)).collect();
+        Self { possible, active: Vec::new() }
+    }
+
+    /// One of those that are possible, if any is.
+    pub(super) fn draw(&self, chance: &mut Chance) -> Option<Fault> {
+        if self.possible.is_empty() { None } else { Some(*chance.pick(&self.possible)) }
+    }
+
+    pub(super) fn possible(&self) -> &[Fault] {
+        &self.possible
+    }
+
+    /// A fault sets in, unless it is one of a moment. Says whether it did.
+    pub(super) fn set_in(
+        &mut self,
+        fault: Fault,
+        at: Duration,
+        accounts: &[AccountId],
+        chance: &mut Chance,
+    ) -> bool {
+        let Some((low, high)) = fault.lasts() else { return false };
+        let whom = chance.happens(0.5).then(|| chance.pick(accounts).clone());
+        let rate = *chance.pick(&[0.2, 0.5, 0.9, 1.0]);
+        // Short ones are as likely as long ones.
+        let high = low + (high - low).mul_f64(chance.share().powi(3));
+        let until = at + chance.span(low, high);
+        self.active.push(Spell { fault, until, whom, rate });
+        true
+    }
+
+    /// All is well.
+    pub(super) fn clear(&mut self) {
+        self.active.clear();
+    }
+
+    /// Whether a fault strikes an account at this time.
+    pub(super) fn strikes(
+        &mut self,
+        fault: Fault,
+        account: &AccountId,
+        at: Duration,
+        chance: &mut Chance,
+    ) -> bool {
+        self.active.retain(|spell| spell.until > at);
+        self.active.iter().any(|spell| {
+            spell.fault == fault
+                && spell.whom.as_ref().is_none_or(|whom| whom == account)
+                && chance.happens(spell.rate)
+        })
+    }
+
+    /// Whether a fault of the host is in force: it hits everybody, always.
+    pub(super) fn prevails(&mut self, fault: Fault, at: Duration) -> bool {
+        self.active.iter().any(|spell| spell.fault == fault && spell.until > at)
+    }
+}

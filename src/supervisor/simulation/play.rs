@@ -1,0 +1,329 @@
+//! One world from its beginning to its end: the supervisor on a stage of simulated time.
+//!
+//! The supervisor's own loop chooses among what is ready by chance that no seed decides. So the
+//! play calls what that loop calls, one after another in an order of its own.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::broadcast;
+use tokio::sync::oneshot;
+use tokio::sync::watch;
+
+use super::super::Change;
+use super::super::Lineup;
+use super::super::Supervisor;
+use super::agenda::Event;
+use super::chance::Chance;
+use super::pairs::Kind;
+use super::pairs::Pairs;
+use super::scene::Outside;
+use super::scene::Scene;
+use crate::hooks::Caller;
+use crate::keeper::Directory;
+use crate::keeper::Order;
+use crate::lifecycle::Action;
+use crate::lifecycle::Input;
+use crate::name::AccountId;
+use crate::notice::Notice;
+use crate::snapshot::Snapshot;
+use crate::snapshot::StateName;
+
+/// Rounds of the loop at one moment. A loop that goes on longer does not come to rest.
+const ROUNDS: u32 = 2_000;
+
+/// What is on stage.
+pub(super) struct Play {
+    pub(super) outside: Outside,
+    pub(super) daemon: Option<Daemon>,
+    /// Every account that there is, configured or not.
+    pub(super) accounts: Vec<AccountId>,
+    /// Those that the configuration does not name at the moment.
+    pub(super) absent: BTreeSet<AccountId>,
+    /// When the host wakes up, while it sleeps.
+    pub(super) asleep: Option<Duration>,
+    /// Whether the host is off.
+    pub(super) off: bool,
+    /// Whether faults set in.
+    pub(super) stormy: bool,
+    /// Whom no person has to look after.
+    pub(super) convalescent: Vec<AccountId>,
+    pub(super) pairs: Pairs,
+    pub(super) chance: Chance,
+}
+
+/// The process.
+pub(super) struct Daemon {
+    pub(super) supervisor: Supervisor<Outside>,
+    notices: broadcast::Receiver<Arc<Notice>>,
+}
+
+impl Play {
+    pub(super) fn new(scene: Scene, chance: Chance) -> Self {
+        let accounts = scene.parts.keys().cloned().collect();
+        Self {
+            outside: Outside::new(scene),
+            daemon: None,
+            accounts,
+            absent: BTreeSet::new(),
+            asleep: None,
+            off: false,
+            stormy: true,
+            convalescent: Vec::new(),
+            pairs: Pairs::default(),
+            chance,
+        }
+    }
+
+    /// Plays until `end`, or until something does not hold.
+    pub(super) async fn run(&mut self, end: Duration) {
+        self.set_the_stage();
+        self.start();
+        let (mut last, mut rounds) = (Duration::ZERO, 0);
+        while self.outside.scene().witness.violation().is_none() {
+            let Some(at) = self.next_at().filter(|at| *at < end) else { break };
+            let event = {
+                let mut scene = self.outside.scene();
+                scene.clocks.pass_to(at);
+                let at = scene.at();
+                scene.agenda.take(at)
+            };
+            if let Some(event) = event {
+                self.happens(event);
+            }
+            self.settle().await;
+            self.hear();
+            self.outside.scene().witness.check(at);
+            rounds = if at > last { 0 } else { rounds + 1 };
+            last = last.max(at);
+            if rounds > ROUNDS {
+                let account = self.accounts[0].clone();
+                self.outside.scene().witness.violated(&account, || "comes to no rest".into());
+            }
+        }
+        self.daemon = None;
+    }
+
+    /// When something happens next.
+    fn next_at(&self) -> Option<Duration> {
+        let scene = self.outside.scene();
+        let event = scene.agenda.next_at();
+        drop(scene);
+        let awake = self.asleep.is_none();
+        let due = self.daemon.as_ref().filter(|_| awake).and_then(|it| it.supervisor.next_at());
+        let due = due.map(|due| self.outside.scene().clocks.true_time(due));
+        event.into_iter().chain(due).min()
+    }
+
+    /// Lets everything run that can, until nothing can.
+    async fn settle(&mut self) {
+        if self.asleep.is_some() {
+            return;
+        }
+        let Some(daemon) = &mut self.daemon else { return };
+        let supervisor = &mut daemon.supervisor;
+        loop {
+            let now = self.outside.scene().clocks.now().boot;
+            for (_, account) in supervisor.timers.iter().take_while(|(at, _)| *at <= now) {
+                if let Some(state) = state_of(supervisor, account) {
+                    self.pairs.saw(state, Kind::Woken);
+                }
+            }
+            supervisor.wake_those_due();
+            let queued = queued(supervisor);
+            supervisor.give_turns();
+            for account in queued {
+                match state_of(supervisor, &account) {
+                    Some(StateName::Exchanging) => {
+                        self.pairs.saw(StateName::Queued, Kind::Admitted);
+                    }
+                    Some(StateName::Queued) | None => {}
+                    Some(_) => self.pairs.saw(StateName::Queued, Kind::Barred),
+                }
+            }
+            if supervisor.work.is_empty() {
+                break;
+            }
+            // What was begun gets as far as it can.
+            tokio::task::yield_now().await;
+            let mut ended = false;
+            while let Some(work) = supervisor.work.try_join_next_with_id() {
+                if let Ok((id, product)) = &work
+                    && let Some(kind) = Kind::of_work(product)
+                    && let Some((account, ..)) = supervisor.under_way.get(id)
+                    && let Some(state) = state_of(supervisor, account)
+                {
+                    self.pairs.saw(state, kind);
+                }
+                assert!(work.is_ok(), "a piece of work panicked");
+                supervisor.work_ended(work);
+                ended = true;
+            }
+            if !ended {
+                break;
+            }
+        }
+        if supervisor.stopping && supervisor.is_quiet() {
+            self.has_stopped();
+        }
+    }
+
+    /// Hears what the daemon tells.
+    fn hear(&mut self) {
+        let Some(daemon) = &mut self.daemon else { return };
+        let mut scene = self.outside.scene();
+        let at = scene.at();
+        while let Ok(notice) = daemon.notices.try_recv() {
+            scene.witness.told(&notice, at);
+            if notice.snapshot.state == StateName::NeedsLogin {
+                scene.lost_login(&notice);
+            }
+        }
+    }
+
+    /// The process begins.
+    pub(super) fn start(&mut self) {
+        let (directory, _) = watch::channel(Arc::new(Directory::default()));
+        let (sender, notices) = broadcast::channel(4_096);
+        let (caller, _) = Caller::new(watch::Sender::default());
+        let supervisor = Supervisor::new(self.outside.clone(), directory, sender, caller);
+        self.daemon = Some(Daemon { supervisor, notices });
+        let mut scene = self.outside.scene();
+        let at = scene.at();
+        scene.witness.counts.starts += 1;
+        scene.witness.trace.note(at, || "the daemon starts".to_owned());
+        scene.witness.absent_until(at);
+        drop(scene);
+        self.apply(&self.accounts.clone());
+    }
+
+    /// The configuration is read. It says something else of `changed`.
+    pub(super) fn apply(&mut self, changed: &[AccountId]) {
+        let Some(daemon) = &mut self.daemon else { return };
+        let supervisor = &mut daemon.supervisor;
+        let mut accounts = std::collections::BTreeMap::new();
+        let scene = self.outside.scene();
+        let boot_id = scene.clocks.boot_id();
+        for account in self.accounts.iter().filter(|account| !self.absent.contains(*account)) {
+            let settings = || scene.parts[account].settings();
+            let change = match state_of(supervisor, account) {
+                Some(state) if changed.contains(account) => {
+                    self.pairs.saw(state, Kind::Reconfigured);
+                    Change::Settings(settings())
+                }
+                Some(_) if !supervisor.seats[account].leaving => Change::Nothing,
+                Some(_) | None => {
+                    let record = scene.disk.record(account, &boot_id);
+                    Change::New(settings(), record.map(Box::new))
+                }
+            };
+            accounts.insert(account.clone(), change);
+        }
+        drop(scene);
+        supervisor.apply(Lineup { accounts, admin: Vec::new(), metrics: Vec::new() });
+    }
+
+    /// Somebody orders something of an account.
+    pub(super) fn order(&mut self, account: &AccountId, action: Action) {
+        let Some(supervisor) = self.running() else { return };
+        let Some(state) = state_of(supervisor, account) else { return };
+        let kind = Kind::of_order(&action);
+        let (reply, _nobody_waits) = oneshot::channel();
+        supervisor.order(Order { account: account.clone(), action, reply });
+        self.pairs.saw(state, kind);
+        let mut scene = self.outside.scene();
+        let at = scene.at();
+        scene.witness.trace.note(at, || format!("{account}: {kind:?} is ordered in {state:?}"));
+    }
+
+    /// The wall clock was set, or the host slept.
+    pub(super) fn clock_stepped(&mut self) {
+        let accounts = self.accounts.clone();
+        let Some(supervisor) = self.running() else { return };
+        let states = accounts.iter().filter_map(|it| state_of(supervisor, it)).collect::<Vec<_>>();
+        supervisor.everyone(|| Input::ClockStepped);
+        for state in states {
+            self.pairs.saw(state, Kind::ClockStepped);
+        }
+    }
+
+    /// The supervisor, while it takes orders.
+    pub(super) fn running(&mut self) -> Option<&mut Supervisor<Outside>> {
+        let awake = self.asleep.is_none();
+        let supervisor = &mut self.daemon.as_mut().filter(|_| awake)?.supervisor;
+        (!supervisor.stopping).then_some(supervisor)
+    }
+
+    /// What is published of an account.
+    pub(super) fn snapshot(&self, account: &AccountId) -> Option<Arc<Snapshot>> {
+        let seat = self.daemon.as_ref()?.supervisor.seats.get(account)?;
+        Some(Arc::clone(&seat.snapshot.borrow()))
+    }
+
+    /// Something of the agenda happens.
+    fn happens(&mut self, event: Event) {
+        let mut scene = self.outside.scene();
+        if let Some(wakes) = self.asleep
+            && matches!(event, Event::Replies { .. } | Event::Revoked { .. } | Event::Written)
+        {
+            // The host hears of it when it is awake.
+            scene.agenda.put(wakes + Duration::from_millis(1), event);
+            return;
+        }
+        match event {
+            Event::Arrives(arrival) => scene.arrives(arrival),
+            Event::Replies { call, outcome } => scene.replies(call, outcome),
+            Event::Revoked { call, ended } => scene.revoked(call, ended),
+            Event::Written => scene.written(),
+            Event::Asks(account) => {
+                drop(scene);
+                self.asks(&account);
+            }
+            Event::Does(account, deed) => {
+                drop(scene);
+                self.does(&account, deed);
+            }
+            Event::Strikes => {
+                drop(scene);
+                self.strikes();
+            }
+            Event::Starts => {
+                drop(scene);
+                self.is_back();
+            }
+            Event::Wakes => {
+                drop(scene);
+                self.wakes();
+            }
+            Event::Heals => {
+                drop(scene);
+                self.heals();
+            }
+            Event::Tended => {
+                drop(scene);
+                self.is_tended();
+            }
+            Event::MustBeWell => {
+                drop(scene);
+                self.convalescents_must_be_well();
+            }
+            Event::AllMustBeWell => {
+                drop(scene);
+                self.all_must_be_well();
+            }
+            Event::Worsens => self.stormy = true,
+        }
+    }
+}
+
+/// What is published of the place where an account is.
+fn state_of(supervisor: &Supervisor<Outside>, account: &AccountId) -> Option<StateName> {
+    Some(supervisor.seats.get(account)?.snapshot.borrow().state)
+}
+
+fn queued(supervisor: &Supervisor<Outside>) -> Vec<AccountId> {
+    let seats = supervisor.seats.iter();
+    let waits = seats.filter(|(_, seat)| seat.snapshot.borrow().state == StateName::Queued);
+    waits.map(|(account, _)| account.clone()).collect()
+}
