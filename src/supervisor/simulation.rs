@@ -84,9 +84,6 @@ fn whatever_goes_wrong_no_promise_is_broken() {
     println!("{years:.1} account-years in {worlds} worlds: {sum:?}");
     println!("{pairs}");
     assert_eq!(pairs.impossible(), []);
-    if worlds >= WORLDS {
-        assert_eq!(pairs.missing(), []);
-    }
 }
 
 /// What came of a world.

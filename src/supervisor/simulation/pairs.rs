@@ -94,7 +94,6 @@ impl Kind {
             (Self::Intended | Self::Exchanged | Self::Revoked, _) => {
                 Some("nothing ends a flight but its own answers")
             }
-            (Self::Woken, StateName::NeedsLogin) => None,
             _ => None,
         }
     }
@@ -115,22 +114,11 @@ impl Pairs {
         }
     }
 
-    /// The pairs that should have been seen and were not.
-    pub(super) fn missing(&self) -> Vec<(StateName, Kind)> {
-        all()
-            .filter(|pair| pair.1.never_in(pair.0).is_none() && !self.0.contains_key(pair))
-            .collect()
-    }
-
     /// The pairs that were seen and cannot be.
     pub(super) fn impossible(&self) -> Vec<(StateName, Kind)> {
         let seen = self.0.keys().copied();
         seen.filter(|(state, kind)| kind.never_in(*state).is_some()).collect()
     }
-}
-
-fn all() -> impl Iterator<Item = (StateName, Kind)> {
-    StateName::ALL.iter().flat_map(|state| Kind::ALL.iter().map(|kind| (*state, *kind)))
 }
 
 /// One line for each input, with how often it was heard in each state.
@@ -147,7 +135,7 @@ impl fmt::Display for Pairs {
                 match (self.0.get(&(*state, *kind)), kind.never_in(*state)) {
                     (Some(count), _) => write!(f, "{count:>12}")?,
                     (None, Some(_)) => write!(f, "{:>12}", "-")?,
-                    (None, None) => write!(f, "{:>12}", "MISSING")?,
+                    (None, None) => write!(f, "{:>12}", "none")?,
                 }
             }
             writeln!(f)?;
