@@ -93,6 +93,13 @@ impl Window {
         self.forget_all_but_the_last();
     }
 
+    /// The last `count` starts are made only at `now`: what comes before a request took its time.
+    pub fn put_off(&mut self, now: Moment, count: usize) {
+        for start in self.starts.iter_mut().rev().take(count) {
+            *start = now.max(*start);
+        }
+    }
+
     /// Gives back the starts that were counted at `at`: nothing was sent after all.
     pub fn give_back(&mut self, at: Moment, count: usize) {
         for _ in 0..count {
@@ -155,6 +162,20 @@ mod tests {
         window.give_back(at(4), 1);
         assert_eq!(window.starts(), [at(1), at(2), at(3)]);
         assert_eq!(window.earliest(at(5), 2), at(5));
+    }
+
+    #[test]
+    fn a_start_that_is_put_off_counts_from_when_it_is_made() {
+        let mut window = Window::requests();
+        for second in 0..10 {
+            window.take(at(second), 1);
+            window.put_off(at(second + 20), 1);
+            // A clock that seems to go back makes no start earlier.
+            window.put_off(at(0), 1);
+        }
+        assert_eq!(window.earliest(at(30), 1), at(20 + 61));
+        window.put_off(at(40), 2);
+        assert_eq!(window.starts()[7..], [at(27), at(40), at(40)]);
     }
 
     #[test]

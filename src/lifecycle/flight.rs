@@ -157,6 +157,7 @@ impl Account {
         }
         match self.may_send(attempt.stake, result) {
             Ok(()) => {
+                self.requests.put_off(now.boot, self.cost());
                 self.state = State::Exchanging(attempt, Step::Sent(Sent(now)));
                 let timeout = match attempt.stake {
                     Stake::Current | Stake::Staged => self.plan.rotation.exchange_timeout(),

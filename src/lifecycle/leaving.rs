@@ -113,6 +113,7 @@ impl Account {
                 self.still_here(ticket, failed, now, jitter, out);
             }
             Ok(_) => {
+                self.requests.put_off(now.boot, usize::from(self.plan.requests));
                 self.state = State::Leaving(ticket, Leaving::Asked);
                 out.push(Command::Revoke { ticket, timeout: TIMEOUT });
             }

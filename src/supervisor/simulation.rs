@@ -56,7 +56,7 @@ use self::witness::Counts;
 use self::witness::Witness;
 
 /// Worlds of a run, unless the environment says otherwise.
-const WORLDS: u64 = 20;
+const WORLDS: u64 = 25;
 
 /// How long a world lasts.
 const WORLD: Duration = Duration::from_secs(60 * 86_400);

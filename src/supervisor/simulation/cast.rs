@@ -24,7 +24,7 @@ use crate::provider::Provider;
 use crate::provider::Spend;
 use crate::provider::Transport;
 use crate::record::Lineage;
-use crate::supervisor::Settings;
+use crate::supervisor::lineup::Settings;
 use crate::token::Kind;
 
 /// How long access tokens are good, in seconds: an hour is what most providers grant.
@@ -114,6 +114,7 @@ impl Part {
                 entry: Entry::Login,
                 aws: false,
                 requests: 1,
+                lifetime: None,
                 transport: Transport::default(),
                 rotation: self.plan.rotation,
             })),

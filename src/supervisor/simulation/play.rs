@@ -11,9 +11,9 @@ use tokio::sync::broadcast;
 use tokio::sync::oneshot;
 use tokio::sync::watch;
 
-use super::super::Change;
-use super::super::Lineup;
 use super::super::Supervisor;
+use super::super::lineup::Change;
+use super::super::lineup::Lineup;
 use super::agenda::Event;
 use super::chance::Chance;
 use super::pairs::Kind;

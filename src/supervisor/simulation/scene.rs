@@ -25,7 +25,7 @@ use super::service::Serial;
 use super::service::Service;
 use super::witness::Witness;
 use crate::error::RefreshError;
-use crate::hooks::Call;
+use crate::hooks::call::Call;
 use crate::lifecycle::Revocation;
 use crate::name::AccountId;
 use crate::provider::Outcome;
