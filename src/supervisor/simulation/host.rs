@@ -201,7 +201,28 @@ impl Play {
                 let known = scene.witness.knows(&account);
                 scene.services.get_mut(&account).unwrap().end(known);
             }
-            _ => {}
+            // What lasts is the weather's, and what is down already does not go down.
+            Fault::Unreachable
+            | Fault::CutBefore
+            | Fault::CutAfter
+            | Fault::Silence
+            | Fault::ServerError
+            | Fault::Unavailable
+            | Fault::Throttled
+            | Fault::FalseRefusal
+            | Fault::ClientRejected
+            | Fault::Portal
+            | Fault::Malformed
+            | Fault::Torn
+            | Fault::OddLifetime
+            | Fault::WrongSubject
+            | Fault::Slow
+            | Fault::SecretMissing
+            | Fault::GateShut
+            | Fault::DiskFull
+            | Fault::DiskSlow
+            | Fault::PowerCut
+            | Fault::Suspended => {}
         }
     }
 

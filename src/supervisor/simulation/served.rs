@@ -29,7 +29,7 @@ impl Scene {
                 .violated(account, || "served a token after its end by the wall".to_owned());
         } else if !unsaved && self.parts[account].announces() {
             let saved = self.disk.access_token(account);
-            if !saved.is_some_and(|saved| saved.expose() == access.expose()) {
+            if saved.is_none_or(|saved| saved.expose() != access.expose()) {
                 let what = "served a token that is not saved, and does not say so";
                 self.witness.violated(account, || what.to_owned());
             }
