@@ -244,6 +244,7 @@ impl Account {
             alarm: self.alarm(),
             unsaved: self.unsaved,
             released: self.is_released(),
+            taken_over: self.standing.taken_over.clone(),
             foreign: self.standing.foreign.as_ref().map(|it| Timestamp::from_millis(it.at_ms)),
             gave_up_signing_in: self.gave_up_signing_in(),
             login_ends: self.standing.ends.clone().filter(|_| self.refreshable),

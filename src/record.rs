@@ -109,7 +109,7 @@ pub struct Standing {
     pub hold: Hold,
     /// The failure that is raised.
     pub failure: Option<Box<Failure>>,
-    /// The refresh token that was taken over last, as 128 bits of its SHA-256 in hex. It is
+    /// The refresh token that was taken over last, by its [`mark`](Secret::mark). It is
     /// spent: handed in once more, it is refused without being sent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub taken_over: Option<Box<str>>,

@@ -43,6 +43,9 @@ pub struct Snapshot {
     pub unsaved: bool,
     /// Whether its refresh token was handed out, so that somebody else owns it.
     pub released: bool,
+    /// The refresh token that was taken over last, by its [`mark`](crate::token::Secret::mark).
+    /// Handed in once more, it is refused, unless the account is released.
+    pub taken_over: Option<Box<str>>,
     /// When a program last logged in as somebody else where it keeps the account's token.
     pub foreign: Option<Timestamp>,
     /// Whether it would sign in again by itself, had not the first refresh after its last
@@ -357,6 +360,7 @@ impl Snapshot {
             alarm: None,
             unsaved: false,
             released: false,
+            taken_over: None,
             foreign: None,
             gave_up_signing_in: false,
             login_ends: None,

@@ -40,6 +40,17 @@ impl Secret {
         Sha256::digest(self.expose().as_bytes()).into()
     }
 
+    /// What a refresh token is known by once it is spent: the first 128 bits of its SHA-256, in
+    /// hex. No two refresh tokens of an account share them.
+    pub fn mark(&self) -> Box<str> {
+        /// Four bits each.
+        const DIGITS: usize = 32;
+
+        let mut mark = hex(&self.sha256());
+        mark.truncate(DIGITS);
+        mark.into()
+    }
+
     /// Whether both are the same text, in a time that does not tell where they differ.
     pub fn same_as(&self, other: &Self) -> bool {
         self.expose().as_bytes().ct_eq(other.expose().as_bytes()).into()
@@ -180,6 +191,7 @@ mod tests {
         // FIPS 180-2, B.1.
         let expected = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
         assert_eq!(hex(&Secret::new("abc").sha256()), expected);
+        assert_eq!(&*Secret::new("abc").mark(), "ba7816bf8f01cfea414140de5dae2223");
     }
 
     #[test]

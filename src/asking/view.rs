@@ -59,6 +59,11 @@ pub fn account(seat: &Seat, rights: Rights, now: Now) -> AccountView {
             .has(Right::Admin)
             .then(|| seat.profile().slots().map(str::to_owned).collect()),
         lineage: rights.has(Right::Admin).then(|| seat.profile().lineage.0.to_string()),
+        taken_over: snapshot
+            .taken_over
+            .as_deref()
+            .filter(|_| rights.has(Right::Admin))
+            .map(str::to_owned),
     }
 }
 

@@ -28,15 +28,13 @@ use crate::snapshot::Refusal;
 use crate::time::Jitter;
 use crate::time::Now;
 use crate::token::Generation;
-use crate::token::Secret;
-use crate::token::hex;
 
 impl Account {
     /// An operator hands in a refresh token, or a login brought one. It is staged, proven by
     /// one exchange, and only then replaces the current one.
     pub(super) fn import(&mut self, credential: Credential, out: &mut Vec<Command>) {
         let Credential { refresh_token, aws, found } = credential;
-        let mark = mark(&refresh_token);
+        let mark = refresh_token.mark();
         if found && !self.is_released() && self.was_taken_over(&mark) {
             // Whoever found it did not come to remove it there.
             out.push(Command::Answer(Ok(Done::Current(self.generation))));
@@ -180,14 +178,4 @@ impl Account {
             out.push(Command::AnswerTo(ticket, answer));
         }
     }
-}
-
-/// What a refresh token is known by once it is spent.
-fn mark(refresh_token: &Secret) -> Box<str> {
-    /// 128 bits of the hash: no two tokens of an account share them.
-    const DIGITS: usize = 32;
-
-    let mut mark = hex(&refresh_token.sha256());
-    mark.truncate(DIGITS);
-    mark.into()
 }

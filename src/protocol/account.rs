@@ -112,6 +112,10 @@ pub struct AccountView {
     /// and user. Administrators of the account see it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lineage: Option<String>,
+    /// The refresh token that was handed in last and proven, as the first 32 hex digits of its
+    /// SHA-256: that one is not taken over again. Administrators of the account see it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub taken_over: Option<String>,
 }
 
 /// `GET /v1/accounts`.

@@ -384,9 +384,10 @@ Examples:
 Each account is proven by one refresh before anything of it is replaced. The one that can
 lose least goes first; if it fails, no other is touched. Left alone are accounts that are
 not configured, that lead to another issuer, client or user, and whose credential here is
-newer. Secrets go into empty slots. --force overrules all of that but the first.
+of a later date, or the very one of the backup. Secrets go into empty slots. --force tries
+those, too, but none that is not configured, is paused or was taken over already.
 
-It can be interrupted and repeated: what is done is newer here, and left alone. The host
+It can be interrupted and repeated: what is done is known here, and left alone. The host
 that the backup is of must not refresh these accounts any more.
 
 Exit status: 0 every account is restored or left alone; 2 wrong file, wrong identity or a

@@ -8,14 +8,19 @@
 //! # Invariants
 //!
 //! * The first of [`Plan::proven`] is the canary, and the one that can lose least.
-//! * What is newer here than in the backup, by generation or by date, is left alone.
+//! * What the daemon would refuse without sending it, because it was taken over already or the
+//!   account is paused, is not handed in: no run is stopped by what a dry run promised.
+//! * What is newer here than in the backup is left alone. Dates tell it, since the next store
+//!   counts generations from 1 again; generations do where the dates are the same.
 //! * A credential is sent to no other place than it came from.
 //! * What was handed out, there or here, is its new owner's.
 //!
 //! The last three hold unless they are overruled ([`Overrule::Yes`]).
 
+use std::cmp::Ordering;
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
+use std::fmt;
 use std::time::Duration;
 
 use tokenkeeper::backup::Backup;
@@ -61,17 +66,20 @@ pub(crate) enum Left {
     /// It was handed out, when the backup was made or since.
     #[error("its refresh token was handed out, and is its new owner's; --force tries it")]
     HandedOut,
-    /// The store has this generation of it.
+    /// The store has this generation of it, or took this refresh token over.
     #[error("the store has this very credential")]
     Same,
     /// The store has a later one.
-    #[error("the store has a newer credential, generation {generation}{}; --force tries it", of(.issued_at.as_deref()))]
+    #[error("the store has a newer credential, {here}; the backup's is {there}; --force tries it")]
     Newer {
-        /// Its generation here.
-        generation: u64,
-        /// When it was granted.
-        issued_at: Option<String>,
+        /// The one of the store.
+        here: Age,
+        /// The one of the backup.
+        there: Age,
     },
+    /// An account that is paused takes no credential over.
+    #[error("it is paused here; resume it first")]
+    Paused,
     /// The provider had refused it already.
     #[error("the provider had refused it when the backup was made; --force tries it")]
     Refused,
@@ -83,13 +91,46 @@ impl Left {
     pub(crate) const fn takes_secrets(&self) -> bool {
         match self {
             Self::NotConfigured | Self::NotYours | Self::Elsewhere | Self::HandedOut => false,
-            Self::Same | Self::Newer { .. } | Self::Refused => true,
+            Self::Same | Self::Newer { .. } | Self::Paused | Self::Refused => true,
         }
     }
 }
 
-fn of(issued_at: Option<&str>) -> String {
-    issued_at.map(|at| format!(" of {at}")).unwrap_or_default()
+/// How old a credential is.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) struct Age {
+    /// Counts what one store saved; the next store begins at 1 again.
+    generation: u64,
+    /// When it was granted, in whole seconds of the clock of the host that got it.
+    issued_at: Option<Timestamp>,
+}
+
+impl Age {
+    fn here(view: &AccountView) -> Self {
+        let issued_at = view.issued_at.as_deref().and_then(Timestamp::parse);
+        Self { generation: view.generation, issued_at }
+    }
+
+    const fn there(kept: &Kept) -> Self {
+        Self { generation: kept.generation.0, issued_at: kept.issued_at }
+    }
+
+    /// Which of two is the later one: by their dates, and by their generations where the dates
+    /// are the same or one of them is not known.
+    fn against(&self, other: &Self) -> Ordering {
+        let dates = match (self.issued_at, other.issued_at) {
+            (Some(own), Some(other)) => own.cmp(&other),
+            (None, _) | (_, None) => Ordering::Equal,
+        };
+        dates.then(self.generation.cmp(&other.generation))
+    }
+}
+
+impl fmt::Display for Age {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "generation {}", self.generation)?;
+        self.issued_at.map_or(Ok(()), |at| write!(f, " of {at}"))
+    }
 }
 
 /// Decides for each account of `backup`, or for those in `wanted` if there are any. `here` is
@@ -121,8 +162,9 @@ fn against(kept: &Kept, here: Option<&AccountView>, overrule: Overrule) -> Optio
     let Some(here) = here else { return Some(Left::NotConfigured) };
     // The lineage is shown to administrators alone.
     let Some(lineage) = here.lineage.as_deref() else { return Some(Left::NotYours) };
+    let refused = refused_unsent(kept, here);
     if overrule == Overrule::Yes {
-        return None;
+        return refused;
     }
     // Secrets that were stored before the first login have no lineage yet.
     if !kept.lineage.0.is_empty() && *kept.lineage.0 != *lineage {
@@ -133,22 +175,36 @@ fn against(kept: &Kept, here: Option<&AccountView>, overrule: Overrule) -> Optio
     }
     // Secrets have no age, and no provider has spoken of them.
     kept.refresh_token.as_ref()?;
+    if refused == Some(Left::Same) {
+        return refused;
+    }
     if here.state != "vacant"
-        && let Some(left) = against_by_age(kept, here)
+        && let Some(left) = against_by_age(Age::here(here), Age::there(kept))
     {
         return Some(left);
     }
-    (kept.condition == Condition::NeedsLogin).then_some(Left::Refused)
+    if kept.condition == Condition::NeedsLogin { Some(Left::Refused) } else { refused }
 }
 
-/// Generations tell apart what one store saved; dates tell it of two stores, too.
-fn against_by_age(kept: &Kept, here: &AccountView) -> Option<Left> {
-    let issued_at = here.issued_at.as_deref().and_then(Timestamp::parse);
-    if here.generation == kept.generation.0 && issued_at == kept.issued_at {
-        return Some(Left::Same);
+/// What the daemon would refuse without sending it, forced or not.
+fn refused_unsent(kept: &Kept, here: &AccountView) -> Option<Left> {
+    let refresh_token = kept.refresh_token.as_ref()?;
+    // Whoever has it may give back what was handed out, which ends the pause that came with it.
+    if here.released {
+        None
+    } else if here.taken_over.as_deref() == Some(&*refresh_token.mark()) {
+        Some(Left::Same)
+    } else {
+        here.paused.then_some(Left::Paused)
     }
-    let later = here.generation > kept.generation.0 || issued_at > kept.issued_at;
-    later.then(|| Left::Newer { generation: here.generation, issued_at: here.issued_at.clone() })
+}
+
+fn against_by_age(here: Age, there: Age) -> Option<Left> {
+    match here.against(&there) {
+        Ordering::Less => None,
+        Ordering::Equal => Some(Left::Same),
+        Ordering::Greater => Some(Left::Newer { here, there }),
+    }
 }
 
 /// How long a refresh token that was spent already is forgiven.
@@ -176,13 +232,27 @@ mod tests {
         let logged_out = AccountView { issued_at: None, ..mine("vacant") };
         let older = AccountView { issued_at: Some(BEFORE.into()), generation: 6, ..mine("fresh") };
         let by_count = AccountView { generation: 8, ..mine("fresh") };
+        let moved_on =
+            AccountView { issued_at: Some(BEFORE.into()), generation: 9, ..mine("fresh") };
+        let undated = AccountView { issued_at: None, generation: 8, ..mine("fresh") };
+        let mark = Some(Secret::new("rt").mark().into_string());
+        let the_same = AccountView { taken_over: mark.clone(), generation: 9, ..mine("fresh") };
+        let the_same_before = AccountView { issued_at: Some(BEFORE.into()), ..the_same.clone() };
+        let given_back =
+            AccountView { released: true, paused: true, taken_over: mark, ..mine("frozen") };
+        let paused = AccountView { paused: true, ..older.clone() };
+        let paused_later = AccountView { paused: true, ..by_count.clone() };
         let by_date = AccountView { issued_at: Some(AFTER.into()), generation: 1, ..mine("fresh") };
         let elsewhere = AccountView { lineage: Some("other".into()), ..mine("vacant") };
         let not_ours = AccountView { lineage: None, ..mine("fresh") };
         let dead = Kept { condition: Condition::NeedsLogin, ..kept("mail") };
         let given_up = AccountView { released: true, ..mine("frozen") };
         let handed_out = Kept { hold: Hold::Released, refresh_token: None, ..kept("mail") };
-        let newer = |generation, at: &str| Left::Newer { generation, issued_at: Some(at.into()) };
+        let there = Age { generation: 7, issued_at: Timestamp::parse(ISSUED) };
+        let newer = |generation, at: &str| {
+            let here = Age { generation, issued_at: Timestamp::parse(at) };
+            Some(Left::Newer { here, there })
+        };
         #[rustfmt::skip]
         let cases = [
             // name                                      backup         here              left alone                     forced
@@ -190,8 +260,15 @@ mod tests {
             ("it was logged out since",                  kept("mail"),  Some(logged_out), None,                          true),
             ("the state was rolled back",                kept("mail"),  Some(older),      None,                          true),
             ("nothing happened since",                   kept("mail"),  Some(mine("fresh")), Some(Left::Same),           true),
-            ("it was refreshed since",                   kept("mail"),  Some(by_count),   Some(newer(8, ISSUED)),        true),
-            ("it was logged in anew in another store",   kept("mail"),  Some(by_date),    Some(newer(1, AFTER)),         true),
+            ("it was refreshed since",                   kept("mail"),  Some(by_count),   newer(8, ISSUED),              true),
+            ("it was logged in anew in another store",   kept("mail"),  Some(by_date),    newer(1, AFTER),               true),
+            ("it went on in another store, and came back", kept("mail"), Some(moved_on),  None,                          true),
+            ("generations tell it where a date does not", kept("mail"), Some(undated),   newer(8, ""),                  true),
+            ("it never rotates, and was refreshed since", kept("mail"), Some(the_same),  Some(Left::Same),              false),
+            ("it never rotates, and came back",          kept("mail"),  Some(the_same_before), Some(Left::Same),        false),
+            ("it was handed out and is given back",      kept("mail"),  Some(given_back), Some(Left::HandedOut),        true),
+            ("it is older here, and paused",             kept("mail"),  Some(paused),     Some(Left::Paused),            false),
+            ("it is newer here, and paused",             kept("mail"),  Some(paused_later), newer(8, ISSUED),           false),
             ("it has another issuer here",               kept("mail"),  Some(elsewhere),  Some(Left::Elsewhere),         true),
             ("it was dead already",                      dead,          Some(AccountView { generation: 0, ..mine("vacant") }), Some(Left::Refused), true),
             ("it was handed out there",                  handed_out,    Some(AccountView { generation: 0, ..mine("vacant") }), Some(Left::HandedOut), true),

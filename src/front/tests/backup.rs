@@ -12,6 +12,7 @@ use crate::keeper::Errand;
 use crate::keeper::Over;
 use crate::protocol::BackupView;
 use crate::snapshot::Refusal;
+use crate::snapshot::Snapshot;
 
 #[test]
 fn a_backup_is_sealed_to_the_recipients_that_were_named() {
@@ -76,14 +77,17 @@ fn a_secret_for_an_empty_slot_leaves_another_as_it_is_and_says_so() {
 
 /// Where a credential belongs, and what it takes besides, is told to those who may replace it.
 #[test]
-fn only_administrators_of_an_account_see_its_lineage_and_what_secrets_it_takes() {
+fn only_administrators_of_an_account_see_its_lineage_and_secrets_and_what_was_taken_over() {
     alone(async {
-        let world = World::new(fresh(7, 600));
+        let taken_over = Some("ba7816bf".into());
+        let world = World::new(Snapshot { taken_over, ..fresh(7, 600) });
         let head = "GET /v1/accounts/mail";
         assert!(world.ask(KEEPER, head).await.json()["lineage"].is_string());
         assert!(world.ask(KEEPER, head).await.json()["secrets"].is_array());
+        assert_eq!(world.ask(KEEPER, head).await.json()["taken_over"], "ba7816bf");
         let reader = world.ask(super::world::READER, head).await.json();
         assert_eq!((reader.get("lineage"), reader.get("secrets")), (None, None));
+        assert_eq!(reader.get("taken_over"), None);
     });
 }
 

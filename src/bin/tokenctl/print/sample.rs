@@ -45,6 +45,7 @@ pub(crate) fn view(account: &str, state: &str) -> AccountView {
         email: None,
         secrets: None,
         lineage: None,
+        taken_over: None,
     }
 }
 

@@ -5,7 +5,7 @@
 //! proven, its secrets neither, and what goes wrong after that is told beside what was done.
 //!
 //! Nothing is kept between two runs: what a run that was interrupted has done, the next one
-//! finds newer here than in the backup and leaves alone.
+//! finds taken over already, or newer here than in the backup, and leaves alone.
 
 use std::fmt;
 use std::process::ExitCode;
@@ -32,6 +32,7 @@ use crate::print::Form;
 use crate::print::backup::Outcome;
 use crate::print::backup::Told;
 use crate::print::backup::line;
+use crate::restoring::Left;
 use crate::restoring::Overrule;
 use crate::restoring::Plan;
 use crate::restoring::plan;
@@ -58,8 +59,9 @@ pub(super) fn restore(session: &Session, args: &RestoreArgs) -> Result<ExitCode,
     for (kept, left) in &plan.left {
         let mut parts = vec![left.to_string()];
         if left.takes_secrets() && !args.dry_run {
-            // Its credential is older than the account's; its secrets have no age.
-            let put = run.put_all(kept, Over::Nothing)?;
+            // Its credential is not handed in; its secrets have no age.
+            let over = if *left == Left::Same { run.over() } else { Over::Nothing };
+            let put = run.put_all(kept, over)?;
             parts.extend(put.iter().map(|(slot, put)| format!("{slot} {put}")));
         }
         tell(session, kept, Outcome::LeftAlone, parts.join("; "))?;
@@ -129,10 +131,7 @@ impl Run<'_> {
     /// Hands one account in: the secrets that are missing here, which its exchange may need,
     /// and its credential. Only what lives here by then takes the place of something else.
     fn hand_in(&self, kept: &Kept) -> Result<Reached, Fault> {
-        let over = match self.overrule {
-            Overrule::No => Over::Nothing,
-            Overrule::Yes => Over::Anything,
-        };
+        let over = self.over();
         let Some(token) = &kept.refresh_token else {
             let notes = self.put_all(kept, over)?;
             return Ok(self.followed(kept, Outcome::Secrets, notes, Over::Nothing));
@@ -141,6 +140,14 @@ impl Run<'_> {
         let request = import_request(&kept.account, token.expose());
         self.session.daemon.fetch::<DoneAnswer>(&request)?;
         Ok(self.followed(kept, Outcome::Restored, notes, over))
+    }
+
+    /// What its secrets may take the place of, once its credential is proven.
+    const fn over(&self) -> Over {
+        match self.overrule {
+            Overrule::No => Over::Nothing,
+            Overrule::Yes => Over::Anything,
+        }
     }
 
     /// What is left to do for an account that is taken over. Nothing of it undoes that.
