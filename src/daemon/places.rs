@@ -69,8 +69,8 @@ impl Places {
     pub(super) const fn advice_on_the_key(&self) -> &'static str {
         match self.mode {
             Mode::System => {
-                "seal it to this machine: systemctl stop tokenkeeper && tokenctl init && \
-                 systemctl start tokenkeeper"
+                "seal it to this machine: systemctl stop 'tokenkeeper*.socket' tokenkeeper && \
+                 tokenctl init && systemctl start tokenkeeper"
             }
             Mode::User => {
                 "encrypt the disk that it is on: a user's daemon is passed no sealed credential"

@@ -397,7 +397,8 @@ it; 69 no daemon.";
 /// `init`.
 pub(crate) const INIT: &str = "\
 Examples:
-  systemctl stop tokenkeeper && tokenctl init && systemctl start tokenkeeper
+  systemctl stop 'tokenkeeper*.socket' tokenkeeper && tokenctl init &&
+    systemctl start tokenkeeper
   tokenctl init --recovery-recipient age1… --recovery-output key.age
 
 A new store key is made and sealed by systemd-creds, to the TPM where there is one and to
@@ -405,7 +406,7 @@ this machine otherwise, which is said, and lies where the unit finds it. A store
 its key in a file beside it is sealed anew, and the file goes last: an init that is
 interrupted leaves a store that opens, and the next one finishes it. Once all is done it
 says so, and makes the recovery copy that is asked for. The daemon must not run while its
-store is sealed anew.
+store is sealed anew, and its sockets would start it.
 
 Exit status: 0 done; 2 a recipient is none; 71 systemd-creds cannot be run, or refuses; 74
 the disk refuses; 75 a daemon has the store; 77 you are not root; 78 the configuration or
@@ -414,14 +415,16 @@ the state directory is wrong, or the key of the store is somewhere else.";
 /// `rekey`.
 pub(crate) const REKEY: &str = "\
 Examples:
-  systemctl stop tokenkeeper && tokenctl rekey && systemctl start tokenkeeper
+  systemctl stop 'tokenkeeper*.socket' tokenkeeper && tokenctl rekey &&
+    systemctl start tokenkeeper
   tokenctl --user rekey
 
 Every value of the store is sealed anew under a new key, which takes the old one's place in
 the sealed credential or in the key file. Whoever has the old key, and old copies of the
 store, opens nothing that is written from then on; what was in those copies stays readable.
 A rekey that is interrupted leaves a store that opens, and the next one finishes it. The
-daemon must not run meanwhile. A recovery copy of the old key is of no use afterwards.
+daemon must not run meanwhile, nor its sockets, which would start it. A recovery copy of
+the old key is of no use afterwards.
 
 Exit status: 0 done; 2 a recipient is none, or there is no store; 71 systemd-creds cannot be
 run, or refuses; 74 the disk refuses; 75 a daemon has the store; 77 you are neither root nor

@@ -87,7 +87,7 @@ pub(crate) enum Refusal {
     /// A daemon has the store.
     #[error(
         "the store is in use by {}, and its key cannot change meanwhile. Type: systemctl stop \
-         tokenkeeper; then this again; then: systemctl start tokenkeeper",
+         'tokenkeeper*.socket' tokenkeeper; then this again; then: systemctl start tokenkeeper",
         .0.map_or_else(|| "another process".to_owned(), |pid| format!("process {pid}"))
     )]
     InUse(Option<u32>),
@@ -211,7 +211,8 @@ mod tests {
         for (key_file, credential) in [(true, Some(keys)), (true, None), (false, None)] {
             let refused = init(in_use(key_file), credential).map(drop).unwrap_err().to_string();
             assert!(refused.contains("process 7"), "{refused}");
-            assert!(refused.contains("systemctl stop tokenkeeper"), "{refused}");
+            let stop = "systemctl stop 'tokenkeeper*.socket' tokenkeeper;";
+            assert!(refused.contains(stop), "{refused}");
         }
     }
 
