@@ -67,8 +67,8 @@ pub(crate) enum Fault {
     },
     /// The connection ended before an answer began.
     #[error(
-        "{}: the daemon went away before it answered; whether it did what was asked is not known",
-        .socket.display()
+        "{}: the daemon went away before it answered; whether it did what was asked is not known. \
+         If it does not come back, \"systemctl status tokenkeeper\" says why", .socket.display()
     )]
     WentAway {
         /// Where.
