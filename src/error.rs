@@ -30,6 +30,7 @@ pub use self::foreign::OauthError;
 pub use self::foreign::is_unsafe_to_show;
 pub use self::foreign::scrubbed;
 pub use self::foreign::shown;
+pub use self::foreign::typed;
 
 /// Why one attempt failed.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize, thiserror::Error)]

@@ -94,6 +94,15 @@ pub fn shown(text: &str) -> Cow<'_, str> {
     Cow::Owned(out)
 }
 
+/// `text` as one word of a command that a person is told to type into a shell.
+pub fn typed(text: &str) -> String {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/._-+:@%,=".contains(&byte);
+    if !text.is_empty() && text.bytes().all(plain) {
+        return text.to_owned();
+    }
+    shown(&format!("'{}'", text.replace('\'', r"'\''"))).into_owned()
+}
+
 /// Whether a character could change what a terminal shows of the text around it: control
 /// characters, and those that are invisible or turn the direction of writing.
 pub fn is_unsafe_to_show(character: char) -> bool {

@@ -9,7 +9,7 @@
 use std::borrow::Cow;
 
 use clap::CommandFactory as _;
-use tokenkeeper::error::shown;
+use tokenkeeper::error::typed;
 
 use crate::args::Cli;
 use crate::find::Wish;
@@ -31,9 +31,7 @@ impl Hints {
             Wish::Any => None,
             Wish::User => Some("--user ".to_owned()),
             Wish::System => Some("--system ".to_owned()),
-            Wish::Socket(path) => {
-                Some(format!("--socket {} ", shown(&quoted(&path.to_string_lossy()))))
-            }
+            Wish::Socket(path) => Some(format!("--socket {} ", typed(&path.to_string_lossy()))),
         };
         Self { choice }
     }
@@ -59,15 +57,6 @@ impl Hints {
         }
         Cow::Owned(out)
     }
-}
-
-/// `text` as a shell reads it.
-fn quoted(text: &str) -> String {
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/._-+:@%,=".contains(&byte);
-    if !text.is_empty() && text.bytes().all(plain) {
-        return text.into();
-    }
-    format!("'{}'", text.replace('\'', r"'\''"))
 }
 
 #[cfg(test)]

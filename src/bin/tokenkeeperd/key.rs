@@ -50,6 +50,7 @@ use self::keeping::Standing;
 use self::owner::Owner;
 use self::page::Outcome;
 use self::page::Told;
+use self::page::Whose;
 
 /// Works on the key of the store that a daemon of those options has, and says what was done.
 ///
@@ -64,7 +65,8 @@ pub(crate) fn run(work: Work, options: &Options, args: &KeyArgs) -> Result<Strin
     let is_sealed = told.plan.is_none() && told.place == credstore::PATH;
     let told = Told { sealed_to: is_sealed.then(credstore::binding), ..told };
     let mode = if options.user { Mode::User } else { Mode::System };
-    Ok(if args.json { page::json(&told) } else { page::page(&told, mode) })
+    let whose = Whose { mode, config: options.config.as_deref() };
+    Ok(if args.json { page::json(&told) } else { page::page(&told, whose) })
 }
 
 /// Seals the store key to this machine.

@@ -1,7 +1,10 @@
 //! What is said of the store key: where it lies, and what to lose it means.
 
+use std::path::Path;
+
 use serde::Serialize;
 use tokenkeeper::error::shown;
+use tokenkeeper::error::typed;
 use tokenkeeper::section::Mode;
 use tokenkeeper::store::key::Keys;
 use tokenkeeper::store::reseal::Tally;
@@ -109,8 +112,38 @@ pub(crate) fn foretold_rekey(rekey: &Rekey, place: &str) -> Told {
     Told::planned(plan, place)
 }
 
-/// The page for a person who keeps the daemon of `mode`.
-pub(crate) fn page(told: &Told, mode: Mode) -> String {
+/// Whose store it is, as commands that people are told to type say it again.
+#[derive(Clone, Copy)]
+pub(crate) struct Whose<'a> {
+    /// Whose daemon.
+    pub(crate) mode: Mode,
+    /// The configuration that was named.
+    pub(crate) config: Option<&'a Path>,
+}
+
+impl Whose<'_> {
+    fn tokenctl(self, verb: &str) -> String {
+        let user = match self.mode {
+            Mode::System => "",
+            Mode::User => "--user ",
+        };
+        let config = self.config.map(|file| typed(&file.to_string_lossy()));
+        let config = config.map(|file| format!(" --config {file}")).unwrap_or_default();
+        format!("tokenctl {user}{verb}{config}")
+    }
+
+    /// How to start it. What starts one with a configuration of its own is not known here.
+    const fn start(self) -> &'static str {
+        match (self.config, self.mode) {
+            (None, Mode::System) => ": systemctl start tokenkeeper",
+            (None, Mode::User) => ": systemctl --user start tokenkeeper",
+            (Some(_), _) => ".",
+        }
+    }
+}
+
+/// The page for a person who keeps that daemon.
+pub(crate) fn page(told: &Told, whose: Whose<'_>) -> String {
     let place = &told.place;
     if let Some(plan) = told.plan {
         return format!("{place}: {plan}.\n");
@@ -135,17 +168,18 @@ pub(crate) fn page(told: &Told, mode: Mode) -> String {
         }
     }
     page.push_str(match told.outcome {
-        Outcome::Moved => {
-            "The key file is removed. Start the daemon: systemctl start tokenkeeper\n"
-        }
+        Outcome::Moved => "The key file is removed. ",
         Outcome::Cleared => "A key file that opened nothing any more is removed.\n",
         Outcome::Made => "The daemon seals its store with it when it first starts.\n",
         Outcome::Rekeyed | Outcome::Finished => {
-            "Recovery copies of earlier keys open nothing of it any more. Start the daemon.\n"
+            "Recovery copies of earlier keys open nothing of it any more. "
         }
         Outcome::Done | Outcome::Planned => "",
     });
-    page.push_str(&loss(told, mode));
+    if matches!(told.outcome, Outcome::Moved | Outcome::Rekeyed | Outcome::Finished) {
+        page.push_str(&format!("Start the daemon{}\n", whose.start()));
+    }
+    page.push_str(&loss(told, whose));
     page
 }
 
@@ -156,7 +190,7 @@ pub(crate) fn json(told: &Told) -> String {
 }
 
 /// What to lose the key means, and the way back.
-fn loss(told: &Told, mode: Mode) -> String {
+fn loss(told: &Told, whose: Whose<'_>) -> String {
     let place = &told.place;
     let mut text = String::from(
         "\nNothing else opens the store: without this key every account is to be logged in anew.\n",
@@ -179,14 +213,19 @@ fn loss(told: &Told, mode: Mode) -> String {
         Some(Binding::Unknown) => "It is lost when the disk moves to another machine.\n",
     });
     let Some(copy) = &told.recovery_copy else {
+<<<<<<< HEAD
         let verb = match mode {
             Mode::System if told.sealed_to.is_some() => "init",
             Mode::System => "rekey",
             Mode::User => "--user rekey",
         };
+=======
+        let verb = if told.sealed_to.is_some() { "init" } else { "rekey" };
+        let order = whose.tokenctl(verb);
+>>>>>>> c3a3210 (key: the hint to make a recovery copy names the configuration that was named)
         text.push_str(&format!(
             "No recovery copy was made. To make one, for a key of age that is kept elsewhere:\n  \
-             tokenctl {verb} --recovery-recipient age1…\n"
+             {order} --recovery-recipient age1…\n"
         ));
         return text;
     };
@@ -219,12 +258,12 @@ mod tests {
         let keys = Keys::one(StoreKey::draw());
         let bare = sealed(Outcome::Done, &keys, Binding::Both);
         assert!(
-            page(&bare, Mode::System)
+            page(&bare, SYSTEM)
                 .starts_with(&format!("All is done: store key {}", keys.newest().id()))
         );
-        assert!(page(&bare, Mode::System).contains("tokenctl init --recovery-recipient age1"));
+        assert!(page(&bare, SYSTEM).contains("tokenctl init --recovery-recipient age1"));
         let copied = Told { recovery_copy: Some("key.age".into()), ..bare };
-        let text = page(&copied, Mode::System);
+        let text = page(&copied, SYSTEM);
         assert!(text.contains("age --decrypt --identity KEY key.age |\n"), "{text}");
         assert!(
             text.contains("--name=tokenkeeper.store-key - /etc/credstore.encrypted/"),
@@ -233,13 +272,19 @@ mod tests {
         assert!(!text.contains("No recovery copy"), "{text}");
 
         let file = Told::of(Outcome::Rekeyed, &keys, "/srv/store.key");
-        let said = page(&file, Mode::System);
+        let said = page(&file, SYSTEM);
         assert!(said.contains("tokenctl rekey --recovery-recipient age1"), "{said}");
         assert!(!said.contains("TPM"), "{said}");
-        let said = page(&file, Mode::User);
+        let said = page(&file, Whose { mode: Mode::User, ..SYSTEM });
         assert!(said.contains("tokenctl --user rekey --recovery-recipient age1"), "{said}");
+        let another = Whose { config: Some(Path::new("/srv/my config.toml")), ..SYSTEM };
+        assert!(said.contains("Start the daemon: systemctl --user start tokenkeeper\n"), "{said}");
+        let said = page(&file, another);
+        assert!(said.contains("Start the daemon.\n"), "{said}");
+        let order = "tokenctl rekey --config '/srv/my config.toml' --recovery-recipient age1";
+        assert!(said.contains(order), "{said}");
         let copied = Told { recovery_copy: Some("key.age".into()), ..file };
-        assert!(page(&copied, Mode::System).contains("KEY key.age >/srv/store.key"));
+        assert!(page(&copied, SYSTEM).contains("KEY key.age >/srv/store.key"));
     }
 
     #[test]
@@ -247,8 +292,13 @@ mod tests {
         let key = StoreKey::draw();
         let keys = Keys::one(key);
         let tally = Some(Tally { sound: 3, broken: 1 });
+<<<<<<< HEAD
         let told = Told { tally, ..sealed(Outcome::Moved, &keys, Binding::Both) };
         let text = page(&told, Mode::System) + &json(&told);
+=======
+        let told = Told { tally, ..Told::of(Outcome::Moved, &keys, credstore::PATH) };
+        let text = page(&told, SYSTEM) + &json(&told);
+>>>>>>> c3a3210 (key: the hint to make a recovery copy names the configuration that was named)
         assert!(!text.contains(keys.text().expose().trim_end()), "{text}");
         assert!(text.contains("3 sealed values opened with it."), "{text}");
         assert!(text.contains("1 damaged value did not open before"), "{text}");
@@ -270,12 +320,17 @@ mod tests {
 
     #[test]
     fn a_plan_says_nothing_of_keys() {
-        let text = page(&foretold_init(&Init::Make), Mode::System);
+        let text = page(&foretold_init(&Init::Make), SYSTEM);
         assert!(text.starts_with("/etc/credstore.encrypted/tokenkeeper.store-key: a new key"));
         assert!(!text.contains("Nothing else opens"), "{text}");
     }
+<<<<<<< HEAD
 
     fn sealed(outcome: Outcome, keys: &Keys, binding: Binding) -> Told {
         Told { sealed_to: Some(binding), ..Told::of(outcome, keys, credstore::PATH) }
     }
+=======
+    /// The host's daemon, with its usual configuration.
+    const SYSTEM: Whose<'_> = Whose { mode: Mode::System, config: None };
+>>>>>>> c3a3210 (key: the hint to make a recovery copy names the configuration that was named)
 }
