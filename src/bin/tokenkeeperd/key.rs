@@ -188,7 +188,12 @@ struct Store {
 impl Store {
     fn find(options: &Options) -> Result<Self, KeyError> {
         harden::against_onlookers().map_err(|error| KeyError::System("hardening", error))?;
-        let database = daemon::state_of(options)?;
+        let is_usual = !options.user && options.config.is_none();
+        let database = daemon::state_of(options).map_err(if is_usual {
+            KeyError::of_host
+        } else {
+            KeyError::Config
+        })?;
         let owner = Owner::of(database.parent().unwrap_or(Path::new("/")))?;
         Ok(Self { database, owner, custody: None })
     }

@@ -9,6 +9,7 @@ use tokenkeeper::envelope::Unsealed;
 use tokenkeeper::error::Code;
 use tokenkeeper::error::Remedy;
 use tokenkeeper::error::shown;
+use tokenkeeper::files::Unreadable;
 use tokenkeeper::limits;
 use tokenkeeper::protocol::ErrorBody;
 use tokenkeeper::regular::Unwritten;
@@ -31,6 +32,12 @@ pub(crate) enum KeyError {
     /// Only root reads and writes credentials.
     #[error("only root can {0} the sealed store key; try again with sudo")]
     NotRoot(&'static str),
+    /// A user who may not read the configuration of the host's daemon.
+    #[error(
+        "the store key of the host's daemon is changed by root; try again with sudo, or type \
+         \"tokenctl --user rekey\" for the daemon of your own"
+    )]
+    OfHost,
     /// What was found does not allow it.
     #[error(transparent)]
     Refused(#[from] Refusal),
@@ -74,6 +81,20 @@ pub(crate) enum KeyError {
 }
 
 impl KeyError {
+    /// The configuration of the host's daemon, which nobody named, was not readable.
+    pub(crate) fn of_host(failure: Failure) -> Self {
+        let denied = |unreadable: &Unreadable| {
+            matches!(unreadable, Unreadable::Io { error, .. }
+                if error.kind() == io::ErrorKind::PermissionDenied)
+        };
+        if let Failure::Unreadable(errors) = &failure
+            && errors.iter().any(denied)
+        {
+            return Self::OfHost;
+        }
+        failure.into()
+    }
+
     /// Exit status of the process, after sysexits.h: 71 is the system's own refusal.
     pub(crate) const fn exit_status(&self) -> u8 {
         match self {
@@ -81,7 +102,7 @@ impl KeyError {
             | Self::Refused(Refusal::NoStore)
             | Self::Recipient { .. }
             | Self::Recipients => Code::BadRequest.exit_status(),
-            Self::NotRoot(_) | Self::Owner(OwnerError::NotYours { .. }) => {
+            Self::NotRoot(_) | Self::OfHost | Self::Owner(OwnerError::NotYours { .. }) => {
                 Code::InsufficientPermissions.exit_status()
             }
             Self::Refused(Refusal::InUse(_)) => Code::StoreUnavailable.exit_status(),
@@ -155,6 +176,19 @@ mod tests {
         let error = KeyError::Credstore(CredstoreError::Shut { binding: Binding::Both, why });
         assert_eq!(error.exit_status(), 71);
         insta::assert_snapshot!(error, @r#"/etc/credstore.encrypted/tokenkeeper.store-key does not open here: it takes the TPM and the /var/lib/systemd/credential.secret that it was sealed to. systemd-creds says: Failed to load HMAC key in TPM. No daemon starts with it; the recovery copy brings the key back (tokenkeeperd(8), "The store key")"#);
+    }
+
+    #[test]
+    fn whoever_may_not_read_the_hosts_configuration_is_told_of_the_one_of_their_own() {
+        let unreadable = |kind: io::ErrorKind| {
+            let path = "/etc/tokenkeeper/config.toml".into();
+            Failure::Unreadable(vec![Unreadable::Io { path, error: kind.into() }])
+        };
+        let denied = KeyError::of_host(unreadable(io::ErrorKind::PermissionDenied));
+        assert!(matches!(denied, KeyError::OfHost), "{denied}");
+        assert_eq!(denied.exit_status(), 77);
+        let broken = KeyError::of_host(unreadable(io::ErrorKind::InvalidData));
+        assert_eq!(broken.exit_status(), 78, "{broken}");
     }
 
     #[test]
