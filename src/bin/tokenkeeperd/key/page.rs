@@ -213,16 +213,8 @@ fn loss(told: &Told, whose: Whose<'_>) -> String {
         Some(Binding::Unknown) => "It is lost when the disk moves to another machine.\n",
     });
     let Some(copy) = &told.recovery_copy else {
-<<<<<<< HEAD
-        let verb = match mode {
-            Mode::System if told.sealed_to.is_some() => "init",
-            Mode::System => "rekey",
-            Mode::User => "--user rekey",
-        };
-=======
         let verb = if told.sealed_to.is_some() { "init" } else { "rekey" };
         let order = whose.tokenctl(verb);
->>>>>>> c3a3210 (key: the hint to make a recovery copy names the configuration that was named)
         text.push_str(&format!(
             "No recovery copy was made. To make one, for a key of age that is kept elsewhere:\n  \
              {order} --recovery-recipient age1…\n"
@@ -292,13 +284,8 @@ mod tests {
         let key = StoreKey::draw();
         let keys = Keys::one(key);
         let tally = Some(Tally { sound: 3, broken: 1 });
-<<<<<<< HEAD
         let told = Told { tally, ..sealed(Outcome::Moved, &keys, Binding::Both) };
-        let text = page(&told, Mode::System) + &json(&told);
-=======
-        let told = Told { tally, ..Told::of(Outcome::Moved, &keys, credstore::PATH) };
         let text = page(&told, SYSTEM) + &json(&told);
->>>>>>> c3a3210 (key: the hint to make a recovery copy names the configuration that was named)
         assert!(!text.contains(keys.text().expose().trim_end()), "{text}");
         assert!(text.contains("3 sealed values opened with it."), "{text}");
         assert!(text.contains("1 damaged value did not open before"), "{text}");
@@ -308,7 +295,7 @@ mod tests {
     #[test]
     fn what_the_key_is_sealed_to_decides_what_loses_it() {
         let keys = Keys::one(StoreKey::draw());
-        let said = |binding| page(&sealed(Outcome::Made, &keys, binding), Mode::System);
+        let said = |binding| page(&sealed(Outcome::Made, &keys, binding), SYSTEM);
         assert!(said(Binding::Both).contains("sealed to the TPM of this machine.\n"));
         assert!(said(Binding::Tpm).contains("It is lost with the TPM, when the TPM is cleared"));
         let host = said(Binding::Host);
@@ -324,13 +311,10 @@ mod tests {
         assert!(text.starts_with("/etc/credstore.encrypted/tokenkeeper.store-key: a new key"));
         assert!(!text.contains("Nothing else opens"), "{text}");
     }
-<<<<<<< HEAD
 
     fn sealed(outcome: Outcome, keys: &Keys, binding: Binding) -> Told {
         Told { sealed_to: Some(binding), ..Told::of(outcome, keys, credstore::PATH) }
     }
-=======
     /// The host's daemon, with its usual configuration.
     const SYSTEM: Whose<'_> = Whose { mode: Mode::System, config: None };
->>>>>>> c3a3210 (key: the hint to make a recovery copy names the configuration that was named)
 }
