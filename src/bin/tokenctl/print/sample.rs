@@ -1,10 +1,13 @@
-//! Accounts in every state, and a daemon, for the tests of the pages.
+//! Accounts in every state, a daemon and a caller of it, for the tests of the pages.
+
+use std::collections::BTreeMap;
 
 use tokenkeeper::error::Code;
 use tokenkeeper::error::OauthError;
 use tokenkeeper::protocol::AccountView;
 use tokenkeeper::protocol::ErrorBody;
 use tokenkeeper::protocol::StatusView;
+use tokenkeeper::protocol::WhoAmI;
 use tokenkeeper::time::Timestamp;
 
 use crate::print::Glyphs;
@@ -155,5 +158,20 @@ pub(crate) fn status() -> StatusView {
         next_account: Some("ci".into()),
         next_at: Some("2023-11-14T22:14:00Z".into()),
         findings: Vec::new(),
+    }
+}
+
+/// How the daemon sees a caller.
+pub(crate) fn whoami(daemon_admin: bool) -> WhoAmI {
+    WhoAmI {
+        uid: 1000,
+        gid: 1000,
+        groups: vec![],
+        pid: None,
+        unit: None,
+        no_unit: None,
+        transport: "unix".into(),
+        daemon_admin,
+        rights: BTreeMap::new(),
     }
 }

@@ -8,6 +8,7 @@ use tokenkeeper::error::shown;
 use tokenkeeper::protocol::AccountView;
 use tokenkeeper::protocol::ErrorBody;
 use tokenkeeper::protocol::StatusView;
+use tokenkeeper::protocol::WhoAmI;
 use tokenkeeper::time::Timestamp;
 use tokenkeeper::time::spoken;
 
@@ -68,6 +69,19 @@ fn states(status: &StatusView) -> Vec<String> {
     let some = counts.iter().filter(|(_, count)| **count > 0);
     some.map(|(state, count)| format!("{count} {}", words(state))).collect()
 }
+
+/// What is said where there is no account to look at: none at all, for who would see it.
+pub(crate) const fn of_none(me: &WhoAmI) -> &'static str {
+    if me.daemon_admin { FIRST_STEPS } else { NOT_YOURS }
+}
+
+/// What somebody reads who has just installed it.
+const FIRST_STEPS: &str = "there is no account yet: tokenkeeper.toml(5) says how to write one into \
+                           config.toml; \"tokenctl reload\" takes it into use, and \"tokenctl login \
+                           NAME\" logs it in";
+
+/// What somebody reads whom no account lets in.
+const NOT_YOURS: &str = "there is no account that you may use; \"tokenctl whoami\" shows you";
 
 /// A row per account under a heading, and below each what is wrong with it.
 pub(crate) fn accounts(accounts: &[AccountView], now: Timestamp, style: Style) -> String {
@@ -250,6 +264,7 @@ mod tests {
     use crate::print::sample::failing;
     use crate::print::sample::status;
     use crate::print::sample::view;
+    use crate::print::sample::whoami;
 
     #[test]
     fn the_daemon_is_told_in_a_few_lines() {
@@ -259,6 +274,12 @@ mod tests {
         3 accounts: 1 fresh, 1 needs login, 1 waiting; 2 failing; next is ci in 40 s
         Something needs attention: tokenctl doctor
         ");
+    }
+
+    #[test]
+    fn only_who_sees_every_account_is_told_that_there_is_none() {
+        assert!(of_none(&whoami(true)).starts_with("there is no account yet"));
+        assert!(of_none(&whoami(false)).starts_with("there is no account that you may use"));
     }
 
     #[test]

@@ -18,6 +18,7 @@ use crate::find::SYSTEM_SOCKET;
 use crate::print;
 use crate::print::Form;
 use crate::print::doctor::Examination;
+use crate::print::status::of_none;
 use crate::print::status::own_words;
 
 /// The version that the daemon should have too.
@@ -34,20 +35,13 @@ pub(super) fn doctor(session: &Session) -> Result<ExitCode, Fault> {
     Ok(ExitCode::from(u8::from(sick)))
 }
 
-/// What somebody reads who has just installed it.
-const FIRST_STEPS: &str = "there is no account yet: tokenkeeper.toml(5) says how to write one into \
-                           config.toml; \"tokenctl reload\" takes it into use, and \"tokenctl login \
-                           NAME\" logs it in";
-
-/// What somebody reads whom no account lets in.
-const NOT_YOURS: &str = "there is no account that you may use; \"tokenctl whoami\" shows you";
-
 fn examine(session: &Session) -> Result<Examination, Fault> {
     let (status, _) = session.daemon.fetch::<StatusView>(&Request::get("/v1/status"))?;
     let (list, _) = session.daemon.fetch::<AccountList>(&Request::get("/v1/accounts"))?;
     let (me, _) = session.daemon.fetch::<WhoAmI>(&Request::get("/v1/whoami"))?;
     let notes = list.accounts.iter().filter(|view| !needs_attention(view)).filter_map(passing);
-    let notes = notes.chain(of_none(&me, &list.accounts).map(str::to_owned)).collect();
+    let none = list.accounts.is_empty().then(|| of_none(&me).to_owned());
+    let notes = notes.chain(none).collect();
     Ok(Examination { findings: findings(status, &list.accounts), notes, unseen: unseen(&me) })
 }
 
@@ -67,15 +61,6 @@ fn advice_on(fault: &Fault) -> &'static str {
                 back";
     }
     "repair that first, then run tokenctl doctor again"
-}
-
-/// What is said where there is no account to look at: none at all, for who would see it.
-const fn of_none(me: &WhoAmI, accounts: &[AccountView]) -> Option<&'static str> {
-    match (accounts, me.daemon_admin) {
-        ([], true) => Some(FIRST_STEPS),
-        ([], false) => Some(NOT_YOURS),
-        ([_, ..], _) => None,
-    }
 }
 
 /// What only an administrator of the daemon is shown, and who that can be.
@@ -169,7 +154,6 @@ fn plan(session: &Session, target: &str, heading: &str) -> Result<(), Fault> {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
     use std::time::Duration;
 
     use tokenkeeper::error::Code;
@@ -178,6 +162,7 @@ mod tests {
     use crate::print::sample::failing;
     use crate::print::sample::status;
     use crate::print::sample::view;
+    use crate::print::sample::whoami;
 
     #[test]
     fn a_healthy_daemon_of_our_version_has_no_findings() {
@@ -233,17 +218,8 @@ mod tests {
 
     #[test]
     fn who_is_no_administrator_is_told_what_was_not_looked_at() {
-        assert_eq!(unseen(&me(true)), None);
-        insta::assert_snapshot!(unseen(&me(false)).unwrap(), @"Not looked at: the daemon's store, keys, rules and configuration, and accounts that are not yours. An administrator of the daemon sees all of it: sudo tokenctl doctor");
-    }
-
-    #[test]
-    fn only_who_sees_every_account_is_told_that_there_is_none() {
-        let mine = [view("mail", "fresh")];
-        for (administers, none) in [(true, FIRST_STEPS), (false, NOT_YOURS)] {
-            assert_eq!(of_none(&me(administers), &[]), Some(none));
-            assert_eq!(of_none(&me(administers), &mine), None);
-        }
+        assert_eq!(unseen(&whoami(true)), None);
+        insta::assert_snapshot!(unseen(&whoami(false)).unwrap(), @"Not looked at: the daemon's store, keys, rules and configuration, and accounts that are not yours. An administrator of the daemon sees all of it: sudo tokenctl doctor");
     }
 
     #[test]
@@ -252,20 +228,6 @@ mod tests {
         for status in [StatusView { degraded: true, ..healthy() }, newer] {
             let found = findings(status, &[]);
             assert_eq!(found.last().unwrap().advice, "sudo tokenctl doctor");
-        }
-    }
-
-    fn me(daemon_admin: bool) -> WhoAmI {
-        WhoAmI {
-            uid: 1000,
-            gid: 1000,
-            groups: vec![],
-            pid: None,
-            unit: None,
-            no_unit: None,
-            transport: "unix".into(),
-            daemon_admin,
-            rights: BTreeMap::new(),
         }
     }
 

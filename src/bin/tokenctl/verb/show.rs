@@ -56,7 +56,8 @@ pub(super) fn status(session: &Session, only: Option<&AccountId>) -> Result<(), 
     let (now, style) = (clock::now().wall, session.output.style);
     let mut page = print::status::daemon(place, &daemon, now, style);
     if accounts.is_empty() {
-        page.push_str("There is no account that you may use; \"tokenctl whoami\" shows you.\n");
+        let (me, _) = session.daemon.fetch::<WhoAmI>(&Request::get("/v1/whoami"))?;
+        page.push_str(&format!("{}\n", print::status::of_none(&me)));
     } else {
         page.push('\n');
         page.push_str(&print::status::accounts(&accounts, now, style));
