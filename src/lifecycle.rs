@@ -141,6 +141,8 @@ pub struct Account {
     told: Told,
     /// When the end of the login is told next.
     ahead: Option<Moment>,
+    /// The secret for want of which it has not signed in, as `ACCOUNT.SLOT`. While vacant.
+    lacks: Option<Box<str>>,
 }
 
 impl Account {
@@ -175,6 +177,7 @@ impl Account {
             tickets: 0,
             told: Told::default(),
             ahead: None,
+            lacks: None,
         };
         let mut commands = Vec::new();
         if let Some(record) = record {
@@ -250,6 +253,7 @@ impl Account {
             login_ends: self.standing.ends.clone().filter(|_| self.refreshable),
             origin: self.has_credential().then(|| self.origin.clone()),
             entry: self.plan.entry,
+            lacks: self.lacks.clone().filter(|_| matches!(self.state, State::Vacant)),
         }
     }
 

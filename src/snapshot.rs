@@ -5,6 +5,8 @@
 //! design: total, pure, and evaluated at the moment of answering, so that a token is
 //! never handed out at or after its expiry by either clock.
 
+mod aid;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -23,6 +25,9 @@ use crate::token::AwsCredentials;
 use crate::token::Generation;
 use crate::token::Kind;
 use crate::token::TokenSet;
+
+pub use self::aid::Aid;
+pub use self::aid::led_elsewhere;
 
 /// What is published of an account.
 pub struct Snapshot {
@@ -57,6 +62,9 @@ pub struct Snapshot {
     pub origin: Option<Lineage>,
     /// How it comes by another one.
     pub entry: Entry,
+    /// The secret for want of which it has not signed in by itself, as `ACCOUNT.SLOT`; while it
+    /// is vacant.
+    pub lacks: Option<Box<str>>,
 }
 
 /// Tokens with their dates.
@@ -213,13 +221,16 @@ pub struct Refusal {
     pub provider_error: Option<OauthError>,
     /// How the account comes by a credential, where it needs one.
     pub entry: Entry,
+    /// What helps besides that.
+    pub aid: Option<Aid>,
 }
 
 impl Refusal {
     /// A refusal that is not about a provider.
     pub fn new(code: Code, message: impl Into<String>) -> Self {
         let message = message.into();
-        Self { code, message, retry_at: None, provider_error: None, entry: Entry::default() }
+        let entry = Entry::default();
+        Self { code, message, retry_at: None, provider_error: None, entry, aid: None }
     }
 }
 
@@ -263,10 +274,7 @@ impl Snapshot {
             {
                 Answer::Join
             }
-            StateName::Vacant => Answer::Refuse(Refusal {
-                entry: self.entry,
-                ..Refusal::new(Code::TokenMissing, "the account has no credential yet")
-            }),
+            StateName::Vacant => Answer::Refuse(self.missing()),
             StateName::InDoubt
             | StateName::Waiting
             | StateName::Suspect
@@ -278,6 +286,21 @@ impl Snapshot {
     /// Whether an attempt is queued or under way, whatever the last one came to.
     pub const fn is_in_flight(&self) -> bool {
         matches!(self.state, StateName::Queued | StateName::Exchanging | StateName::Saving)
+    }
+
+    /// What a vacant account is without, for people.
+    pub fn vacancy(&self) -> String {
+        let lacks = self
+            .lacks
+            .as_ref()
+            .map(|slot| format!(", and does not sign in by itself, since {slot} is not stored"));
+        format!("the account has no credential yet{}", lacks.unwrap_or_default())
+    }
+
+    /// A vacant account's answer.
+    fn missing(&self) -> Refusal {
+        let aid = self.lacks.clone().map(Aid::Secret);
+        Refusal { entry: self.entry, aid, ..Refusal::new(Code::TokenMissing, self.vacancy()) }
     }
 
     /// The raised failure as an answer.
@@ -298,7 +321,7 @@ impl Snapshot {
         }
         let Some(failure) = &self.failure else {
             let (code, message) = match self.state {
-                StateName::Vacant => (Code::TokenMissing, "the account has no credential yet"),
+                StateName::Vacant => return self.missing(),
                 StateName::NeedsLogin => (Code::NeedsLogin, "the account must be logged in again"),
                 // Nothing failed of its own credential, so this is about another.
                 StateName::InDoubt => (
@@ -323,6 +346,7 @@ impl Snapshot {
             retry_at: self.next,
             provider_error: failure.error.provider_error().cloned(),
             entry: self.entry,
+            aid: Aid::against(&failure.error),
         }
     }
 }
@@ -366,6 +390,7 @@ impl Snapshot {
             login_ends: None,
             origin: None,
             entry: Entry::Login,
+            lacks: None,
         }
     }
 }

@@ -12,6 +12,7 @@ use crate::protocol::ErrorBody;
 use crate::protocol::EventView;
 use crate::protocol::HookFailedView;
 use crate::record::Failure;
+use crate::snapshot::Aid;
 use crate::snapshot::Refusal;
 use crate::snapshot::Snapshot;
 use crate::time::Now;
@@ -93,6 +94,7 @@ pub fn failed(failure: &Failure, notice: &Notice) -> ErrorBody {
         retry_at: notice.snapshot.next,
         provider_error: error.provider_error().cloned(),
         entry: notice.snapshot.entry,
+        aid: Aid::against(error),
         ..Refusal::new(failure.code(), error.to_string())
     };
     error_body(&refusal, Some(&notice.account), notice.at)
@@ -145,7 +147,16 @@ fn next_step(refusal: &Refusal, account: Option<&AccountId>) -> Option<String> {
     let entry = refusal.entry.as_str();
     Some(match refusal.code {
         Code::NeedsLogin | Code::TokenMissing | Code::SessionExpired | Code::LoginRejected => {
-            format!("Type: tokenctl {entry} {name}")
+            match &refusal.aid {
+                None => format!("Type: tokenctl {entry} {name}"),
+                Some(Aid::OldSettings) => format!(
+                    "Put the old settings back and type: tokenctl reload; or, to keep the new ones, \
+                     type: tokenctl {entry} {name}"
+                ),
+                Some(Aid::Secret(slot)) => {
+                    format!("Type: tokenctl secret set {slot}; or: tokenctl {entry} {name}")
+                }
+            }
         }
         Code::ForeignWriter => format!(
             "Log that program in as this account's user, or give its login an account of its own: \
@@ -273,6 +284,21 @@ mod tests {
             let refusal = Refusal { entry: Entry::Import, ..Refusal::new(*code, "x") };
             let text = message(&refusal, Some(&mail));
             assert!(!text.contains("tokenctl login"), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_helps_besides_a_login_comes_before_it() {
+        let mail = AccountId::parse("mail").unwrap();
+        #[rustfmt::skip]
+        let cases = [
+            (None,                                         "Type: tokenctl login mail"),
+            (Some(Aid::OldSettings),                       "Put the old settings back and type: tokenctl reload; or, to keep the new ones, type: tokenctl login mail"),
+            (Some(Aid::Secret("mail.totp".into())),        "Type: tokenctl secret set mail.totp; or: tokenctl login mail"),
+        ];
+        for (aid, expected) in cases {
+            let refusal = Refusal { aid, ..Refusal::new(Code::NeedsLogin, "x") };
+            assert_eq!(next_step(&refusal, Some(&mail)).unwrap(), expected);
         }
     }
 

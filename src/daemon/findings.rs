@@ -176,15 +176,19 @@ fn account_findings(config: &Config, directory: &Directory, now: Now, findings: 
     for (id, seat) in &directory.seats {
         let snapshot = seat.now();
         if snapshot.needs_attention(now) {
-            let (message, verb) = match &snapshot.failure {
-                Some(failure) => (failure.error.to_string(), "why"),
-                None => ("the account has no credential yet".to_owned(), snapshot.entry.as_str()),
+            let enter = format!("tokenctl {} {id}", snapshot.entry.as_str());
+            let (message, command) = match (&snapshot.failure, &snapshot.lacks) {
+                (Some(failure), _) => (failure.error.to_string(), format!("tokenctl why {id}")),
+                (None, Some(slot)) => {
+                    (snapshot.vacancy(), format!("tokenctl secret set {slot}; or: {enter}"))
+                }
+                (None, None) => (snapshot.vacancy(), enter),
             };
             findings.push(Finding {
                 severity: Severity::Problem,
                 account: Some(id.to_string()),
                 message,
-                advice: format!("type: tokenctl {verb} {id}"),
+                advice: format!("type: {command}"),
             });
         }
         if let Some(at) = snapshot.foreign {

@@ -42,7 +42,8 @@ impl Account {
         jitter: Jitter,
         out: &mut Vec<Command>,
     ) {
-        if self.never_began(attempt, &error) {
+        if let Some(slot) = self.kept_from_beginning(attempt, &error) {
+            self.lacks = Some(slot.into());
             self.wait_for_a_login(now, out);
             return;
         }
@@ -98,14 +99,23 @@ impl Account {
         out.push(Command::Write { ticket: attempt.ticket, write });
     }
 
-    /// Whether an account that has no credential would have signed in, if a password were stored.
-    const fn never_began(&self, attempt: Attempt, error: &RefreshError) -> bool {
-        matches!(attempt.stake, Stake::SignIn)
-            && matches!(error, RefreshError::SecretNotStored { .. })
-            && !self.has_credential()
+    /// The secret for want of which an account that has no credential did not sign in.
+    fn kept_from_beginning<'a>(
+        &self,
+        attempt: Attempt,
+        error: &'a RefreshError,
+    ) -> Option<&'a str> {
+        match error {
+            RefreshError::SecretNotStored { slot }
+                if attempt.stake == Stake::SignIn && !self.has_credential() =>
+            {
+                Some(slot)
+            }
+            _ => None,
+        }
     }
 
-    /// There is nothing that failed: a person logs in, or stores the password.
+    /// There is nothing that failed: a person logs in, or stores the secret.
     fn wait_for_a_login(&mut self, now: Now, out: &mut Vec<Command>) {
         self.series = Series::default();
         self.told.alarm = false;

@@ -9,8 +9,6 @@ use super::Series;
 use super::State;
 use super::What;
 use crate::error::Code;
-use crate::error::OauthError;
-use crate::error::RefreshError;
 use crate::notice::Event;
 use crate::notice::Reason;
 use crate::plan::Plan;
@@ -21,6 +19,7 @@ use crate::record::Stake;
 use crate::record::Standing;
 use crate::record::Write;
 use crate::schedule;
+use crate::snapshot;
 use crate::snapshot::Held;
 use crate::snapshot::HeldAws;
 use crate::snapshot::Refusal;
@@ -32,15 +31,13 @@ use crate::time::Now;
 /// after a resume or a boot, when the network is not there yet, must not page anyone.
 const QUIET_START: Duration = Duration::from_secs(60);
 
-/// What a configuration that leads elsewhere is called, as the provider's word would be.
-const LED_ELSEWHERE: &str = "configuration_changed";
-
 impl Account {
     /// Finds the place where the account rests, from what is known of it.
     pub(super) fn settle(&mut self, now: Now, jitter: Jitter, out: &mut Vec<Command>) {
         if self.is_flying() {
             return;
         }
+        self.lacks = None;
         let taken_back = self.is_released() && self.staged().is_some();
         if self.standing.hold != Hold::None && !taken_back {
             self.rest(State::Frozen { until: None }, out);
@@ -53,11 +50,7 @@ impl Account {
         } else if self.leads_elsewhere() {
             self.held = None;
             self.told.alarm = false;
-            let error = OauthError::new(
-                LED_ELSEWHERE,
-                Some("the configuration names another issuer, endpoint, client or user"),
-            );
-            self.record_failure(RefreshError::LoginRequired(error), now);
+            self.record_failure(snapshot::led_elsewhere(), now);
             self.rest(State::NeedsLogin, out);
             self.tell_failure(Reason::Scheduled, out);
         } else if self.must_sign_in() && self.held.is_none() {

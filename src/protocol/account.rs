@@ -96,6 +96,10 @@ pub struct AccountView {
     /// `import` where no login is possible.
     #[serde(default = "login")]
     pub entry: String,
+    /// The secret for want of which it has not signed in by itself, as `ACCOUNT.SLOT`; while it
+    /// is vacant.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lacks_secret: Option<String>,
     /// What this peer may do with it.
     pub rights: Vec<String>,
     /// When a program last logged in as somebody else where it keeps the account's token

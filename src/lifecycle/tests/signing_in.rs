@@ -19,6 +19,7 @@ use crate::plan::Plan;
 use crate::plan::Rotation;
 use crate::plan::SignIn;
 use crate::provider::Outcome;
+use crate::snapshot::Aid;
 use crate::token::Generation;
 use crate::token::Kind;
 
@@ -137,7 +138,9 @@ fn an_account_without_a_stored_password_is_vacant_until_somebody_stores_it_or_lo
     let error = RefreshError::SecretNotStored { slot: "mail.password".into() };
     sim.feed(1000, Input::Intended(sim.ticket(), Err(error)));
     assert_eq!(sim.account.wake_at(), None);
-    assert_eq!(sim.account.snapshot().refusal().code, Code::TokenMissing);
+    let refusal = sim.account.snapshot().refusal();
+    assert_eq!(refusal.code, Code::TokenMissing);
+    assert_eq!(refusal.aid, Some(Aid::Secret("mail.password".into())));
     sim.feed(1010, Input::Ordered(Action::SecretChanged));
 
     insta::assert_snapshot!(sim.log, @r"

@@ -44,6 +44,7 @@ pub(crate) fn view(account: &str, state: &str) -> AccountView {
         attempt: 0,
         failing_since: None,
         entry: "login".into(),
+        lacks_secret: None,
         rights: vec!["read".into(), "report".into()],
         email: None,
         secrets: None,

@@ -113,6 +113,9 @@ pub(crate) fn accounts(accounts: &[AccountView], now: Timestamp, style: Style) -
         if let Some(at) = view.login_ends_at.as_deref().filter(|_| view.login_ends_soon) {
             page.push_str(&end_of_login(view, at, now));
         }
+        if let Some(slot) = view.lacks_secret.as_deref().map(shown) {
+            page.push_str(&format!("  {slot} is not stored; type: {}\n", begin(view)));
+        }
         if let Some(error) = &view.refresh_error {
             page.push_str(&trouble(view, error, now, style));
         }
@@ -183,6 +186,14 @@ pub(crate) fn advice(view: &AccountView, error: &ErrorBody) -> Option<String> {
 /// What brings an account a credential.
 pub(crate) fn enter(view: &AccountView) -> String {
     format!("tokenctl {} {}", shown(&view.entry), shown(&view.account))
+}
+
+/// What a vacant account is begun with: a login where no secret is missing for less than that.
+pub(crate) fn begin(view: &AccountView) -> String {
+    match view.lacks_secret.as_deref().map(shown) {
+        Some(slot) => format!("tokenctl secret set {slot}; or: {}", enter(view)),
+        None => enter(view),
+    }
 }
 
 /// What ends a pause.
@@ -346,6 +357,16 @@ mod tests {
           CLIENT_REJECTED (3 attempts, the first 12 min ago): the client is refused
           try: tokenctl resume git
         ");
+    }
+
+    #[test]
+    fn a_secret_that_is_missing_for_a_sign_in_is_named_with_what_to_type() {
+        let mut view = view("plugs", "vacant");
+        view.lacks_secret = Some("plugs.totp".into());
+        let page = accounts(&[view], NOW, PLAIN);
+        let line = "\n  plugs.totp is not stored; type: tokenctl secret set plugs.totp; or: \
+                    tokenctl login plugs\n";
+        assert!(page.ends_with(line), "{page}");
     }
 
     #[test]

@@ -13,6 +13,7 @@ use tokenkeeper::time::Timestamp;
 use tokenkeeper::time::spoken;
 
 use crate::print::status::advice;
+use crate::print::status::begin;
 use crate::print::status::counted;
 use crate::print::status::enter;
 use crate::print::status::own_words;
@@ -47,7 +48,7 @@ fn standing(view: &AccountView) -> String {
         return format!("{account} is paused: nothing of it is spent until somebody resumes it.");
     }
     match view.state.as_str() {
-        "vacant" => format!("{account} is vacant: the daemon has no credential for it."),
+        "vacant" => vacant(view, &account),
         "fresh" => format!("{account} is fresh: it is refreshed in time, by itself."),
         "queued" => format!("{account} is queued: a refresh waits for its turn."),
         "exchanging" => {
@@ -63,14 +64,39 @@ fn standing(view: &AccountView) -> String {
             "{account} is suspect: the provider refused the refresh token, and that is being \
              confirmed before anybody is sent to log in."
         ),
-        "needs_login" => {
-            format!("{account} needs a login: its refresh token is of no use any more.")
-        }
+        "needs_login" => format!("{account} needs a login: {}", lost(view)),
         "frozen" => format!(
             "{account} is frozen: something has to be repaired first, and until then it is only \
              probed now and then."
         ),
         other => format!("{account} is {}.", words(other)),
+    }
+}
+
+fn vacant(view: &AccountView, account: &str) -> String {
+    let text = format!("{account} is vacant: the daemon has no credential for it");
+    match view.lacks_secret.as_deref().map(shown) {
+        Some(slot) => {
+            format!("{text}, and does not sign in by itself, since {slot} is not stored.")
+        }
+        None => format!("{text}."),
+    }
+}
+
+/// Why a login is needed.
+fn lost(view: &AccountView) -> &'static str {
+    /// The daemon's own word, in the place of the provider's.
+    const LED_ELSEWHERE: &str = "configuration_changed";
+
+    let said = view.refresh_error.as_ref().and_then(|error| error.provider_error.as_ref());
+    if said.is_some_and(|said| &*said.code == LED_ELSEWHERE) {
+        "the configuration names another place or user than its credential came from, which is \
+         kept for the old settings."
+    } else if view.generation == 0 {
+        "it could not sign in with the secrets that it has. Correct what the provider refuses \
+         (tokenctl secret set, where it is stored), or log in."
+    } else {
+        "its refresh token is of no use any more."
     }
 }
 
@@ -171,7 +197,7 @@ fn remedy(view: &AccountView) -> Option<String> {
         return Some(format!("To go on: {}", resume(&account)));
     }
     if view.state == "vacant" {
-        return Some(format!("To begin: {}", enter(view)));
+        return Some(format!("To begin: {}", begin(view)));
     }
     let error = view.refresh_error.as_ref()?;
     if let Some(command) = advice(view, error) {
@@ -206,6 +232,7 @@ fn remedy(view: &AccountView) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use tokenkeeper::error::Code;
+    use tokenkeeper::error::OauthError;
 
     use super::*;
     use crate::print::sample::NOW;
@@ -261,6 +288,31 @@ mod tests {
         It holds a token, generation 7, granted 21 min 40 s ago for 1 h and good for another 38 min 20 s, until 2023-11-14T22:51:40Z.
         Nothing happens by itself.
         To go on: tokenctl resume plugs
+        ");
+    }
+
+    #[test]
+    fn why_a_login_is_needed_is_told_as_it_is() {
+        let mut revoked = failing("mail", "needs_login", Code::NeedsLogin, "it is refused");
+        let of = |view: &AccountView| story(view, NOW).lines().next().unwrap().to_owned();
+        assert!(of(&revoked).ends_with("its refresh token is of no use any more."));
+        let never = AccountView { generation: 0, ..revoked.clone() };
+        assert!(of(&never).contains("could not sign in with the secrets that it has"));
+        if let Some(error) = &mut revoked.refresh_error {
+            error.provider_error = Some(OauthError::new("configuration_changed", None));
+        }
+        assert!(of(&revoked).contains("kept for the old settings"));
+    }
+
+    #[test]
+    fn a_secret_that_is_missing_for_a_sign_in_is_what_to_begin_with() {
+        let mut vacant = every_kind().remove(6);
+        vacant.lacks_secret = Some("new.totp".into());
+        insta::assert_snapshot!(story(&vacant, NOW), @"
+        new is vacant: the daemon has no credential for it, and does not sign in by itself, since new.totp is not stored.
+        It holds no token.
+        Nothing happens by itself.
+        To begin: tokenctl secret set new.totp; or: tokenctl login new
         ");
     }
 

@@ -18,6 +18,7 @@ use crate::find::SYSTEM_SOCKET;
 use crate::print;
 use crate::print::Form;
 use crate::print::doctor::Examination;
+use crate::print::status::begin;
 use crate::print::status::of_none;
 use crate::print::status::own_words;
 
@@ -102,11 +103,13 @@ fn findings(status: StatusView, accounts: &[AccountView]) -> Vec<Finding> {
         if told.any(|it| it.account.as_ref() == Some(&view.account)) {
             continue;
         }
-        let (message, verb) = match &view.refresh_error {
-            Some(error) => (format!("{}: {}", error.error_code.as_str(), own_words(error)), "why"),
-            None => ("it has no credential yet".to_owned(), view.entry.as_str()),
+        let (message, advice) = match &view.refresh_error {
+            Some(error) => (
+                format!("{}: {}", error.error_code.as_str(), own_words(error)),
+                format!("tokenctl why {}", view.account),
+            ),
+            None => ("it has no credential yet".to_owned(), begin(view)),
         };
-        let advice = format!("tokenctl {verb} {}", view.account);
         findings.push(problem(Some(&view.account), message, &advice));
     }
     let explained = findings.iter().chain(&status.findings).any(is_problem);

@@ -1,0 +1,46 @@
+//! What helps an account besides a new credential.
+
+use crate::error::OauthError;
+use crate::error::RefreshError;
+
+/// What a configuration that leads elsewhere is called, as the provider's word would be.
+const LED_ELSEWHERE: &str = "configuration_changed";
+
+/// What whoever has to act may do in place of a login or an import.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Aid {
+    /// To put back the settings that the credential belongs to.
+    OldSettings,
+    /// To store this secret, `ACCOUNT.SLOT`, for want of which it has not signed in.
+    Secret(Box<str>),
+}
+
+impl Aid {
+    /// What helps against a failure.
+    pub fn against(error: &RefreshError) -> Option<Self> {
+        match error {
+            RefreshError::LoginRequired(answer) if &*answer.code == LED_ELSEWHERE => {
+                Some(Self::OldSettings)
+            }
+            _ => None,
+        }
+    }
+}
+
+/// The configuration sends the credential to another place than it came from.
+pub fn led_elsewhere() -> RefreshError {
+    let words = "the configuration names another issuer, endpoint, client or user";
+    RefreshError::LoginRequired(OauthError::new(LED_ELSEWHERE, Some(words)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn old_settings_help_where_the_configuration_changed_and_nowhere_else() {
+        assert_eq!(Aid::against(&led_elsewhere()), Some(Aid::OldSettings));
+        let revoked = OauthError::new("invalid_grant", None);
+        assert_eq!(Aid::against(&RefreshError::LoginRequired(revoked)), None);
+    }
+}
