@@ -176,7 +176,8 @@ fn next_step(refusal: &Refusal, account: Option<&AccountId>) -> Option<String> {
         ),
         Code::ClientRejected => format!(
             "Correct its issuer, endpoint or client_id, then type: tokenctl reload; or its stored \
-             secret: tokenctl secret set; and to try it, type: tokenctl retry {name}"
+             secret: tokenctl secret set {name}.client_secret; and to try it, type: tokenctl \
+             retry {name}"
         ),
         Code::SecretUnavailable => format!(
             "It is looked for again by itself; to have that done now, type: tokenctl retry {name}"
