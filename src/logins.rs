@@ -41,6 +41,7 @@ use crate::keeper::Keeper;
 use crate::keeper::Seat;
 use crate::keeper::visit::At;
 use crate::keeper::visit::Call;
+use crate::keeper::visit::Password;
 use crate::keeper::visit::Stage;
 use crate::keeper::visit::Visit;
 use crate::keeper::visit::Wish;
@@ -49,6 +50,7 @@ use crate::name::AccountId;
 use crate::provider;
 use crate::provider::Called;
 use crate::provider::Deed;
+use crate::provider::Profile;
 use crate::provider::Provider;
 use crate::provider::Request;
 use crate::provider::Response;
@@ -56,6 +58,7 @@ use crate::provider::SessionOrder;
 use crate::provider::Sessions;
 use crate::provider::Step;
 use crate::provider::Transport;
+use crate::snapshot::Aid;
 use crate::snapshot::Answer;
 use crate::snapshot::Demand;
 use crate::snapshot::Refusal;
@@ -79,6 +82,9 @@ const REQUEST_LIMIT: Duration = Duration::from_secs(30);
 
 /// The most requests that one question about sessions makes.
 const REQUESTS_OF_A_QUESTION: usize = 4;
+
+/// The secret that a person may type in place of the stored one.
+const PASSWORD: &str = "password";
 
 /// What conversations need of the outside.
 pub trait Reach: Send + Sync + 'static {
@@ -178,6 +184,9 @@ impl<R: Reach> Logins<R> {
         match wish {
             Wish::Begin { redirect, password } => {
                 let seat = self.seat(account)?;
+                if password == Password::Typed && !takes_password(seat.profile()) {
+                    return Err(no_password());
+                }
                 self.make_room(account, &seat)?;
                 let reach = Arc::clone(&self.reach);
                 let (talk, stage, answers) =
@@ -342,10 +351,22 @@ async fn carry_out<T>(
 
 /// What a failure is called to whoever waits for it.
 fn refusal(error: &RefreshError) -> Refusal {
+    let aid = matches!(error, RefreshError::NotOffered(_)).then_some(Aid::Import);
     Refusal {
         provider_error: error.provider_error().cloned(),
+        aid,
         ..Refusal::new(error.code(), error.to_string())
     }
+}
+
+/// Whether a login may ask for a password: what signs in with a stored one does.
+fn takes_password(profile: &Profile) -> bool {
+    profile.sign_in.iter().flatten().any(|(slot, _)| *slot == PASSWORD)
+}
+
+fn no_password() -> Refusal {
+    let message = "this login takes no password; leave the password out";
+    Refusal::new(Code::NotSupported, message)
 }
 
 fn proving() -> Refusal {

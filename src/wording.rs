@@ -148,7 +148,7 @@ fn next_step(refusal: &Refusal, account: Option<&AccountId>) -> Option<String> {
     Some(match refusal.code {
         Code::NeedsLogin | Code::TokenMissing | Code::SessionExpired | Code::LoginRejected => {
             match &refusal.aid {
-                None => format!("Type: tokenctl {entry} {name}"),
+                None | Some(Aid::Import) => format!("Type: tokenctl {entry} {name}"),
                 Some(Aid::OldSettings) => format!(
                     "Put the old settings back and type: tokenctl reload; or, to keep the new ones, \
                      type: tokenctl {entry} {name}"
@@ -212,6 +212,9 @@ fn next_step(refusal: &Refusal, account: Option<&AccountId>) -> Option<String> {
         Code::RefreshPending if goes_on => "It is refreshed as soon as it may be.".to_owned(),
         Code::RefreshPending => "Ask again, or with a larger wait.".to_owned(),
         Code::RateLimitExceeded | Code::Stopping => "Ask again later.".to_owned(),
+        Code::NotSupported if refusal.aid == Some(Aid::Import) => {
+            format!("To hand in a refresh token, type: tokenctl import {name}")
+        }
         Code::BadRequest | Code::LifetimeTooShort | Code::NotSupported => return None,
     })
 }

@@ -9,8 +9,10 @@ use tokio::sync::watch;
 use tokio::time::sleep;
 use url::Url;
 
+use super::PASSWORD;
 use super::REQUEST_LIMIT;
 use super::Reach;
+use super::no_password;
 use super::refusal;
 use crate::error::Code;
 use crate::error::RefreshError;
@@ -56,9 +58,6 @@ const REQUESTS_IN_A_ROW: u32 = 8;
 /// Bounds of a pause: a codec that asks for none must not spin, and one that asks for a day
 /// has misread something.
 const PAUSES: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(120));
-
-/// Slot of the password, at every provider that logs in with one.
-const PASSWORD: &str = "password";
 
 /// One conversation.
 pub(super) struct Talk<R> {
@@ -127,8 +126,7 @@ impl<R: Reach> Talk<R> {
         loop {
             let turn = login.next(heard);
             if is_given && goes_without_password(&turn) {
-                let message = "this login takes no password; leave the password out";
-                return Err(Refusal::new(Code::NotSupported, message));
+                return Err(no_password());
             }
             match turn {
                 Turn::Ask(request) => {

@@ -3,6 +3,7 @@
 mod puppet;
 mod stand;
 
+use self::puppet::CODED;
 use self::puppet::ask;
 use self::puppet::call;
 use self::puppet::done;
@@ -308,6 +309,20 @@ async fn a_password_that_is_given_to_a_login_without_one_is_refused() {
             until_asked(&visit).await;
             stage.answer(&visit, "hunter2").await.unwrap();
             stage.next_order().await;
+        })
+        .await;
+}
+
+/// Of a login that sends a code, to ask the provider is to send it.
+#[tokio::test(start_paused = true)]
+async fn where_no_login_takes_a_password_one_is_refused_before_the_provider_is_asked() {
+    let stage = Stand::new(|| vec![ask(), prompt("code")], 200);
+    stage
+        .play(async {
+            let typed = Wish::Begin { redirect: None, password: Password::Typed };
+            let refusal = stage.wish_of(CODED, typed).await.err().unwrap();
+            assert!(refusal.message.contains("takes no password"), "{}", refusal.message);
+            assert_eq!(stage.heard(), [""; 0]);
         })
         .await;
 }

@@ -69,7 +69,7 @@ pub(super) enum Missing {
     #[error("the metadata name no token endpoint")]
     Unnamed,
     /// Nothing says where a login begins.
-    #[error("no {0} is known; set it, or hand in a refresh token by tokenctl import")]
+    #[error("nothing says where a login begins: set {0}")]
     Key(&'static str),
     /// The document names no place where a login is ended.
     #[error("the issuer names no place where a login is ended")]

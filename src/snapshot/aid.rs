@@ -13,6 +13,8 @@ pub enum Aid {
     OldSettings,
     /// To store this secret, `ACCOUNT.SLOT`, for want of which it has not signed in.
     Secret(Box<str>),
+    /// To hand in a refresh token, since no login can begin.
+    Import,
 }
 
 impl Aid {

@@ -77,6 +77,9 @@ pub(crate) enum InputError {
         "there is no terminal to ask on; run it on one, or give a password to --password-stdin"
     )]
     NoTerminal,
+    /// There is nobody to ask for what no option gives.
+    #[error("there is no terminal to ask on; run it on one")]
+    NobodyThere,
     /// The person thought better of it.
     #[error("nothing was given")]
     Aborted,

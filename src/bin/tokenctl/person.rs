@@ -187,7 +187,11 @@ impl Person for Terminal {
 
     fn ask(&mut self, question: &Question<'_>) -> Result<Zeroizing<String>, Fault> {
         if self.tty.is_none() && question.browser.is_none() {
-            return Err(InputError::NoTerminal.into());
+            let nobody = match question.echo {
+                Echo::Hidden => InputError::NoTerminal,
+                Echo::Shown => InputError::NobodyThere,
+            };
+            return Err(nobody.into());
         }
         if std::mem::take(&mut self.waiting) {
             self.write("\r\u{1b}[K");

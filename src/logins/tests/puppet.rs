@@ -31,6 +31,7 @@ use crate::provider::Spend;
 use crate::provider::Step;
 use crate::provider::Turn;
 use crate::provider::silent;
+use crate::section::SecretRef;
 use crate::snapshot::Held;
 use crate::snapshot::Snapshot;
 use crate::snapshot::StateName;
@@ -117,8 +118,14 @@ impl Deed<Sessions> for Shown {
     }
 }
 
+/// The one account whose login takes no password.
+pub(super) const CODED: &str = "coded";
+
 pub(super) fn seat(name: &str, script: &Script, lines: &Lines) -> Seat {
-    let profile = silent::provider("here").profile().clone();
+    let profile = Profile {
+        sign_in: (name != CODED).then(|| vec![("password", SecretRef::Slot)]),
+        ..silent::provider("here").profile().clone()
+    };
     let provider = Puppet { profile, script: script.clone(), lines: lines.clone() };
     let tokens = TokenSet {
         access: Secret::new("token-1"),

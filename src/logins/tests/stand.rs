@@ -11,6 +11,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 use zeroize::Zeroizing;
 
+use super::puppet::CODED;
 use super::puppet::Script;
 use super::puppet::seat;
 use crate::error::RefreshError;
@@ -73,7 +74,7 @@ impl Stand {
         let (notices, _) = broadcast::channel(1);
         let script: Script = Arc::new(script);
         let names = (0..MOST_LOGINS).map(|number| format!("a{number}"));
-        let names = names.chain(["mail".to_owned(), "another".to_owned()]);
+        let names = names.chain(["mail".to_owned(), "another".to_owned(), CODED.to_owned()]);
         let seats = names.map(|name| (id(&name), Arc::new(seat(&name, &script, &lines))));
         let directory = Directory { seats: seats.collect(), ..Directory::default() };
         let (_, directory) = watch::channel(Arc::new(directory));
@@ -125,7 +126,11 @@ impl Stand {
     }
 
     pub(super) async fn wish(&self, wish: Wish) -> Result<Visit, Refusal> {
-        self.keeper.login(&id("mail"), wish).await
+        self.wish_of("mail", wish).await
+    }
+
+    pub(super) async fn wish_of(&self, account: &str, wish: Wish) -> Result<Visit, Refusal> {
+        self.keeper.login(&id(account), wish).await
     }
 
     pub(super) async fn next_order(&self) -> Order {

@@ -142,7 +142,11 @@ impl Conversation {
         let client = self.client.clone();
         match way {
             Way::Device => {
-                let url = device.ok_or(Missing::Key("device_endpoint"))?;
+                let keys = match doors.way {
+                    None => "device_endpoint or authorization_endpoint",
+                    Some(_) => "device_endpoint",
+                };
+                let url = device.ok_or(Missing::Key(keys))?;
                 let mut flow = Device::new(client, url, token);
                 let turn = flow.next(Heard::Begun);
                 self.stage = Stage::Device(Box::new(flow));
