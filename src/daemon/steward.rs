@@ -256,7 +256,9 @@ impl Steward {
             return Ok(());
         }
         let message = if slots.is_empty() {
-            "it uses no secret".to_owned()
+            "it uses no secret; a client that has one needs client_auth = \"basic\" or \"post\" in \
+             the configuration"
+                .to_owned()
         } else {
             format!("it has no slot {slot}; it has {}", slots.join(", "))
         };

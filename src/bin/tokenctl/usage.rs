@@ -57,7 +57,10 @@ impl Mistake {
         let Slot { account, name } = slot;
         let slots = slots.iter().map(|slot| shown(slot)).collect::<Vec<_>>().join(", ");
         let sentence = if slots.is_empty() {
-            format!("account {account} uses no secret")
+            format!(
+                "account {account} uses no secret; a client that has one needs client_auth = \
+                 \"basic\" or \"post\" in the configuration"
+            )
         } else {
             format!("account {account} has no slot {name}; it has {slots}")
         };
