@@ -50,6 +50,9 @@ pub fn account(seat: &Seat, rights: Rights, now: Now) -> AccountView {
         refresh_error: wording::raised(&snapshot, &seat.account, now),
         alarm: snapshot.is_alarming(now),
         attempt: failure.map_or(0, |failure| failure.attempt),
+        not_before: failure
+            .and_then(|failure| failure.not_before_ms)
+            .map(|millis| Timestamp::from_millis(millis).to_string()),
         failing_since: failure.map(|failure| Timestamp::from_millis(failure.since_ms).to_string()),
         entry: snapshot.entry.as_str().to_owned(),
         lacks_secret: snapshot.lacks.as_deref().map(str::to_owned),

@@ -90,6 +90,9 @@ pub struct AccountView {
     pub alarm: bool,
     /// Attempts in this series of failures; 0 without one.
     pub attempt: u32,
+    /// Until when the provider asked to be left alone, if it did so in its last answer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub not_before: Option<String>,
     /// When the first of them failed.
     pub failing_since: Option<String>,
     /// How it comes by a credential, which is what to type when it needs one: `login`, or

@@ -42,6 +42,7 @@ pub(crate) fn view(account: &str, state: &str) -> AccountView {
         refresh_error: None,
         alarm: false,
         attempt: 0,
+        not_before: None,
         failing_since: None,
         entry: "login".into(),
         lacks_secret: None,

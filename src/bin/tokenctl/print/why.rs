@@ -32,7 +32,7 @@ pub(crate) fn story(view: &AccountView, now: Timestamp) -> String {
         view.refresh_error.as_ref().map(|error| trouble(view, error, now)),
         foreign(view),
         Some(next(view, now)),
-        remedy(view),
+        remedy(view, now),
     ];
     paragraphs.into_iter().flatten().map(|paragraph| format!("{paragraph}\n")).collect()
 }
@@ -186,7 +186,7 @@ fn next(view: &AccountView, now: Timestamp) -> String {
     }
 }
 
-fn remedy(view: &AccountView) -> Option<String> {
+fn remedy(view: &AccountView, now: Timestamp) -> Option<String> {
     let account = shown(&view.account);
     if view.released {
         return Some(format!(
@@ -221,7 +221,8 @@ fn remedy(view: &AccountView) -> Option<String> {
         (true, false) => "It needs attention: there is no token until an attempt is good",
     });
     // To replay early can cost the whole login where a provider punishes reuse.
-    if view.state == "in_doubt" {
+    let is_asked_to_wait = until(view.not_before.as_deref(), now).is_some_and(|it| it != "now");
+    if view.state == "in_doubt" || is_asked_to_wait {
         text.push('.');
     } else {
         text.push_str(&format!("; to try at once: tokenctl retry {account}"));
@@ -350,6 +351,8 @@ mod tests {
         #[rustfmt::skip]
         let cases = [
             (AccountView { alarm: false, ..waiting.clone() }, "Nobody has to do anything; to try at once: tokenctl retry ci\n"),
+            (AccountView { not_before: Some("2023-11-14T22:14:00Z".into()), ..waiting.clone() }, "Nobody has to do anything.\n"),
+            (AccountView { not_before: Some("2023-11-14T22:13:00Z".into()), ..waiting.clone() }, "Nobody has to do anything; to try at once: tokenctl retry ci\n"),
             (AccountView { alarm: true, ..waiting },          "It needs attention: the token expires soon; to try at once: tokenctl retry ci\n"),
             (expired,                                         "It needs attention: there is no token until an attempt is good.\n"),
         ];
