@@ -70,6 +70,7 @@ pub(super) async fn status(caller: Rc<Caller>, uri: Uri) -> Result<Response<Body
         accounts: count(seats.len()),
         states,
         paused: count(of(|snapshot, _| snapshot.is_paused())),
+        released: count(of(|snapshot, _| snapshot.released)),
         failing: count(failing),
         next_account: next.map(|(_, seat)| seat.account.to_string()),
         next_at: next.map(|(at, _)| now.wall_at(at).to_string()),

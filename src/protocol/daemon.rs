@@ -30,6 +30,9 @@ pub struct StatusView {
     /// Accounts that an operator paused; they are `frozen` in `states`.
     #[serde(default)]
     pub paused: u64,
+    /// Those of them whose refresh token was handed out.
+    #[serde(default)]
+    pub released: u64,
     /// Accounts with a raised failure.
     pub failing: u64,
     /// What happens next by itself: the account (for those who may see it) and when.

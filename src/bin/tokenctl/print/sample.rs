@@ -156,6 +156,7 @@ pub(crate) fn status() -> StatusView {
         accounts: 3,
         states: states.into_iter().map(|(state, count)| (state.into(), count)).collect(),
         paused: 0,
+        released: 0,
         failing: 2,
         next_account: Some("ci".into()),
         next_at: Some("2023-11-14T22:14:00Z".into()),

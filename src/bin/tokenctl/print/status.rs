@@ -65,7 +65,8 @@ fn states(status: &StatusView) -> Vec<String> {
     if let Some(frozen) = counts.get_mut("frozen") {
         *frozen = frozen.saturating_sub(status.paused);
     }
-    counts.insert("paused".into(), status.paused);
+    counts.insert("paused".into(), status.paused.saturating_sub(status.released));
+    counts.insert("given up".into(), status.released);
     let some = counts.iter().filter(|(_, count)| **count > 0);
     some.map(|(state, count)| format!("{count} {}", words(state))).collect()
 }
@@ -294,16 +295,17 @@ mod tests {
     }
 
     #[test]
-    fn a_pause_is_counted_as_a_pause_and_not_as_frozen() {
+    fn a_pause_is_counted_as_a_pause_and_a_handover_as_neither() {
         #[rustfmt::skip]
         let cases = [
-            (3, 1, "3 accounts: 2 frozen, 1 paused"),
-            (3, 3, "3 accounts: 3 paused"),
-            (3, 0, "3 accounts: 3 frozen"),
+            (3, 1, 0, "3 accounts: 2 frozen, 1 paused"),
+            (3, 3, 0, "3 accounts: 3 paused"),
+            (3, 0, 0, "3 accounts: 3 frozen"),
+            (3, 2, 1, "3 accounts: 1 frozen, 1 given up, 1 paused"),
         ];
-        for (frozen, paused, expected) in cases {
+        for (frozen, paused, released, expected) in cases {
             let states = [("frozen".to_owned(), frozen)].into();
-            let status = StatusView { states, paused, ..status() };
+            let status = StatusView { states, paused, released, ..status() };
             let place = Place { path: "/s".into(), origin: Origin::Option };
             let page = daemon(&place, &status, NOW, PLAIN);
             assert!(page.contains(&format!("{expected};")), "{page}");
