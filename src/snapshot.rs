@@ -366,7 +366,8 @@ fn no_such_kind(kind: Kind) -> Refusal {
 fn too_long(demand: Demand, grantable: Duration) -> Refusal {
     let (asked, granted) = (spoken(demand.min_ttl), spoken(grantable));
     let message = format!(
-        "min_ttl asks for {asked}, and the provider's tokens are good for {granted} when new"
+        "a token that is good for {asked} was asked for, and the provider's are good for {granted} when \
+         new"
     );
     Refusal::new(Code::LifetimeTooShort, message)
 }
