@@ -20,12 +20,12 @@ const EXECUTABLE: u32 = 0o111;
 
 /// Something that an account names and that is not there, or would not be run.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
-#[error("{account}: {what}, {flaw}")]
+#[error("{account}: {what}{flaw}")]
 pub(super) struct Absent {
     account: String,
     /// What the account has it for: `the program of the hook mail`.
     what: String,
-    /// What is wrong with which path.
+    /// What is wrong with which path, as it goes on after that.
     flaw: String,
 }
 
@@ -35,7 +35,7 @@ pub(super) fn absent(config: &Config, own: u32) -> Vec<Absent> {
     for (id, account) in &config.accounts {
         let named = named(account).into_iter();
         absent.extend(named.filter_map(|(kind, what, path)| {
-            let flaw = kind.flaw_of(Path::new(&path)).map(|flaw| format!("{path}, {flaw}"));
+            let flaw = kind.flaw_of(Path::new(&path)).map(|flaw| format!(", {path}, {flaw}"));
             let flaw = flaw.or_else(|| kind.unguarded(Path::new(&path), own))?;
             Some(Absent { account: id.to_string(), what, flaw })
         }));
@@ -82,7 +82,7 @@ impl Kind {
             Self::Callee => fs::metadata(path).is_ok_and(|metadata| metadata.is_file()),
         };
         let found = programs::guarded(path, &[own]);
-        found.err().filter(|_| is_program).map(|error| format!("is not run: {error}"))
+        found.err().filter(|_| is_program).map(|error| format!(" is not run: {error}"))
     }
 }
 
