@@ -56,14 +56,25 @@ pub(crate) fn parse(arguments: &[OsString]) -> Result<Cli, clap::Error> {
         return Ok(cli);
     }
     let program = OsString::from("tokenctl");
-    match arguments {
-        // clap's own verb for it would have to stand among the others.
-        [help, verbs @ ..] if help == "help" => {
+    // clap's own verb for it would have to stand among the others.
+    match first_word(arguments).and_then(|at| arguments.split_at_checked(at)) {
+        Some((options, [help, verbs @ ..])) if help == "help" => {
             let page = OsString::from("--help");
-            Cli::try_parse_from([program].iter().chain(verbs).chain([&page]))
+            Cli::try_parse_from([program].iter().chain(options).chain(verbs).chain([&page]))
         }
         _ => Cli::try_parse_from([program].iter().chain(arguments)),
     }
+}
+
+/// Where the verb stands: after options, and the values of those that have one.
+fn first_word(arguments: &[OsString]) -> Option<usize> {
+    let mut is_value = false;
+    arguments.iter().position(|argument| {
+        let is_word =
+            !std::mem::take(&mut is_value) && !argument.as_encoded_bytes().starts_with(b"-");
+        is_value = argument == "--socket" || argument == "--color";
+        is_word
+    })
 }
 
 /// `get NAME` and nothing else.
@@ -298,6 +309,9 @@ mod tests {
                 shown.to_string()
             };
             assert_eq!(page("help", ""), page("", "--help"), "{verbs}");
+            for options in ["--json", "--color never", "--color=never", "--socket help -q"] {
+                assert_eq!(page(&format!("{options} help"), ""), page("", "--help"), "{options}");
+            }
         }
     }
 
