@@ -331,6 +331,15 @@ fn a_form_is_exported_without_the_refresh_token() {
     assert_eq!(dump["issued_at"], token.issued_at);
 }
 
+#[test]
+fn a_follower_of_a_place_in_a_file_that_is_not_there_says_so() {
+    let (_idp, daemon) = with_mail(&forgiving());
+    let follow = [["follow", "mail", "--once"].as_slice(), &AUTH].concat();
+    let refused = run(tokenctl(&daemon).args(follow), None);
+    assert!(!refused.status.success() && said(&refused).contains("auth.json is not there"));
+    assert!(!daemon.path("auth.json").exists());
+}
+
 /// Where a program's file `auth.json` has its tokens.
 const AUTH: [&str; 8] =
     ["--file", "auth.json", "--format", "json", "--at", "/r", "--access-at", "/a"];

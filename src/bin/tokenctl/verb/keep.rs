@@ -202,7 +202,13 @@ impl Keep<'_> {
                 }
             }
             let written = self.layout.write(facts, text, clock::now().wall, &TimeZone::system());
-            let written = written.map_err(|why| self.unfit(why))?;
+            let written = match written {
+                // There is no file of which a place could be written.
+                Err(_) if text.is_none() && self.layout.is_edited() => {
+                    return Err(FileError::NotThere(self.file.path().into()).into());
+                }
+                written => written.map_err(|why| self.unfit(why))?,
+            };
             if text == Some(&**written) {
                 return Ok(Updated::Done);
             }
