@@ -105,14 +105,8 @@ impl Account {
         attempt: Attempt,
         error: &'a RefreshError,
     ) -> Option<&'a str> {
-        match error {
-            RefreshError::SecretNotStored { slot }
-                if attempt.stake == Stake::SignIn && !self.has_credential() =>
-            {
-                Some(slot)
-            }
-            _ => None,
-        }
+        let RefreshError::SecretNotStored { slot } = error else { return None };
+        (attempt.stake == Stake::SignIn && !self.has_credential()).then_some(slot)
     }
 
     /// There is nothing that failed: a person logs in, or stores the secret.

@@ -20,12 +20,8 @@ pub enum Aid {
 impl Aid {
     /// What helps against a failure.
     pub fn against(error: &RefreshError) -> Option<Self> {
-        match error {
-            RefreshError::LoginRequired(answer) if &*answer.code == LED_ELSEWHERE => {
-                Some(Self::OldSettings)
-            }
-            _ => None,
-        }
+        let RefreshError::LoginRequired(answer) = error else { return None };
+        (&*answer.code == LED_ELSEWHERE).then_some(Self::OldSettings)
     }
 }
 
