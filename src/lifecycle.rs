@@ -59,6 +59,7 @@ use std::sync::Arc;
 use crate::budget::Window;
 use crate::name::AccountId;
 use crate::notice::Event;
+use crate::plan::Entry;
 use crate::plan::Plan;
 use crate::record::Lineage;
 use crate::record::Stake;
@@ -133,6 +134,8 @@ pub struct Account {
     series: Series,
     doubt: Option<Doubt>,
     discovery: Discovery,
+    /// How it comes by a credential, where the provider was asked.
+    entry: Option<Entry>,
     /// Starts of the last attempts, and of those that local programs forced.
     requests: Window,
     forced: Window,
@@ -172,6 +175,7 @@ impl Account {
             series: Series::default(),
             doubt: None,
             discovery: Discovery::ToDo,
+            entry: None,
             requests: Window::requests(),
             forced: Window::forced(),
             tickets: 0,
@@ -228,6 +232,16 @@ impl Account {
         self.discovery = discovery;
     }
 
+    /// Takes down how the account comes by a credential; `None` if its plan is to say so again.
+    pub const fn enters_by(&mut self, entry: Option<Entry>) {
+        self.entry = entry;
+    }
+
+    /// How the account comes by a credential.
+    fn entry(&self) -> Entry {
+        self.entry.unwrap_or(self.plan.entry)
+    }
+
     /// When [`Input::Woken`] is due, if ever.
     pub fn wake_at(&self) -> Option<Moment> {
         let planned = self.planned();
@@ -252,7 +266,7 @@ impl Account {
             gave_up_signing_in: self.gave_up_signing_in(),
             login_ends: self.standing.ends.clone().filter(|_| self.refreshable),
             origin: self.has_credential().then(|| self.origin.clone()),
-            entry: self.plan.entry,
+            entry: self.entry(),
             lacks: self.lacks.clone().filter(|_| matches!(self.state, State::Vacant)),
         }
     }

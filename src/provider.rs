@@ -283,6 +283,11 @@ pub trait Exchange: Send {
 
     /// An endpoint that this conversation discovered, to be used by the following ones.
     fn learned(&self) -> Option<Url>;
+
+    /// How the account comes by a credential, where this conversation found that out.
+    fn entry(&self) -> Option<Entry> {
+        None
+    }
 }
 
 /// What a conversation wants next.

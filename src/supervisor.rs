@@ -60,6 +60,7 @@ use crate::pacing::Pacing;
 use crate::pacing::Place;
 use crate::pacing::Turn;
 use crate::pacing::Verdict;
+use crate::plan::Entry;
 use crate::provider::Outcome;
 use crate::provider::Provider;
 use crate::provider::Spend;
@@ -130,6 +131,8 @@ pub struct Ended {
     pub outcome: Outcome,
     /// The endpoint that it discovered.
     pub learned: Option<url::Url>,
+    /// How the account comes by a credential, where it found that out.
+    pub entry: Option<Entry>,
 }
 
 /// What the loop is told about itself, apart from orders.
@@ -403,10 +406,10 @@ impl<W: World> Supervisor<W> {
                     seat.given_up = true;
                 }
             }
-            Product::Exchange(Ended { outcome, learned }) => {
+            Product::Exchange(Ended { outcome, learned, entry }) => {
                 self.slot_is_free(&account, verdict(&outcome));
                 if let Some(seat) = self.seats.get_mut(&account) {
-                    seat.learn(learned);
+                    seat.learn(learned, entry);
                 }
                 self.feed(&account, Input::Exchanged(ticket, outcome));
             }
@@ -453,9 +456,11 @@ impl Stage {
         let error = || RefreshError::Internal(WHY.into());
         match self {
             Self::Intending => Product::Spend(Err(error())),
-            Self::Exchanging => {
-                Product::Exchange(Ended { outcome: Outcome::Failed(error()), learned: None })
-            }
+            Self::Exchanging => Product::Exchange(Ended {
+                outcome: Outcome::Failed(error()),
+                learned: None,
+                entry: None,
+            }),
             Self::Revoking => Product::Revocation(Revocation::Failed(error())),
             Self::Writing => Product::Write(Err(StoreError::Closed)),
         }

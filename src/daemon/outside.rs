@@ -250,7 +250,7 @@ async fn converse(
     };
     let Some(mut exchange) = begun else {
         let error = RefreshError::Internal("this account cannot sign in by itself".into());
-        return Ended { outcome: Outcome::Failed(error), learned: None };
+        return Ended { outcome: Outcome::Failed(error), learned: None, entry: None };
     };
     let mut step = exchange.next(None);
     for _ in 0..profile.requests {
@@ -263,7 +263,11 @@ async fn converse(
                     Ok(answer) => exchange.next(Some(answer)),
                     Err(error) => {
                         let outcome = Outcome::Failed(error.into_error(spends));
-                        return Ended { outcome, learned: exchange.learned() };
+                        return Ended {
+                            outcome,
+                            learned: exchange.learned(),
+                            entry: exchange.entry(),
+                        };
                     }
                 }
             }
@@ -272,8 +276,8 @@ async fn converse(
         };
     }
     if let Step::Done(outcome) = step {
-        return Ended { outcome, learned: exchange.learned() };
+        return Ended { outcome, learned: exchange.learned(), entry: exchange.entry() };
     }
     let error = RefreshError::Internal("an exchange asked for more requests than it may".into());
-    Ended { outcome: Outcome::Failed(error), learned: None }
+    Ended { outcome: Outcome::Failed(error), learned: None, entry: None }
 }

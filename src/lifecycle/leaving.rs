@@ -93,7 +93,7 @@ impl Account {
                 ..Refusal::new(Code::RateLimitExceeded, "the request budget is used up")
             });
         };
-        Some(Refusal { entry: self.plan.entry, ..Refusal::new(code, message) })
+        Some(Refusal { entry: self.entry(), ..Refusal::new(code, message) })
     }
 
     /// Secrets and refresh token are at hand, or not.

@@ -254,7 +254,7 @@ impl Account {
         let write = Write::Clear { account: self.id.clone() };
         out.push(Command::Write { ticket, write });
         let message = "the credential was forgotten before it was proven";
-        let entry = self.plan.entry;
+        let entry = self.entry();
         let refusal = Refusal { entry, ..Refusal::new(Code::NeedsLogin, message) };
         self.answer_importer(Err(refusal), out);
         self.held = None;

@@ -63,6 +63,6 @@ impl Account {
         } else {
             return None;
         };
-        Some(Refusal { entry: self.plan.entry, ..Refusal::new(code, message) })
+        Some(Refusal { entry: self.entry(), ..Refusal::new(code, message) })
     }
 }

@@ -70,7 +70,7 @@ impl Account {
     fn unstage_stray(&mut self, now: Now, jitter: Jitter, out: &mut Vec<Command>) {
         self.candidate = None;
         let message = "the configuration changed before it was proven; hand it in again";
-        let entry = self.plan.entry;
+        let entry = self.entry();
         let refusal = Refusal { entry, ..Refusal::new(Code::NeedsLogin, message) };
         self.owe(What::Unstage(Some(Box::new(refusal))), now, out);
         self.settle(now, jitter, out);

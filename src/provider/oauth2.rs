@@ -44,6 +44,7 @@ use super::Spend;
 use super::Step;
 use crate::error::OauthError;
 use crate::error::RefreshError;
+use crate::plan::Entry;
 use crate::provider::fault::Missing;
 use crate::provider::fault::place;
 use crate::section::Section;
@@ -189,7 +190,8 @@ impl Provider for OAuth2 {
             Endpoint::Given(_) => None,
             Endpoint::Discovered { .. } => spend.learned.take(),
         };
-        Box::new(Conversation { account: self.clone(), spend, stage: Stage::Beginning, learned })
+        let (account, stage) = (self.clone(), Stage::Beginning);
+        Box::new(Conversation { account, spend, stage, learned, entry: None })
     }
 
     fn login(&self, start: LoginStart) -> Option<Box<dyn Login>> {
@@ -211,6 +213,8 @@ struct Conversation {
     stage: Stage,
     /// The endpoint that the issuer named, in this exchange or an earlier one.
     learned: Option<Url>,
+    /// Whether a login can begin, where the issuer was asked.
+    entry: Option<Entry>,
 }
 
 /// Who says where the token endpoint is.
@@ -251,6 +255,10 @@ impl Exchange for Conversation {
     fn learned(&self) -> Option<Url> {
         self.learned.clone()
     }
+
+    fn entry(&self) -> Option<Entry> {
+        self.entry
+    }
 }
 
 impl Conversation {
@@ -274,6 +282,11 @@ impl Conversation {
         match (discovery::read(metadata, &issuer, &self.account.profile.transport)?, placement) {
             (Found::Places(places), _) => {
                 self.learned = Some(places.token.clone());
+                let doors = &self.account.doors;
+                let begins_at =
+                    [&doors.device, &doors.authorization, &places.device, &places.authorization];
+                let is_open = begins_at.into_iter().any(Option::is_some);
+                self.entry = Some(if is_open { Entry::Login } else { Entry::Import });
                 self.ask(places.token, Source::Authority)
             }
             (Found::Nothing, Placement::OpenId) => Ok(self.look(Placement::Rfc8414, &issuer)),

@@ -35,6 +35,7 @@ use crate::notice::Reason;
 use crate::pacing::Admission;
 use crate::pacing::Place;
 use crate::pacing::Route;
+use crate::plan::Entry;
 use crate::provider::Provider;
 use crate::provider::Spend;
 use crate::record::Stake;
@@ -107,11 +108,15 @@ impl Seat {
         if self.given_up { self.account.is_in_duty() } else { self.account.is_busy() }
     }
 
-    /// Takes down the endpoint that an exchange discovered, if it is still the one to ask.
-    pub(super) fn learn(&mut self, learned: Option<url::Url>) {
+    /// Takes down the endpoint that an exchange discovered, if it is still the one to ask, and
+    /// whether a login can begin there.
+    pub(super) fn learn(&mut self, learned: Option<url::Url>, entry: Option<Entry>) {
         let asked = self.asked.take();
         let same = asked.is_some_and(|asked| Arc::ptr_eq(&asked, &self.settings.provider));
         self.learned = learned.filter(|_| same).map(Box::new);
+        if let Some(entry) = entry.filter(|_| same) {
+            self.account.enters_by(Some(entry));
+        }
         self.account.discovery_is(match self.learned {
             Some(_) => Discovery::Done,
             None => Discovery::ToDo,
@@ -122,6 +127,7 @@ impl Seat {
     pub(super) fn resettle(&mut self, settings: Arc<Settings>) -> Arc<Settings> {
         self.learned = None;
         self.account.discovery_is(Discovery::ToDo);
+        self.account.enters_by(None);
         std::mem::replace(&mut self.settings, settings)
     }
 
@@ -402,5 +408,9 @@ fn is_replay(started: &Event) -> bool {
 
 fn nothing_to_spend() -> Product {
     let error = RefreshError::Internal(NOTHING_TO_SPEND.into());
-    Product::Exchange(Ended { outcome: crate::provider::Outcome::Failed(error), learned: None })
+    Product::Exchange(Ended {
+        outcome: crate::provider::Outcome::Failed(error),
+        learned: None,
+        entry: None,
+    })
 }

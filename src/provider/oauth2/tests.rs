@@ -40,6 +40,29 @@ fn an_issuer_is_asked_for_its_endpoint_first_and_what_it_says_is_learned() {
 }
 
 #[test]
+fn whether_a_login_can_begin_is_learned_of_an_issuer() {
+    let with = |door: &str| {
+        let text = format!(
+            "{{\"issuer\":\"https://idp.example\",\"token_endpoint\":\"https://login.example/token\"{door}}}"
+        );
+        response(200, "application/json", &text)
+    };
+    #[rustfmt::skip]
+    let cases = [
+        ("",                                                                Entry::Import),
+        (",\"device_authorization_endpoint\":\"https://login.example/d\"",  Entry::Login),
+        (",\"authorization_endpoint\":\"https://login.example/a\"",         Entry::Login),
+    ];
+    for (door, expected) in cases {
+        let mut exchange = discovered().exchange(spend());
+        asked(exchange.next(None));
+        assert_eq!(exchange.entry(), None);
+        asked(exchange.next(Some(with(door))));
+        assert_eq!(exchange.entry(), Some(expected), "{door}");
+    }
+}
+
+#[test]
 fn the_place_of_rfc_8414_is_asked_where_the_first_has_nothing() {
     let mut exchange = discovered().exchange(spend());
     let answers = [None, Some(response(404, "", "")), Some(metadata())];

@@ -178,7 +178,7 @@ impl World for Values {
                 _ => None,
             };
             if let Some(error) = error {
-                return Ended { outcome: Outcome::Failed(error), learned: None };
+                return Ended { outcome: Outcome::Failed(error), learned: None, entry: None };
             }
             let grant = Grant {
                 tokens: tokens(),
@@ -190,7 +190,7 @@ impl World for Values {
             };
             let endpoint = "https://login.example/token".parse().unwrap();
             let learned = (account == "discovers").then_some(endpoint);
-            Ended { outcome: Outcome::Granted(Box::new(grant)), learned }
+            Ended { outcome: Outcome::Granted(Box::new(grant)), learned, entry: None }
         }
     }
 }
