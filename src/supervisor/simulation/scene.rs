@@ -195,7 +195,7 @@ impl Scene {
         let Some(called) = self.calls.remove(&call) else { return };
         self.witness.heard(&self.clocks, &called.account, called.stake, &outcome);
         if let Waiter::Exchange(waiter) = called.waiter {
-            let _gone = waiter.send(Ended { outcome, learned: None });
+            let _gone = waiter.send(Ended { outcome, learned: None, entry: None });
         }
     }
 
@@ -308,7 +308,7 @@ impl World for Outside {
             let answer = outside.scene().send(account, stake, spend, timeout);
             answer.await.unwrap_or_else(|_| {
                 let error = RefreshError::Internal("the process is gone".into());
-                Ended { outcome: Outcome::Failed(error), learned: None }
+                Ended { outcome: Outcome::Failed(error), learned: None, entry: None }
             })
         }
     }
