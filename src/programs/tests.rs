@@ -113,7 +113,9 @@ async fn a_program_whose_time_is_over_ends_with_all_that_it_started() {
     let directory = tempfile::tempdir().unwrap();
     let fifo = directory.path().join("fifo");
     rustix::fs::mkfifoat(rustix::fs::CWD, &fifo, rustix::fs::Mode::RWXU).unwrap();
-    let begun = tokio::net::unix::pipe::OpenOptions::new().open_receiver(&fifo).unwrap();
+    // Open for writing too, it never looks as if all who write had gone.
+    let begun =
+        tokio::net::unix::pipe::OpenOptions::new().read_write(true).open_receiver(&fifo).unwrap();
     let script = format!(
         "trap '' TERM; sleep 1000 & sleep 1000 & echo $$; echo > '{}'; while :; do sleep 1000; done",
         fifo.display()

@@ -59,9 +59,7 @@ impl Fault {
             Self::NoBus => Sight {
                 name: "There is no message bus",
                 code: None,
-                finding: Some(
-                    "programs do not find the daemon on the system's bus: there is no bus",
-                ),
+                finding: Some("programs do not find the daemon on the system's bus"),
                 records: &[Message::BusLost],
                 records_after: &[Message::BusServed],
             },

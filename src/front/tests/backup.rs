@@ -79,12 +79,12 @@ fn a_secret_for_an_empty_slot_leaves_another_as_it_is_and_says_so() {
 #[test]
 fn only_administrators_of_an_account_see_its_lineage_and_secrets_and_what_was_taken_over() {
     alone(async {
-        let taken_over = Some("ba7816bf".into());
+        let taken_over = Some("00c0ffee".into());
         let world = World::new(Snapshot { taken_over, ..fresh(7, 600) });
         let head = "GET /v1/accounts/mail";
         assert!(world.ask(KEEPER, head).await.json()["lineage"].is_string());
         assert!(world.ask(KEEPER, head).await.json()["secrets"].is_array());
-        assert_eq!(world.ask(KEEPER, head).await.json()["taken_over"], "ba7816bf");
+        assert_eq!(world.ask(KEEPER, head).await.json()["taken_over"], "00c0ffee");
         let reader = world.ask(super::world::READER, head).await.json();
         assert_eq!((reader.get("lineage"), reader.get("secrets")), (None, None));
         assert_eq!(reader.get("taken_over"), None);
