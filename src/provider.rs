@@ -137,6 +137,9 @@ pub trait Provider: Send + Sync {
     }
 }
 
+/// Lifetime of tokens of which nothing says it.
+const DEFAULT_LIFETIME: Duration = Duration::from_secs(600);
+
 /// Facts about an account that its provider's configuration decides.
 #[derive(Clone, Debug)]
 pub struct Profile {
@@ -185,6 +188,14 @@ impl Profile {
     /// How the API wants to see the token.
     pub fn header(&self) -> &Header {
         self.header.as_deref().unwrap_or(&BEARER)
+    }
+
+    /// Lifetime of tokens of which neither the provider's reply nor the configuration says it.
+    pub const fn default_lifetime(&self) -> Duration {
+        match self.lifetime {
+            Some(lifetime) => lifetime,
+            None => DEFAULT_LIFETIME,
+        }
     }
 
     /// Names of the secrets that any exchange or sign-in of the account takes.

@@ -62,8 +62,6 @@ pub struct Exec {
     pub context: Vec<(Box<str>, Box<str>)>,
     /// The longest that a call may take, where that is less than what an exchange may.
     pub limit: Option<Duration>,
-    /// Lifetime of tokens whose lifetime nothing in the answer says.
-    pub default_lifetime: Duration,
     /// What the rest of the program needs to know.
     pub profile: Profile,
 }
@@ -100,7 +98,7 @@ impl Exec {
         } else {
             Stage::Beginning(self.call(action, spent.as_ref(), spend.secrets))
         };
-        let default_lifetime = self.default_lifetime;
+        let default_lifetime = self.profile.default_lifetime();
         Conversation { stage, rules: Rules { action, default_lifetime, spent } }
     }
 

@@ -23,7 +23,6 @@
 //! * No error carries a part of a body except through [`OauthError`].
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use url::Url;
 
@@ -87,8 +86,6 @@ pub struct OAuth2 {
     pub token_params: Vec<(Box<str>, Box<str>)>,
     /// How the request's body is written.
     pub format: Format,
-    /// Lifetime of tokens whose lifetime nothing in the reply says.
-    pub default_lifetime: Duration,
     /// What the rest of the program needs to know.
     pub profile: Profile,
 }
@@ -310,7 +307,7 @@ impl Conversation {
         let endpoint = place(endpoint);
         let rules = Rules {
             endpoint: &endpoint,
-            default_lifetime: self.account.default_lifetime,
+            default_lifetime: self.account.profile.default_lifetime(),
             spends: self.account.grant.spends(),
         };
         match (reply::read(reply, rules), source) {

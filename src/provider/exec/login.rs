@@ -24,7 +24,7 @@ pub(super) fn begin(exec: &Exec, start: LoginStart) -> SignIn {
         }),
         None => Ok(exec.call(Action::Login, None, start.secrets)),
     };
-    let default_lifetime = exec.default_lifetime;
+    let default_lifetime = exec.profile.default_lifetime();
     let rules = Rules { action: Action::Login, default_lifetime, spent: None };
     SignIn { call: Some(call), rules }
 }

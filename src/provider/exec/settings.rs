@@ -12,7 +12,6 @@ use crate::provider::Callee;
 use crate::provider::Profile;
 use crate::provider::Transport;
 use crate::provider::oauth2::GrantType;
-use crate::provider::oauth2::settings::DEFAULT_LIFETIME;
 use crate::provider::oauth2::settings::GRANTS;
 use crate::provider::oauth2::settings::KINDS;
 use crate::provider::oauth2::settings::parameter::read_header;
@@ -88,7 +87,6 @@ pub(super) fn read(section: &mut Section<'_>) -> Option<Exec> {
         username: username.map(Box::from),
         context,
         limit,
-        default_lifetime: default_lifetime.unwrap_or(DEFAULT_LIFETIME),
         profile,
     })
 }

@@ -74,7 +74,7 @@ impl Browser {
                     return Err(error);
                 }
                 let endpoint = place(&self.token);
-                let default_lifetime = self.client.account.default_lifetime;
+                let default_lifetime = self.client.account.profile.default_lifetime();
                 let rules = Rules { endpoint: &endpoint, default_lifetime, spends: false };
                 granted(reply::read(&answer, rules))
             }

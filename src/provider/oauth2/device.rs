@@ -138,7 +138,7 @@ impl Device {
             return Err(error);
         }
         let endpoint = place(&self.token);
-        let default_lifetime = self.client.account.default_lifetime;
+        let default_lifetime = self.client.account.profile.default_lifetime();
         let rules = Rules { endpoint: &endpoint, default_lifetime, spends: false };
         match granted(reply::read(reply, rules)) {
             Err(RefreshError::Throttled { .. } | RefreshError::Unavailable { .. }) => {

@@ -9,7 +9,6 @@
 
 use std::sync::Arc;
 use std::sync::LazyLock;
-use std::time::Duration;
 
 use url::Url;
 
@@ -41,9 +40,6 @@ use crate::token::Kind;
 
 pub(in crate::provider) mod parameter;
 mod preset;
-
-/// Lifetime of tokens of which nothing else says it.
-pub(in crate::provider) const DEFAULT_LIFETIME: Duration = Duration::from_secs(600);
 
 /// Reads the keys.
 pub(super) fn configure(section: &mut Section<'_>) -> Option<Arc<dyn Provider>> {
@@ -95,7 +91,6 @@ fn read(section: &mut Section<'_>) -> Option<OAuth2> {
         doors: if doors == Doors::default() { Arc::clone(&UNKNOWN) } else { Arc::new(doors) },
         token_params: token_params.unwrap_or_default(),
         format,
-        default_lifetime: default_lifetime.unwrap_or(DEFAULT_LIFETIME),
         profile,
     })
 }

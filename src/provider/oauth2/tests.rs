@@ -170,7 +170,6 @@ pub(super) fn account(endpoint: &str) -> OAuth2 {
         doors: Arc::default(),
         token_params: Vec::new(),
         format: Format::Form,
-        default_lifetime: Duration::from_secs(600),
         profile: Profile {
             name: "oauth2",
             host: "idp.example".into(),
