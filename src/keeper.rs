@@ -56,12 +56,26 @@ pub struct Directory {
     pub admin: Vec<Rule>,
     /// Who may read metrics, besides its masters.
     pub metrics: Vec<Rule>,
+    /// Whether any rule takes a unit to match it. Found once: strangers make it be asked.
+    names_a_unit: bool,
 }
 
 impl Directory {
+    /// Those accounts, and who may order about and measure the daemon itself.
+    pub fn new(
+        seats: BTreeMap<AccountId, Arc<Seat>>,
+        admin: Vec<Rule>,
+        metrics: Vec<Rule>,
+    ) -> Self {
+        let mut this = Self { seats, admin, metrics, names_a_unit: false };
+        this.names_a_unit =
+            this.daemon_names_a_unit() || this.seats.values().any(|seat| seat.names_a_unit());
+        this
+    }
+
     /// Whether any rule takes a unit to match it.
-    pub fn names_a_unit(&self) -> bool {
-        self.daemon_names_a_unit() || self.seats.values().any(|seat| seat.names_a_unit())
+    pub const fn names_a_unit(&self) -> bool {
+        self.names_a_unit
     }
 
     /// Whether a rule about the daemon itself does.

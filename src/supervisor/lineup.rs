@@ -99,7 +99,7 @@ impl<W: World> Supervisor<W> {
             seat.is_some_and(|seat| seat.settings.hooks.iter().any(|it| *it.name == *hook))
         });
         let Lineup { admin, metrics, .. } = lineup;
-        self.directory.send_replace(Arc::new(Directory { seats: self.shown(), admin, metrics }));
+        self.directory.send_replace(Arc::new(Directory::new(self.shown(), admin, metrics)));
     }
 
     fn add(&mut self, id: AccountId, settings: Arc<Settings>, record: Option<Box<Record>>) {

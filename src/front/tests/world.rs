@@ -1,7 +1,6 @@
 //! A front with everything behind it in the hands of the test.
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
 use std::future::Future;
 use std::future::poll_fn;
 use std::io::ErrorKind;
@@ -313,11 +312,8 @@ pub(in crate::front) async fn read(mut stream: UnixStream) -> Reply {
 /// The directory of those accounts.
 pub(in crate::front) fn directory_of(seats: impl IntoIterator<Item = Seat>) -> Directory {
     let seats = seats.into_iter().map(|seat| (seat.account.clone(), Arc::new(seat)));
-    Directory {
-        seats: seats.collect::<BTreeMap<_, _>>(),
-        admin: vec![rule(OPERATOR, Rights::NONE)],
-        metrics: vec![rule(SCRAPER, Rights::NONE)],
-    }
+    let (admin, metrics) = (rule(OPERATOR, Rights::NONE), rule(SCRAPER, Rights::NONE));
+    Directory::new(seats.collect(), vec![admin], vec![metrics])
 }
 
 /// An account as a directory holds it.

@@ -76,7 +76,7 @@ impl Stand {
         let names = (0..MOST_LOGINS).map(|number| format!("a{number}"));
         let names = names.chain(["mail".to_owned(), "another".to_owned(), CODED.to_owned()]);
         let seats = names.map(|name| (id(&name), Arc::new(seat(&name, &script, &lines))));
-        let directory = Directory { seats: seats.collect(), ..Directory::default() };
+        let directory = Directory::new(seats.collect(), Vec::new(), Vec::new());
         let (_, directory) = watch::channel(Arc::new(directory));
         let keeper = Keeper::new(directory.clone(), orders_in, errands, calls_in, notices);
         Self {
