@@ -10,6 +10,7 @@ use bytes::Bytes;
 use crate::asking::json::Sheet;
 use crate::asking::json::inner_len;
 use crate::name::AccountId;
+use crate::protocol::ErrorBody;
 use crate::provider::Header;
 use crate::snapshot::Held;
 use crate::snapshot::Snapshot;
@@ -64,9 +65,11 @@ impl Front {
     }
 }
 
-/// The JSON text after that number. `refresh_error` is JSON.
-pub fn after_ttl(snapshot: &Snapshot, held: &Held, refresh_error: &str) -> Bytes {
+/// The JSON text after that number, where that failure is raised.
+pub fn after_ttl(snapshot: &Snapshot, held: &Held, raised: Option<&ErrorBody>) -> Bytes {
     let (generation, unsaved) = (held.generation, snapshot.unsaved);
+    // A body of strings and numbers always has a JSON text.
+    let refresh_error = serde_json::to_string(&raised).unwrap_or_else(|_| "null".to_owned());
     let text = format!(
         ",\"generation\":{generation},\"unsaved\":{unsaved},\"refresh_error\":{refresh_error}}}"
     );

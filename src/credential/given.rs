@@ -94,10 +94,8 @@ fn json(
     now: Now,
 ) -> Bytes {
     let raised = wording::raised(snapshot, &seat.account, now);
-    // A body of strings and numbers always has a JSON text.
-    let error = serde_json::to_string(&raised).unwrap_or_else(|_| "null".to_owned());
     let front = Front::new(&seat.account, seat.profile().header(), held, kind, token);
-    let after = asking::after_ttl(snapshot, held, &error);
+    let after = asking::after_ttl(snapshot, held, raised.as_ref());
     let text = |bytes| std::str::from_utf8(bytes).unwrap_or_default();
     asking::plain(&[text(&front.json), &ttl.as_secs().to_string(), text(&after)])
 }

@@ -130,7 +130,7 @@ impl Written {
             header_name: Bytes::from(format!("{}: ", header.name)),
             header_value: shared(&json, value_at, value),
             before_ttl: json,
-            after_ttl: after_ttl(snapshot, held, "null"),
+            after_ttl: after_ttl(snapshot, held, None),
         }
     }
 
@@ -183,9 +183,7 @@ impl Written {
             return self.after_ttl.clone();
         };
         let Some(held) = &self.snapshot.held else { return self.after_ttl.clone() };
-        // A body of strings and numbers always has a JSON text.
-        let error = serde_json::to_string(&error).unwrap_or_else(|_| "null".to_owned());
-        after_ttl(&self.snapshot, held, &error)
+        after_ttl(&self.snapshot, held, Some(&error))
     }
 }
 
