@@ -94,6 +94,7 @@ struct Stage<'a> {
     provider: Option<Idp>,
     address: String,
     config: String,
+    accounts: Vec<String>,
 }
 
 /// The two accounts of a row.
@@ -120,12 +121,13 @@ impl<'a> Stage<'a> {
         scene.configure(&config);
         let machine = scene.machine;
         machine.does(&["systemctl", "reload", SERVICE]);
-        for (account, token) in tokens {
-            let import = ["tokenctl", "import", &account, "--refresh-token-file", "-"];
-            machine.does_with(&import, Some(&token));
+        for (account, token) in &tokens {
+            let import = ["tokenctl", "import", account, "--refresh-token-file", "-"];
+            machine.does_with(&import, Some(token));
         }
+        let accounts = tokens.into_iter().map(|(account, _)| account).collect();
         let address = idp.address.clone();
-        Self { scene, machine, provider: Some(idp), address, config }
+        Self { scene, machine, provider: Some(idp), address, config, accounts }
     }
 
     fn play(&mut self, fault: Fault) {
@@ -153,8 +155,10 @@ impl<'a> Stage<'a> {
         assert_eq!(self.machine.property(SERVICE, "ActiveState"), "active");
 
         self.end(fault);
-        self.until_well(&late);
-        self.until_well(&good);
+        // Whatever account asked meanwhile, and is named by the doctor until it asks again.
+        for account in &self.accounts {
+            self.until_well(account);
+        }
         self.until_told(before, sight.records, sight.records_after);
         if fault == Fault::NoJournal {
             self.accounts_for_records(&good);
