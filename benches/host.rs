@@ -20,7 +20,7 @@ use std::time::Duration;
 use tempfile::TempDir;
 use tokenkeeper::clock;
 use tokenkeeper::config::Config;
-use tokenkeeper::config::Defaults;
+use tokenkeeper::config::daemon::Defaults;
 use tokenkeeper::files;
 use tokenkeeper::record::Stake;
 use tokenkeeper::record::Standing;

@@ -12,17 +12,17 @@
 //! 4. `matter`: when it has to be known which unit a peer belongs to.
 //! 5. `view`, `json`, `answer`, `aws`: what a peer is shown and given.
 
-mod answer;
-mod aws;
-mod follow;
-mod json;
-mod matter;
-mod order;
-mod pace;
-mod refusals;
-mod renewal;
-mod token;
-mod view;
+pub mod answer;
+pub mod aws;
+pub mod follow;
+pub mod json;
+pub mod matter;
+pub mod order;
+pub mod pace;
+pub mod refusals;
+pub mod renewal;
+pub mod token;
+pub mod view;
 
 use std::fmt::Write as _;
 use std::sync::Arc;
@@ -37,7 +37,7 @@ use crate::access::Peer;
 use crate::access::Right;
 use crate::access::Rights;
 use crate::access::Rule;
-use crate::error::Code;
+use crate::error::code::Code;
 use crate::keeper::Directory;
 use crate::keeper::Seat;
 use crate::message::Message;
@@ -49,28 +49,8 @@ use crate::time::secs_until_over;
 use crate::time::spoken;
 use crate::unit::Unit;
 
-pub use self::answer::Front;
-pub use self::answer::after_ttl;
-pub use self::answer::plain;
-pub use self::aws::credential_process;
-pub use self::follow::late;
-pub use self::json::Sheet;
-pub use self::json::inner_len;
-pub use self::matter::Matter;
-pub use self::order::order;
-pub use self::pace::Pace;
-pub use self::refusals::Kind;
-pub use self::refusals::Refusals;
-pub use self::renewal::Rejected;
-pub use self::renewal::Renewal;
-pub use self::renewal::Renewed;
-pub use self::renewal::renewal;
-pub use self::token::Look;
-pub use self::token::token;
-pub use self::view::account;
-pub use self::view::renewed;
-pub use self::view::who;
-pub use self::view::words;
+use self::refusals::Kind;
+use self::refusals::Refusals;
 
 /// A peer at a door.
 #[derive(Clone, Copy)]

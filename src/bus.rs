@@ -85,7 +85,7 @@ use self::units::Link;
 /// What the bus serves.
 pub struct Bus {
     /// Which bus.
-    pub which: config::Bus,
+    pub which: config::daemon::Bus,
     /// The supervisor's handle.
     pub keeper: Keeper,
     /// Who may do everything.
@@ -107,8 +107,8 @@ impl Bus {
         let wanted = Notify::new();
         let clerk = Clerk::new(questions, linked);
         let system = match self.which {
-            config::Bus::System => Some(&link),
-            config::Bus::Session | config::Bus::Off => None,
+            config::daemon::Bus::System => Some(&link),
+            config::daemon::Bus::Session | config::daemon::Bus::Off => None,
         };
         tokio::select! {
             never = self.serve(system) => never,
@@ -156,7 +156,7 @@ async fn keep(link: &watch::Sender<Link>, wanted: &Notify) -> Infallible {
     wanted.notified().await;
     let mut failed = 0;
     loop {
-        match connect(config::Bus::System).await {
+        match connect(config::daemon::Bus::System).await {
             Ok(connection) => {
                 failed = 0;
                 link.send_replace(Link::Up(connection.clone()));
@@ -170,11 +170,11 @@ async fn keep(link: &watch::Sender<Link>, wanted: &Notify) -> Infallible {
     }
 }
 
-async fn connect(which: config::Bus) -> zbus::Result<Connection> {
+async fn connect(which: config::daemon::Bus) -> zbus::Result<Connection> {
     let builder = match which {
-        config::Bus::System => Builder::system(),
-        config::Bus::Session => Builder::session(),
-        config::Bus::Off => return std::future::pending().await,
+        config::daemon::Bus::System => Builder::system(),
+        config::daemon::Bus::Session => Builder::session(),
+        config::daemon::Bus::Off => return std::future::pending().await,
     };
     let queue = NonZeroUsize::new(limits::BUS_QUEUE).unwrap_or(NonZeroUsize::MIN);
     let connecting = builder.max_queued(queue).build();

@@ -23,37 +23,32 @@ use std::sync::Arc;
 use toml::de::DeTable;
 
 use crate::name::AccountId;
-use crate::section::Complaint;
 use crate::section::Mode;
-use crate::section::Place;
-use crate::section::Problem;
-use crate::section::Report;
 use crate::section::Scope;
 use crate::section::Section;
-use crate::section::Source;
-use crate::section::Value;
+use crate::section::complaint::Complaint;
+use crate::section::complaint::Place;
+use crate::section::complaint::Problem;
+use crate::section::complaint::Report;
+use crate::section::complaint::Source;
 use crate::section::consume_table;
+use crate::section::value::Value;
 
-mod account;
-mod allow;
-mod daemon;
+pub mod account;
+pub mod allow;
+pub mod daemon;
 #[cfg(test)]
 mod example;
 mod hook;
-mod listen;
-mod words;
+pub mod listen;
+pub mod words;
 #[cfg(test)]
 mod wrong;
 
-pub use account::Account;
-pub use allow::Allow;
-pub use daemon::Bus;
-pub use daemon::CredentialTerms;
-pub use daemon::Daemon;
-pub use daemon::Defaults;
-pub use daemon::LogLevel;
-pub use listen::Listen;
-pub use words::plan_in_words;
+use self::account::Account;
+use self::daemon::Daemon;
+use self::daemon::Defaults;
+use self::listen::Listen;
 
 /// A valid configuration.
 pub struct Config {
@@ -257,6 +252,8 @@ fn out_of_reach(place: Option<Place>, key: Box<str>) -> Complaint {
 mod tests {
     use std::time::Duration;
 
+    use super::allow::Allow;
+    use super::daemon::LogLevel;
     use super::*;
     use crate::access::Right;
     use crate::access::Rights;

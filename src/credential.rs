@@ -44,7 +44,7 @@ use tracing::warn;
 use self::subject::Scope;
 use crate::access::Masters;
 use crate::attest::Attestor;
-use crate::config::CredentialTerms;
+use crate::config::daemon::CredentialTerms;
 use crate::keeper::Keeper;
 use crate::limits;
 use crate::message::Message;

@@ -22,7 +22,7 @@
 mod absent;
 mod backup;
 mod call;
-mod check;
+pub mod check;
 mod findings;
 mod hook;
 mod lineup;
@@ -60,7 +60,7 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::config::Invalid;
 use crate::credential;
-use crate::error::Code;
+use crate::error::code::Code;
 use crate::files::Unreadable;
 use crate::front;
 use crate::harden;
@@ -90,9 +90,6 @@ use self::places::Places;
 use self::standing::Standing;
 use self::steward::Opened;
 use self::steward::Steward;
-
-pub use self::check::Checked;
-pub use self::check::check;
 
 /// How the daemon was called.
 #[derive(Clone, Debug, Default)]

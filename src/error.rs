@@ -3,7 +3,7 @@
 //! * The **message** is for people: what happened and to what.
 //! * The [`Code`] is for programs, frozen by a test. HTTP status, exit status, D-Bus
 //!   error name and journal message derive from it; nothing parses messages.
-//! * The [`Class`] and the [`Remedy`] are for the machine: what the account does
+//! * The [`Class`] and the [`code::Remedy`] are for the machine: what the account does
 //!   next, and who has to act.
 //!
 //! No error carries a body, a token or a URL's query. What a provider says of itself
@@ -15,8 +15,8 @@
 //! 2. `code`: the names that programs read.
 //! 3. `foreign`: text of others.
 
-mod code;
-mod foreign;
+pub mod code;
+pub mod foreign;
 
 use std::borrow::Cow;
 use std::time::Duration;
@@ -24,13 +24,8 @@ use std::time::Duration;
 use serde::Deserialize;
 use serde::Serialize;
 
-pub use self::code::Code;
-pub use self::code::Remedy;
-pub use self::foreign::OauthError;
-pub use self::foreign::is_unsafe_to_show;
-pub use self::foreign::scrubbed;
-pub use self::foreign::shown;
-pub use self::foreign::typed;
+use self::code::Code;
+use self::foreign::OauthError;
 
 /// Why one attempt failed.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize, thiserror::Error)]

@@ -43,7 +43,7 @@ use tokio::task::JoinSet;
 
 use crate::access::Masters;
 use crate::access::Narrowing;
-use crate::asking::Pace;
+use crate::asking::pace::Pace;
 use crate::attest;
 use crate::attest::Attestor;
 use crate::clock;

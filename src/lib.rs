@@ -3,7 +3,7 @@
 //! One daemon, `tokenkeeperd`, owns every refresh token of the host. It refreshes each
 //! account *before* its access token expires and answers local programs over a Unix
 //! socket. It never prompts: when an account cannot be refreshed, the failure is raised to
-//! everyone concerned, with a stable [`error::Code`].
+//! everyone concerned, with a stable [`error::code::Code`].
 //!
 //! This library is the inside of the daemon and of `tokenctl`, not a published interface:
 //! that is the socket, whose words are in [`protocol`].
@@ -26,7 +26,7 @@
 //! * A refresh token that could be lost is announced durably before it is sent, and a
 //!   rotated one is durable before the tokens that came with it are published.
 //! * A token is never handed out at or after its expiry by either clock.
-//! * There is no interactive fallback. Its absence is a type: see [`lifecycle::Command`].
+//! * There is no interactive fallback. Its absence is a type: see [`lifecycle::words::Command`].
 //! * A [`token::Secret`] cannot be formatted or serialized.
 //!
 //! # Vocabulary

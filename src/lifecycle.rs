@@ -52,7 +52,7 @@ mod state;
 #[cfg(test)]
 mod tests;
 mod turn;
-mod words;
+pub mod words;
 
 use std::sync::Arc;
 
@@ -73,19 +73,12 @@ use crate::time::Now;
 use crate::time::Timestamp;
 use crate::token::Generation;
 
-pub use self::words::Action;
-pub use self::words::Bar;
-pub use self::words::Beginning;
-pub use self::words::Command;
-pub use self::words::Credential;
-pub use self::words::Discovery;
-pub use self::words::Done;
-pub use self::words::Input;
-pub use self::words::Rank;
-pub use self::words::Revocation;
-pub use self::words::Risk;
-pub use self::words::Ticket;
-pub use self::words::Urgency;
+use self::words::Beginning;
+use self::words::Command;
+use self::words::Discovery;
+use self::words::Done;
+use self::words::Input;
+use self::words::Ticket;
 
 use self::duties::Duty;
 use self::duties::What;

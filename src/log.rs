@@ -41,7 +41,7 @@ use tracing_subscriber::layer::Context;
 use tracing_subscriber::layer::SubscriberExt as _;
 
 use crate::clock;
-use crate::config::LogLevel;
+use crate::config::daemon::LogLevel;
 use crate::message::Message;
 use crate::threshold::Threshold;
 

@@ -35,8 +35,8 @@ use tokio::sync::watch;
 use tokio::task::AbortHandle;
 use tokio::task::JoinSet;
 
-use crate::error::Code;
 use crate::error::RefreshError;
+use crate::error::code::Code;
 use crate::keeper::Keeper;
 use crate::keeper::Seat;
 use crate::keeper::visit::At;
@@ -45,24 +45,24 @@ use crate::keeper::visit::Password;
 use crate::keeper::visit::Stage;
 use crate::keeper::visit::Visit;
 use crate::keeper::visit::Wish;
-use crate::lifecycle::Action;
+use crate::lifecycle::words::Action;
 use crate::name::AccountId;
 use crate::provider;
-use crate::provider::Called;
-use crate::provider::Deed;
 use crate::provider::Profile;
 use crate::provider::Provider;
 use crate::provider::Request;
 use crate::provider::Response;
-use crate::provider::SessionOrder;
-use crate::provider::Sessions;
 use crate::provider::Step;
 use crate::provider::Transport;
-use crate::snapshot::Aid;
+use crate::provider::call::Called;
+use crate::provider::deed::Deed;
+use crate::provider::deed::SessionOrder;
+use crate::provider::deed::Sessions;
 use crate::snapshot::Answer;
 use crate::snapshot::Demand;
 use crate::snapshot::Refusal;
 use crate::snapshot::StateName;
+use crate::snapshot::aid::Aid;
 use crate::supervisor::Control;
 use crate::time::Now;
 use crate::token::Kind;
@@ -111,7 +111,11 @@ pub trait Reach: Send + Sync + 'static {
     ) -> impl Future<Output = Result<Response, RefreshError>> + Send;
 
     /// Asks a program, once. Dropping that ends the program.
-    fn call(&self, call: provider::Call, limit: Duration) -> impl Future<Output = Called> + Send;
+    fn call(
+        &self,
+        call: provider::call::Call,
+        limit: Duration,
+    ) -> impl Future<Output = Called> + Send;
 }
 
 /// The loop's state.

@@ -20,7 +20,7 @@ use prometheus_client::registry::Unit;
 use tokio::sync::broadcast;
 use tokio::sync::watch;
 
-use crate::error::Code;
+use crate::error::code::Code;
 use crate::keeper::Directory;
 use crate::name::AccountId;
 use crate::notice::Event;

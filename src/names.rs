@@ -8,7 +8,7 @@ use nix::unistd::User;
 
 use crate::access::Principal;
 use crate::access::Rule;
-use crate::config::Allow;
+use crate::config::allow::Allow;
 
 /// Rules with their names resolved, and the names that mean nobody here (yet).
 #[derive(Default)]

@@ -21,10 +21,10 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::lifecycle::Bar;
-use crate::lifecycle::Risk;
-use crate::lifecycle::Ticket;
-use crate::lifecycle::Urgency;
+use crate::lifecycle::words::Bar;
+use crate::lifecycle::words::Risk;
+use crate::lifecycle::words::Ticket;
+use crate::lifecycle::words::Urgency;
 use crate::name::AccountId;
 use crate::record::Stake;
 use crate::time::Jitter;

@@ -48,13 +48,11 @@ use self::streams::read_into;
 use crate::apart::Undone;
 use crate::token::Secret;
 
-pub use self::guard::Unguarded;
-pub use self::guard::guarded;
-pub use self::handed::handed;
+use self::guard::Unguarded;
 
 mod group;
-mod guard;
-mod handed;
+pub mod guard;
+pub mod handed;
 mod report;
 mod streams;
 

@@ -42,15 +42,15 @@ use crate::token::TokenSet;
 mod address;
 mod answer;
 mod ask;
-mod call;
+pub mod call;
 mod cognito;
-mod deed;
+pub mod deed;
 pub mod exec;
 mod fault;
 mod jwt;
 pub mod kasa_monitor;
 mod lifetime;
-mod login;
+pub mod login;
 mod member;
 pub mod navien;
 pub mod oauth2;
@@ -61,19 +61,13 @@ pub(crate) mod silent;
 #[cfg(test)]
 mod testing;
 
-pub use call::Call;
-pub use call::Called;
-pub use call::Callee;
-pub use call::MAX_ANSWER;
-pub use deed::Deed;
-pub use deed::Session;
-pub use deed::SessionOrder;
-pub use deed::Sessions;
-pub use login::Heard;
-pub use login::Login;
-pub use login::LoginStart;
-pub use login::Prompt;
-pub use login::Turn;
+use self::call::Call;
+use self::call::Called;
+use self::deed::Deed;
+use self::deed::SessionOrder;
+use self::deed::Sessions;
+use self::login::Login;
+use self::login::LoginStart;
 
 /// Every provider by the name used in `provider = "…"`, sorted.
 #[rustfmt::skip]

@@ -13,8 +13,8 @@ use std::time::Duration;
 use serde::Deserialize;
 use serde::Serialize;
 
-use crate::error::Code;
 use crate::error::RefreshError;
+use crate::error::code::Code;
 use crate::name::AccountId;
 use crate::time::Moment;
 use crate::time::Now;

@@ -25,20 +25,18 @@ use toml::de::DeTable;
 use toml::de::DeValue;
 
 use crate::spelling::nearest;
-mod address;
-mod complaint;
+pub mod address;
+pub mod complaint;
 mod digest;
 mod secret;
 mod spelling;
-mod value;
+pub mod value;
 
-pub use address::Query;
-pub use complaint::Complaint;
-pub use complaint::Place;
-pub use complaint::Problem;
-pub use complaint::Report;
-pub use complaint::Source;
-pub use value::Value;
+use self::complaint::Complaint;
+use self::complaint::Problem;
+use self::complaint::Report;
+use self::complaint::Source;
+use self::value::Value;
 
 /// Where a secret comes from. Never the secret itself.
 #[derive(Clone, Debug, Eq, PartialEq)]

@@ -5,13 +5,13 @@
 //! design: total, pure, and evaluated at the moment of answering, so that a token is
 //! never handed out at or after its expiry by either clock.
 
-mod aid;
+pub mod aid;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::error::Code;
-use crate::error::OauthError;
+use crate::error::code::Code;
+use crate::error::foreign::OauthError;
 use crate::plan::Entry;
 use crate::record::Failure;
 use crate::record::Lineage;
@@ -26,8 +26,7 @@ use crate::token::Generation;
 use crate::token::Kind;
 use crate::token::TokenSet;
 
-pub use self::aid::Aid;
-pub use self::aid::led_elsewhere;
+use self::aid::Aid;
 
 /// What is published of an account.
 pub struct Snapshot {

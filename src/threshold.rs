@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering;
 
 use tracing::Level;
 
-use crate::config::LogLevel;
+use crate::config::daemon::LogLevel;
 
 /// The least severe event that is logged. Clones share it.
 #[derive(Clone)]

@@ -3,18 +3,18 @@
 //! The one place where the wire's [`ErrorBody`] and [`EventView`] are made, so that every answer
 //! and event says the same of the same failure. Pure: the time is an argument.
 
-use crate::error::Code;
+use crate::error::code::Code;
 use crate::name::AccountId;
 use crate::notice::Event;
 use crate::notice::Notice;
 use crate::plan::Entry;
-use crate::protocol::ErrorBody;
-use crate::protocol::EventView;
-use crate::protocol::HookFailedView;
+use crate::protocol::error::ErrorBody;
+use crate::protocol::event::EventView;
+use crate::protocol::event::HookFailedView;
 use crate::record::Failure;
-use crate::snapshot::Aid;
 use crate::snapshot::Refusal;
 use crate::snapshot::Snapshot;
+use crate::snapshot::aid::Aid;
 use crate::time::Now;
 use crate::time::secs_until_over;
 
@@ -247,7 +247,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::error::Remedy;
+    use crate::error::code::Remedy;
     use crate::time::Moment;
     use crate::time::Timestamp;
 

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use crate::asking::json::Sheet;
 use crate::asking::json::inner_len;
 use crate::name::AccountId;
-use crate::protocol::ErrorBody;
+use crate::protocol::error::ErrorBody;
 use crate::provider::Header;
 use crate::snapshot::Held;
 use crate::snapshot::Snapshot;

@@ -11,7 +11,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::Sleep;
 
-use crate::error::Code;
+use crate::error::code::Code;
 use crate::keeper::Keeper;
 use crate::keeper::Seat;
 use crate::name::AccountId;

@@ -4,8 +4,8 @@ use crate::asking::Denied;
 use crate::asking::follow;
 use crate::keeper::Keeper;
 use crate::keeper::Seat;
-use crate::lifecycle::Action;
-use crate::lifecycle::Done;
+use crate::lifecycle::words::Action;
+use crate::lifecycle::words::Done;
 use crate::limits;
 
 /// Orders it, and says when it is done whether there was anything to do.

@@ -1,6 +1,6 @@
 //! Which refusals are worth a record, so that a peer that keeps asking does not fill the journal.
 //!
-//! One record for each user, account and right in [`EVERY`], with how many like it were left
+//! One record for each user, account and right in `EVERY`, with how many like it were left
 //! out since the one before. Names that no account has count as one account, so that a peer
 //! cannot have a record for each name that it makes up. Pure: time is an argument.
 

@@ -13,7 +13,7 @@ use crate::asking::follow::Follower;
 use crate::asking::follow::Woken;
 use crate::keeper::Keeper;
 use crate::keeper::Seat;
-use crate::lifecycle::Action;
+use crate::lifecycle::words::Action;
 use crate::snapshot::Refusal;
 use crate::snapshot::Snapshot;
 use crate::token::Kind;

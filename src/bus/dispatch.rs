@@ -16,12 +16,12 @@ use crate::access::Right;
 use crate::access::Rights;
 use crate::asking::Asker;
 use crate::asking::Denied;
-use crate::asking::Pace;
-use crate::asking::Refusals;
 use crate::asking::Unavailable;
+use crate::asking::pace::Pace;
+use crate::asking::refusals::Refusals;
 use crate::clock;
 use crate::config;
-use crate::error::Code;
+use crate::error::code::Code;
 use crate::keeper::Keeper;
 use crate::keeper::Seat;
 use crate::message;
@@ -103,7 +103,7 @@ impl Call {
 /// What all calls of a connection share.
 pub(super) struct Desk {
     /// Which bus it is.
-    pub(super) which: config::Bus,
+    pub(super) which: config::daemon::Bus,
     /// What is logged.
     pub(super) threshold: Threshold,
     /// How often each user may ask for a refresh.
@@ -238,8 +238,8 @@ impl Desk {
     /// What polkit says of the caller, who is somebody on the host's bus alone.
     const fn consent(&self, call: &Call) -> Consent {
         match self.which {
-            config::Bus::System => call.consent,
-            config::Bus::Session | config::Bus::Off => Consent::Withheld,
+            config::daemon::Bus::System => call.consent,
+            config::daemon::Bus::Session | config::daemon::Bus::Off => Consent::Withheld,
         }
     }
 
@@ -277,11 +277,11 @@ fn machine_id(call: &Call) -> Result<Message, Failed> {
     }
 }
 
-const fn transport(which: config::Bus) -> &'static str {
+const fn transport(which: config::daemon::Bus) -> &'static str {
     match which {
-        config::Bus::System => "dbus:system",
-        config::Bus::Session => "dbus:session",
-        config::Bus::Off => "dbus",
+        config::daemon::Bus::System => "dbus:system",
+        config::daemon::Bus::Session => "dbus:session",
+        config::daemon::Bus::Off => "dbus",
     }
 }
 

@@ -12,14 +12,14 @@ use zbus::Variant;
 use crate::asking;
 use crate::asking::Asker;
 use crate::asking::Denied;
-use crate::asking::Rejected;
-use crate::asking::Renewal;
+use crate::asking::renewal::Rejected;
+use crate::asking::renewal::Renewal;
 use crate::clock;
 use crate::keeper::Errand;
 use crate::keeper::Seat;
 use crate::limits;
-use crate::protocol::ReloadView;
-use crate::protocol::WhoAmI;
+use crate::protocol::daemon::ReloadView;
+use crate::protocol::daemon::WhoAmI;
 use crate::snapshot::Refusal;
 use crate::token::Generation;
 
@@ -104,8 +104,9 @@ pub(super) fn renew(call: &Call, seat: Arc<Seat>, renewal: Renewal, options: &Op
     let call = call.clone();
     Step::later(async move {
         let find = |name: &str| call.find(name, renewal.right());
-        let came = asking::renewal::<Failed>(&call.keeper, &seat, renewal, patience, find).await?;
-        let view = asking::renewed(&seat.account, &came, clock::now());
+        let came = asking::renewal::renewal::<Failed>(&call.keeper, &seat, renewal, patience, find)
+            .await?;
+        let view = asking::view::renewed(&seat.account, &came, clock::now());
         let held = came.1.held.as_ref();
         let expires_at = held.map_or(0, |held| seconds(held.expires_wall));
         reply::answer(&call.message, &(view.refreshed, view.generation, expires_at))
@@ -118,7 +119,7 @@ pub(super) fn reload(call: &Call) -> Step {
     Step::later(async move {
         let errand = call.keeper.errand(Errand::Reload);
         let outcome = tokio::time::timeout(limits::ORDER, errand).await;
-        let view = outcome.unwrap_or_else(|_| Err(asking::late())).and_then(|view| view);
+        let view = outcome.unwrap_or_else(|_| Err(asking::follow::late())).and_then(|view| view);
         let ReloadView { added, removed, changed, needs_login, unchanged, warnings, restart } =
             view.map_err(Denied::from)?;
         let outcome = BTreeMap::from([
@@ -138,7 +139,7 @@ pub(super) fn reload(call: &Call) -> Step {
 pub(super) fn who(call: &Call, transport: &str) -> Result<Message, Failed> {
     let directory = call.keeper.directory();
     let WhoAmI { uid, gid: _, groups, pid, unit, no_unit, transport, daemon_admin, rights } =
-        asking::who(call.asker(), &directory, transport.to_owned());
+        asking::view::who(call.asker(), &directory, transport.to_owned());
     let mut peer = BTreeMap::from([
         ("uid", Variant::from(uid)),
         ("groups", groups.into()),

@@ -7,7 +7,7 @@ use zbus::Variant;
 
 use crate::access::Right;
 use crate::asking::Asker;
-use crate::asking::Matter;
+use crate::asking::matter::Matter;
 use crate::keeper::Directory;
 
 use super::dispatch::meant;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use zbus::OwnedVariant;
 use zbus::Variant;
 
-use crate::error::Code;
+use crate::error::code::Code;
 use crate::limits;
 use crate::snapshot::LONGEST_WAIT;
 use crate::snapshot::Refusal;

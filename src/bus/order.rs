@@ -7,7 +7,7 @@ use zbus::OwnedVariant;
 
 use crate::asking;
 use crate::keeper::Seat;
-use crate::lifecycle::Action;
+use crate::lifecycle::words::Action;
 use crate::snapshot::Refusal;
 
 use super::dispatch::Call;
@@ -41,7 +41,7 @@ pub(super) fn carry_out(call: &Call, seat: Arc<Seat>, order: Order) -> Step {
         Order::Retry => Action::Retry,
     };
     Step::later(async move {
-        let changed = asking::order(&call.keeper, &seat, action).await?;
+        let changed = asking::order::order(&call.keeper, &seat, action).await?;
         reply::answer(&call.message, &changed)
     })
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use zbus::Variant;
 
-use crate::config::LogLevel;
+use crate::config::daemon::LogLevel;
 use crate::keeper::Seat;
 use crate::snapshot::Snapshot;
 use crate::time::Now;

@@ -10,7 +10,7 @@ use crate::keeper::Directory;
 use crate::name::AccountId;
 use crate::notice::Event;
 use crate::notice::Notice;
-use crate::protocol::ErrorBody;
+use crate::protocol::error::ErrorBody;
 use crate::time::Now;
 use crate::wording;
 

@@ -17,9 +17,9 @@ use zbus::Variant;
 use crate::access::Right;
 use crate::asking;
 use crate::asking::Denied;
-use crate::asking::Look;
+use crate::asking::token::Look;
 use crate::clock;
-use crate::error::Code;
+use crate::error::code::Code;
 use crate::keeper::Seat;
 use crate::limits;
 use crate::snapshot::Answer;
@@ -71,7 +71,8 @@ pub(super) fn begin(
                     |seat: &Seat, snapshot: &Arc<Snapshot>| look(&call, &wish, seat, snapshot);
                 let find = |name: &str| call.find(name, Right::Read);
                 let wanted = (seat, wish.demand.kind);
-                asking::token::<_, Failed>(&call.keeper, wanted, wish.patience, look, find).await?
+                asking::token::token::<_, Failed>(&call.keeper, wanted, wish.patience, look, find)
+                    .await?
             })
         }
     }
@@ -141,7 +142,7 @@ impl<'a> Given<'a> {
             }
             Kind::Aws => {
                 let aws = held.aws.as_ref()?;
-                (Token::Aws(asking::credential_process(aws)), aws.expires_wall, aws.issued_at)
+                (Token::Aws(asking::aws::credential_process(aws)), aws.expires_wall, aws.issued_at)
             }
         };
         let (expires_at, issued_at) = (seconds(expires_at), seconds(issued_at));

@@ -24,10 +24,10 @@ use crate::provider::Configure;
 use crate::provider::PROVIDERS;
 use crate::provider::Profile;
 use crate::provider::Provider;
-use crate::section::Problem;
+use crate::section::complaint::Problem;
 
 use crate::section::Section;
-use crate::section::Value;
+use crate::section::value::Value;
 use crate::time::parse_span;
 
 /// The provider of an account that names none.

@@ -3,9 +3,9 @@
 
 use crate::access::Right;
 use crate::access::Rights;
-use crate::section::Problem;
 use crate::section::Section;
-use crate::section::Value;
+use crate::section::complaint::Problem;
+use crate::section::value::Value;
 use crate::unit;
 
 /// One line of `allow`. All that it says must match.

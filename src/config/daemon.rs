@@ -13,9 +13,9 @@ use crate::access::Right;
 use crate::access::Rights;
 use crate::limits;
 use crate::plan::EXPIRY_AHEAD;
-use crate::section::Problem;
 use crate::section::Section;
-use crate::section::Value;
+use crate::section::complaint::Problem;
+use crate::section::value::Value;
 
 /// Without a word about it, a failure is an alarm from this long before the expiry.
 const ALARM_BEFORE: Duration = Duration::from_secs(600);

@@ -7,11 +7,11 @@ use toml::Table;
 use toml::Value;
 
 use super::Config;
-use super::Defaults;
 use super::File;
 use super::Invalid;
+use super::daemon::Defaults;
 use crate::section::Mode;
-use crate::section::Problem;
+use crate::section::complaint::Problem;
 
 const EXAMPLE: &str = include_str!("../../config.example.toml");
 

@@ -16,13 +16,13 @@ use crate::hook::Template;
 use crate::limits;
 use crate::name::AccountId;
 use crate::notice::EventName;
-use crate::section::Complaint;
 use crate::section::Mode;
-use crate::section::Place;
-use crate::section::Problem;
-use crate::section::Report;
 use crate::section::Section;
-use crate::section::Value;
+use crate::section::complaint::Complaint;
+use crate::section::complaint::Place;
+use crate::section::complaint::Problem;
+use crate::section::complaint::Report;
+use crate::section::value::Value;
 
 /// What both kinds of tables are called where something else stands.
 pub(super) const TABLES: &str = "[[hooks]] tables";

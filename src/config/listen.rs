@@ -12,11 +12,11 @@ use super::out_of_reach;
 use crate::access::Rights;
 use crate::limits;
 use crate::name::AccountId;
-use crate::section::Complaint;
-use crate::section::Place;
-use crate::section::Problem;
-use crate::section::Report;
-use crate::section::Value;
+use crate::section::complaint::Complaint;
+use crate::section::complaint::Place;
+use crate::section::complaint::Problem;
+use crate::section::complaint::Report;
+use crate::section::value::Value;
 use crate::spelling::nearest;
 
 /// A further listening socket.

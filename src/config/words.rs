@@ -8,11 +8,11 @@ use std::fmt;
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use super::Account;
-use super::Allow;
 use super::Config;
-use super::Daemon;
-use super::Listen;
+use super::account::Account;
+use super::allow::Allow;
+use super::daemon::Daemon;
+use super::listen::Listen;
 use crate::access::Right;
 use crate::access::Rights;
 use crate::hook::Deed;
@@ -24,10 +24,10 @@ use crate::plan::Plan;
 use crate::plan::Rotation;
 use crate::plan::SignIn;
 use crate::plan::highest_rung;
-use crate::provider::Callee;
 use crate::provider::Method;
 use crate::provider::Spend;
 use crate::provider::Step;
+use crate::provider::call::Callee;
 use crate::schedule;
 use crate::schedule::Spread;
 use crate::section::SecretRef;
@@ -310,8 +310,8 @@ fn listed(words: &[&str]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use crate::config::Defaults;
     use crate::config::File;
+    use crate::config::daemon::Defaults;
     use crate::section::Mode;
 
     use super::*;

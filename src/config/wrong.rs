@@ -5,8 +5,8 @@
 use std::path::Path;
 
 use super::Config;
-use super::Defaults;
 use super::File;
+use super::daemon::Defaults;
 use crate::section::Mode;
 
 mod cognito;

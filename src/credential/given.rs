@@ -5,9 +5,9 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use crate::asking;
-use crate::asking::Front;
+use crate::asking::answer::Front;
 use crate::credential::wanted::Form;
-use crate::error::Code;
+use crate::error::code::Code;
 use crate::keeper::Seat;
 use crate::snapshot::Held;
 use crate::snapshot::Refusal;
@@ -66,12 +66,12 @@ impl Given {
             Kind::Access | Kind::Id => {
                 let token = held.tokens.get(kind)?;
                 match form {
-                    Form::Raw(_) => asking::plain(&[token.expose()]),
+                    Form::Raw(_) => asking::answer::plain(&[token.expose()]),
                     Form::Header => header(seat, token),
                     Form::Json => json((seat, snapshot, held), (kind, token), ttl, now),
                 }
             }
-            Kind::Aws => asking::credential_process(held.aws.as_ref()?),
+            Kind::Aws => asking::aws::credential_process(held.aws.as_ref()?),
         };
         Some(Self { text, generation: held.generation, ttl })
     }
@@ -81,8 +81,8 @@ impl Given {
 fn header(seat: &Seat, token: &Secret) -> Bytes {
     let header = seat.profile().header();
     match header.scheme.as_deref() {
-        Some(scheme) => asking::plain(&[&header.name, ": ", scheme, " ", token.expose()]),
-        None => asking::plain(&[&header.name, ": ", token.expose()]),
+        Some(scheme) => asking::answer::plain(&[&header.name, ": ", scheme, " ", token.expose()]),
+        None => asking::answer::plain(&[&header.name, ": ", token.expose()]),
     }
 }
 
@@ -95,9 +95,9 @@ fn json(
 ) -> Bytes {
     let raised = wording::raised(snapshot, &seat.account, now);
     let front = Front::new(&seat.account, seat.profile().header(), held, kind, token);
-    let after = asking::after_ttl(snapshot, held, raised.as_ref());
+    let after = asking::answer::after_ttl(snapshot, held, raised.as_ref());
     let text = |bytes| std::str::from_utf8(bytes).unwrap_or_default();
-    asking::plain(&[text(&front.json), &ttl.as_secs().to_string(), text(&after)])
+    asking::answer::plain(&[text(&front.json), &ttl.as_secs().to_string(), text(&after)])
 }
 
 #[cfg(test)]

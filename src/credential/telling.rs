@@ -12,7 +12,7 @@ use crate::credential::given::Given;
 use crate::credential::subject::Scope;
 use crate::credential::subject::Stranger;
 use crate::credential::wanted::NoSuchKind;
-use crate::error::Code;
+use crate::error::code::Code;
 use crate::message::Message;
 use crate::name::AccountId;
 use crate::unit::NoUnit;

@@ -19,11 +19,11 @@ use crate::access::Right;
 use crate::asking;
 use crate::asking::Asker;
 use crate::asking::Denied;
-use crate::asking::Look;
+use crate::asking::token::Look;
 use crate::attest;
 use crate::attest::Process;
 use crate::clock;
-use crate::config::CredentialTerms;
+use crate::config::daemon::CredentialTerms;
 use crate::credential::Desk;
 use crate::credential::claim::Claim;
 use crate::credential::claim::Unfit;
@@ -36,8 +36,8 @@ use crate::credential::telling;
 use crate::credential::telling::Refused;
 use crate::credential::wanted::Form;
 use crate::credential::wanted::Wanted;
-use crate::error::Code;
-use crate::error::Remedy;
+use crate::error::code::Code;
+use crate::error::code::Remedy;
 use crate::keeper::Seat;
 use crate::limits;
 use crate::metrics;
@@ -193,7 +193,7 @@ async fn token(
     let look = |seat: &Seat, snapshot: &Arc<Snapshot>| {
         look(seat, snapshot, (wanted.form, kind), (terms.min_ttl, patience))
     };
-    match asking::token(&desk.keeper, (seat, kind), patience, look, find).await? {
+    match asking::token::token(&desk.keeper, (seat, kind), patience, look, find).await? {
         Ok(given) => Ok((account, given)),
         Err(refusal) => Err(Denied::about(&account, refusal).into()),
     }

@@ -9,8 +9,8 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
 use super::hook::SYSTEMCTL;
-use crate::config::Account;
 use crate::config::Config;
+use crate::config::account::Account;
 use crate::hook::Deed;
 use crate::programs;
 use crate::section::SecretRef;
@@ -81,7 +81,7 @@ impl Kind {
             Self::Program => true,
             Self::Callee => fs::metadata(path).is_ok_and(|metadata| metadata.is_file()),
         };
-        let found = programs::guarded(path, &[own]);
+        let found = programs::guard::guarded(path, &[own]);
         found.err().filter(|_| is_program).map(|error| format!(" is not run: {error}"))
     }
 }

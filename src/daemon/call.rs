@@ -10,10 +10,10 @@ use crate::programs;
 use crate::programs::Answer;
 use crate::programs::NotStarted;
 use crate::programs::Program;
-use crate::provider::Call;
-use crate::provider::Called;
-use crate::provider::Callee;
-use crate::provider::MAX_ANSWER;
+use crate::provider::call::Call;
+use crate::provider::call::Called;
+use crate::provider::call::Callee;
+use crate::provider::call::MAX_ANSWER;
 
 /// Makes the call, in `left` at the most. What the program had to say is logged here.
 pub(super) async fn carry(call: Call, left: Duration) -> Called {

@@ -13,7 +13,7 @@ use super::lineup;
 use super::state;
 use super::state::Flaw;
 use super::state::Found;
-use crate::config::plan_in_words;
+use crate::config::words::plan_in_words;
 use crate::names;
 
 /// What a check found.

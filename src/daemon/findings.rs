@@ -14,8 +14,8 @@ use crate::hooks::LastFailure;
 use crate::keeper::Directory;
 use crate::name::AccountId;
 use crate::plan::Rotation;
-use crate::protocol::Finding;
-use crate::protocol::Severity;
+use crate::protocol::daemon::Finding;
+use crate::protocol::daemon::Severity;
 use crate::record::Record;
 use crate::record::StoreError;
 use crate::store::key::KeySource;
@@ -270,8 +270,8 @@ fn hook_findings(config: &Config, failing: &Failing, findings: &mut Vec<Finding>
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::Defaults;
     use crate::config::File;
+    use crate::config::daemon::Defaults;
     use crate::section::Mode;
 
     #[test]

@@ -81,7 +81,7 @@ pub(super) async fn ask(call: Call) -> Result<(), RefreshError> {
 async fn run(call: &Call, argv: &[Box<str>], limit: Duration) -> Result<(), Flaw> {
     let variables = call.environment().into_iter();
     let variables = variables.map(|(name, value)| (name, OsString::from(value)));
-    let handed = call.token().map(programs::handed).transpose();
+    let handed = call.token().map(programs::handed::handed).transpose();
     let program = Program {
         argv,
         environment: programs::whose().into_iter().chain(variables).collect(),

@@ -7,12 +7,12 @@ use super::weak;
 use super::weak::Weak;
 use crate::access::Rule;
 use crate::config;
-use crate::config::Allow;
 use crate::config::Config;
+use crate::config::allow::Allow;
 use crate::keeper::Directory;
 use crate::name::AccountId;
 use crate::names::Names;
-use crate::protocol::ReloadView;
+use crate::protocol::daemon::ReloadView;
 use crate::record::Record;
 use crate::supervisor::lineup::Change;
 use crate::supervisor::lineup::Lineup;
@@ -193,7 +193,7 @@ fn lineup(
     (Lineup { accounts, admin, metrics }, unknown)
 }
 
-fn settings(account: &config::Account, rules: Arc<[Rule]>) -> Settings {
+fn settings(account: &config::account::Account, rules: Arc<[Rule]>) -> Settings {
     Settings {
         provider: Arc::clone(&account.provider),
         plan: Arc::clone(&account.plan),

@@ -13,12 +13,10 @@ use crate::error::RefreshError;
 use crate::hooks::Runner;
 use crate::hooks::call::Call;
 use crate::http;
-use crate::lifecycle::Revocation;
+use crate::lifecycle::words::Revocation;
 use crate::logins::Reach;
 use crate::name::AccountId;
 use crate::provider;
-use crate::provider::Called;
-use crate::provider::Deed;
 use crate::provider::Outcome;
 use crate::provider::Profile;
 use crate::provider::Provider;
@@ -27,6 +25,8 @@ use crate::provider::Response;
 use crate::provider::Spend;
 use crate::provider::Step;
 use crate::provider::Transport;
+use crate::provider::call::Called;
+use crate::provider::deed::Deed;
 use crate::random;
 use crate::record::Stake;
 use crate::record::StoreError;
@@ -191,7 +191,11 @@ impl Reach for Outside {
         sent.map_err(|error| error.into_error(false))
     }
 
-    fn call(&self, call: provider::Call, limit: Duration) -> impl Future<Output = Called> + Send {
+    fn call(
+        &self,
+        call: provider::call::Call,
+        limit: Duration,
+    ) -> impl Future<Output = Called> + Send {
         call::carry(call, limit)
     }
 }

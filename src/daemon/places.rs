@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use super::Failure;
 use super::Options;
 use crate::config::Config;
-use crate::config::Defaults;
+use crate::config::daemon::Defaults;
 use crate::credential::subject::Scope;
 use crate::files;
 use crate::section::Mode;

@@ -13,7 +13,7 @@ use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::watch;
 
 use crate::clock;
-use crate::error::Code;
+use crate::error::code::Code;
 use crate::keeper::Directory;
 use crate::name::AccountId;
 use crate::notice::Notice;

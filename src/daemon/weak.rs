@@ -9,8 +9,8 @@
 use std::fmt;
 
 use crate::access::Right;
-use crate::config::Allow;
 use crate::config::Config;
+use crate::config::allow::Allow;
 use crate::unit::Proof;
 
 /// A rule by unit that names no user, where that is too little.
@@ -115,8 +115,8 @@ impl fmt::Display for Weak {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::Defaults;
     use crate::config::File;
+    use crate::config::daemon::Defaults;
     use crate::section::Mode;
 
     const ALLOW: &str = "'unit:a.service', { unit = 'b.service', group = 'mail' }, \

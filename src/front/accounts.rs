@@ -10,7 +10,7 @@ use crate::front::query::Query;
 use crate::front::reply;
 use crate::front::reply::Body;
 use crate::front::reply::Refused;
-use crate::protocol::AccountList;
+use crate::protocol::account::AccountList;
 
 /// Those that the caller may see, by name.
 pub(super) fn list(caller: &Caller, query: Option<&str>) -> Result<Response<Body>, Box<Refused>> {
@@ -22,7 +22,7 @@ pub(super) fn list(caller: &Caller, query: Option<&str>) -> Result<Response<Body
         .values()
         .map(|seat| (seat, caller.rights(&directory, seat)))
         .filter(|(_, rights)| Asker::may_see(*rights))
-        .map(|(seat, rights)| asking::account(seat, rights, now))
+        .map(|(seat, rights)| asking::view::account(seat, rights, now))
         .collect();
     reply::json(&AccountList { accounts })
 }
@@ -36,5 +36,5 @@ pub(super) fn one(
     let seat = caller.visible_seat(name)?;
     Query::read(query, &[]).map_err(|refusal| Refused::about(&seat.account, refusal))?;
     let rights = caller.rights(&caller.desk.keeper.directory(), &seat);
-    reply::json(&asking::account(&seat, rights, clock::now()))
+    reply::json(&asking::view::account(&seat, rights, clock::now()))
 }

@@ -15,8 +15,8 @@ use crate::access::Peer;
 use crate::access::Right;
 use crate::access::Rights;
 use crate::asking;
-use crate::asking::words;
-use crate::error::Code;
+use crate::asking::view::words;
+use crate::error::code::Code;
 use crate::front::body;
 use crate::front::caller::Caller;
 use crate::front::caller::account_named;
@@ -30,10 +30,10 @@ use crate::keeper::Errand;
 use crate::limits;
 use crate::message::Message;
 use crate::metrics;
-use crate::protocol::AccessView;
-use crate::protocol::DoneAnswer;
-use crate::protocol::ReloadView;
-use crate::protocol::RuleView;
+use crate::protocol::account::DoneAnswer;
+use crate::protocol::daemon::AccessView;
+use crate::protocol::daemon::ReloadView;
+use crate::protocol::daemon::RuleView;
 use crate::snapshot::Refusal;
 use crate::unit;
 use crate::unit::Proof;
@@ -65,7 +65,7 @@ pub(super) async fn configuration(
     body::none(body).await?;
     let errand = caller.desk.keeper.errand(errand);
     let outcome = tokio::time::timeout(limits::ORDER, errand).await;
-    let view = outcome.unwrap_or_else(|_| Err(asking::late())).and_then(|view| view)?;
+    let view = outcome.unwrap_or_else(|_| Err(asking::follow::late())).and_then(|view| view)?;
     reply::json(&view)
 }
 
@@ -84,7 +84,7 @@ pub(super) async fn backup(
     let recipients = recipients.into_iter().map(|text| text.expose().to_owned()).collect();
     let errand = caller.desk.keeper.errand(|reply| Errand::Backup { recipients, reply });
     let outcome = tokio::time::timeout(limits::ORDER, errand).await;
-    let view = outcome.unwrap_or_else(|_| Err(asking::late())).and_then(|view| view)?;
+    let view = outcome.unwrap_or_else(|_| Err(asking::follow::late())).and_then(|view| view)?;
     tracing::info!(
         event = Message::BackupSealed.as_str(),
         peer_uid = caller.peer.uid,
@@ -112,7 +112,10 @@ pub(super) async fn purge(
     let errand = |reply| Errand::Purge { account: account.clone(), reply };
     let errand = caller.desk.keeper.errand(errand);
     let outcome = tokio::time::timeout(limits::ORDER, errand).await;
-    outcome.unwrap_or_else(|_| Err(asking::late())).and_then(|purged| purged).map_err(about)?;
+    outcome
+        .unwrap_or_else(|_| Err(asking::follow::late()))
+        .and_then(|purged| purged)
+        .map_err(about)?;
     reply::json(&DoneAnswer {
         changed: true,
         account: Some(account.to_string()),

@@ -14,7 +14,7 @@ use serde::de;
 use serde::de::IgnoredAny;
 use zeroize::Zeroizing;
 
-use crate::error::Code;
+use crate::error::code::Code;
 use crate::front::reply::Refused;
 use crate::front::spelling::hint;
 use crate::front::spelling::quoted;

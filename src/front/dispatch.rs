@@ -22,9 +22,9 @@ use hyper::http::request::Parts;
 use hyper::service::Service;
 
 use crate::access::Right;
-use crate::asking::Matter;
+use crate::asking::matter::Matter;
 use crate::clock;
-use crate::error::Code;
+use crate::error::code::Code;
 use crate::front::accounts;
 use crate::front::admin;
 use crate::front::caller::Caller;

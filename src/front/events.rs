@@ -21,7 +21,7 @@ use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::watch;
 
 use crate::asking::Asker;
-use crate::asking::Matter;
+use crate::asking::matter::Matter;
 use crate::clock;
 use crate::front::caller::Caller;
 use crate::front::query::Param;
@@ -32,7 +32,7 @@ use crate::front::reply::Refused;
 use crate::limits;
 use crate::name::AccountId;
 use crate::notice::Notice;
-use crate::protocol::EventView;
+use crate::protocol::event::EventView;
 use crate::time::Now;
 use crate::wording;
 

@@ -22,7 +22,7 @@ use tokio::task::JoinSet;
 
 use crate::attest::Process;
 use crate::clock;
-use crate::error::Code;
+use crate::error::code::Code;
 use crate::front::behind::Behind;
 use crate::front::caller::Caller;
 use crate::front::caller::Desk;

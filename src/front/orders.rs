@@ -9,7 +9,7 @@ use hyper::body::Incoming;
 
 use crate::asking;
 use crate::clock;
-use crate::error::Code;
+use crate::error::code::Code;
 use crate::front::body;
 use crate::front::body::Fields;
 use crate::front::caller::Caller;
@@ -20,10 +20,10 @@ use crate::front::reply::Refused;
 use crate::keeper::Errand;
 use crate::keeper::Over;
 use crate::keeper::Seat;
-use crate::lifecycle::Action;
-use crate::lifecycle::Credential;
+use crate::lifecycle::words::Action;
+use crate::lifecycle::words::Credential;
 use crate::limits;
-use crate::protocol::DoneAnswer;
+use crate::protocol::account::DoneAnswer;
 use crate::snapshot::Refusal;
 use crate::token::Secret;
 
@@ -74,7 +74,7 @@ pub(super) async fn carry_out(
     let fields = body::fields(&seat.account, body, known).await?;
     let local = change == Change::Logout && fields.flag("local").map_err(about)?;
     let stays = if local { what_stays(&seat) } else { String::new() };
-    let order = |action| asking::order(&caller.desk.keeper, &seat, action);
+    let order = |action| asking::order::order(&caller.desk.keeper, &seat, action);
     let (changed, [done, idle]) = match change {
         Change::Import => {
             let token = fields.text("refresh_token").map_err(about)?.clone();
@@ -174,11 +174,13 @@ async fn secret(
     let errand = |reply| Errand::PutSecret { account, slot, secret, over, reply };
     let errand = caller.desk.keeper.errand(errand);
     let outcome = tokio::time::timeout(limits::ORDER, errand).await;
-    let changed =
-        outcome.unwrap_or_else(|_| Err(asking::late())).and_then(|put| put).map_err(about)?;
+    let changed = outcome
+        .unwrap_or_else(|_| Err(asking::follow::late()))
+        .and_then(|put| put)
+        .map_err(about)?;
     if changed {
         // What failed for want of it is tried again; an account that did not is left alone.
-        asking::order(&caller.desk.keeper, seat, Action::SecretChanged).await?;
+        asking::order::order(&caller.desk.keeper, seat, Action::SecretChanged).await?;
     }
     Ok((changed, words))
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use url::form_urlencoded;
 
-use crate::error::Code;
+use crate::error::code::Code;
 use crate::front::spelling::hint;
 use crate::front::spelling::quoted;
 use crate::snapshot::Refusal;

@@ -12,8 +12,8 @@ use hyper::body::Incoming;
 use tracing::warn;
 
 use crate::asking;
-use crate::asking::Sheet;
-use crate::asking::inner_len;
+use crate::asking::json::Sheet;
+use crate::asking::json::inner_len;
 use crate::front::body;
 use crate::front::caller::Caller;
 use crate::front::query::Query;
@@ -22,7 +22,7 @@ use crate::front::reply::Body;
 use crate::front::reply::Refused;
 use crate::keeper::Errand;
 use crate::keeper::Seat;
-use crate::lifecycle::Action;
+use crate::lifecycle::words::Action;
 use crate::limits;
 use crate::message::Message;
 
@@ -42,13 +42,15 @@ pub(super) async fn release(
     let about = |refusal| Refused::about(&seat.account, refusal);
     Query::read(uri.query(), &[]).map_err(about)?;
     body::fields(&seat.account, body, &[]).await?;
-    asking::order(&caller.desk.keeper, &seat, Action::Release).await?;
+    asking::order::order(&caller.desk.keeper, &seat, Action::Release).await?;
     let account = seat.account.clone();
     let errand = |reply| Errand::HandOut { account, reply };
     let errand = caller.desk.keeper.errand(errand);
     let outcome = tokio::time::timeout(limits::ORDER, errand).await;
-    let (generation, refresh_token) =
-        outcome.unwrap_or_else(|_| Err(asking::late())).and_then(|out| out).map_err(about)?;
+    let (generation, refresh_token) = outcome
+        .unwrap_or_else(|_| Err(asking::follow::late()))
+        .and_then(|out| out)
+        .map_err(about)?;
     warn!(
         account = %seat.account, event = Message::HandedOut.as_str(), peer_uid = caller.peer.uid,
         "its refresh token was handed out; it is frozen until it is taken back"

@@ -1,6 +1,6 @@
 //! `POST …/refresh` and `POST …/report`: have a token replaced, and hear what came of it.
 //!
-//! What is wrong with a request is said here; the rest is [`asking::renewal`].
+//! What is wrong with a request is said here; the rest is [`asking::renewal::renewal`].
 
 use std::rc::Rc;
 use std::sync::Arc;
@@ -11,10 +11,10 @@ use hyper::Uri;
 use hyper::body::Incoming;
 
 use crate::asking;
-use crate::asking::Rejected;
-use crate::asking::Renewal;
+use crate::asking::renewal::Rejected;
+use crate::asking::renewal::Renewal;
 use crate::clock;
-use crate::error::Code;
+use crate::error::code::Code;
 use crate::front::body;
 use crate::front::body::Fields;
 use crate::front::caller::Caller;
@@ -73,8 +73,8 @@ async fn renew(
     patience: Duration,
 ) -> Result<Response<Body>, Box<Refused>> {
     let find = |name: &str| caller.seat(name, renewal.right());
-    let came = asking::renewal(&caller.desk.keeper, seat, renewal, patience, find).await?;
-    reply::json(&asking::renewed(&seat.account, &came, clock::now()))
+    let came = asking::renewal::renewal(&caller.desk.keeper, seat, renewal, patience, find).await?;
+    reply::json(&asking::view::renewed(&seat.account, &came, clock::now()))
 }
 
 fn rejected(fields: &Fields) -> Result<Rejected, Refusal> {

@@ -1,7 +1,7 @@
 //! Answers and errors as HTTP.
 //!
 //! Every answer says `no-store`: no cache on the way has any business with tokens or with
-//! how an account stands. Every error has the one body of `protocol::ErrorBody`.
+//! how an account stands. Every error has the one body of `protocol::error::ErrorBody`.
 
 use std::convert::Infallible;
 use std::pin::Pin;
@@ -18,7 +18,7 @@ use hyper::header::HeaderValue;
 use serde::Serialize;
 
 use crate::asking::Denied;
-use crate::error::Code;
+use crate::error::code::Code;
 use crate::front::events::Stream;
 use crate::name::AccountId;
 use crate::snapshot::Refusal;

@@ -3,7 +3,7 @@
 use hyper::Method;
 use matchit::Match;
 
-use crate::error::Code;
+use crate::error::code::Code;
 use crate::front::reply::Refused;
 use crate::front::spelling::quoted;
 use crate::front::spelling::quoted_path;

@@ -8,7 +8,7 @@ use hyper::Uri;
 
 use crate::asking;
 use crate::clock;
-use crate::error::Code;
+use crate::error::code::Code;
 use crate::front::caller::Caller;
 use crate::front::query::Param;
 use crate::front::query::Query;
@@ -17,12 +17,12 @@ use crate::front::reply::Body;
 use crate::front::reply::Refused;
 use crate::keeper::Seat;
 use crate::limits;
-use crate::protocol::DoneAnswer;
-use crate::protocol::SessionView;
-use crate::protocol::SessionsView;
-use crate::provider::Session;
-use crate::provider::SessionOrder;
-use crate::provider::Sessions;
+use crate::protocol::account::DoneAnswer;
+use crate::protocol::login::SessionView;
+use crate::protocol::login::SessionsView;
+use crate::provider::deed::Session;
+use crate::provider::deed::SessionOrder;
+use crate::provider::deed::Sessions;
 use crate::snapshot::Refusal;
 
 /// What says which sessions are to be ended.
@@ -56,7 +56,7 @@ pub(super) async fn sessions(
     caller.pace_logins(&seat.account, clock::now())?;
     let asking = caller.desk.keeper.sessions(&seat.account, order);
     let told = tokio::time::timeout(limits::ORDER, asking).await;
-    match told.unwrap_or_else(|_| Err(asking::late())).map_err(about)? {
+    match told.unwrap_or_else(|_| Err(asking::follow::late())).map_err(about)? {
         Sessions::Listed(sessions) => reply::json(&SessionsView {
             account: seat.account.to_string(),
             sessions: sessions.into_iter().map(view).collect(),

@@ -18,10 +18,10 @@ use hyper::Response;
 use hyper::header;
 use hyper::header::HeaderValue;
 
-use crate::asking::Front;
-use crate::asking::after_ttl;
-use crate::asking::credential_process;
-use crate::asking::plain;
+use crate::asking::answer::Front;
+use crate::asking::answer::after_ttl;
+use crate::asking::answer::plain;
+use crate::asking::aws::credential_process;
 use crate::front::reply;
 use crate::front::reply::Body;
 use crate::keeper::Directory;
@@ -207,7 +207,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::protocol::TokenAnswer;
+    use crate::protocol::account::TokenAnswer;
     use crate::provider::Header;
     use crate::snapshot::HeldAws;
     use crate::time::Moment;

@@ -1,6 +1,6 @@
 //! What peers sent, as messages may tell it.
 
-use crate::error::scrubbed;
+use crate::error::foreign::scrubbed;
 use crate::spelling::nearest;
 
 /// `; did you mean ‘word’?`, or nothing.

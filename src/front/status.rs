@@ -9,7 +9,7 @@ use hyper::Uri;
 use crate::asking;
 use crate::asking::Asker;
 use crate::clock;
-use crate::error::Code;
+use crate::error::code::Code;
 use crate::front::caller::Caller;
 use crate::front::query::Query;
 use crate::front::reply;
@@ -18,9 +18,9 @@ use crate::front::reply::Refused;
 use crate::keeper::Errand;
 use crate::keeper::Seat;
 use crate::limits;
-use crate::protocol::Finding;
-use crate::protocol::Severity;
-use crate::protocol::StatusView;
+use crate::protocol::daemon::Finding;
+use crate::protocol::daemon::Severity;
+use crate::protocol::daemon::StatusView;
 use crate::snapshot::Snapshot;
 use crate::time::Now;
 
@@ -29,7 +29,7 @@ pub(super) fn whoami(caller: &Caller, query: Option<&str>) -> Result<Response<Bo
     Query::read(query, &[])?;
     let directory = caller.desk.keeper.directory();
     let transport = format!("unix:{}", caller.door.path);
-    reply::json(&asking::who(caller.asker(), &directory, transport))
+    reply::json(&asking::view::who(caller.asker(), &directory, transport))
 }
 
 /// How the daemon is. Counts and names are of what the caller may see; for an administrator of the

@@ -17,9 +17,9 @@ use hyper::http::request::Parts;
 
 use crate::access::Right;
 use crate::asking;
-use crate::asking::Look;
+use crate::asking::token::Look;
 use crate::clock;
-use crate::error::Code;
+use crate::error::code::Code;
 use crate::front::caller::Caller;
 use crate::front::dispatch::Step;
 use crate::front::query::Param;
@@ -168,7 +168,7 @@ async fn wait(
     let wanted = (seat, wish.demand.kind);
     let look = |seat: &Seat, snapshot: &Arc<Snapshot>| look(&caller, seat, snapshot, &wish);
     let find = |name: &str| caller.seat(name, Right::Read);
-    asking::token(&caller.desk.keeper, wanted, wish.patience, look, find).await
+    asking::token::token(&caller.desk.keeper, wanted, wish.patience, look, find).await
 }
 
 fn about(seat: &Seat, refusal: Refusal) -> Box<Refused> {

@@ -6,9 +6,9 @@ use crate::access::Peer;
 use crate::access::Principal;
 use crate::access::Rights;
 use crate::access::Rule;
-use crate::asking::words;
+use crate::asking::view::words;
 use crate::name::AccountId;
-use crate::protocol::RuleView;
+use crate::protocol::daemon::RuleView;
 use crate::unit::Proof;
 use crate::unit::Unit;
 

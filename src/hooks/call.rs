@@ -5,15 +5,15 @@
 
 use std::sync::Arc;
 
-use crate::error::scrubbed;
+use crate::error::foreign::scrubbed;
 use crate::hook::Deed;
 use crate::hook::Hook;
 use crate::hook::Role;
 use crate::name::AccountId;
 use crate::notice::EventName;
 use crate::notice::Notice;
-use crate::protocol::ErrorBody;
-use crate::protocol::EventView;
+use crate::protocol::error::ErrorBody;
+use crate::protocol::event::EventView;
 use crate::token::Kind;
 use crate::token::Secret;
 use crate::wording;

@@ -6,7 +6,7 @@
 use std::error::Error;
 use std::io;
 
-use crate::error::scrubbed;
+use crate::error::foreign::scrubbed;
 
 /// Longest cause, in characters.
 const LONGEST: usize = 200;

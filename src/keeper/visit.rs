@@ -10,9 +10,9 @@ use tokio::sync::watch;
 use url::Url;
 
 use crate::name::AccountId;
-use crate::provider::Prompt;
-use crate::provider::SessionOrder;
-use crate::provider::Sessions;
+use crate::provider::deed::SessionOrder;
+use crate::provider::deed::Sessions;
+use crate::provider::login::Prompt;
 use crate::snapshot::Refusal;
 use crate::time::Moment;
 use crate::token::Generation;

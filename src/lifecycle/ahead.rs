@@ -11,8 +11,8 @@
 use std::time::Duration;
 
 use super::Account;
-use super::Command;
 use super::duties::What;
+use super::words::Command;
 use crate::notice::Event;
 use crate::plan::highest_rung;
 use crate::record::LoginEnd;

@@ -3,9 +3,9 @@
 
 use super::Account;
 use super::Aside;
-use super::Command;
 use super::Series;
 use super::State;
+use super::words::Command;
 use crate::record::Hold;
 use crate::time::Jitter;
 use crate::time::Now;

@@ -9,8 +9,8 @@
 use std::sync::Arc;
 
 use super::Account;
-use super::Command;
-use super::Ticket;
+use super::words::Command;
+use super::words::Ticket;
 use crate::error::RefreshError;
 use crate::notice::Event;
 use crate::notice::Reason;

@@ -13,14 +13,14 @@
 use std::time::Duration;
 
 use super::Account;
-use super::Command;
-use super::Done;
-use super::Revocation;
 use super::State;
-use super::Ticket;
 use super::state::Leaving;
-use crate::error::Code;
+use super::words::Command;
+use super::words::Done;
+use super::words::Revocation;
+use super::words::Ticket;
 use crate::error::RefreshError;
+use crate::error::code::Code;
 use crate::record::Stake;
 use crate::record::Write;
 use crate::snapshot::Refusal;

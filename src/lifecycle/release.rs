@@ -6,9 +6,9 @@
 //! a login, or a resume by somebody who knows that nobody else uses the token.
 
 use super::Account;
-use super::Command;
 use super::State;
-use crate::error::Code;
+use super::words::Command;
+use crate::error::code::Code;
 use crate::record::Hold;
 use crate::snapshot::Refusal;
 use crate::time::Jitter;

@@ -4,11 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::Account;
-use super::Command;
 use super::Series;
 use super::State;
 use super::What;
-use crate::error::Code;
+use super::words::Command;
+use crate::error::code::Code;
 use crate::notice::Event;
 use crate::notice::Reason;
 use crate::plan::Plan;
@@ -50,7 +50,7 @@ impl Account {
         } else if self.leads_elsewhere() {
             self.held = None;
             self.told.alarm = false;
-            self.record_failure(snapshot::led_elsewhere(), now);
+            self.record_failure(snapshot::aid::led_elsewhere(), now);
             self.rest(State::NeedsLogin, out);
             self.tell_failure(Reason::Scheduled, out);
         } else if self.must_sign_in() && self.held.is_none() {

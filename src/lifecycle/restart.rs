@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use super::Account;
 use super::Candidate;
-use super::Command;
 use super::Doubt;
+use super::words::Command;
 use crate::error::RefreshError;
 use crate::notice::Reason;
 use crate::record::Record;
@@ -52,7 +52,7 @@ impl Account {
             self.held = held(&saved, now);
             self.told.expiry = self.held.is_none();
         }
-        if self.risk() == super::Risk::None {
+        if self.risk() == super::words::Risk::None {
             return;
         }
         let doubt = record.staged_intent.map(|intent| self.doubt_since(intent.at, now));

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::Ticket;
+use super::words::Ticket;
 use crate::error::RefreshError;
 use crate::notice::Reason;
 use crate::record::Failure;

@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use super::Account;
-use super::Discovery;
-use super::Rank;
-use super::Risk;
-use super::Urgency;
+use super::words::Discovery;
+use super::words::Rank;
+use super::words::Risk;
+use super::words::Urgency;
 use crate::budget::RESERVED_FOR_REPLAYS;
 use crate::notice::Reason;
 use crate::plan::Rotation;

@@ -34,7 +34,7 @@ use super::LANG;
 use super::NotStarted;
 use super::PATH;
 use super::Program;
-use super::guarded;
+use super::guard::guarded;
 use super::streams::Streams;
 use crate::apart::Apart;
 

@@ -3,7 +3,7 @@
 use zeroize::Zeroizing;
 
 use super::streams::KEPT;
-use crate::error::scrubbed;
+use crate::error::foreign::scrubbed;
 use crate::token::Secret;
 
 /// Longest line that is told, in characters.

@@ -4,7 +4,7 @@ use serde::Deserialize;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::ErrorBody;
+use super::error::ErrorBody;
 use crate::plan::Entry;
 
 /// An account's current token: `GET /v1/accounts/{account}/token`.

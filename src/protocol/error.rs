@@ -4,9 +4,9 @@ use serde::Deserialize;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::error::Code;
-use crate::error::OauthError;
-use crate::error::Remedy;
+use crate::error::code::Code;
+use crate::error::code::Remedy;
+use crate::error::foreign::OauthError;
 
 /// Every error, flat.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize, ToSchema)]

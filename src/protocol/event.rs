@@ -4,8 +4,8 @@ use serde::Deserialize;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::ErrorBody;
-use crate::error::Code;
+use super::error::ErrorBody;
+use crate::error::code::Code;
 
 /// One server-sent event of `GET /v1/events` (`event: <kind>`, `data: <this>`), and what a hook
 /// reads on its standard input.

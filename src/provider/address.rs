@@ -3,9 +3,9 @@
 use url::Url;
 
 use super::Transport;
-use crate::section::Problem;
-use crate::section::Query;
-use crate::section::Value;
+use crate::section::address::Query;
+use crate::section::complaint::Problem;
+use crate::section::value::Value;
 
 /// Reads a URL that the transport permits.
 pub(super) fn read(value: &Value<'_>, transport: &Transport, query: Query) -> Option<Url> {

@@ -2,8 +2,8 @@
 
 use super::Response;
 use super::fault::Stranger;
-use crate::error::OauthError;
 use crate::error::RefreshError;
+use crate::error::foreign::OauthError;
 use crate::token::Secret;
 
 /// Whether a body is written for a browser. Some servers call JSON `text/html`.

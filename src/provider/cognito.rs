@@ -17,7 +17,7 @@
 //!
 //! * A password goes out at a sign-in and a login only, never at a refresh.
 //! * A new refresh token in a success is never dropped, whatever else is wrong with it.
-//! * No error carries a part of a body except through [`OauthError`](crate::error::OauthError).
+//! * No error carries a part of a body except through [`OauthError`](crate::error::foreign::OauthError).
 //!
 //! # What is not here
 //!
@@ -29,19 +29,19 @@ use std::sync::Arc;
 
 use url::Url;
 
-use super::Deed;
 use super::Exchange;
-use super::Login;
-use super::LoginStart;
 use super::Outcome;
 use super::Profile;
 use super::Provider;
 use super::Request;
 use super::Response;
-use super::SessionOrder;
-use super::Sessions;
 use super::Spend;
 use super::Step;
+use super::deed::Deed;
+use super::deed::SessionOrder;
+use super::deed::Sessions;
+use super::login::Login;
+use super::login::LoginStart;
 use crate::error::RefreshError;
 use crate::section::Section;
 use crate::token::Secret;

@@ -14,7 +14,7 @@
 //!   gave no whole answer may have spent it.
 //! * A callee that refuses by a word of OAuth's has spent nothing: it says so by that.
 //! * Nothing that a callee says is told except through
-//!   [`OauthError`](crate::error::OauthError).
+//!   [`OauthError`](crate::error::foreign::OauthError).
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,18 +23,18 @@ use url::Url;
 
 use self::answer::Rules;
 use self::question::Action;
-use super::Call;
-use super::Called;
-use super::Callee;
 use super::Exchange;
-use super::Login;
-use super::LoginStart;
 use super::Outcome;
 use super::Profile;
 use super::Provider;
 use super::Response;
 use super::Spend;
 use super::Step;
+use super::call::Call;
+use super::call::Called;
+use super::call::Callee;
+use super::login::Login;
+use super::login::LoginStart;
 use crate::error::RefreshError;
 use crate::section::Section;
 use crate::token::Secret;

@@ -27,7 +27,7 @@
 //! * The refresh token is sent to the refresh endpoint alone and never as an access token,
 //!   for which the server would take it.
 //! * One refresh makes at most two requests, the second of which carries no secret.
-//! * No error carries a part of a body except through [`OauthError`](crate::error::OauthError).
+//! * No error carries a part of a body except through [`OauthError`](crate::error::foreign::OauthError).
 
 use std::sync::Arc;
 
@@ -37,15 +37,15 @@ use self::login::Interview;
 use self::login::SignIn;
 use self::refresh::Refresh;
 use self::sessions::Order;
-use super::Deed;
 use super::Exchange;
-use super::Login;
-use super::LoginStart;
 use super::Profile;
 use super::Provider;
-use super::SessionOrder;
-use super::Sessions;
 use super::Spend;
+use super::deed::Deed;
+use super::deed::SessionOrder;
+use super::deed::Sessions;
+use super::login::Login;
+use super::login::LoginStart;
 use crate::section::Section;
 use crate::token::Secret;
 

@@ -18,10 +18,10 @@ use std::time::Duration;
 
 use url::Url;
 
-use super::Call;
-use super::Called;
 use super::Request;
 use super::Response;
+use super::call::Call;
+use super::call::Called;
 use crate::error::RefreshError;
 use crate::time::Timestamp;
 use crate::token::Grant;

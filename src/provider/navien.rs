@@ -23,7 +23,7 @@
 //! * The password goes to the sign-in endpoint and the refresh token to the refresh endpoint
 //!   of the one base URL, and nowhere else.
 //! * A success without an access token is none.
-//! * No error carries a part of a body except through [`OauthError`](crate::error::OauthError).
+//! * No error carries a part of a body except through [`OauthError`](crate::error::foreign::OauthError).
 
 use std::sync::Arc;
 
@@ -33,8 +33,6 @@ use self::login::PasswordLogin;
 use self::reply::Purpose;
 use self::reply::Rules;
 use super::Exchange;
-use super::Login;
-use super::LoginStart;
 use super::Outcome;
 use super::Profile;
 use super::Provider;
@@ -42,6 +40,8 @@ use super::Request;
 use super::Response;
 use super::Spend;
 use super::Step;
+use super::login::Login;
+use super::login::LoginStart;
 use crate::error::RefreshError;
 use crate::provider::answer::with_stored_password;
 use crate::section::Section;

@@ -8,10 +8,10 @@ use super::Transport;
 use super::address;
 use crate::limits;
 use crate::record::Lineage;
-use crate::section::Problem;
-use crate::section::Query;
 use crate::section::Section;
-use crate::section::Value;
+use crate::section::address::Query;
+use crate::section::complaint::Problem;
+use crate::section::value::Value;
 
 /// Reads how connections are made: `plain_http`, `ca_file`.
 pub(super) fn transport(section: &mut Section<'_>) -> Transport {

@@ -2,7 +2,7 @@
 
 use url::Url;
 
-use super::Problem;
+use super::complaint::Problem;
 
 /// What a URL may have behind its path.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

@@ -3,10 +3,10 @@
 use toml::de::DeValue;
 
 use super::Mode;
-use super::Problem;
 use super::SecretRef;
 use super::Section;
-use super::Value;
+use super::complaint::Problem;
+use super::value::Value;
 use crate::limits;
 
 /// Reads a reference. `for_slot` says what to write for the slot of that name.

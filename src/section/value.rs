@@ -11,14 +11,14 @@ use toml::Spanned;
 use toml::de::DeValue;
 use url::Url;
 
-use super::Complaint;
 use super::Mode;
-use super::Place;
-use super::Problem;
-use super::Query;
 use super::Scope;
 use super::Section;
 use super::address;
+use super::address::Query;
+use super::complaint::Complaint;
+use super::complaint::Place;
+use super::complaint::Problem;
 use super::spelling;
 use crate::limits;
 use crate::spelling::nearest;

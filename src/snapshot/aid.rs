@@ -1,7 +1,7 @@
 //! What helps an account besides a new credential.
 
-use crate::error::OauthError;
 use crate::error::RefreshError;
+use crate::error::foreign::OauthError;
 
 /// What a configuration that leads elsewhere is called, as the provider's word would be.
 const LED_ELSEWHERE: &str = "configuration_changed";

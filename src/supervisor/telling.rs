@@ -14,7 +14,7 @@ use tracing::error;
 use tracing::info;
 use tracing::warn;
 
-use crate::error::Code;
+use crate::error::code::Code;
 use crate::message::Message;
 use crate::notice::Event;
 use crate::notice::Notice;
@@ -206,8 +206,8 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::error::OauthError;
     use crate::error::RefreshError;
+    use crate::error::foreign::OauthError;
     use crate::notice::Reason;
     use crate::record::Failure;
 

@@ -13,7 +13,7 @@ use signal_hook::consts::SIGINT;
 use signal_hook::consts::SIGTERM;
 use signal_hook::iterator::Signals;
 use tokenkeeper::clock;
-use tokenkeeper::protocol::EventView;
+use tokenkeeper::protocol::event::EventView;
 use tokenkeeper::time::Moment;
 
 use super::programs::Watch;

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use tokenkeeper::protocol::EventView;
+use tokenkeeper::protocol::event::EventView;
 use tokenkeeper::time::spoken;
 
 use super::cast::CHARACTERS;

@@ -157,6 +157,21 @@ fn what_touches_the_outside_is_in_one_place() {
     assert!(broken.is_empty(), "{broken:#?}");
 }
 
+/// One name for each thing, so that a search for it finds where it is defined.
+#[test]
+fn nothing_is_exported_from_a_second_place() {
+    let second = |line: &&str| {
+        let line = line.trim_start();
+        line.starts_with("pub use ") || (line.starts_with("pub(") && line.contains(") use "))
+    };
+    let mut broken = Vec::new();
+    for module in MODULES {
+        let code = production_code(module);
+        broken.extend(code.lines().filter(second).map(|line| format!("{module}: {line}")));
+    }
+    assert!(broken.is_empty(), "{broken:#?}");
+}
+
 #[test]
 fn only_the_daemon_puts_adapters_together() {
     /// How a file is opened, how one waits for what may hang, and how a process is held: tools of

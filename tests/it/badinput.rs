@@ -10,7 +10,7 @@ use std::net::Shutdown;
 use std::path::Path;
 use std::process::Command;
 
-use tokenkeeper::protocol::ErrorBody;
+use tokenkeeper::protocol::error::ErrorBody;
 
 use crate::support::config::Config;
 use crate::support::daemon::Daemon;

@@ -9,7 +9,7 @@ use std::time::Instant;
 
 use rustix::process::Signal;
 use serde_json::json;
-use tokenkeeper::protocol::ReleaseAnswer;
+use tokenkeeper::protocol::account::ReleaseAnswer;
 use zbus::Message;
 use zbus::OwnedObjectPath;
 use zbus::OwnedVariant;

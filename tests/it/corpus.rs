@@ -14,8 +14,8 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 use serde_json::json;
-use tokenkeeper::error::Code;
-use tokenkeeper::protocol::ErrorBody;
+use tokenkeeper::error::code::Code;
+use tokenkeeper::protocol::error::ErrorBody;
 
 use self::rows::Row;
 use crate::support::config::Config;

@@ -15,7 +15,7 @@ use std::hash::RandomState;
 use std::time::Duration;
 
 use serde_json::json;
-use tokenkeeper::protocol::AccountList;
+use tokenkeeper::protocol::account::AccountList;
 
 use crate::support::config::Config;
 use crate::support::daemon::Daemon;

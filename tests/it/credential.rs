@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use rustix::process::Signal;
 use serde_json::json;
-use tokenkeeper::protocol::TokenAnswer;
+use tokenkeeper::protocol::account::TokenAnswer;
 
 use crate::support::bus::Bus;
 use crate::support::bus::Says;

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeSet;
 
-use tokenkeeper::error::Code;
+use tokenkeeper::error::code::Code;
 use tokenkeeper::message::Message;
 
 const PAGE: &str = include_str!("../../packaging/man/tokenkeeperd.8");

@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use serde_json::Value;
 use serde_json::json;
-use tokenkeeper::protocol::EventView;
+use tokenkeeper::protocol::event::EventView;
 
 use crate::support::PATIENCE;
 use crate::support::config::Config;

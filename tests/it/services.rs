@@ -13,7 +13,7 @@ pub(crate) mod navien;
 
 use serde_json::Value;
 use serde_json::json;
-use tokenkeeper::protocol::ErrorBody;
+use tokenkeeper::protocol::error::ErrorBody;
 
 use crate::support::config::Config;
 use crate::support::daemon::Daemon;

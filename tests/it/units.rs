@@ -22,7 +22,7 @@ use std::time::Duration;
 
 use tokenkeeper::activation;
 use tokenkeeper::budget;
-use tokenkeeper::error::Code;
+use tokenkeeper::error::code::Code;
 use tokenkeeper::hook::Hook;
 use tokenkeeper::hooks;
 use tokenkeeper::limits;
@@ -305,7 +305,7 @@ fn the_numbers_in_the_page_of_programs_are_those_of_the_code() {
     assert_eq!(programs::GRACE.as_secs(), 2);
     #[rustfmt::skip]
     let sentences = [
-        format!("more than {} KiB of it", provider::MAX_ANSWER / 1024),
+        format!("more than {} KiB of it", provider::call::MAX_ANSWER / 1024),
         format!("At most {} programs run at a time", programs::AT_A_TIME),
         "gets SIGTERM and two seconds later SIGKILL".to_owned(),
     ];

@@ -11,8 +11,8 @@ use nix::sys::resource::getrlimit;
 use nix::sys::resource::setrlimit;
 use serde_json::Value;
 use serde_json::json;
-use tokenkeeper::protocol::ErrorBody;
-use tokenkeeper::protocol::TokenAnswer;
+use tokenkeeper::protocol::account::TokenAnswer;
+use tokenkeeper::protocol::error::ErrorBody;
 
 use crate::support::config::Config;
 use crate::support::daemon::Daemon;

@@ -6,8 +6,8 @@
 //!
 //! Reading order: [`Daemon`], then `reply` (reading one answer), then `events` (following).
 
-mod events;
-mod reply;
+pub(crate) mod events;
+pub(crate) mod reply;
 #[cfg(test)]
 pub(crate) mod scripted;
 
@@ -23,13 +23,12 @@ use std::time::Duration;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use tokenkeeper::limits;
-use tokenkeeper::protocol::ErrorBody;
+use tokenkeeper::protocol::error::ErrorBody;
 use zeroize::Zeroizing;
 
-pub(crate) use self::events::Events;
-pub(crate) use self::events::Next;
-pub(crate) use self::reply::Garbled;
-pub(crate) use self::reply::Reply;
+use self::events::Events;
+use self::reply::Garbled;
+use self::reply::Reply;
 use self::reply::is_timeout;
 use crate::fault::Fault;
 use crate::find::Origin;

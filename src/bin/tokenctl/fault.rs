@@ -3,7 +3,7 @@
 //! A fault is said on standard error, as `tokenctl: MESSAGE` or, with `--json`, as one
 //! line of JSON in the shape of the daemon's own errors; standard output belongs to what
 //! was asked for, since `$(tokenctl get mail)` must never capture an error. The exit
-//! status of what the daemon refuses is [`Code::exit_status`](tokenkeeper::error::Code);
+//! status of what the daemon refuses is [`Code::exit_status`](tokenkeeper::error::code::Code);
 //! the rest follows sysexits.h.
 
 use std::io;
@@ -11,15 +11,15 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use serde::Serialize;
-use tokenkeeper::error::Code;
-use tokenkeeper::error::Remedy;
-use tokenkeeper::error::shown;
-use tokenkeeper::protocol::ErrorBody;
+use tokenkeeper::error::code::Code;
+use tokenkeeper::error::code::Remedy;
+use tokenkeeper::error::foreign::shown;
+use tokenkeeper::protocol::error::ErrorBody;
 use tokenkeeper::time::Timestamp;
 use tokenkeeper::time::spoken;
 
-use crate::client::Garbled;
 use crate::client::Unreachable;
+use crate::client::reply::Garbled;
 use crate::file::FileError;
 use crate::find::NoRuntimeDir;
 use crate::hint::Hints;

@@ -21,29 +21,26 @@
 //! * What does not belong to the account is preserved, and where the file is not rewritten as
 //!   a whole, byte for byte. A file of another form is not written over.
 
-mod date;
-mod json;
-mod nwp500;
-mod places;
-mod plain;
+pub(crate) mod date;
+pub(crate) mod json;
+pub(crate) mod nwp500;
+pub(crate) mod places;
+pub(crate) mod plain;
 mod quilt;
-mod taken;
-mod template;
+pub(crate) mod taken;
+pub(crate) mod template;
 
 use jiff::tz::TimeZone;
-use tokenkeeper::protocol::TokenAnswer;
+use tokenkeeper::protocol::account::TokenAnswer;
 use tokenkeeper::time::Timestamp;
 use zeroize::Zeroizing;
 
-pub(crate) use self::date::DateForm;
-pub(crate) use self::json::BadPointer;
-pub(crate) use self::json::Pointer;
-pub(crate) use self::nwp500::Era;
-pub(crate) use self::places::Places;
-pub(crate) use self::plain::Plain;
-pub(crate) use self::taken::Source;
-pub(crate) use self::template::BadTemplate;
-pub(crate) use self::template::Template;
+use self::json::Pointer;
+use self::nwp500::Era;
+use self::places::Places;
+use self::plain::Plain;
+use self::taken::Source;
+use self::template::Template;
 
 /// What is written of an account's token.
 pub(crate) struct Facts {

@@ -463,7 +463,7 @@ Exit status: 0 applied; 69 no daemon; 77 not allowed; 78 it has errors, each of 
 #[cfg(test)]
 mod tests {
     use clap::CommandFactory as _;
-    use tokenkeeper::error::Code;
+    use tokenkeeper::error::code::Code;
 
     use super::*;
     use crate::args::Cli;

@@ -9,7 +9,7 @@
 use std::borrow::Cow;
 
 use clap::CommandFactory as _;
-use tokenkeeper::error::typed;
+use tokenkeeper::error::foreign::typed;
 
 use crate::args::Cli;
 use crate::find::Wish;

@@ -50,7 +50,7 @@ use std::process::ExitCode;
 use clap::error::ErrorKind;
 use tokenkeeper::clock;
 use tokenkeeper::name::AccountId;
-use tokenkeeper::protocol::AccountList;
+use tokenkeeper::protocol::account::AccountList;
 
 use self::args::Cli;
 use self::args::global::Global;

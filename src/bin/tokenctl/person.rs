@@ -29,7 +29,7 @@ use signal_hook::consts::SIGHUP;
 use signal_hook::consts::SIGINT;
 use signal_hook::consts::SIGTERM;
 use tokenkeeper::clock;
-use tokenkeeper::error::shown;
+use tokenkeeper::error::foreign::shown;
 use tokenkeeper::time::Moment;
 use tokenkeeper::time::spoken;
 use zeroize::Zeroizing;

@@ -24,11 +24,11 @@ use std::io;
 use std::io::Write as _;
 
 use serde::Serialize;
-use tokenkeeper::error::is_unsafe_to_show;
-use tokenkeeper::error::shown;
+use tokenkeeper::error::foreign::is_unsafe_to_show;
+use tokenkeeper::error::foreign::shown;
 
 use crate::args::global::When;
-use crate::client::Reply;
+use crate::client::reply::Reply;
 use crate::fault::Fault;
 use crate::hint::Hints;
 

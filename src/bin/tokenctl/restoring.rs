@@ -27,7 +27,7 @@ use tokenkeeper::backup::Backup;
 use tokenkeeper::backup::Kept;
 use tokenkeeper::name::AccountId;
 use tokenkeeper::plan::Rotation;
-use tokenkeeper::protocol::AccountView;
+use tokenkeeper::protocol::account::AccountView;
 use tokenkeeper::record::Condition;
 use tokenkeeper::record::Hold;
 use tokenkeeper::time::Timestamp;

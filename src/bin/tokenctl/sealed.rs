@@ -16,7 +16,7 @@ use tokenkeeper::envelope::Identities;
 use tokenkeeper::envelope::NoIdentity;
 use tokenkeeper::envelope::NoRecipient;
 use tokenkeeper::envelope::Unopened;
-use tokenkeeper::error::Code;
+use tokenkeeper::error::code::Code;
 use tokenkeeper::regular;
 use tokenkeeper::regular::Unwritten;
 

@@ -10,8 +10,8 @@ use clap::CommandFactory as _;
 use clap::error::ContextKind;
 use clap::error::ContextValue;
 use clap::error::ErrorKind;
-use tokenkeeper::error::scrubbed;
-use tokenkeeper::error::shown;
+use tokenkeeper::error::foreign::scrubbed;
+use tokenkeeper::error::foreign::shown;
 use tokenkeeper::spelling::nearest;
 
 use crate::args::Cli;

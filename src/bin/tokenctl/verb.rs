@@ -21,9 +21,9 @@ mod watch;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use tokenkeeper::error::Code;
+use tokenkeeper::error::code::Code;
 use tokenkeeper::name::AccountId;
-use tokenkeeper::protocol::AccountList;
+use tokenkeeper::protocol::account::AccountList;
 use tokenkeeper::section::Mode;
 use tokenkeeper::spelling::nearest;
 

@@ -27,7 +27,7 @@ use tokenkeeper::daemon;
 use tokenkeeper::daemon::Options;
 use tokenkeeper::envelope;
 use tokenkeeper::envelope::Recipient;
-use tokenkeeper::error::shown;
+use tokenkeeper::error::foreign::shown;
 use tokenkeeper::harden;
 use tokenkeeper::limits;
 use tokenkeeper::regular;

@@ -71,7 +71,7 @@ fn main() -> ExitCode {
         return work_on_key(work, &options, &arguments.key);
     }
     if arguments.check {
-        return match daemon::check(&options) {
+        return match daemon::check::check(&options) {
             Ok(checked) => {
                 let status = said(&checked.words);
                 if checked.starts { status } else { ExitCode::from(WOULD_NOT_START) }

@@ -7,7 +7,7 @@ use clap::CommandFactory as _;
 use clap::error::ContextKind;
 use clap::error::ContextValue;
 use clap::error::ErrorKind;
-use tokenkeeper::error::scrubbed;
+use tokenkeeper::error::foreign::scrubbed;
 use tokenkeeper::spelling::nearest;
 
 use crate::Arguments;

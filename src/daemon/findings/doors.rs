@@ -4,9 +4,9 @@
 use super::Steward;
 use crate::bus::presence::Away;
 use crate::bus::presence::Presence;
-use crate::config::Bus;
-use crate::protocol::Finding;
-use crate::protocol::Severity;
+use crate::config::daemon::Bus;
+use crate::protocol::daemon::Finding;
+use crate::protocol::daemon::Severity;
 
 impl Steward {
     /// Adds what there is to know.

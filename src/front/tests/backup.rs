@@ -7,10 +7,10 @@ use super::world::OPERATOR;
 use super::world::World;
 use super::world::alone;
 use super::world::fresh;
-use crate::error::Code;
+use crate::error::code::Code;
 use crate::keeper::Errand;
 use crate::keeper::Over;
-use crate::protocol::BackupView;
+use crate::protocol::daemon::BackupView;
 use crate::snapshot::Refusal;
 use crate::snapshot::Snapshot;
 

@@ -13,16 +13,16 @@ use super::world::World;
 use super::world::alone;
 use super::world::fresh;
 use crate::clock;
-use crate::error::Code;
+use crate::error::code::Code;
 use crate::keeper::visit::At;
 use crate::keeper::visit::Call;
 use crate::keeper::visit::Stage;
 use crate::keeper::visit::Visit;
 use crate::keeper::visit::Wish;
-use crate::provider::Prompt;
-use crate::provider::Session;
-use crate::provider::SessionOrder;
-use crate::provider::Sessions;
+use crate::provider::deed::Session;
+use crate::provider::deed::SessionOrder;
+use crate::provider::deed::Sessions;
+use crate::provider::login::Prompt;
 use crate::snapshot::Refusal;
 use crate::token::Generation;
 
@@ -234,7 +234,7 @@ fn sessions_are_listed_and_ended() {
 fn a_local_logout_says_until_when_the_token_stays_good() {
     alone(async {
         let world = World::new(fresh(7, 600));
-        let done = Ok(crate::lifecycle::Done::Changed(Generation(7)));
+        let done = Ok(crate::lifecycle::words::Done::Changed(Generation(7)));
         let head = "POST /v1/accounts/mail/logout";
         let (reply, _) =
             tokio::join!(world.ask_with(KEEPER, head, r#"{"local":true}"#), world.obey(done, []),);

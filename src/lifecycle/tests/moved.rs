@@ -4,8 +4,8 @@ use super::sim::Sim;
 use super::sim::here;
 use super::sim::invalid_client;
 use super::sim::plan;
-use crate::lifecycle::Action;
-use crate::lifecycle::Input;
+use crate::lifecycle::words::Action;
+use crate::lifecycle::words::Input;
 use crate::plan::Rotation;
 use crate::record::Lineage;
 

@@ -3,7 +3,7 @@
 use super::sim::Sim;
 use super::sim::granted;
 use crate::error::RefreshError;
-use crate::lifecycle::Input;
+use crate::lifecycle::words::Input;
 use crate::plan::Rotation;
 use crate::provider::Outcome;
 use crate::record::StoreError;

@@ -3,14 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::error::OauthError;
 use crate::error::RefreshError;
+use crate::error::foreign::OauthError;
 use crate::lifecycle::Account;
-use crate::lifecycle::Action;
-use crate::lifecycle::Beginning;
-use crate::lifecycle::Command;
-use crate::lifecycle::Input;
-use crate::lifecycle::Ticket;
+use crate::lifecycle::words::Action;
+use crate::lifecycle::words::Beginning;
+use crate::lifecycle::words::Command;
+use crate::lifecycle::words::Input;
+use crate::lifecycle::words::Ticket;
 use crate::name::AccountId;
 use crate::notice::Event;
 use crate::plan::EXPIRY_AHEAD;

@@ -29,13 +29,13 @@ use crate::logins::MOST_LOGINS;
 use crate::logins::Reach;
 use crate::name::AccountId;
 use crate::provider;
-use crate::provider::Called;
-use crate::provider::Prompt;
 use crate::provider::Provider;
 use crate::provider::Request;
 use crate::provider::Response;
 use crate::provider::Transport;
-use crate::provider::Turn;
+use crate::provider::call::Called;
+use crate::provider::login::Prompt;
+use crate::provider::login::Turn;
 use crate::snapshot::Refusal;
 use crate::supervisor::Control;
 use crate::time::Moment;
@@ -203,7 +203,7 @@ impl Reach for Scripted {
         Vec::new()
     }
 
-    async fn call(&self, _: provider::Call, _: Duration) -> Called {
+    async fn call(&self, _: provider::call::Call, _: Duration) -> Called {
         *self.lines.sent.lock().unwrap() += 1;
         Called::Answered(Zeroizing::default())
     }

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
-use crate::error::OauthError;
 use crate::error::RefreshError;
-use crate::error::scrubbed;
+use crate::error::foreign::OauthError;
+use crate::error::foreign::scrubbed;
 use crate::provider::member::Member;
 use crate::token::Secret;
 

@@ -6,8 +6,8 @@
 
 use std::time::Duration;
 
-use crate::error::OauthError;
 use crate::error::RefreshError;
+use crate::error::foreign::OauthError;
 
 /// What was asked.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -177,7 +177,7 @@ const LIST: &[(&str, Meaning)] = &[
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::error::Code;
+    use crate::error::code::Code;
 
     #[test]
     fn every_name_is_there_once() {

@@ -22,11 +22,11 @@ use crate::provider::Provider;
 use crate::provider::Transport;
 use crate::provider::address;
 use crate::provider::place;
-use crate::section::Problem;
-use crate::section::Query;
 use crate::section::SecretRef;
 use crate::section::Section;
-use crate::section::Value;
+use crate::section::address::Query;
+use crate::section::complaint::Problem;
+use crate::section::value::Value;
 use crate::token::Kind;
 
 /// What is known of a pool.

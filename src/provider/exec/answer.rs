@@ -10,9 +10,9 @@ use zeroize::Zeroizing;
 
 use super::question::Action;
 use crate::error::RefreshError;
-use crate::provider::Called;
 use crate::provider::Outcome;
 use crate::provider::Response;
+use crate::provider::call::Called;
 use crate::provider::member::Member;
 use crate::provider::oauth2::reply;
 use crate::provider::salvage::token_in;

@@ -6,11 +6,11 @@ use super::Exec;
 use super::Rules;
 use super::answer;
 use crate::error::RefreshError;
-use crate::provider::Heard;
-use crate::provider::Login;
-use crate::provider::LoginStart;
 use crate::provider::Outcome;
-use crate::provider::Turn;
+use crate::provider::login::Heard;
+use crate::provider::login::Login;
+use crate::provider::login::LoginStart;
+use crate::provider::login::Turn;
 use crate::token::Grant;
 
 /// Begins one, with the secrets that there are.

@@ -8,9 +8,9 @@ use super::Provider;
 use crate::limits;
 use crate::plan::Entry;
 use crate::plan::Rotation;
-use crate::provider::Callee;
 use crate::provider::Profile;
 use crate::provider::Transport;
+use crate::provider::call::Callee;
 use crate::provider::oauth2::GrantType;
 use crate::provider::oauth2::settings::GRANTS;
 use crate::provider::oauth2::settings::KINDS;
@@ -18,10 +18,10 @@ use crate::provider::oauth2::settings::parameter::read_header;
 use crate::provider::oauth2::settings::parameter::read_lifetime;
 use crate::provider::place;
 use crate::record::Lineage;
-use crate::section::Problem;
 use crate::section::SecretRef;
 use crate::section::Section;
-use crate::section::Value;
+use crate::section::complaint::Problem;
+use crate::section::value::Value;
 use crate::token::Kind;
 
 /// Every name that a secret of an `exec` account can have, sorted.

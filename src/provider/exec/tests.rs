@@ -4,16 +4,16 @@ use toml::de::DeTable;
 use zeroize::Zeroizing;
 
 use super::*;
-use crate::error::Code;
+use crate::error::code::Code;
 use crate::plan::Entry;
 use crate::plan::Rotation;
-use crate::provider::Heard;
-use crate::provider::Turn;
+use crate::provider::login::Heard;
+use crate::provider::login::Turn;
 use crate::section::Mode;
-use crate::section::Report;
 use crate::section::Scope;
 use crate::section::SecretRef;
-use crate::section::Source;
+use crate::section::complaint::Report;
+use crate::section::complaint::Source;
 use crate::time::Timestamp;
 
 const COMMAND: &str = "command = ['/usr/lib/boiler', '-v']\n";

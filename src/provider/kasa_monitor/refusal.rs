@@ -16,8 +16,8 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use crate::error::OauthError;
 use crate::error::RefreshError;
+use crate::error::foreign::OauthError;
 use crate::provider::Response;
 use crate::provider::answer::is_page;
 use crate::provider::answer::redirect;

@@ -14,7 +14,7 @@ use super::reply::read;
 use super::tests::refreshed;
 use super::tests::signed_in;
 use crate::error::Class;
-use crate::error::Code;
+use crate::error::code::Code;
 use crate::provider::Outcome;
 use crate::provider::Response;
 use crate::provider::testing::CANARY;

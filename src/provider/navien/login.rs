@@ -6,12 +6,12 @@ use super::reply;
 use super::reply::Purpose;
 use super::request;
 use crate::error::RefreshError;
-use crate::provider::Heard;
-use crate::provider::Login;
-use crate::provider::LoginStart;
 use crate::provider::Outcome;
-use crate::provider::Prompt;
-use crate::provider::Turn;
+use crate::provider::login::Heard;
+use crate::provider::login::Login;
+use crate::provider::login::LoginStart;
+use crate::provider::login::Prompt;
+use crate::provider::login::Turn;
 use crate::token::Secret;
 
 /// One login.

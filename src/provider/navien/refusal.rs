@@ -7,8 +7,8 @@
 use super::reply::Envelope;
 use super::reply::Purpose;
 use super::reply::UNKNOWN_CODE;
-use crate::error::OauthError;
 use crate::error::RefreshError;
+use crate::error::foreign::OauthError;
 use crate::provider::Response;
 use crate::provider::answer::redirect;
 use crate::provider::fault::Stranger;

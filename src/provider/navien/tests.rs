@@ -2,10 +2,10 @@
 
 use super::*;
 use crate::error::Class;
-use crate::provider::Heard;
 use crate::provider::Method;
-use crate::provider::Prompt;
-use crate::provider::Turn;
+use crate::provider::login::Heard;
+use crate::provider::login::Prompt;
+use crate::provider::login::Turn;
 use crate::provider::oauth2::tests::spend;
 use crate::provider::testing::asked;
 use crate::provider::testing::configured;

@@ -21,12 +21,12 @@ use super::login::unlisted;
 use super::refusal::Meaning;
 use super::reply;
 use super::reply::Rules;
-use crate::error::OauthError;
 use crate::error::RefreshError;
-use crate::provider::Heard;
-use crate::provider::Prompt;
-use crate::provider::Turn;
+use crate::error::foreign::OauthError;
 use crate::provider::fault::place;
+use crate::provider::login::Heard;
+use crate::provider::login::Prompt;
+use crate::provider::login::Turn;
 use crate::token::Secret;
 
 /// A login by a browser.

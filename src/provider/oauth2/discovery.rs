@@ -7,8 +7,8 @@
 use serde::Deserialize;
 use url::Url;
 
-use crate::error::OauthError;
 use crate::error::RefreshError;
+use crate::error::foreign::OauthError;
 use crate::provider::Response;
 use crate::provider::Transport;
 use crate::provider::answer::is_page;

@@ -6,8 +6,8 @@
 
 use std::time::Duration;
 
-use crate::error::OauthError;
 use crate::error::RefreshError;
+use crate::error::foreign::OauthError;
 
 /// What an error code means.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use super::members::Members;
 use super::refusal::Meaning;
-use crate::error::OauthError;
 use crate::error::RefreshError;
+use crate::error::foreign::OauthError;
 use crate::provider::Outcome;
 use crate::provider::Response;
 use crate::provider::answer::is_page;

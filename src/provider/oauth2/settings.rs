@@ -32,10 +32,10 @@ use crate::provider::Transport;
 use crate::provider::address;
 use crate::provider::place;
 use crate::record::Lineage;
-use crate::section::Problem;
-use crate::section::Query;
 use crate::section::SecretRef;
 use crate::section::Section;
+use crate::section::address::Query;
+use crate::section::complaint::Problem;
 use crate::token::Kind;
 
 pub(in crate::provider) mod parameter;
@@ -278,9 +278,9 @@ mod tests {
     use crate::provider::BEARER;
     use crate::provider::Header;
     use crate::section::Mode;
-    use crate::section::Report;
     use crate::section::Scope;
-    use crate::section::Source;
+    use crate::section::complaint::Report;
+    use crate::section::complaint::Source;
 
     const ISSUER: &str = "issuer = 'https://idp.example'\nclient_id = 'x'\n";
 

@@ -6,7 +6,7 @@ use super::agenda::Event;
 use super::faults::Fault;
 use super::play::Play;
 use super::service::Serial;
-use crate::lifecycle::Action;
+use crate::lifecycle::words::Action;
 use crate::name::AccountId;
 use crate::snapshot::Answer;
 use crate::snapshot::Demand;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use super::super::Product;
-use crate::lifecycle::Action;
+use crate::lifecycle::words::Action;
 use crate::snapshot::StateName;
 
 /// What an account hears, without what it carries.

@@ -26,7 +26,7 @@ use super::service::Service;
 use super::witness::Witness;
 use crate::error::RefreshError;
 use crate::hooks::call::Call;
-use crate::lifecycle::Revocation;
+use crate::lifecycle::words::Revocation;
 use crate::name::AccountId;
 use crate::provider::Outcome;
 use crate::provider::Provider;

@@ -22,7 +22,7 @@ use crate::hooks::call::Call;
 use crate::keeper::Directory;
 use crate::keeper::Keeper;
 use crate::keeper::Order;
-use crate::lifecycle::Action;
+use crate::lifecycle::words::Action;
 use crate::name::AccountId;
 use crate::plan::EXPIRY_AHEAD;
 use crate::plan::Entry;

@@ -7,10 +7,10 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tokio::time::sleep;
 
-use crate::error::OauthError;
 use crate::error::RefreshError;
+use crate::error::foreign::OauthError;
 use crate::hooks::call::Call;
-use crate::lifecycle::Revocation;
+use crate::lifecycle::words::Revocation;
 use crate::name::AccountId;
 use crate::provider::Outcome;
 use crate::provider::Provider;

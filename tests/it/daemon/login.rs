@@ -14,7 +14,7 @@ use std::thread::JoinHandle;
 
 use serde_json::Value;
 use serde_json::json;
-use tokenkeeper::protocol::LoginView;
+use tokenkeeper::protocol::login::LoginView;
 
 use crate::support::config::Config;
 use crate::support::daemon::Daemon;

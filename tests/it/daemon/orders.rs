@@ -8,7 +8,7 @@ use serde_json::Value;
 use serde_json::json;
 use sha2::Digest as _;
 use sha2::Sha256;
-use tokenkeeper::protocol::RefreshAnswer;
+use tokenkeeper::protocol::account::RefreshAnswer;
 
 use super::forgiving;
 use super::with_mail;

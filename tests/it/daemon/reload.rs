@@ -2,8 +2,8 @@
 
 use serde_json::Value;
 use serde_json::json;
-use tokenkeeper::protocol::AccountList;
-use tokenkeeper::protocol::TokenAnswer;
+use tokenkeeper::protocol::account::AccountList;
+use tokenkeeper::protocol::account::TokenAnswer;
 
 use super::forgiving;
 use super::with_mail;

@@ -9,11 +9,11 @@ use std::time::Instant;
 
 use serde_json::Value;
 use serde_json::json;
-use tokenkeeper::error::Code;
+use tokenkeeper::error::code::Code;
 use tokenkeeper::message::Message;
-use tokenkeeper::protocol::AccountView;
-use tokenkeeper::protocol::ErrorBody;
-use tokenkeeper::protocol::TokenAnswer;
+use tokenkeeper::protocol::account::AccountView;
+use tokenkeeper::protocol::account::TokenAnswer;
+use tokenkeeper::protocol::error::ErrorBody;
 
 use crate::faults::Fault;
 use crate::support::PATIENCE;

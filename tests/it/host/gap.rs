@@ -19,7 +19,7 @@ use std::time::Duration;
 use std::time::Instant;
 
 use serde_json::json;
-use tokenkeeper::protocol::AccountView;
+use tokenkeeper::protocol::account::AccountView;
 
 use crate::support::PATIENCE;
 use crate::support::http::Request;

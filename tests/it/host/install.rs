@@ -3,7 +3,7 @@
 use std::fs;
 
 use serde_json::json;
-use tokenkeeper::protocol::ErrorBody;
+use tokenkeeper::protocol::error::ErrorBody;
 
 use crate::support::process::said;
 

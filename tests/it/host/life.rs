@@ -11,8 +11,8 @@ use std::time::Instant;
 use serde_json::Value;
 use serde_json::json;
 use tokenkeeper::message::Message;
-use tokenkeeper::protocol::ErrorBody;
-use tokenkeeper::protocol::StatusView;
+use tokenkeeper::protocol::daemon::StatusView;
+use tokenkeeper::protocol::error::ErrorBody;
 
 use crate::support::PATIENCE;
 use crate::support::http::Request;

@@ -1,8 +1,8 @@
 //! The unit is closed, and all that the daemon needs works inside it.
 
 use serde_json::json;
-use tokenkeeper::protocol::ErrorBody;
-use tokenkeeper::protocol::TokenAnswer;
+use tokenkeeper::protocol::account::TokenAnswer;
+use tokenkeeper::protocol::error::ErrorBody;
 
 use crate::support::http::Reply;
 use crate::support::http::Request;

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::process::Output;
 
 use serde_json::Value;
-use tokenkeeper::protocol::TokenAnswer;
+use tokenkeeper::protocol::account::TokenAnswer;
 
 use crate::support::http::Request;
 use crate::support::idp::Idp;

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use std::path::Path;
 
 use serde_json::json;
-use tokenkeeper::protocol::WhoAmI;
+use tokenkeeper::protocol::daemon::WhoAmI;
 
 use crate::support::http::Request;
 use crate::support::process::said;

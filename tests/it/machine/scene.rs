@@ -7,7 +7,7 @@ use std::path::Path;
 use std::time::SystemTime;
 
 use serde_json::Value;
-use tokenkeeper::protocol::TokenAnswer;
+use tokenkeeper::protocol::account::TokenAnswer;
 
 use crate::support::idp::Idp;
 

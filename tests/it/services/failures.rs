@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use serde_json::Value;
 use serde_json::json;
-use tokenkeeper::protocol::ErrorBody;
-use tokenkeeper::protocol::LoginView;
+use tokenkeeper::protocol::error::ErrorBody;
+use tokenkeeper::protocol::login::LoginView;
 
 use crate::services::cognito::heatpump;
 use crate::services::cognito::pool;

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 use serde_json::json;
 use tokenkeeper::clock;
-use tokenkeeper::protocol::LoginView;
+use tokenkeeper::protocol::login::LoginView;
 
 use crate::services::with_secrets;
 use crate::support::daemon::Daemon;

@@ -23,10 +23,10 @@ use rustix::fs::inotify;
 use rustix::process::Signal;
 use serde_json::json;
 use tempfile::TempDir;
-use tokenkeeper::protocol::AccountView;
-use tokenkeeper::protocol::ErrorBody;
-use tokenkeeper::protocol::EventView;
-use tokenkeeper::protocol::TokenAnswer;
+use tokenkeeper::protocol::account::AccountView;
+use tokenkeeper::protocol::account::TokenAnswer;
+use tokenkeeper::protocol::error::ErrorBody;
+use tokenkeeper::protocol::event::EventView;
 
 use super::PATIENCE;
 use super::config::Config;

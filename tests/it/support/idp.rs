@@ -8,7 +8,7 @@ use std::process::Stdio;
 use serde::Deserialize;
 use serde_json::Value;
 use serde_json::json;
-use tokenkeeper::protocol::HeaderView;
+use tokenkeeper::protocol::account::HeaderView;
 
 use super::PATIENCE;
 use super::http::Reply;

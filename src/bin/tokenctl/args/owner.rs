@@ -13,14 +13,14 @@ use super::value::account;
 use super::value::mode;
 use super::value::pointer;
 use super::value::template;
-use crate::format::DateForm;
-use crate::format::Era;
 use crate::format::Layout;
-use crate::format::Places;
-use crate::format::Plain;
-use crate::format::Pointer;
-use crate::format::Source;
-use crate::format::Template;
+use crate::format::date::DateForm;
+use crate::format::json::Pointer;
+use crate::format::nwp500::Era;
+use crate::format::places::Places;
+use crate::format::plain::Plain;
+use crate::format::taken::Source;
+use crate::format::template::Template;
 use crate::usage::Mistake;
 
 /// `follow`.

@@ -9,10 +9,10 @@ use tokenkeeper::name::AccountId;
 use tokenkeeper::snapshot::LONGEST_WAIT;
 use tokenkeeper::time::parse_span;
 
-use crate::format::BadPointer;
-use crate::format::BadTemplate;
-use crate::format::Pointer;
-use crate::format::Template;
+use crate::format::json::BadPointer;
+use crate::format::json::Pointer;
+use crate::format::template::BadTemplate;
+use crate::format::template::Template;
 
 /// A place for one secret of one account.
 #[derive(Clone, Debug, Eq, PartialEq)]

@@ -10,10 +10,10 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use tokenkeeper::clock;
-use tokenkeeper::protocol::EventView;
+use tokenkeeper::protocol::event::EventView;
 use zeroize::Zeroizing;
 
-use super::Garbled;
+use super::reply::Garbled;
 use super::reply::is_timeout;
 use super::reply::read_some;
 use crate::fault::Fault;

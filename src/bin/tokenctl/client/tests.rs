@@ -4,8 +4,9 @@ use std::io::Read as _;
 use std::os::unix::net::UnixListener;
 use std::thread;
 
-use tokenkeeper::error::Code;
+use tokenkeeper::error::code::Code;
 
+use super::events::Next;
 use super::scripted::Scripted;
 use super::scripted::client;
 use super::*;

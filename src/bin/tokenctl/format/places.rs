@@ -3,12 +3,12 @@
 
 use zeroize::Zeroizing;
 
-use super::DateForm;
 use super::Facts;
-use super::Pointer;
 use super::Unfit;
+use super::date::DateForm;
 use super::json::Change;
 use super::json::Json;
+use super::json::Pointer;
 use super::json::Sort;
 use super::json::changed;
 use super::json::quote;

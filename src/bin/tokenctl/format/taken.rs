@@ -5,13 +5,13 @@ use jiff::tz::TimeZone;
 use tokenkeeper::time::Timestamp;
 use zeroize::Zeroizing;
 
-use super::Era;
-use super::Pointer;
 use super::Unfit;
 use super::date;
 use super::json::Json;
+use super::json::Pointer;
 use super::json::Sort;
 use super::nwp500;
+use super::nwp500::Era;
 use super::quilt;
 
 /// Whose file it is.

@@ -1,9 +1,9 @@
 //! What `backup` says of the file that it wrote, and `restore` of each account.
 
 use serde::Serialize;
-use tokenkeeper::error::shown;
-use tokenkeeper::protocol::BackupAccount;
-use tokenkeeper::protocol::BackupView;
+use tokenkeeper::error::foreign::shown;
+use tokenkeeper::protocol::daemon::BackupAccount;
+use tokenkeeper::protocol::daemon::BackupView;
 
 use crate::print::status::counted;
 

@@ -2,10 +2,10 @@
 
 use std::borrow::Cow;
 
-use tokenkeeper::error::shown;
-use tokenkeeper::protocol::AccessView;
-use tokenkeeper::protocol::ReloadView;
-use tokenkeeper::protocol::WhoAmI;
+use tokenkeeper::error::foreign::shown;
+use tokenkeeper::protocol::daemon::AccessView;
+use tokenkeeper::protocol::daemon::ReloadView;
+use tokenkeeper::protocol::daemon::WhoAmI;
 
 use crate::print::status::counted;
 
@@ -86,7 +86,7 @@ fn or_none(words: &[String]) -> Cow<'static, str> {
 mod tests {
     use std::collections::BTreeMap;
 
-    use tokenkeeper::protocol::RuleView;
+    use tokenkeeper::protocol::daemon::RuleView;
 
     use super::*;
 

@@ -1,9 +1,9 @@
 //! The page of `doctor`: what does not work, what could be safer, and what was not looked at.
 
 use serde::Serialize;
-use tokenkeeper::error::shown;
-use tokenkeeper::protocol::Finding;
-use tokenkeeper::protocol::Severity;
+use tokenkeeper::error::foreign::shown;
+use tokenkeeper::protocol::daemon::Finding;
+use tokenkeeper::protocol::daemon::Severity;
 
 use crate::print::Hue;
 use crate::print::Style;

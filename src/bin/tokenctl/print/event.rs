@@ -1,7 +1,7 @@
 //! The lines of `watch`: one event, one line.
 
-use tokenkeeper::error::shown;
-use tokenkeeper::protocol::EventView;
+use tokenkeeper::error::foreign::shown;
+use tokenkeeper::protocol::event::EventView;
 use tokenkeeper::time::Timestamp;
 use tokenkeeper::time::spoken;
 
@@ -76,8 +76,8 @@ fn hue(event: &str) -> Hue {
 
 #[cfg(test)]
 mod tests {
-    use tokenkeeper::error::Code;
-    use tokenkeeper::protocol::HookFailedView;
+    use tokenkeeper::error::code::Code;
+    use tokenkeeper::protocol::event::HookFailedView;
 
     use super::*;
     use crate::print::sample::PLAIN;

@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use tokenkeeper::error::Code;
-use tokenkeeper::error::OauthError;
-use tokenkeeper::protocol::AccountView;
-use tokenkeeper::protocol::ErrorBody;
-use tokenkeeper::protocol::StatusView;
-use tokenkeeper::protocol::WhoAmI;
+use tokenkeeper::error::code::Code;
+use tokenkeeper::error::foreign::OauthError;
+use tokenkeeper::protocol::account::AccountView;
+use tokenkeeper::protocol::daemon::StatusView;
+use tokenkeeper::protocol::daemon::WhoAmI;
+use tokenkeeper::protocol::error::ErrorBody;
 use tokenkeeper::time::Timestamp;
 
 use crate::print::Glyphs;

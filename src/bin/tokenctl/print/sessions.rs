@@ -1,7 +1,7 @@
 //! The page of `sessions`.
 
-use tokenkeeper::error::shown;
-use tokenkeeper::protocol::SessionView;
+use tokenkeeper::error::foreign::shown;
+use tokenkeeper::protocol::login::SessionView;
 
 use crate::print::Hue;
 use crate::print::Style;

@@ -3,12 +3,12 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use tokenkeeper::error::Remedy;
-use tokenkeeper::error::shown;
-use tokenkeeper::protocol::AccountView;
-use tokenkeeper::protocol::ErrorBody;
-use tokenkeeper::protocol::StatusView;
-use tokenkeeper::protocol::WhoAmI;
+use tokenkeeper::error::code::Remedy;
+use tokenkeeper::error::foreign::shown;
+use tokenkeeper::protocol::account::AccountView;
+use tokenkeeper::protocol::daemon::StatusView;
+use tokenkeeper::protocol::daemon::WhoAmI;
+use tokenkeeper::protocol::error::ErrorBody;
 use tokenkeeper::time::Timestamp;
 use tokenkeeper::time::spoken;
 
@@ -264,7 +264,7 @@ pub(crate) fn counted(count: u64, noun: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use tokenkeeper::error::Code;
+    use tokenkeeper::error::code::Code;
 
     use super::*;
     use crate::find::Origin;

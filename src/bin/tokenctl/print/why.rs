@@ -5,10 +5,10 @@
 
 use std::time::Duration;
 
-use tokenkeeper::error::Remedy;
-use tokenkeeper::error::shown;
-use tokenkeeper::protocol::AccountView;
-use tokenkeeper::protocol::ErrorBody;
+use tokenkeeper::error::code::Remedy;
+use tokenkeeper::error::foreign::shown;
+use tokenkeeper::protocol::account::AccountView;
+use tokenkeeper::protocol::error::ErrorBody;
 use tokenkeeper::time::Timestamp;
 use tokenkeeper::time::spoken;
 
@@ -232,8 +232,8 @@ fn remedy(view: &AccountView, now: Timestamp) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use tokenkeeper::error::Code;
-    use tokenkeeper::error::OauthError;
+    use tokenkeeper::error::code::Code;
+    use tokenkeeper::error::foreign::OauthError;
 
     use super::*;
     use crate::print::sample::NOW;

@@ -22,9 +22,9 @@ use crate::file::Content;
 use crate::file::FileError;
 use crate::file::OwnedFile;
 use crate::format::Layout;
-use crate::format::Places;
-use crate::format::Source;
 use crate::format::Unfit;
+use crate::format::places::Places;
+use crate::format::taken::Source;
 use crate::usage::Mistake;
 
 /// Takes a refresh token over that another program has saved.

@@ -5,8 +5,8 @@ use std::io::IsTerminal as _;
 
 use data_encoding::BASE64;
 use tokenkeeper::envelope::Recipient;
-use tokenkeeper::protocol::BackupRequest;
-use tokenkeeper::protocol::BackupView;
+use tokenkeeper::protocol::daemon::BackupRequest;
+use tokenkeeper::protocol::daemon::BackupView;
 
 use super::Session;
 use super::change::json;

@@ -3,13 +3,13 @@
 use std::path::Path;
 use std::process::ExitCode;
 
-use tokenkeeper::protocol::AccountList;
-use tokenkeeper::protocol::AccountView;
-use tokenkeeper::protocol::Finding;
-use tokenkeeper::protocol::ReloadView;
-use tokenkeeper::protocol::Severity;
-use tokenkeeper::protocol::StatusView;
-use tokenkeeper::protocol::WhoAmI;
+use tokenkeeper::protocol::account::AccountList;
+use tokenkeeper::protocol::account::AccountView;
+use tokenkeeper::protocol::daemon::Finding;
+use tokenkeeper::protocol::daemon::ReloadView;
+use tokenkeeper::protocol::daemon::Severity;
+use tokenkeeper::protocol::daemon::StatusView;
+use tokenkeeper::protocol::daemon::WhoAmI;
 
 use super::Session;
 use crate::client::Request;
@@ -159,7 +159,7 @@ fn plan(session: &Session, target: &str, heading: &str) -> Result<(), Fault> {
 mod tests {
     use std::time::Duration;
 
-    use tokenkeeper::error::Code;
+    use tokenkeeper::error::code::Code;
 
     use super::*;
     use crate::print::sample::failing;

@@ -5,7 +5,7 @@
 //! account's own.
 
 use tokenkeeper::name::AccountId;
-use tokenkeeper::protocol::AccountView;
+use tokenkeeper::protocol::account::AccountView;
 
 use super::Session;
 use super::of;
@@ -13,7 +13,7 @@ use crate::args::owner::FileFormat;
 use crate::args::owner::FormArgs;
 use crate::client::Request;
 use crate::fault::Fault;
-use crate::format::Source;
+use crate::format::taken::Source;
 use crate::usage::Mistake;
 
 /// `form` for a file of the account, with the address that it needs. A dump of nwp500 is

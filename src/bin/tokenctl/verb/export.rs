@@ -5,7 +5,7 @@ use std::path::Path;
 use jiff::tz::TimeZone;
 use tokenkeeper::clock;
 use tokenkeeper::name::AccountId;
-use tokenkeeper::protocol::ReleaseAnswer;
+use tokenkeeper::protocol::account::ReleaseAnswer;
 use zeroize::Zeroizing;
 
 use super::Session;
@@ -90,7 +90,7 @@ fn give_up(session: &Session, account: &AccountId, output: Option<&Path>) -> Res
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::format::Plain;
+    use crate::format::plain::Plain;
     use crate::format::sample::facts;
 
     #[test]

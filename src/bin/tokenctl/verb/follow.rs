@@ -11,8 +11,8 @@
 
 use std::time::Duration;
 
-use tokenkeeper::error::Code;
-use tokenkeeper::protocol::AccountView;
+use tokenkeeper::error::code::Code;
+use tokenkeeper::protocol::account::AccountView;
 use tokenkeeper::time::spoken;
 
 use super::Session;

@@ -5,10 +5,10 @@ use std::time::Duration;
 use jiff::tz::TimeZone;
 use serde::Deserialize;
 use tokenkeeper::clock;
-use tokenkeeper::error::Code;
+use tokenkeeper::error::code::Code;
 use tokenkeeper::name::AccountId;
-use tokenkeeper::protocol::DoneAnswer;
-use tokenkeeper::protocol::TokenAnswer;
+use tokenkeeper::protocol::account::DoneAnswer;
+use tokenkeeper::protocol::account::TokenAnswer;
 use tokenkeeper::snapshot::LONGEST_WAIT;
 use zeroize::Zeroizing;
 
@@ -20,8 +20,8 @@ use super::left::Left;
 use super::of;
 use crate::args::token::TokenKind;
 use crate::client::News;
-use crate::client::Reply;
 use crate::client::Request;
+use crate::client::reply::Reply;
 use crate::fault::Fault;
 use crate::file::FileError;
 use crate::file::OwnedFile;
@@ -30,7 +30,7 @@ use crate::format;
 use crate::format::Aws;
 use crate::format::Facts;
 use crate::format::Layout;
-use crate::format::Places;
+use crate::format::places::Places;
 use crate::wake::Wake;
 
 /// How long before the expiry a newer token is to be in the file of a program that refreshes by

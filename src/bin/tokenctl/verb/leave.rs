@@ -1,6 +1,6 @@
 //! `logout` and `sessions`: what an account has at its provider, and ending it.
 
-use tokenkeeper::protocol::SessionsView;
+use tokenkeeper::protocol::login::SessionsView;
 use url::form_urlencoded::byte_serialize;
 
 use super::Session;
@@ -16,7 +16,7 @@ use crate::print::Form;
 
 /// Ends the login, at the provider too unless only this host is meant.
 pub(super) fn logout(session: &Session, args: &LogoutArgs) -> Result<(), Fault> {
-    use tokenkeeper::protocol::LogoutRequest;
+    use tokenkeeper::protocol::login::LogoutRequest;
 
     let body = json(&LogoutRequest { local: args.local.then_some(true) }, 0);
     done(session, &Request::post(of(&args.account, "/logout")).json(body))

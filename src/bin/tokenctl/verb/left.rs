@@ -9,8 +9,8 @@
 //!   nothing against it.
 //! * A refused login is not handed in at every turn: each time costs an exchange.
 
-use tokenkeeper::error::Code;
-use tokenkeeper::protocol::ErrorBody;
+use tokenkeeper::error::code::Code;
+use tokenkeeper::protocol::error::ErrorBody;
 use tokenkeeper::schedule::SUSPECT_PROBES;
 use tokenkeeper::time::Moment;
 use zeroize::Zeroizing;
@@ -87,8 +87,8 @@ pub(super) fn is_refused(refusal: &ErrorBody) -> bool {
 mod tests {
     use std::time::Duration;
 
-    use tokenkeeper::error::OauthError;
-    use tokenkeeper::error::Remedy;
+    use tokenkeeper::error::code::Remedy;
+    use tokenkeeper::error::foreign::OauthError;
 
     use super::*;
 

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use serde::Serialize;
 use tokenkeeper::name::AccountId;
-use tokenkeeper::protocol::LoginView;
-use tokenkeeper::protocol::PromptView;
+use tokenkeeper::protocol::login::LoginView;
+use tokenkeeper::protocol::login::PromptView;
 use tokenkeeper::time::spoken;
 use zeroize::Zeroizing;
 
@@ -18,8 +18,8 @@ use super::of;
 use crate::args::login::LoginArgs;
 use crate::browser::Browser;
 use crate::browser::pasted;
-use crate::client::Reply;
 use crate::client::Request;
+use crate::client::reply::Reply;
 use crate::fault::Fault;
 use crate::input;
 use crate::person::Echo;

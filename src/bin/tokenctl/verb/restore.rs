@@ -11,11 +11,11 @@ use std::fmt;
 use std::process::ExitCode;
 
 use tokenkeeper::backup::Kept;
-use tokenkeeper::error::Code;
+use tokenkeeper::error::code::Code;
 use tokenkeeper::keeper::Over;
 use tokenkeeper::name::AccountId;
-use tokenkeeper::protocol::AccountList;
-use tokenkeeper::protocol::DoneAnswer;
+use tokenkeeper::protocol::account::AccountList;
+use tokenkeeper::protocol::account::DoneAnswer;
 use tokenkeeper::record::Hold;
 use tokenkeeper::token::Secret;
 

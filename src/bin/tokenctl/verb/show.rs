@@ -2,13 +2,13 @@
 
 use serde::Serialize;
 use tokenkeeper::clock;
-use tokenkeeper::error::shown;
+use tokenkeeper::error::foreign::shown;
 use tokenkeeper::name::AccountId;
-use tokenkeeper::protocol::AccessView;
-use tokenkeeper::protocol::AccountList;
-use tokenkeeper::protocol::AccountView;
-use tokenkeeper::protocol::StatusView;
-use tokenkeeper::protocol::WhoAmI;
+use tokenkeeper::protocol::account::AccountList;
+use tokenkeeper::protocol::account::AccountView;
+use tokenkeeper::protocol::daemon::AccessView;
+use tokenkeeper::protocol::daemon::StatusView;
+use tokenkeeper::protocol::daemon::WhoAmI;
 use url::form_urlencoded::byte_serialize;
 
 use super::Session;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde::Deserialize;
 use serde::Serialize;
 use tokenkeeper::clock;
-use tokenkeeper::error::Code;
+use tokenkeeper::error::code::Code;
 use tokenkeeper::snapshot::LONGEST_WAIT;
 use tokenkeeper::time::Moment;
 
@@ -14,8 +14,8 @@ use super::Session;
 use super::breathe;
 use super::of;
 use crate::args::token::WaitArgs;
-use crate::client::Next;
 use crate::client::Request;
+use crate::client::events::Next;
 use crate::fault::Fault;
 use crate::print::Form;
 

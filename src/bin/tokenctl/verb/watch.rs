@@ -7,16 +7,16 @@ use std::io;
 use std::io::Write as _;
 use std::time::Duration;
 
-use tokenkeeper::error::Remedy;
+use tokenkeeper::error::code::Remedy;
 use tokenkeeper::name::AccountId;
-use tokenkeeper::protocol::AccountView;
+use tokenkeeper::protocol::account::AccountView;
 
 use super::Session;
 use super::breathe;
 use super::of;
-use crate::client::Events;
-use crate::client::Next;
 use crate::client::Request;
+use crate::client::events::Events;
+use crate::client::events::Next;
 use crate::fault::Fault;
 use crate::print;
 use crate::print::Form;

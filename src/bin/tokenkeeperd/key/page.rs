@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use serde::Serialize;
-use tokenkeeper::error::shown;
-use tokenkeeper::error::typed;
+use tokenkeeper::error::foreign::shown;
+use tokenkeeper::error::foreign::typed;
 use tokenkeeper::section::Mode;
 use tokenkeeper::store::key::Keys;
 use tokenkeeper::store::reseal::Tally;

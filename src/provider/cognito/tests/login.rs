@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use super::*;
-use crate::error::Code;
-use crate::provider::Heard;
-use crate::provider::Prompt;
-use crate::provider::Turn;
+use crate::error::code::Code;
+use crate::provider::login::Heard;
+use crate::provider::login::Prompt;
+use crate::provider::login::Turn;
 use crate::token::Grant;
 
 const QUESTION: &str = r#"{"ChallengeName":"CUSTOM_CHALLENGE","Session":"s1","ChallengeParameters":{"USERNAME":"u-1"}}"#;

@@ -2,13 +2,13 @@
 
 use super::account;
 use super::header;
-use crate::provider::Deed;
 use crate::provider::Method;
 use crate::provider::Provider as _;
-use crate::provider::Session;
-use crate::provider::SessionOrder;
-use crate::provider::Sessions;
 use crate::provider::Step;
+use crate::provider::deed::Deed;
+use crate::provider::deed::Session;
+use crate::provider::deed::SessionOrder;
+use crate::provider::deed::Sessions;
 use crate::provider::testing::response;
 use crate::token::Secret;
 

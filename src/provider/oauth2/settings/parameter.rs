@@ -4,8 +4,8 @@ use std::borrow::Cow;
 use std::time::Duration;
 
 use crate::provider::Header;
-use crate::section::Problem;
-use crate::section::Value;
+use crate::section::complaint::Problem;
+use crate::section::value::Value;
 
 /// A scope: words with single spaces between them (RFC 6749 section 3.3), or a list of them.
 pub(super) fn read_scope(value: &Value<'_>) -> Option<Box<str>> {
