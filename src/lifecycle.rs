@@ -65,6 +65,7 @@ use crate::record::Lineage;
 use crate::record::Stake;
 use crate::record::Standing;
 use crate::snapshot::Held;
+use crate::snapshot::Rare;
 use crate::snapshot::Snapshot;
 use crate::snapshot::StateName;
 use crate::time::Jitter;
@@ -255,11 +256,18 @@ impl Account {
             unsaved: self.unsaved,
             released: self.is_released(),
             taken_over: self.standing.taken_over.clone(),
-            foreign: self.standing.foreign.as_ref().map(|it| Timestamp::from_millis(it.at_ms)),
             gave_up_signing_in: self.gave_up_signing_in(),
-            login_ends: self.standing.ends.clone().filter(|_| self.refreshable),
             origin: self.has_credential().then(|| self.origin.clone()),
             entry: self.entry(),
+            rare: self.rare().boxed(),
+        }
+    }
+
+    fn rare(&self) -> Rare {
+        let foreign = self.standing.foreign.as_ref();
+        Rare {
+            foreign: foreign.map(|it| Timestamp::from_millis(it.at_ms)),
+            login_ends: self.standing.ends.as_deref().copied().filter(|_| self.refreshable),
             lacks: self.lacks.clone().filter(|_| matches!(self.state, State::Vacant)),
         }
     }

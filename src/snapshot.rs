@@ -50,20 +50,34 @@ pub struct Snapshot {
     /// The refresh token that was taken over last, by its [`mark`](crate::token::Secret::mark).
     /// Handed in once more, it is refused, unless the account is released.
     pub taken_over: Option<Box<str>>,
-    /// When a program last logged in as somebody else where it keeps the account's token.
-    pub foreign: Option<Timestamp>,
     /// Whether it would sign in again by itself, had not the first refresh after its last
     /// sign-in been refused.
     pub gave_up_signing_in: bool,
-    /// When its login ends, as far as that is known.
-    pub login_ends: Option<Box<LoginEnd>>,
     /// Where its credential came from, and may be sent; `None` if there is none.
     pub origin: Option<Lineage>,
     /// How it comes by another one.
     pub entry: Entry,
+    /// What few accounts have. The others do not pay for it.
+    pub rare: Option<Box<Rare>>,
+}
+
+/// What few accounts have at any time.
+#[derive(Default, Eq, PartialEq)]
+pub struct Rare {
+    /// When a program last logged in as somebody else where it keeps the account's token.
+    pub foreign: Option<Timestamp>,
+    /// When its login ends, as far as that is known.
+    pub login_ends: Option<LoginEnd>,
     /// The secret for want of which it has not signed in by itself, as `ACCOUNT.SLOT`; while it
     /// is vacant.
     pub lacks: Option<Box<str>>,
+}
+
+impl Rare {
+    /// The same where there is anything of it.
+    pub fn boxed(self) -> Option<Box<Self>> {
+        (self != Self::default()).then(|| Box::new(self))
+    }
 }
 
 /// Tokens with their dates.
@@ -234,6 +248,21 @@ impl Refusal {
 }
 
 impl Snapshot {
+    /// [`Rare::foreign`].
+    pub fn foreign(&self) -> Option<Timestamp> {
+        self.rare.as_ref()?.foreign
+    }
+
+    /// [`Rare::login_ends`].
+    pub fn login_ends(&self) -> Option<LoginEnd> {
+        self.rare.as_ref()?.login_ends
+    }
+
+    /// [`Rare::lacks`].
+    pub fn lacks(&self) -> Option<&str> {
+        self.rare.as_ref()?.lacks.as_deref()
+    }
+
     /// Whether an operator paused the account. A misconfigured one is frozen too, and looked
     /// at again by itself.
     pub fn is_paused(&self) -> bool {
@@ -290,15 +319,14 @@ impl Snapshot {
     /// What a vacant account is without, for people.
     pub fn vacancy(&self) -> String {
         let lacks = self
-            .lacks
-            .as_ref()
+            .lacks()
             .map(|slot| format!(", and does not sign in by itself, since {slot} is not stored"));
         format!("the account has no credential yet{}", lacks.unwrap_or_default())
     }
 
     /// A vacant account's answer.
     fn missing(&self) -> Refusal {
-        let aid = self.lacks.clone().map(Aid::Secret);
+        let aid = self.lacks().map(|slot| Aid::Secret(slot.into()));
         Refusal { entry: self.entry, aid, ..Refusal::new(Code::TokenMissing, self.vacancy()) }
     }
 
@@ -385,12 +413,10 @@ impl Snapshot {
             unsaved: false,
             released: false,
             taken_over: None,
-            foreign: None,
             gave_up_signing_in: false,
-            login_ends: None,
             origin: None,
             entry: Entry::Login,
-            lacks: None,
+            rare: None,
         }
     }
 }

@@ -42,10 +42,9 @@ pub fn account(seat: &Seat, rights: Rights, now: Now) -> AccountView {
         lifetime: held.map_or(0, |held| held.lifetime.as_secs()),
         next_at: snapshot.next.map(|next| now.wall_at(next).to_string()),
         login_ends_at: snapshot
-            .login_ends
-            .as_ref()
+            .login_ends()
             .map(|ends| Timestamp::from_millis(ends.at_ms).to_string()),
-        login_ends_soon: snapshot.login_ends.as_ref().is_some_and(|ends| ends.told_ms.is_some()),
+        login_ends_soon: snapshot.login_ends().is_some_and(|ends| ends.told_ms.is_some()),
         unsaved: snapshot.unsaved,
         refresh_error: wording::raised(&snapshot, &seat.account, now),
         alarm: snapshot.is_alarming(now),
@@ -55,9 +54,9 @@ pub fn account(seat: &Seat, rights: Rights, now: Now) -> AccountView {
             .map(|millis| Timestamp::from_millis(millis).to_string()),
         failing_since: failure.map(|failure| Timestamp::from_millis(failure.since_ms).to_string()),
         entry: snapshot.entry.as_str().to_owned(),
-        lacks_secret: snapshot.lacks.as_deref().map(str::to_owned),
+        lacks_secret: snapshot.lacks().map(str::to_owned),
         rights: words(rights),
-        foreign_login_at: snapshot.foreign.map(|at| at.to_string()),
+        foreign_login_at: snapshot.foreign().map(|at| at.to_string()),
         email: seat.profile().email.as_deref().map(str::to_owned),
         secrets: rights
             .has(Right::Admin)

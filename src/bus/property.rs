@@ -39,7 +39,7 @@ impl Shown {
         let held = snapshot.held.as_ref();
         let failure = snapshot.failure.as_deref();
         let raised = failure.map(|_| snapshot.refusal());
-        let ends = snapshot.login_ends.as_deref();
+        let ends = snapshot.login_ends();
         Self {
             name: seat.account.to_string(),
             provider: seat.profile().name,

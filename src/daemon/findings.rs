@@ -177,7 +177,7 @@ fn account_findings(config: &Config, directory: &Directory, now: Now, findings: 
         let snapshot = seat.now();
         if snapshot.needs_attention(now) {
             let enter = format!("tokenctl {} {id}", snapshot.entry.as_str());
-            let (message, command) = match (&snapshot.failure, &snapshot.lacks) {
+            let (message, command) = match (&snapshot.failure, snapshot.lacks()) {
                 (Some(failure), _) => (failure.error.to_string(), format!("tokenctl why {id}")),
                 (None, Some(slot)) => {
                     (snapshot.vacancy(), format!("tokenctl secret set {slot}; or: {enter}"))
@@ -191,7 +191,7 @@ fn account_findings(config: &Config, directory: &Directory, now: Now, findings: 
                 advice: format!("type: {command}"),
             });
         }
-        if let Some(at) = snapshot.foreign {
+        if let Some(at) = snapshot.foreign() {
             findings.push(Finding {
                 severity: Severity::Problem,
                 account: Some(id.to_string()),
@@ -213,7 +213,7 @@ fn account_findings(config: &Config, directory: &Directory, now: Now, findings: 
                 advice: format!("to take it back, type: tokenctl import {id}"),
             });
         }
-        if let Some(ends) = snapshot.login_ends.as_ref().filter(|ends| ends.told_ms.is_some()) {
+        if let Some(ends) = snapshot.login_ends().filter(|ends| ends.told_ms.is_some()) {
             let at = Timestamp::from_millis(ends.at_ms);
             let left = at.since(now.wall);
             let (severity, message) = if left.is_zero() {

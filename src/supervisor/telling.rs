@@ -164,7 +164,7 @@ pub(super) fn log(notice: &Notice, weight: Weight) {
             warn!(%account, event, state, generation, "the login ends at {at}, in less than {within}");
         }
         Event::Expired => warn!(%account, event, state, generation, "token expired"),
-        Event::StateChanged => match &snapshot.lacks {
+        Event::StateChanged => match snapshot.lacks() {
             Some(slot) => info!(
                 %account, event, state, generation, repeated,
                 "no sign-in, since {slot} is not stored; type: tokenctl secret set {slot}"

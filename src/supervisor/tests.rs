@@ -270,13 +270,13 @@ async fn a_released_account_is_one_until_the_moment_of_its_resume() {
 }
 
 /// What an account costs is a bar of the project. An allocator rounds up to size classes (those
-/// of mimalloc here: 192, 384, 640), and each of these comes with the two counts of an [`Arc`] or
+/// of mimalloc here: 160, 384, 640), and each of these comes with the two counts of an [`Arc`] or
 /// alone in a [`Box`].
 #[test]
 fn what_each_account_holds_keeps_within_its_size_class() {
     const COUNTS: usize = 2 * size_of::<usize>();
 
-    assert!(size_of::<Snapshot>() + COUNTS <= 192, "{}", size_of::<Snapshot>());
+    assert!(size_of::<Snapshot>() + COUNTS <= 160, "{}", size_of::<Snapshot>());
     assert!(size_of::<OAuth2>() + COUNTS <= 384, "{}", size_of::<OAuth2>());
     assert!(size_of::<Seat>() <= 640, "{}", size_of::<Seat>());
 }

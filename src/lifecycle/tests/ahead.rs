@@ -110,10 +110,10 @@ fn the_last_refresh_of_a_login_is_made_before_it_ends_and_once() {
 #[test]
 fn a_login_that_ends_is_shown_until_it_is_forgotten() {
     let mut sim = Sim::planned(unshared(Rotation::Never), 1000);
-    assert_eq!(sim.account.snapshot().login_ends, None);
+    assert_eq!(sim.account.snapshot().login_ends(), None);
     sim.fly(3549);
     brings(&mut sim, 3550, Some(30 * DAY), None);
-    let shown = |sim: &Sim| sim.account.snapshot().login_ends.map(|ends| ends.told_ms.is_some());
+    let shown = |sim: &Sim| sim.account.snapshot().login_ends().map(|ends| ends.told_ms.is_some());
     assert_eq!(shown(&sim), Some(false));
     sim.feed(3550 + 28 * DAY, Input::Woken);
     assert_eq!(shown(&sim), Some(true));

@@ -134,12 +134,12 @@ fn a_login_of_somebody_else_where_a_program_keeps_its_token_is_raised_and_sent_o
     sim.fly(3600);
     sim.feed(3601, Input::Exchanged(sim.ticket(), granted_to("kim")));
     sim.feed(3601, Input::Written(sim.ticket(), Ok(None)));
-    assert_eq!(sim.account.snapshot().foreign, Some(wall(3601, 0)));
+    assert_eq!(sim.account.snapshot().foreign(), Some(wall(3601, 0)));
     let mut sim = sim.restarted(3700);
     found(&mut sim, 3701, "r8");
     sim.feed(3702, Input::Ordered(Action::Import(Secret::new("r8").into())));
     sim.taken_over_at(3800, "r9", Generation(3));
-    assert_eq!(sim.account.snapshot().foreign, None);
+    assert_eq!(sim.account.snapshot().foreign(), None);
 
     insta::assert_snapshot!(sim.log, @r"
     1000  fresh until 3548       Publish
