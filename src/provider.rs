@@ -214,6 +214,14 @@ pub static BEARER: Header =
 impl Header {
     /// The `Authorization` header with the bare token.
     pub const BARE: Self = Self { name: Cow::Borrowed("authorization"), scheme: None };
+
+    /// Its value, in pieces, so that no copy of the token is made.
+    pub fn value<'a>(&'a self, token: &'a Secret) -> [&'a str; 3] {
+        match self.scheme.as_deref() {
+            Some(scheme) => [scheme, " ", token.expose()],
+            None => ["", "", token.expose()],
+        }
+    }
 }
 
 /// How connections of an account are made.

@@ -36,12 +36,10 @@ impl Front {
         kind: Kind,
         token: &Secret,
     ) -> Self {
-        let token = token.expose();
+        let [scheme, space, token] = header.value(token);
         let token_type = &held.tokens.token_type;
-        let scheme = header.scheme.as_deref();
         let (issued_at, expires_at) = (held.issued_at.to_string(), held.expires_wall.to_string());
-        let texts =
-            [token_type, header.name.as_ref(), scheme.unwrap_or_default(), &issued_at, &expires_at];
+        let texts = [token_type, header.name.as_ref(), scheme, &issued_at, &expires_at];
         /// Names, punctuation and the account of the longest name.
         const FRAME: usize = 256;
         let room = FRAME + 2 * inner_len(token) + texts.into_iter().map(inner_len).sum::<usize>();
@@ -55,10 +53,7 @@ impl Front {
         sheet.raw("\",\"token_type\":").text(token_type);
         sheet.raw(",\"header\":{\"name\":").text(&header.name).raw(",\"value\":\"");
         let begin = sheet.written();
-        if let Some(scheme) = scheme {
-            sheet.inner(scheme).raw(" ");
-        }
-        let value_at = begin..sheet.inner(token).written();
+        let value_at = begin..sheet.inner(scheme).raw(space).inner(token).written();
         sheet.raw("\"},\"issued_at\":").text(&issued_at);
         sheet.raw(",\"expires_at\":").text(&expires_at).raw(",\"ttl\":");
         Self { json: sheet.finish(), token_at, value_at }

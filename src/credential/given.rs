@@ -80,10 +80,8 @@ impl Given {
 /// The same line as on the socket.
 fn header(seat: &Seat, token: &Secret) -> Bytes {
     let header = seat.profile().header();
-    match header.scheme.as_deref() {
-        Some(scheme) => asking::answer::plain(&[&header.name, ": ", scheme, " ", token.expose()]),
-        None => asking::answer::plain(&[&header.name, ": ", token.expose()]),
-    }
+    let [scheme, space, token] = header.value(token);
+    asking::answer::plain(&[&header.name, ": ", scheme, space, token])
 }
 
 /// The same text as on the socket.

@@ -118,17 +118,13 @@ impl Written {
         let header = seat.profile().header();
         let Front { json, token_at, value_at } =
             Front::new(&seat.account, header, held, kind, token);
-        let value = match header.scheme.as_deref() {
-            Some(scheme) => &[scheme, " ", token.expose()][..],
-            None => &[token.expose()],
-        };
         Self {
             snapshot: snapshot.clone(),
             account: seat.account.clone(),
             etag: etag(kind, held),
             raw: shared(&json, token_at, &[token.expose()]),
             header_name: Bytes::from(format!("{}: ", header.name)),
-            header_value: shared(&json, value_at, value),
+            header_value: shared(&json, value_at, &header.value(token)),
             before_ttl: json,
             after_ttl: after_ttl(snapshot, held, None),
         }
