@@ -100,6 +100,15 @@ pub enum RefreshError {
     /// A sign-in's name, password or code is refused.
     #[error("login refused: {0}")]
     LoginRejected(OauthError),
+    /// A sign-in in which no person had a part is refused, and it was made with a secret out of
+    /// the store. A login would take the same one, so another has to be stored.
+    #[error("login refused: {answer}; the stored {slot} was used")]
+    StoredSecretRefused {
+        /// Name of the slot.
+        slot: String,
+        /// What the provider said.
+        answer: OauthError,
+    },
     /// The session, or the refresh token, is over by its own dates.
     #[error("the login is over: {0}")]
     SessionExpired(OauthError),
@@ -143,7 +152,7 @@ impl RefreshError {
             Self::SubjectChanged | Self::LoginRequired(_) => Code::NeedsLogin,
             Self::ForeignWriter => Code::ForeignWriter,
             Self::GrantRejected(_) => Code::GrantRejected,
-            Self::LoginRejected(_) => Code::LoginRejected,
+            Self::LoginRejected(_) | Self::StoredSecretRefused { .. } => Code::LoginRejected,
             Self::SessionExpired(_) => Code::SessionExpired,
             Self::HookFailed { .. } => Code::HookFailed,
             Self::ClientRejected(_) | Self::NoEndpoint(_) => Code::ClientRejected,
@@ -167,6 +176,7 @@ impl RefreshError {
             Self::GrantRejected(_) => Class::Suspect,
             Self::LoginRequired(_)
             | Self::LoginRejected(_)
+            | Self::StoredSecretRefused { .. }
             | Self::SessionExpired(_)
             | Self::SubjectChanged
             | Self::ForeignWriter => Class::Definite,
@@ -205,6 +215,7 @@ impl RefreshError {
             Self::GrantRejected(answer)
             | Self::LoginRequired(answer)
             | Self::LoginRejected(answer)
+            | Self::StoredSecretRefused { answer, .. }
             | Self::SessionExpired(answer)
             | Self::ClientRejected(answer) => (Some(answer), None),
             Self::SecretUnavailable { .. }

@@ -116,6 +116,12 @@ pub trait Provider: Send + Sync {
         None
     }
 
+    /// Whether every login has a code sent to the person, who then types it. Where nobody can type
+    /// it, none is begun.
+    fn sends_a_code(&self) -> bool {
+        false
+    }
+
     /// Begins to end the login at the provider: its refresh token is to work no more.
     /// `None` where the provider has no way to do that.
     fn revoke(&self, spend: Spend) -> Option<Box<dyn Deed<()>>> {
@@ -190,6 +196,11 @@ impl Profile {
             Some(lifetime) => lifetime,
             None => DEFAULT_LIFETIME,
         }
+    }
+
+    /// Where the secret of that slot comes from, if a sign-in without a person takes it.
+    pub fn kept(&self, slot: &str) -> Option<&SecretRef> {
+        self.sign_in.iter().flatten().find_map(|(name, kept)| (*name == slot).then_some(kept))
     }
 
     /// Names of the secrets that any exchange or sign-in of the account takes.

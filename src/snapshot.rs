@@ -10,6 +10,7 @@ pub mod aid;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::error::RefreshError;
 use crate::error::code::Code;
 use crate::error::foreign::OauthError;
 use crate::plan::Entry;
@@ -322,6 +323,13 @@ impl Snapshot {
             .lacks()
             .map(|slot| format!(", and does not sign in by itself, since {slot} is not stored"));
         format!("the account has no credential yet{}", lacks.unwrap_or_default())
+    }
+
+    /// The slot of the stored secret for which the last sign-in without a person was refused.
+    pub fn refused_secret(&self) -> Option<&str> {
+        let error = &self.failure.as_ref()?.error;
+        let RefreshError::StoredSecretRefused { slot, .. } = error else { return None };
+        Some(slot)
     }
 
     /// A vacant account's answer.

@@ -153,6 +153,7 @@ fn next_step(refusal: &Refusal, account: Option<&AccountId>) -> Option<String> {
                     "Put the old settings back and type: tokenctl reload; or, to keep the new ones, \
                      type: tokenctl {entry} {name}"
                 ),
+                Some(Aid::OtherSecret(slot)) => format!("Type: tokenctl secret set {name}.{slot}"),
                 Some(Aid::Secret(slot)) => {
                     format!("Type: tokenctl secret set {slot}; or: tokenctl {entry} {name}")
                 }
@@ -191,7 +192,9 @@ fn next_step(refusal: &Refusal, account: Option<&AccountId>) -> Option<String> {
         Code::AccountUnknown => "To see the accounts, type: tokenctl list".to_owned(),
         Code::Internal => "Please report this; details are in the journal.".to_owned(),
         Code::StoreUnavailable => {
-            "Look for space and errors on the disk of the state directory.".to_owned()
+            "Look at the disk of the state directory: for space, for errors, and whether it is \
+             mounted read-only."
+                .to_owned()
         }
         Code::ProviderUnreachable
         | Code::ProviderUnavailable
@@ -292,12 +295,13 @@ mod tests {
     }
 
     #[test]
-    fn what_helps_besides_a_login_comes_before_it() {
+    fn what_helps_besides_a_login_comes_before_it_and_what_helps_better_alone() {
         let mail = AccountId::parse("mail").unwrap();
         #[rustfmt::skip]
         let cases = [
             (None,                                         "Type: tokenctl login mail"),
             (Some(Aid::OldSettings),                       "Put the old settings back and type: tokenctl reload; or, to keep the new ones, type: tokenctl login mail"),
+            (Some(Aid::OtherSecret("password".into())),    "Type: tokenctl secret set mail.password"),
             (Some(Aid::Secret("mail.totp".into())),        "Type: tokenctl secret set mail.totp; or: tokenctl login mail"),
         ];
         for (aid, expected) in cases {

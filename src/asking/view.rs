@@ -55,6 +55,7 @@ pub fn account(seat: &Seat, rights: Rights, now: Now) -> AccountView {
         failing_since: failure.map(|failure| Timestamp::from_millis(failure.since_ms).to_string()),
         entry: snapshot.entry.as_str().to_owned(),
         lacks_secret: snapshot.lacks().map(str::to_owned),
+        refused_secret: snapshot.refused_secret().map(|slot| format!("{}.{slot}", seat.account)),
         rights: words(rights),
         foreign_login_at: snapshot.foreign().map(|at| at.to_string()),
         email: seat.profile().email.as_deref().map(str::to_owned),

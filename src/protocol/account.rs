@@ -103,6 +103,10 @@ pub struct AccountView {
     /// is vacant.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lacks_secret: Option<String>,
+    /// The stored secret for which its last sign-in without a person was refused, as
+    /// `ACCOUNT.SLOT`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refused_secret: Option<String>,
     /// What this peer may do with it.
     pub rights: Vec<String>,
     /// When a program last logged in as somebody else where it keeps the account's token

@@ -4,6 +4,7 @@ use super::Response;
 use super::fault::Stranger;
 use crate::error::RefreshError;
 use crate::error::foreign::OauthError;
+use crate::section::SecretRef;
 use crate::token::Secret;
 
 /// Whether a body is written for a browser. Some servers call JSON `text/html`.
@@ -16,15 +17,22 @@ pub(super) fn is_page(response: &Response) -> bool {
     }
 }
 
-/// The failure of a sign-in that was made with the stored password: a login would be made with
-/// the same one, so who reads of a refusal has to know what to correct first.
-pub(super) fn with_stored_password(error: RefreshError) -> RefreshError {
-    const HINT: &str = "the stored password was used; tokenctl secret set replaces it";
-
+/// The failure of a sign-in in which no person had a part and which was refused for the secret
+/// of that slot. `kept` is where the secret comes from: who reads of the refusal has to know what
+/// to correct, since a login would be made with the same one.
+pub(super) fn without_a_person(
+    error: RefreshError,
+    slot: &str,
+    kept: Option<&SecretRef>,
+) -> RefreshError {
     let RefreshError::LoginRejected(answer) = error else { return error };
+    if kept == Some(&SecretRef::Slot) {
+        return RefreshError::StoredSecretRefused { slot: slot.to_owned(), answer };
+    }
+    let hint = format!("the {slot} was used that the configuration leads to");
     let words = match answer.description.as_deref() {
-        Some(said) => format!("{}; {HINT}", said.trim_end_matches('.')),
-        None => HINT.to_owned(),
+        Some(said) => format!("{}; {hint}", said.trim_end_matches('.')),
+        None => hint,
     };
     RefreshError::LoginRejected(OauthError::new(&answer.code, Some(&words)))
 }
@@ -41,4 +49,27 @@ pub(super) fn redirect(response: &Response) -> Stranger {
 /// RFC 6749 appendix A.12: what is not printable would break the header that carries it.
 pub(super) fn is_printable(token: &Secret) -> bool {
     token.expose().bytes().all(|byte| (b' '..=b'~').contains(&byte))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_reads_of_a_refused_sign_in_learns_which_secret_was_used() {
+        let refused = |words| RefreshError::LoginRejected(OauthError::new("401", words));
+        let file = SecretRef::File("/run/password".into());
+        #[rustfmt::skip]
+        let cases = [
+            (Some(&SecretRef::Slot), Some("No."), "login refused: 401 (No.); the stored password was used"),
+            (Some(&SecretRef::Slot), None,        "login refused: 401; the stored password was used"),
+            (Some(&file),            Some("No."), "login refused: 401 (No; the password was used that the configuration leads to)"),
+            (Some(&file),            None,        "login refused: 401 (the password was used that the configuration leads to)"),
+        ];
+        for (kept, words, told) in cases {
+            assert_eq!(without_a_person(refused(words), "password", kept).to_string(), told);
+        }
+        let other = RefreshError::BornExpired;
+        assert_eq!(without_a_person(other.clone(), "password", Some(&SecretRef::Slot)), other);
+    }
 }

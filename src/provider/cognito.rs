@@ -119,7 +119,7 @@ impl Provider for Cognito {
     fn exchange(&self, spend: Spend) -> Box<dyn Exchange> {
         Box::new(Question {
             request: Some(request::refresh(self, &spend)),
-            read: reply::refreshed,
+            read: Box::new(reply::refreshed),
             fail: Outcome::Failed,
         })
     }
@@ -127,11 +127,14 @@ impl Provider for Cognito {
     fn sign_in(&self, spend: Spend) -> Option<Box<dyn Exchange>> {
         match self.flow {
             AuthFlow::Custom => None,
-            AuthFlow::Password => Some(Box::new(Question {
-                request: Some(request::sign_in(self, &spend)),
-                read: reply::signed_in,
-                fail: Outcome::Failed,
-            })),
+            AuthFlow::Password => {
+                let kept = self.profile.kept(PASSWORD).cloned();
+                Some(Box::new(Question {
+                    request: Some(request::sign_in(self, &spend)),
+                    read: Box::new(move |response| reply::signed_in(response, kept.as_ref())),
+                    fail: Outcome::Failed,
+                }))
+            }
         }
     }
 
@@ -139,12 +142,16 @@ impl Provider for Cognito {
         Some(Box::new(login::Conversation::new(self.clone(), start)))
     }
 
+    fn sends_a_code(&self) -> bool {
+        self.flow == AuthFlow::Custom
+    }
+
     /// Ends this login and no other of the user's: the refresh token, and the access tokens
     /// that came of it.
     fn revoke(&self, spend: Spend) -> Option<Box<dyn Deed<()>>> {
         Some(Box::new(Question {
             request: Some(request::revoke(self, &spend)),
-            read: |response| reply::done(response),
+            read: Box::new(reply::done),
             fail: Err,
         }))
     }
@@ -156,7 +163,7 @@ impl Provider for Cognito {
             SessionOrder::List | SessionOrder::End(_) => None,
             SessionOrder::EndAll => Some(Box::new(Question {
                 request: Some(request::global_sign_out(self, &access)),
-                read: |response| reply::done(response).map(|()| Sessions::Ended(None)),
+                read: Box::new(|response| reply::done(response).map(|()| Sessions::Ended(None))),
                 fail: Err,
             })),
         }
@@ -167,7 +174,7 @@ impl Provider for Cognito {
 struct Question<T> {
     /// What is to be sent, until it is; or why it could not be written.
     request: Option<Result<Request, RefreshError>>,
-    read: fn(&Response) -> T,
+    read: Box<dyn Fn(&Response) -> T + Send>,
     fail: fn(RefreshError) -> T,
 }
 

@@ -90,7 +90,7 @@ impl Provider for KasaMonitor {
     }
 
     fn sign_in(&self, spend: Spend) -> Option<Box<dyn Exchange>> {
-        Some(Box::new(SignIn::new(self, &spend)))
+        Some(Box::new(SignIn::new(self.clone(), &spend)))
     }
 
     fn flaw_of_secret(&self, slot: &str, secret: &Secret) -> Option<&'static str> {

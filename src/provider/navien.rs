@@ -43,7 +43,8 @@ use super::Step;
 use super::login::Login;
 use super::login::LoginStart;
 use crate::error::RefreshError;
-use crate::provider::answer::with_stored_password;
+use crate::provider::answer::without_a_person;
+use crate::section::SecretRef;
 use crate::section::Section;
 
 mod login;
@@ -79,7 +80,7 @@ impl Provider for Navien {
     fn exchange(&self, spend: Spend) -> Box<dyn Exchange> {
         let request = request::refresh(self, &spend);
         let rules = Rules { held: spend.held, ..self.rules(Purpose::Refresh) };
-        Box::new(Conversation { request: Some(request), rules })
+        Box::new(Conversation { request: Some(request), rules, password: None })
     }
 
     fn sign_in(&self, spend: Spend) -> Option<Box<dyn Exchange>> {
@@ -89,7 +90,8 @@ impl Provider for Navien {
         });
         let request = password.and_then(|password| request::sign_in(self, password));
         let rules = self.rules(Purpose::SignIn);
-        Some(Box::new(Conversation { request: Some(request), rules }))
+        let password = self.profile.kept(PASSWORD).cloned();
+        Some(Box::new(Conversation { request: Some(request), rules, password }))
     }
 
     fn login(&self, start: LoginStart) -> Option<Box<dyn Login>> {
@@ -108,6 +110,8 @@ struct Conversation {
     /// Until it is asked.
     request: Option<Result<Request, RefreshError>>,
     rules: Rules,
+    /// Where the password of a sign-in comes from.
+    password: Option<SecretRef>,
 }
 
 impl Exchange for Conversation {
@@ -116,7 +120,9 @@ impl Exchange for Conversation {
             (Some(Ok(request)), None) => Step::Ask(request),
             (Some(Err(error)), None) => Step::Done(Outcome::Failed(error)),
             (None, Some(reply)) => Step::Done(match reply::read(&reply, &self.rules) {
-                Outcome::Failed(error) => Outcome::Failed(with_stored_password(error)),
+                Outcome::Failed(error) => {
+                    Outcome::Failed(without_a_person(error, PASSWORD, self.password.as_ref()))
+                }
                 outcome @ (Outcome::Granted(_) | Outcome::Salvaged(..)) => outcome,
             }),
             (Some(_), Some(_)) | (None, None) => Step::Done(Outcome::Failed(

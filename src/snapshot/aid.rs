@@ -13,6 +13,8 @@ pub enum Aid {
     OldSettings,
     /// To store this secret, `ACCOUNT.SLOT`, for want of which it has not signed in.
     Secret(Box<str>),
+    /// To store another secret in this slot: the one that is there was refused.
+    OtherSecret(Box<str>),
     /// To hand in a refresh token, since no login can begin.
     Import,
 }
@@ -20,6 +22,9 @@ pub enum Aid {
 impl Aid {
     /// What helps against a failure.
     pub fn against(error: &RefreshError) -> Option<Self> {
+        if let RefreshError::StoredSecretRefused { slot, .. } = error {
+            return Some(Self::OtherSecret(slot.as_str().into()));
+        }
         let RefreshError::LoginRequired(answer) = error else { return None };
         (&*answer.code == LED_ELSEWHERE).then_some(Self::OldSettings)
     }
@@ -40,5 +45,13 @@ mod tests {
         assert_eq!(Aid::against(&led_elsewhere()), Some(Aid::OldSettings));
         let revoked = OauthError::new("invalid_grant", None);
         assert_eq!(Aid::against(&RefreshError::LoginRequired(revoked)), None);
+    }
+
+    #[test]
+    fn another_secret_helps_where_the_stored_one_was_refused() {
+        let answer = OauthError::new("401", None);
+        assert_eq!(Aid::against(&RefreshError::LoginRejected(answer.clone())), None);
+        let refused = RefreshError::StoredSecretRefused { slot: "totp".into(), answer };
+        assert_eq!(Aid::against(&refused), Some(Aid::OtherSecret("totp".into())));
     }
 }

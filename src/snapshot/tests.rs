@@ -1,7 +1,6 @@
 //! The table *Demand by state*, and the words of refusals.
 
 use super::*;
-use crate::error::RefreshError;
 use crate::token::Secret;
 
 /// The table *Demand by state* of the design. `v`: the held token satisfies the demand.

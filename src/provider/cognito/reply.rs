@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
+use super::PASSWORD;
 use super::challenge::Challenge;
 use super::refusal;
 use super::refusal::Asked;
@@ -21,12 +22,13 @@ use crate::provider::Response;
 use crate::provider::answer::is_page;
 use crate::provider::answer::is_printable;
 use crate::provider::answer::redirect;
-use crate::provider::answer::with_stored_password;
+use crate::provider::answer::without_a_person;
 use crate::provider::fault::Stranger;
 use crate::provider::jwt::Claims;
 use crate::provider::lifetime::lifetime;
 use crate::provider::member::Member;
 use crate::provider::salvage::token_in;
+use crate::section::SecretRef;
 use crate::token::Grant;
 use crate::token::Secret;
 use crate::token::TokenSet;
@@ -53,12 +55,13 @@ pub(super) fn refreshed(response: &Response) -> Outcome {
     outcome(read(response, Asked::Refresh))
 }
 
-/// Reads the answer to a sign-in in which no person has a part.
-pub(super) fn signed_in(response: &Response) -> Outcome {
+/// Reads the answer to a sign-in in which no person has a part, with the password that is `kept`
+/// there.
+pub(super) fn signed_in(response: &Response, kept: Option<&SecretRef>) -> Outcome {
     match outcome(read(response, Asked::SignIn)) {
         // What a challenge asks for is no matter of the password.
         Outcome::Failed(error) if error.provider_error().is_some_and(refusal::is_of_password) => {
-            Outcome::Failed(with_stored_password(error))
+            Outcome::Failed(without_a_person(error, PASSWORD, kept))
         }
         outcome @ (Outcome::Failed(_) | Outcome::Granted(_) | Outcome::Salvaged(..)) => outcome,
     }

@@ -19,7 +19,7 @@ use crate::provider::Request;
 use crate::provider::Response;
 use crate::provider::Spend;
 use crate::provider::Step;
-use crate::provider::answer::with_stored_password;
+use crate::provider::answer::without_a_person;
 use crate::provider::login::Heard;
 use crate::provider::login::Login;
 use crate::provider::login::LoginStart;
@@ -30,13 +30,14 @@ use crate::token::Secret;
 
 /// A sign-in in which no person has a part.
 pub(super) struct SignIn {
+    account: KasaMonitor,
     /// Until it is asked.
     request: Option<Result<Request, RefreshError>>,
 }
 
 impl SignIn {
-    pub(super) fn new(account: &KasaMonitor, spend: &Spend) -> Self {
-        Self { request: Some(first_request(account, spend)) }
+    pub(super) fn new(account: KasaMonitor, spend: &Spend) -> Self {
+        Self { request: Some(first_request(&account, spend)), account }
     }
 }
 
@@ -57,7 +58,7 @@ impl Exchange for SignIn {
             (None, Some(response)) if (200..=299).contains(&response.status) => {
                 reply::read(&response, None)
             }
-            (None, Some(response)) => Err(alone(refusal::of_login(&response))),
+            (None, Some(response)) => Err(self.alone(refusal::of_login(&response))),
             (Some(_), Some(_)) | (None, None) => {
                 Err(RefreshError::Internal("an exchange was driven out of order".into()))
             }
@@ -70,19 +71,26 @@ impl Exchange for SignIn {
     }
 }
 
-/// What a refusal means where nobody can be asked.
-fn alone(refusal: OfLogin) -> RefreshError {
-    match refusal {
-        OfLogin::CodeWanted => RefreshError::LoginRejected(OauthError::new(
-            "2FA verification required",
-            Some("set totp for this account, or log in with tokenctl login"),
-        )),
-        OfLogin::CodeWrong(answer) => {
-            let said = answer.description.as_deref().unwrap_or_default();
-            let words = format!("{said}; compare the secret totp and the clock of this host");
-            RefreshError::LoginRejected(OauthError::new(&answer.code, Some(&words)))
+impl SignIn {
+    /// What a refusal means where nobody can be asked.
+    fn alone(&self, refusal: OfLogin) -> RefreshError {
+        let because_of = |slot, error| {
+            let kept = self.account.profile.kept(slot);
+            without_a_person(error, slot, kept)
+        };
+        match refusal {
+            OfLogin::CodeWanted => RefreshError::LoginRejected(OauthError::new(
+                "2FA verification required",
+                Some("set totp for this account, or log in with tokenctl login"),
+            )),
+            OfLogin::CodeWrong(answer) => {
+                let said = answer.description.as_deref().unwrap_or_default();
+                let words = format!("{said}; it may be the clock of this host, too");
+                let answer = OauthError::new(&answer.code, Some(&words));
+                because_of(TOTP, RefreshError::LoginRejected(answer))
+            }
+            OfLogin::Failed(error) => because_of(PASSWORD, error),
         }
-        OfLogin::Failed(error) => with_stored_password(error),
     }
 }
 

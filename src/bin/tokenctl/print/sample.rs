@@ -46,6 +46,7 @@ pub(crate) fn view(account: &str, state: &str) -> AccountView {
         failing_since: None,
         entry: "login".into(),
         lacks_secret: None,
+        refused_secret: None,
         rights: vec!["read".into(), "report".into()],
         email: None,
         secrets: None,

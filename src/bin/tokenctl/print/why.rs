@@ -3,6 +3,7 @@
 //! Always in the same order: how it stands, what it holds, when its login ends, what went wrong and what the
 //! provider said, what happens next by itself, what a person can do.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use tokenkeeper::error::code::Remedy;
@@ -49,6 +50,10 @@ fn standing(view: &AccountView) -> String {
     }
     match view.state.as_str() {
         "vacant" => vacant(view, &account),
+        "fresh" if is_short_lived(view) => format!(
+            "{account} is fresh: its token lives too short to be refreshed in time, and in between \
+             there is none."
+        ),
         "fresh" => format!("{account} is fresh: it is refreshed in time, by itself."),
         "queued" => format!("{account} is queued: a refresh waits for its turn."),
         "exchanging" => {
@@ -73,6 +78,12 @@ fn standing(view: &AccountView) -> String {
     }
 }
 
+/// Whether the token is over before the next refresh may take place.
+fn is_short_lived(view: &AccountView) -> bool {
+    let time = |text: &Option<String>| Timestamp::parse(text.as_deref()?);
+    time(&view.expires_at).zip(time(&view.next_at)).is_some_and(|(ends, next)| ends < next)
+}
+
 fn vacant(view: &AccountView, account: &str) -> String {
     let text = format!("{account} is vacant: the daemon has no credential for it");
     match view.lacks_secret.as_deref().map(shown) {
@@ -84,12 +95,15 @@ fn vacant(view: &AccountView, account: &str) -> String {
 }
 
 /// Why a login is needed.
-fn lost(view: &AccountView) -> &'static str {
+fn lost(view: &AccountView) -> Cow<'static, str> {
     /// The daemon's own word, in the place of the provider's.
     const LED_ELSEWHERE: &str = "configuration_changed";
 
     let said = view.refresh_error.as_ref().and_then(|error| error.provider_error.as_ref());
-    if said.is_some_and(|said| &*said.code == LED_ELSEWHERE) {
+    if let Some(slot) = view.refused_secret.as_deref().map(shown) {
+        return format!("the provider refuses {slot}, with which it signs in by itself.").into();
+    }
+    let because = if said.is_some_and(|said| &*said.code == LED_ELSEWHERE) {
         "the configuration names another place or user than its credential came from, which is \
          kept for the old settings."
     } else if view.generation == 0 {
@@ -97,7 +111,8 @@ fn lost(view: &AccountView) -> &'static str {
          (tokenctl secret set, where it is stored), or log in."
     } else {
         "its refresh token is of no use any more."
-    }
+    };
+    because.into()
 }
 
 fn holdings(view: &AccountView, now: Timestamp) -> String {
@@ -299,6 +314,10 @@ mod tests {
         assert!(of(&revoked).ends_with("its refresh token is of no use any more."));
         let never = AccountView { generation: 0, ..revoked.clone() };
         assert!(of(&never).contains("could not sign in with the secrets that it has"));
+        let refused = AccountView { refused_secret: Some("mail.totp".into()), ..revoked.clone() };
+        assert!(of(&refused).ends_with(
+            "mail needs a login: the provider refuses mail.totp, with which it signs in by itself."
+        ));
         if let Some(error) = &mut revoked.refresh_error {
             error.provider_error = Some(OauthError::new("configuration_changed", None));
         }
@@ -315,6 +334,16 @@ mod tests {
         Nothing happens by itself.
         To begin: tokenctl secret set new.totp; or: tokenctl login new
         ");
+    }
+
+    #[test]
+    fn a_token_that_is_over_before_its_refresh_is_not_called_refreshed_in_time() {
+        let first = |next_at: &str| {
+            let view = AccountView { next_at: Some(next_at.into()), ..view("mail", "fresh") };
+            story(&view, NOW).lines().next().unwrap().to_owned()
+        };
+        assert!(first("2023-11-14T22:51:47Z").contains("too short to be refreshed in time"));
+        assert!(first("2023-11-14T22:51:39Z").contains("it is refreshed in time"));
     }
 
     #[test]
