@@ -43,6 +43,7 @@ use crate::keeper::visit::At;
 use crate::keeper::visit::Call;
 use crate::keeper::visit::Password;
 use crate::keeper::visit::Stage;
+use crate::keeper::visit::Typist;
 use crate::keeper::visit::Visit;
 use crate::keeper::visit::Wish;
 use crate::lifecycle::words::Action;
@@ -186,10 +187,13 @@ impl<R: Reach> Logins<R> {
 
     fn login(&mut self, account: &AccountId, wish: Wish) -> Result<Visit, Refusal> {
         match wish {
-            Wish::Begin { redirect, password } => {
+            Wish::Begin { redirect, password, typist } => {
                 let seat = self.seat(account)?;
                 if password == Password::Typed && !takes_password(seat.profile()) {
                     return Err(no_password());
+                }
+                if typist == Typist::Nobody && seat.provider.sends_a_code() {
+                    return Err(nobody_types());
                 }
                 self.make_room(account, &seat)?;
                 let reach = Arc::clone(&self.reach);
@@ -370,6 +374,12 @@ fn takes_password(profile: &Profile) -> bool {
 
 fn no_password() -> Refusal {
     let message = "this login takes no password; leave the password out";
+    Refusal::new(Code::NotSupported, message)
+}
+
+fn nobody_types() -> Refusal {
+    let message = "this login has a code sent, and there is no terminal to type it on; run it on \
+                   one";
     Refusal::new(Code::NotSupported, message)
 }
 

@@ -31,6 +31,7 @@ use crate::keeper::Seat;
 use crate::keeper::visit::At;
 use crate::keeper::visit::Password;
 use crate::keeper::visit::Stage;
+use crate::keeper::visit::Typist;
 use crate::keeper::visit::Visit;
 use crate::keeper::visit::Wish;
 use crate::limits;
@@ -45,7 +46,8 @@ use crate::time::secs_until_over;
 use crate::token::Generation;
 
 /// Fields of `login`.
-pub(super) const LOGIN: &[&str] = &["login", "answer", "seen", "cancel", "redirect", "typed"];
+pub(super) const LOGIN: &[&str] =
+    &["login", "answer", "seen", "cancel", "redirect", "typed", "unattended"];
 
 /// Has the login go on, and says how it stands.
 pub(super) async fn login(
@@ -106,9 +108,10 @@ fn asked(fields: &Fields) -> Result<Asked, Refusal> {
         let redirect = fields.optional_text("redirect")?;
         let redirect = redirect.map(|text| loopback(text.expose())).transpose()?;
         let password = if fields.flag("typed")? { Password::Typed } else { Password::Stored };
-        return Ok(Asked { wish: Wish::Begin { redirect, password }, seen });
+        let typist = if fields.flag("unattended")? { Typist::Nobody } else { Typist::Person };
+        return Ok(Asked { wish: Wish::Begin { redirect, password, typist }, seen });
     };
-    for field in ["redirect", "typed"] {
+    for field in ["redirect", "typed", "unattended"] {
         if fields.has(field) {
             let message =
                 format!("body field `{field}` belongs to the request that begins a login");

@@ -48,6 +48,8 @@ pub enum Wish {
         redirect: Option<Url>,
         /// Where its password comes from.
         password: Password,
+        /// Who answers what it asks besides.
+        typist: Typist,
     },
     /// Give it what it asked the person for.
     Answer {
@@ -76,6 +78,17 @@ pub enum Password {
     Stored,
     /// From the person, whatever is stored: a login that takes none is refused.
     Typed,
+}
+
+/// Who can type an answer to what a login asks.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum Typist {
+    /// A person.
+    #[default]
+    Person,
+    /// Nobody: a login that has a code sent, which only a person could type, is refused before
+    /// its provider is asked.
+    Nobody,
 }
 
 /// A login, as whoever follows it holds it.

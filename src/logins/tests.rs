@@ -25,6 +25,7 @@ use crate::error::code::Code;
 use crate::error::foreign::OauthError;
 use crate::keeper::visit::At;
 use crate::keeper::visit::Password;
+use crate::keeper::visit::Typist;
 use crate::keeper::visit::Wish;
 use crate::lifecycle::words::Action;
 use crate::lifecycle::words::Done;
@@ -284,7 +285,7 @@ async fn what_is_only_looked_up_is_no_login() {
 
 #[tokio::test(start_paused = true)]
 async fn a_password_that_is_given_to_a_login_without_one_is_refused() {
-    let typed = || Wish::Begin { redirect: None, password: Password::Typed };
+    let typed = || begin(Password::Typed, Typist::Person);
     let device = || vec![pause(5), ask(), done("r1")];
     let program = || vec![call(), done("r1")];
     let other_ways: [fn() -> Vec<Turn>; 4] =
@@ -319,10 +320,28 @@ async fn where_no_login_takes_a_password_one_is_refused_before_the_provider_is_a
     let stage = Stand::new(|| vec![ask(), prompt("code")], 200);
     stage
         .play(async {
-            let typed = Wish::Begin { redirect: None, password: Password::Typed };
+            let typed = begin(Password::Typed, Typist::Person);
             let refusal = stage.wish_of(CODED, typed).await.err().unwrap();
             assert!(refusal.message.contains("takes no password"), "{}", refusal.message);
             assert_eq!(stage.heard(), [""; 0]);
+        })
+        .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn where_nobody_can_type_a_code_none_is_sent_and_other_logins_begin() {
+    let stage = Stand::new(|| vec![ask(), prompt("code")], 200);
+    stage
+        .play(async {
+            let alone = || begin(Password::Stored, Typist::Nobody);
+            let refusal = stage.wish_of(CODED, alone()).await.err().unwrap();
+            assert_eq!(refusal.code, Code::NotSupported);
+            assert!(refusal.message.contains("no terminal"), "{}", refusal.message);
+            assert_eq!((stage.heard(), stage.sent()), (Vec::new(), 0));
+
+            let visit = stage.wish(alone()).await.unwrap();
+            until_asked(&visit).await;
+            assert_eq!(stage.sent(), 1);
         })
         .await;
 }
@@ -405,4 +424,8 @@ async fn once_sessions_are_ended_the_account_is_refreshed() {
             assert_eq!(ended, Ok(Sessions::Ended(Some(1))));
         })
         .await;
+}
+
+const fn begin(password: Password, typist: Typist) -> Wish {
+    Wish::Begin { redirect: None, password, typist }
 }

@@ -29,6 +29,10 @@ pub struct LoginRequest {
     /// that takes none is refused then.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub typed: Option<bool>,
+    /// At the beginning: whether nobody is there who could type an answer. A login that has a code
+    /// sent is refused then, before the provider is asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unattended: Option<bool>,
 }
 
 /// How a login stands.

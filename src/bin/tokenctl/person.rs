@@ -57,6 +57,9 @@ pub(crate) trait Person {
     /// There is no terminal, or the person thought better of it.
     fn ask(&mut self, question: &Question<'_>) -> Result<Zeroizing<String>, Fault>;
 
+    /// Whether somebody is there who can type an answer.
+    fn can_type(&self) -> bool;
+
     /// Shows what is waited for, in place of what was shown before.
     fn waits_for(&mut self, what: &str, left: Option<Duration>);
 
@@ -198,6 +201,10 @@ impl Person for Terminal {
         }
         let asked = self.converse(question);
         asked.map_err(|error| InputError::Unreadable { from: "/dev/tty".into(), error })?
+    }
+
+    fn can_type(&self) -> bool {
+        self.tty.is_some()
     }
 
     fn waits_for(&mut self, what: &str, left: Option<Duration>) {

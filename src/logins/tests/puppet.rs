@@ -65,6 +65,10 @@ impl Provider for Puppet {
         Some(Box::new(Told { turns: (self.script)().into(), lines: self.lines.clone() }))
     }
 
+    fn sends_a_code(&self) -> bool {
+        self.profile.sign_in.is_none()
+    }
+
     fn sessions(&self, order: SessionOrder, access: Secret) -> Option<Box<dyn Deed<Sessions>>> {
         match order {
             SessionOrder::List => Some(Box::new(Shown(access))),
@@ -118,7 +122,7 @@ impl Deed<Sessions> for Shown {
     }
 }
 
-/// The one account whose login takes no password.
+/// The one account whose login takes no password and has a code sent.
 pub(super) const CODED: &str = "coded";
 
 pub(super) fn seat(name: &str, script: &Script, lines: &Lines) -> Seat {

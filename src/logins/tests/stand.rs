@@ -22,6 +22,7 @@ use crate::keeper::visit::At;
 use crate::keeper::visit::Call;
 use crate::keeper::visit::Password;
 use crate::keeper::visit::Stage;
+use crate::keeper::visit::Typist;
 use crate::keeper::visit::Visit;
 use crate::keeper::visit::Wish;
 use crate::logins::Logins;
@@ -116,7 +117,10 @@ impl Stand {
 
     pub(super) async fn begin_as(&self, name: &str) -> Result<Visit, Refusal> {
         self.keeper
-            .login(&id(name), Wish::Begin { redirect: None, password: Password::Stored })
+            .login(
+                &id(name),
+                Wish::Begin { redirect: None, password: Password::Stored, typist: Typist::Person },
+            )
             .await
     }
 

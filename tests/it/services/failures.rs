@@ -113,6 +113,21 @@ fn a_wrong_code_is_asked_for_again_with_the_time_that_is_left() {
 }
 
 #[test]
+fn no_code_is_sent_where_nobody_can_type_it_and_no_login_is_counted() {
+    let (idp, daemon) = heatpump(&json!({}));
+    // More than a minute allows one user.
+    for _ in 0..6 {
+        let body = json!({ "unattended": true }).to_string();
+        let reply = daemon.ask(Request::with("POST", &path("heatpump"), &body));
+        let error = reply.json::<ErrorBody>();
+        assert_eq!(error.error_code.as_str(), "NOT_SUPPORTED", "{}", error.message);
+        assert!(!error.message.contains("tokenctl"), "{}", error.message);
+    }
+    assert_eq!(idp.totals("heatpump").requests, 0);
+    assert!(begin(&daemon, "heatpump").prompt.is_some());
+}
+
+#[test]
 fn the_right_code_logs_in() {
     let (idp, daemon) = heatpump(&json!({ "cognito": { "code": "204817" } }));
     let asked = begin(&daemon, "heatpump");

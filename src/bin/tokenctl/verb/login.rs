@@ -75,6 +75,8 @@ struct Wish<'a> {
     redirect: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     typed: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    unattended: Option<bool>,
 }
 
 impl<P: Person> Talk<'_, P> {
@@ -83,7 +85,10 @@ impl<P: Person> Talk<'_, P> {
         let redirect = self.browser.as_ref().map(|browser| browser.redirect().to_owned());
         // A password that is given is used: the stored one stays out of it.
         let typed = self.password.as_ref().map(|_| true);
-        let begin = Wish { redirect: redirect.as_deref(), typed, ..Wish::default() };
+        // Nobody is sent a code that could be typed nowhere.
+        let unattended = (!self.person.can_type()).then_some(true);
+        let redirect = redirect.as_deref();
+        let begin = Wish { redirect, typed, unattended, ..Wish::default() };
         // Its name is needed at once: without it nothing could be cancelled.
         let (first, _) = self.ask_daemon(&begin, Duration::ZERO)?;
         let login = first.login.clone();

@@ -113,6 +113,16 @@ fn whoever_thinks_better_of_it_cancels_the_login_at_the_daemon() {
     assert_eq!(told.bodies[1], r#"{"login":"l1","cancel":true}"#);
 }
 
+#[test]
+fn the_daemon_is_told_where_nobody_can_type() {
+    let told = Play::new(&[]).run(&[DONE]);
+    assert_eq!(told.bodies, ["{}"]);
+
+    let mut play = Play::new(&[]);
+    play.person.away = true;
+    assert_eq!(play.run(&[DONE]).bodies, [r#"{"unattended":true}"#]);
+}
+
 struct Play {
     daemon: Scripted,
     person: Puppet,
@@ -177,6 +187,8 @@ struct Puppet {
     answers: VecDeque<String>,
     heard: Vec<String>,
     gone: bool,
+    /// There is no terminal.
+    away: bool,
 }
 
 impl Person for Puppet {
@@ -194,6 +206,10 @@ impl Person for Puppet {
     fn waits_for(&mut self, what: &str, left: Option<Duration>) {
         let left = left.map(|left| format!(", {} s", left.as_secs())).unwrap_or_default();
         self.heard.push(format!("wait: {what}{left}"));
+    }
+
+    fn can_type(&self) -> bool {
+        !self.away
     }
 
     fn is_gone(&self) -> bool {
