@@ -23,6 +23,7 @@ mod absent;
 mod backup;
 mod call;
 pub mod check;
+mod doubts;
 mod findings;
 mod hook;
 mod lineup;
@@ -310,7 +311,7 @@ async fn live(
     for stranger in cast.unknown() {
         warn!(event = Message::Doubtful.as_str(), "{stranger}");
     }
-    for rule in cast.useless_rules() {
+    for rule in weak::useless_rules(cast.config(), proof) {
         warn!(event = Message::Doubtful.as_str(), "{rule}");
     }
     let steward = Steward {

@@ -1,6 +1,8 @@
 //! What the configuration names and this host does not have (yet), or not safely: programs,
-//! files and directories. For `--check`, where a typing error is cheap.
+//! files and directories. Looked for when it is checked and when it is reloaded, where a typing
+//! error is cheap.
 
+use std::collections::HashMap;
 use std::fs;
 use std::fs::Metadata;
 use std::io;
@@ -18,29 +20,63 @@ use crate::section::SecretRef;
 /// Permission bits of which a program needs one.
 const EXECUTABLE: u32 = 0o111;
 
-/// Something that an account names and that is not there, or would not be run.
+/// Something that accounts name and that is not there, or would not be run.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
-#[error("{account}: {what}{flaw}")]
+#[error("{}: {what}{flaw}", whose(.accounts))]
 pub(super) struct Absent {
-    account: String,
-    /// What the account has it for: `the program of the hook mail`.
+    /// Which name it, at least one. A hook of several accounts is one hook.
+    accounts: Vec<String>,
+    /// What they have it for: `the program of the hook mail`.
     what: String,
     /// What is wrong with which path, as it goes on after that.
     flaw: String,
 }
 
-/// Everything of that kind, by account, for a daemon of this user.
-pub(super) fn absent(config: &Config, own: u32) -> Vec<Absent> {
-    let mut absent = Vec::new();
+/// Something that accounts name, with a path.
+pub(super) struct Named {
+    accounts: Vec<String>,
+    kind: Kind,
+    what: String,
+    path: String,
+}
+
+/// Everything that the accounts name, once.
+pub(super) fn named(config: &Config) -> Vec<Named> {
+    let mut all = Vec::<Named>::new();
+    let mut places = HashMap::new();
     for (id, account) in &config.accounts {
-        let named = named(account).into_iter();
-        absent.extend(named.filter_map(|(kind, what, path)| {
-            let flaw = kind.flaw_of(Path::new(&path)).map(|flaw| format!(", {path}, {flaw}"));
-            let flaw = flaw.or_else(|| kind.unguarded(Path::new(&path), own))?;
-            Some(Absent { account: id.to_string(), what, flaw })
-        }));
+        for (kind, what, path) in named_by(account) {
+            let account = id.to_string();
+            let place = *places.entry((what.clone(), path.clone())).or_insert(all.len());
+            match all.get_mut(place) {
+                Some(named) => named.accounts.push(account),
+                None => all.push(Named { accounts: vec![account], kind, what, path }),
+            }
+        }
     }
-    absent
+    all
+}
+
+/// What of that is not there, or not safely, for a daemon of this user.
+pub(super) fn look(named: Vec<Named>, own: u32) -> Vec<Absent> {
+    let look_at = |Named { accounts, kind, what, path }| {
+        let at = Path::new(&path);
+        let flaw = kind.flaw_of(at).map(|flaw| format!(", {path}, {flaw}"));
+        let flaw = flaw.or_else(|| kind.unguarded(at, own))?;
+        Some(Absent { accounts, what, flaw })
+    };
+    named.into_iter().filter_map(look_at).collect()
+}
+
+/// The accounts in words: the first few of many.
+fn whose(accounts: &[String]) -> String {
+    const SHOWN: usize = 3;
+
+    let shown = accounts.iter().take(SHOWN).map(String::as_str).collect::<Vec<_>>().join(", ");
+    match accounts.len().saturating_sub(SHOWN) {
+        0 => shown,
+        more => format!("{shown} and {more} more"),
+    }
 }
 
 /// What something named has to be.
@@ -91,7 +127,7 @@ fn runs(metadata: &Metadata) -> bool {
 }
 
 /// What an account names, and what it has to be.
-fn named(account: &Account) -> Vec<(Kind, String, String)> {
+fn named_by(account: &Account) -> Vec<(Kind, String, String)> {
     let profile = account.provider.profile();
     let mut named = Vec::new();
     for (slot, reference) in profile.secrets.iter().chain(profile.sign_in.iter().flatten()) {
@@ -128,4 +164,28 @@ fn named(account: &Account) -> Vec<(Kind, String, String)> {
         }
     }
     named
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_many_accounts_name_is_told_once_with_the_first_of_them() {
+        let of = |count: usize| {
+            let accounts = (0..count).map(|number| format!("a{number}")).collect();
+            let (what, path) = ("the command of the hook c".into(), "/nonexistent/c".into());
+            look(vec![Named { accounts, kind: Kind::Program, what, path }], 0)
+        };
+        #[rustfmt::skip]
+        let cases = [
+            (1, "a0: the command of the hook c, /nonexistent/c, is not there"),
+            (3, "a0, a1, a2: the command of the hook c, /nonexistent/c, is not there"),
+            (9, "a0, a1, a2 and 6 more: the command of the hook c, /nonexistent/c, is not there"),
+        ];
+        for (count, told) in cases {
+            let absent = of(count).iter().map(ToString::to_string).collect::<Vec<_>>();
+            assert_eq!(absent, [told]);
+        }
+    }
 }

@@ -8,11 +8,12 @@ use std::fmt::Write as _;
 use super::Failure;
 use super::Options;
 use super::Places;
-use super::absent::absent;
+use super::doubts;
 use super::lineup;
 use super::state;
 use super::state::Flaw;
 use super::state::Found;
+use crate::attest;
 use crate::config::words::plan_in_words;
 use crate::names;
 
@@ -32,15 +33,15 @@ pub struct Checked {
 pub fn check(options: &Options) -> Result<Checked, Failure> {
     let places = Places::find(options)?;
     let config = places.read()?;
-    let mut warnings = config.warnings.iter().map(ToString::to_string).collect::<Vec<_>>();
-    warnings.extend(lineup::strangers(&config).iter().map(ToString::to_string));
+    let proof = attest::proof_of_kernel().map_err(|error| Failure::System("sockets", error))?;
+    let mut warnings = doubts::of(&config, &lineup::strangers(&config), proof);
     let found = state::look(&config.daemon.state);
     // Root looks at it for the daemon's user, whom the state directory tells.
     let own = match found {
         Ok(Found::OwnedBy(owner)) => owner,
         Ok(Found::Nothing) | Err(_) => rustix::process::geteuid().as_raw(),
     };
-    warnings.extend(absent(&config, own).iter().map(ToString::to_string));
+    warnings.extend(doubts::on_disk(&config, own));
     // Whose directory it has to be, and who may make it, is known to the daemon's user alone.
     let starts = !matches!(found, Err(Flaw::Mode { .. } | Flaw::NotADirectory(_)));
     let directory = match found {

@@ -73,10 +73,6 @@ impl Cast {
             }
         });
         self.config = config;
-        let useless = self.useless_rules().map(|rule| rule.to_string());
-        let more = unknown.iter().map(ToString::to_string).chain(useless);
-        let warnings = view.warnings.into_iter().chain(more);
-        let view = ReloadView { warnings: warnings.collect(), ..view };
         self.unknown = unknown;
         (lineup, view)
     }
@@ -88,7 +84,8 @@ impl Cast {
         lineup
     }
 
-    /// What a change to `config` would do to accounts that stand as `directory` says.
+    /// What a change to `config` would do to accounts that stand as `directory` says. What would
+    /// not work of it is for others to say.
     pub(super) fn compare(&self, config: &Config, directory: &Directory) -> ReloadView {
         let mut view = ReloadView {
             added: Vec::new(),
@@ -96,7 +93,7 @@ impl Cast {
             changed: Vec::new(),
             needs_login: Vec::new(),
             unchanged: 0,
-            warnings: config.warnings.iter().map(ToString::to_string).collect(),
+            warnings: Vec::new(),
             restart: Vec::new(),
         };
         for (id, account) in &config.accounts {
@@ -142,9 +139,9 @@ impl Cast {
         weak::weak_rules(&self.config, self.proof, bus)
     }
 
-    /// Those of them that let nobody in anywhere.
-    pub(super) fn useless_rules(&self) -> impl Iterator<Item = Weak> + use<> {
-        self.weak_rules(None).into_iter().filter(Weak::is_useless)
+    /// How well this kernel says which process asks.
+    pub(super) const fn proof(&self) -> Proof {
+        self.proof
     }
 
     /// An account whose rules were all understood stays as it is.

@@ -15,7 +15,9 @@ use tracing::warn;
 use super::Cast;
 use super::Failure;
 use super::Places;
+use super::doubts;
 use super::findings;
+use super::lineup::Stranger;
 use super::lineup::strangers;
 use crate::bus::presence::Presence;
 use crate::clock::Clock;
@@ -123,7 +125,7 @@ impl Steward {
                 let _gone = reply.send(self.reload().await);
             }
             Errand::CheckConfig(reply) => {
-                let _gone = reply.send(self.check());
+                let _gone = reply.send(self.check().await);
             }
             Errand::Backup { recipients, reply } => {
                 let _gone = reply.send(self.backup(&recipients).await);
@@ -174,10 +176,11 @@ impl Steward {
         self.credentials.send_replace(config.daemon.credentials);
         let (lineup, view) = self.cast.change(config, records, &self.keeper.directory());
         self.apply(lineup).await;
-        for warning in &view.warnings {
+        let warnings = self.doubts(self.cast.config(), self.cast.unknown()).await;
+        for warning in &warnings {
             warn!(event = Message::Doubtful.as_str(), "{warning}");
         }
-        let view = ReloadView { restart, ..view };
+        let view = ReloadView { restart, warnings, ..view };
         info!(
             event = Message::Reloaded.as_str(),
             added = view.added.len(),
@@ -190,13 +193,20 @@ impl Steward {
         Ok(view)
     }
 
-    fn check(&self) -> Result<ReloadView, Refusal> {
+    async fn check(&self) -> Result<ReloadView, Refusal> {
         let config = self.places.read().map_err(|failure| refused(&failure))?;
         let restart = self.needs_restart(&config);
         let compared = self.cast.compare(&config, &self.keeper.directory());
-        let mut view = ReloadView { restart, ..compared };
-        view.warnings.extend(strangers(&config).iter().map(ToString::to_string));
-        Ok(view)
+        let warnings = self.doubts(&config, &strangers(&config)).await;
+        Ok(ReloadView { restart, warnings, ..compared })
+    }
+
+    /// What would not work of a configuration.
+    async fn doubts(&self, config: &Config, strangers: &[Stranger]) -> Vec<String> {
+        let own = rustix::process::geteuid().as_raw();
+        let mut doubts = doubts::of(config, strangers, self.cast.proof());
+        doubts.extend(doubts::on_disk_in_time(config, own).await);
+        doubts
     }
 
     /// What a reload cannot change.

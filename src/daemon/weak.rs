@@ -63,6 +63,11 @@ pub(super) fn weak_rules(config: &Config, kernel: Proof, bus: Option<Proof>) -> 
     weak
 }
 
+/// Those that are of no use at any door, with such a kernel.
+pub(super) fn useless_rules(config: &Config, kernel: Proof) -> impl Iterator<Item = Weak> + use<> {
+    weak_rules(config, kernel, None).into_iter().filter(Weak::is_useless)
+}
+
 /// Whether a rule beside it names the user of that unit.
 fn names_its_user(rules: &[Allow], unit: &str) -> bool {
     rules.iter().any(|rule| rule.user.is_some() && rule.unit.as_deref() == Some(unit))

@@ -123,17 +123,32 @@ fn a_check_warns_of_files_and_programs_that_are_not_there() {
     assert_eq!(daemon.account("mail").state, "vacant");
 }
 
-/// A reload says the same of names as a check before the start.
+/// Whoever checks, before a start or by the daemon, and whoever reloads reads the same.
 #[test]
-fn a_check_by_the_daemon_warns_of_names_that_mean_nobody() {
+fn every_check_and_a_reload_warn_of_the_same() {
     let daemon = Daemon::start(&Config::default());
     let keys = "client_id = \"m\"\nissuer = \"https://idp.example\"\nallow = [\"no-such-user\"]\n";
-    daemon.configure(&Config::default().account("mail", keys));
+    let hook = "[[hooks]]\nname = \"c\"\ncommand = [\"/nonexistent/c\"]\non = [\"alarm\"]\n";
+    let config = Config::default().account("mail", keys).account("ci", keys).table(hook);
+    daemon.configure(&config);
+    let nobody = "there is no user no-such-user on this host, so its rule lets nobody in";
+    let expected = [
+        format!("warning: ci: {nobody}"),
+        format!("warning: mail: {nobody}"),
+        "warning: ci, mail: the command of the hook c, /nonexistent/c, is not there".to_owned(),
+    ];
+
+    let checked = run(daemon.command().arg("--check"), None);
+    let mut pages = vec![String::from_utf8(checked.stdout).unwrap()];
     for arguments in [["config", "check"].as_slice(), &["reload"]] {
-        let told = daemon.tokenctl_does(arguments, None);
-        assert!(told.contains("mail: there is no user no-such-user"), "{arguments:?}: {told}");
+        pages.push(daemon.tokenctl_does(arguments, None));
+    }
+    for page in pages {
+        let warnings = page.lines().filter(|line| line.starts_with("warning: "));
+        assert_eq!(warnings.collect::<Vec<_>>(), expected, "{page}");
     }
     daemon.logs("there is no user no-such-user");
+    daemon.logs("ci, mail: the command of the hook c");
 }
 
 #[test]
