@@ -44,10 +44,14 @@ pub(super) const BACKUP: &[&str] = &["recipients"];
 
 /// What `access` asks about.
 pub(super) const ACCESS: &[Param] = &[
-    Param { name: "uid", says: "the peer's user id; needed" },
+    Param { name: "uid", says: "the peer's user id; needed, unless a unit alone is asked about" },
     Param { name: "gid", says: "its group id; default: none" },
     Param { name: "groups", says: "its supplementary group ids, separated by commas" },
-    Param { name: "unit", says: "its systemd system unit; default: none" },
+    Param {
+        name: "unit",
+        says: "its systemd system unit; default: none. Without a user: whether that unit gets \
+               what its LoadCredential= asks for",
+    },
 ];
 
 /// `POST /v1/reload` and `POST /v1/config/check`: `what` they do, and the errand for it.
@@ -170,13 +174,10 @@ pub(super) fn access(
     })
 }
 
-/// The peer that is asked about, with the proof of its unit that this kernel has.
+/// The peer that is asked about, with the proof of its unit that this kernel has. A unit alone is
+/// one for which the service manager asks.
 fn peer(query: Option<&str>, proof: Proof) -> Result<Peer, Refusal> {
     let query = Query::read(query, ACCESS)?;
-    let Some(uid) = query.id("uid")? else {
-        let message = "query parameter `uid` is missing; it must be a user id";
-        return Err(Refusal::new(Code::BadRequest, message));
-    };
     let groups = match query.get("groups").filter(|list| !list.is_empty()) {
         None => Vec::new(),
         Some(list) => list
@@ -185,12 +186,23 @@ fn peer(query: Option<&str>, proof: Proof) -> Result<Peer, Refusal> {
             .collect::<Option<Vec<_>>>()
             .ok_or_else(|| query.wrong("groups", "group ids, separated by commas"))?,
     };
-    let unit = match query.get("unit").filter(|name| !name.is_empty()) {
-        None => Unit::Unasked,
-        Some(name) if unit::is_name(name) => Unit::Proven { name: name.into(), proof },
-        Some(_) => {
-            return Err(query.wrong("unit", "a system unit with its suffix, and no template"));
-        }
+    let unit = query.get("unit").filter(|name| !name.is_empty());
+    if unit.is_some_and(|name| !unit::is_name(name)) {
+        return Err(query.wrong("unit", "a system unit with its suffix, and no template"));
+    }
+    let gid = query.id("gid")?;
+    let (Some(uid), unit) = (query.id("uid")?, unit) else {
+        return match unit.filter(|_| gid.is_none() && groups.is_empty()) {
+            Some(name) => Ok(Peer::of_unit(name.into())),
+            None => {
+                let message = "query parameter `uid` is missing; it must be a user id";
+                Err(Refusal::new(Code::BadRequest, message))
+            }
+        };
     };
-    Ok(Peer { uid, gid: query.id("gid")?.unwrap_or(NO_GROUP), groups, pid: None, unit })
+    let unit = match unit {
+        None => Unit::Unasked,
+        Some(name) => Unit::Proven { name: name.into(), proof },
+    };
+    Ok(Peer { uid, gid: gid.unwrap_or(NO_GROUP), groups, pid: None, unit })
 }

@@ -1,6 +1,7 @@
 //! Why a rule speaks of a peer, or does not, in words.
 
 use crate::access::Masters;
+use crate::access::NO_USER;
 use crate::access::Narrowing;
 use crate::access::Peer;
 use crate::access::Principal;
@@ -15,6 +16,7 @@ use crate::unit::Unit;
 /// The rule that needs no line in the configuration: root and the daemon's own user.
 pub(super) fn of_masters(masters: Masters, peer: &Peer) -> RuleView {
     let (own, uid) = (masters.own_uid, peer.uid);
+    let who = if uid == NO_USER { "a unit".to_owned() } else { format!("user {uid}") };
     let matches = masters.include(peer);
     let (rule, neither) = match own {
         0 => ("root, who is the daemon's own user too".to_owned(), "is not"),
@@ -24,11 +26,7 @@ pub(super) fn of_masters(masters: Masters, peer: &Peer) -> RuleView {
         rule,
         rights: words(Rights::ALL),
         matches,
-        because: if matches {
-            format!("it is user {uid}")
-        } else {
-            format!("user {uid} {neither}")
-        },
+        because: if matches { format!("it is user {uid}") } else { format!("{who} {neither}") },
     }
 }
 
@@ -59,6 +57,10 @@ pub(super) fn of_narrowing(narrowing: &Narrowing, account: &AccountId) -> RuleVi
     }
 }
 
+/// Why a rule with a user or a group speaks of no unit for which the service manager asks.
+const OF_NO_USER: &str =
+    "the service manager asks for a unit, whatever its user; the rule has to name the unit alone";
+
 fn in_words(rule: &Rule) -> String {
     let Rule { user, group, unit, rights: _ } = rule;
     let parts = [
@@ -84,11 +86,17 @@ fn because(rule: &Rule, peer: &Peer) -> String {
     if let Some(Principal::Id(uid)) = user
         && *uid != peer.uid
     {
+        if peer.uid == NO_USER {
+            return OF_NO_USER.to_owned();
+        }
         return format!("the peer's user is {}", peer.uid);
     }
     if let Some(Principal::Id(gid)) = group
         && !peer.in_group(*gid)
     {
+        if peer.uid == NO_USER {
+            return OF_NO_USER.to_owned();
+        }
         return format!("the peer is not in group {gid}");
     }
     match (unit, &peer.unit) {
@@ -165,6 +173,28 @@ mod tests {
             let view = of_masters(Masters { own_uid }, &peer);
             assert_eq!(format!("{}: {}", view.rule, view.because), expected);
         }
+    }
+
+    /// `LoadCredential=` is carried out by the service manager.
+    #[test]
+    fn a_unit_that_is_asked_for_needs_a_rule_that_names_nothing_else() {
+        let peer = Peer::of_unit("a.service".into());
+        let rule = |user: Option<u32>, group: Option<u32>, unit: Option<&str>| {
+            let (user, group) = (user.map(Principal::Id), group.map(Principal::Id));
+            Rule { user, group, unit: unit.map(Into::into), rights: Rights::DEFAULT }
+        };
+        #[rustfmt::skip]
+        let cases = [
+            (rule(None,    None,    Some("a.service")), true,  "all that it says is true of the peer"),
+            (rule(None,    None,    Some("b.service")), false, "the peer's unit is a.service"),
+            (rule(Some(7), None,    Some("a.service")), false, OF_NO_USER),
+            (rule(None,    Some(7), None),              false, OF_NO_USER),
+        ];
+        for (rule, matches, because) in cases {
+            let view = of_rule(&rule, &peer);
+            assert_eq!((view.matches, &*view.because), (matches, because), "{rule:?}");
+        }
+        assert_eq!(of_masters(Masters { own_uid: 900 }, &peer).because, "a unit is neither");
     }
 
     #[test]

@@ -399,6 +399,17 @@ fn a_unit_that_is_asked_about_has_the_rights_that_its_rule_gives() {
             assert_eq!(view["rights"], rights, "{unit}");
             assert_eq!(view["rules"][1]["because"], because, "{unit}");
         }
+        let alone = "GET /v1/accounts/mail/access?unit=a.service";
+        let view = world.ask(0, alone).await.json();
+        assert_eq!(view["rights"], json!(["read", "report"]));
+        assert_eq!(
+            view["rules"][0]["matches"], false,
+            "what root may do is not what its units may"
+        );
+        for wrong in ["?", "?unit=", "?unit=a.service&gid=7", "?unit=a.service&groups=7"] {
+            let head = format!("GET /v1/accounts/mail/access{wrong}");
+            assert_eq!(world.ask(0, &head).await.status, 400, "{wrong}");
+        }
         let head = format!("GET /v1/accounts/mail/access?uid={STRANGER}&unit=a%40.service");
         let refused = world.ask(0, &head).await;
         assert_eq!((refused.status, refused.code().as_str()), (400, "BAD_REQUEST"));

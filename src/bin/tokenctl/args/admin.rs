@@ -30,7 +30,8 @@ pub(crate) struct AccessArgs {
     /// And this group, by name or number.
     #[arg(long = "group", value_name = "GROUP")]
     pub(crate) groups: Vec<String>,
-    /// In this system unit, escaped as systemctl shows it.
+    /// In this system unit, escaped as systemctl shows it; without a user, whether the unit gets
+    /// what its LoadCredential= asks for.
     #[arg(long, value_name = "UNIT")]
     pub(crate) unit: Option<String>,
     /// Stands in for the `--user` of every verb, whose name means a user here: the daemon of

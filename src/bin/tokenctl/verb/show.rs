@@ -9,6 +9,7 @@ use tokenkeeper::protocol::account::AccountView;
 use tokenkeeper::protocol::daemon::AccessView;
 use tokenkeeper::protocol::daemon::StatusView;
 use tokenkeeper::protocol::daemon::WhoAmI;
+use tokenkeeper::section::Mode;
 use url::form_urlencoded::byte_serialize;
 
 use super::Session;
@@ -91,24 +92,38 @@ pub(super) fn whoami(session: &Session) -> Result<(), Fault> {
 /// What somebody else may do, and why.
 pub(super) fn access(session: &Session, args: &AccessArgs) -> Result<(), Fault> {
     let (who, person) = match (&args.of_user, args.uid) {
-        (Some(name), _) => (name.clone(), Person::named(name, &args.groups)?),
-        (None, Some(uid)) => (format!("uid {uid}"), Person::numbered(uid, &args.groups)?),
-        (None, None) => return Err(Mistake::neither("access", "--user or --uid").into()),
+        (Some(name), _) => (Some(name.clone()), Some(Person::named(name, &args.groups)?)),
+        (None, Some(uid)) => {
+            (Some(format!("uid {uid}")), Some(Person::numbered(uid, &args.groups)?))
+        }
+        // Units of a session prove no more than its user, and a group is a user's.
+        (None, None)
+            if args.unit.is_none() || !args.groups.is_empty() || session.mode == Mode::User =>
+        {
+            let who = "--user or --uid, or --unit alone of a unit of the host";
+            return Err(Mistake::neither("access", who).into());
+        }
+        (None, None) => (None, None),
     };
-    let groups = person.groups.iter().map(u32::to_string).collect::<Vec<_>>().join(",");
-    let mut question = format!("/access?uid={}&gid={}&groups={groups}", person.uid, person.gid);
-    if let Some(unit) = &args.unit {
-        question.push_str("&unit=");
-        question.extend(byte_serialize(unit.as_bytes()));
-    }
+    let user = person.map(|Person { uid, gid, groups }| {
+        let groups = groups.iter().map(u32::to_string).collect::<Vec<_>>().join(",");
+        format!("uid={uid}&gid={gid}&groups={groups}")
+    });
+    let unit = args.unit.as_ref().map(|unit| {
+        let escaped = byte_serialize(unit.as_bytes()).collect::<String>();
+        format!("unit={escaped}")
+    });
+    let question = user.into_iter().chain(unit).collect::<Vec<_>>().join("&");
+    let question = format!("/access?{question}");
     let request = Request::get(of(&args.account, &question));
     let (view, reply) = session.daemon.fetch::<AccessView>(&request)?;
     match session.output.form {
         Form::Json => session.output.reply(&reply),
         Form::Text => {
-            let who = match &args.unit {
-                Some(unit) => format!("{who} in {unit}"),
-                None => who,
+            let who = match (who, &args.unit) {
+                (Some(who), Some(unit)) => format!("{who} in {unit}"),
+                (None, Some(unit)) => format!("{unit}, by LoadCredential="),
+                (who, None) => who.unwrap_or_default(),
             };
             session.output.page(&print::daemon::access(&who, &view))
         }
