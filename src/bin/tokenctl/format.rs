@@ -194,6 +194,15 @@ impl Layout {
         }
     }
 
+    /// Whether it is JSON, whoever reads it.
+    pub(crate) const fn is_json(&self) -> bool {
+        match self {
+            Self::QuiltHp { .. } | Self::Nwp500 { .. } | Self::Places(_) => true,
+            Self::Plain(Plain::Json) => true,
+            Self::Plain(Plain::Raw | Plain::Header | Plain::Env) | Self::Template(_) => false,
+        }
+    }
+
     /// Whether only places of the file are written, and the rest of it is its program's.
     pub(crate) const fn is_edited(&self) -> bool {
         matches!(self, Self::Places(_))

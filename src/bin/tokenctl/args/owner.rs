@@ -187,6 +187,11 @@ impl FormArgs {
         Ok(layout)
     }
 
+    /// The option that chose the layout.
+    pub(crate) fn option(&self) -> &'static str {
+        self.format.map_or("--template", FileFormat::option)
+    }
+
     /// Which token the layout is for, unless another one is asked for.
     pub(crate) fn kind_for(&self, layout: &Layout) -> Option<TokenKind> {
         self.kind.or(match layout {

@@ -22,6 +22,7 @@ use crate::file::OwnedFile;
 use crate::format::Facts;
 use crate::format::Layout;
 use crate::print::Form;
+use crate::usage::Mistake;
 
 /// Prints a token in the form that a program reads, or gives the account up.
 pub(super) fn export(session: &Session, args: &ExportArgs) -> Result<(), Fault> {
@@ -30,6 +31,9 @@ pub(super) fn export(session: &Session, args: &ExportArgs) -> Result<(), Fault> 
     }
     let form = email::form(session, "export", &args.account, &args.form)?;
     let layout = form.layout("export", &PlaceArgs::default())?;
+    if args.output.is_none() {
+        agrees(session.output.form, &layout, form.option())?;
+    }
     // Standard output, as it is written on command lines: it is no file that is kept.
     let file = OwnedFile::at(args.output.as_deref().unwrap_or(Path::new("-")))?;
     let keep = Keep {
@@ -45,6 +49,15 @@ pub(super) fn export(session: &Session, args: &ExportArgs) -> Result<(), Fault> 
         return keep.write(&facts);
     }
     session.output.bytes(printed(&layout, &facts)?.as_bytes())
+}
+
+/// Whether what is printed is what the caller wants to read: with `--json`, as of every verb, it
+/// is JSON. What goes into a file has the form that its reader wants.
+fn agrees(form: Form, layout: &Layout, option: &str) -> Result<(), Mistake> {
+    match form {
+        Form::Json if !layout.is_json() => Err(Mistake::contradiction("export", "--json", option)),
+        Form::Json | Form::Text => Ok(()),
+    }
 }
 
 /// The text of a form with nothing of anybody else's in it.
@@ -92,6 +105,21 @@ mod tests {
     use super::*;
     use crate::format::plain::Plain;
     use crate::format::sample::facts;
+
+    #[test]
+    fn with_json_only_what_is_json_is_printed() {
+        let refused = |plain| {
+            let layout = Layout::Plain(plain);
+            assert!(agrees(Form::Text, &layout, "--format x").is_ok());
+            agrees(Form::Json, &layout, "--format x").map_err(|mistake| mistake.to_string())
+        };
+        assert_eq!(refused(Plain::Json), Ok(()));
+        for plain in [Plain::Raw, Plain::Header, Plain::Env] {
+            let told = refused(plain).unwrap_err();
+            let end = "see \"tokenctl export --help\"";
+            assert_eq!(told, format!("--json and --format x exclude each other; {end}"));
+        }
+    }
 
     #[test]
     fn what_cannot_be_printed_is_told_without_a_word_of_it() {
