@@ -267,7 +267,7 @@ pub fn log(notice: &Notice) {
     let account = &notice.account;
     if let Event::HookFailed { hook, about, why } = &notice.event {
         let (hook, about, event) = (&**hook, about.as_str(), notice.event.name().as_str());
-        warn!(%account, event, hook, about, code = "HOOK_FAILED", "hook failed: {why}");
+        warn!(%account, event, hook, about, code = "HOOK_FAILED", "hook {hook} failed: {why}");
     }
 }
 

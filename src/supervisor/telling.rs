@@ -7,6 +7,7 @@
 //!
 //! [`Told::weigh`] decides and reads no clock; [`log`] says it.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use tracing::debug;
@@ -18,6 +19,7 @@ use crate::error::code::Code;
 use crate::message::Message;
 use crate::notice::Event;
 use crate::notice::Notice;
+use crate::snapshot::Snapshot;
 use crate::snapshot::StateName;
 use crate::time::Moment;
 use crate::time::spoken;
@@ -169,10 +171,22 @@ pub(super) fn log(notice: &Notice, weight: Weight) {
                 %account, event, state, generation, repeated,
                 "no sign-in, since {slot} is not stored; type: tokenctl secret set {slot}"
             ),
-            None => info!(%account, event, state, generation, repeated, "state changed"),
+            None => info!(
+                %account, event, state, generation, repeated,
+                "state changed: {}", stands(snapshot)
+            ),
         },
         // Told and logged where calls are made.
         Event::HookFailed { .. } => {}
+    }
+}
+
+/// How an account stands, as people say it.
+fn stands(snapshot: &Snapshot) -> Cow<'static, str> {
+    match (snapshot.released, snapshot.is_paused()) {
+        (true, true) => "given up".into(),
+        (false, true) => "paused".into(),
+        (_, false) => snapshot.state.as_str().replace('_', " ").into(),
     }
 }
 
@@ -273,6 +287,23 @@ mod tests {
         assert_eq!(told.weigh(&Event::Alarm { failure }, StateName::Waiting, at(1)), Weight::Usual);
         let refused = failed(RefreshError::LoginRequired(OauthError::status(403)));
         assert_eq!(told.weigh(&refused, StateName::NeedsLogin, at(2)), Weight::LoginLost);
+    }
+
+    #[test]
+    fn a_change_of_state_is_said_as_people_call_the_state() {
+        let told = |state, next, released| {
+            stands(&Snapshot { state, next, released, ..Snapshot::vacant() }).into_owned()
+        };
+        #[rustfmt::skip]
+        let cases = [
+            (StateName::InDoubt, None,        false, "in doubt"),
+            (StateName::Frozen,  Some(at(1)), false, "frozen"),
+            (StateName::Frozen,  None,        false, "paused"),
+            (StateName::Frozen,  None,        true,  "given up"),
+        ];
+        for (state, next, released, words) in cases {
+            assert_eq!(told(state, next, released), words);
+        }
     }
 
     fn failed(error: RefreshError) -> Event {

@@ -109,7 +109,7 @@ fn a_hook_that_fails_is_raised_everywhere_and_changes_nothing_for_the_account() 
     assert_eq!((hook.name.as_str(), hook.about.as_str()), ("restart", "token_changed"));
     assert_eq!(hook.error_code.as_str(), "HOOK_FAILED");
     assert_eq!(hook.message, "exit status: 3: no such unit");
-    daemon.logs("hook failed: exit status: 3: no such unit");
+    daemon.logs("hook restart failed: exit status: 3: no such unit");
     let sample = "tokenkeeper_hook_failures_total{account=\"mail\",hook=\"restart\"} 1";
     until("counted", || daemon.ask(Request::get("/metrics")).body.contains(sample));
     assert!(doctor(&daemon).contains("its hook restart failed about token_changed of "));

@@ -104,7 +104,7 @@ fn the_journal_tells_the_whole_life_of_an_account() {
     2 needs_login needs_login 3 NEEDS_LOGIN mail: the login is lost: a new login is needed: login_required (scripted fault)
     6 token_changed fresh 4 - mail: token refreshed
     5 recovered fresh 4 - mail: account recovered
-    6 state_changed frozen 4 - mail: state changed
+    6 state_changed frozen 4 - mail: state changed: paused
     6 stopping - - - stopping
     6 stopped - - - stopped
     ");

@@ -47,7 +47,7 @@ fn a_hook_that_is_a_unit_has_the_token_and_its_failure_is_raised() {
 
         script(machine, "exit 7");
         machine.does(&["tokenctl", "refresh", "mail"]);
-        journal_says(machine, SERVICE, "mail: hook failed: exit status: 1");
+        journal_says(machine, SERVICE, "mail: hook unit failed: exit status: 1");
         let doctor = said(&machine.run(&["tokenctl", "doctor"]));
         assert!(doctor.contains("unit"), "{doctor}");
         assert_eq!(machine.property(HOOK, "ExecMainStatus"), "7");

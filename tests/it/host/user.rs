@@ -94,7 +94,7 @@ fn a_users_hook_is_a_unit_of_that_users_and_its_failure_is_raised() {
         telling("exit 7");
         pat.does(&["tokenctl", "refresh", "mail"]);
         let begin = Instant::now();
-        while !pat.journal().contains("mail: hook failed: exit status: 1") {
+        while !pat.journal().contains("mail: hook telling failed: exit status: 1") {
             assert!(begin.elapsed() < PATIENCE, "{}", pat.journal());
         }
         let doctor = said(&machine.run(&pat.command(&["tokenctl", "doctor"])));
