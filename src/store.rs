@@ -195,6 +195,8 @@ pub struct Health {
     pub key: key::KeySource,
     /// Whether the last write found the disk writable.
     pub writable: bool,
+    /// Whether that was because the file system is mounted read-only, where no space helps.
+    pub read_only: bool,
     /// Whether there is room in reserve for a full disk.
     pub ballast: bool,
     /// How often an I/O error made it go on in a fresh file, since it was opened.

@@ -18,6 +18,8 @@ use crate::protocol::daemon::Finding;
 use crate::protocol::daemon::Severity;
 use crate::record::Record;
 use crate::record::StoreError;
+use crate::snapshot::Snapshot;
+use crate::snapshot::StateName;
 use crate::store::key::KeySource;
 use crate::time::Now;
 use crate::time::Timestamp;
@@ -93,7 +95,14 @@ impl Steward {
         }
         match self.store.probe().await {
             Ok(health) => {
-                if !health.writable {
+                if health.read_only {
+                    findings.push(problem(
+                        "the store's disk is mounted read-only: what could be lost is not refreshed"
+                            .into(),
+                        "mount the disk of the state directory for writing; if the kernel made it \
+                         read-only after an error, repair that first",
+                    ));
+                } else if !health.writable {
                     findings.push(problem(
                         "the store cannot be written: what could be lost is not refreshed".into(),
                         "free space, or repair the disk of the state directory",
@@ -178,7 +187,13 @@ fn account_findings(config: &Config, directory: &Directory, now: Now, findings: 
         if snapshot.needs_attention(now) {
             let enter = format!("tokenctl {} {id}", snapshot.entry.as_str());
             let (message, command) = match (&snapshot.failure, snapshot.lacks()) {
-                (Some(failure), _) => (failure.error.to_string(), format!("tokenctl why {id}")),
+                (Some(failure), _) => {
+                    let command = match snapshot.refused_secret() {
+                        Some(slot) => format!("tokenctl secret set {id}.{slot}"),
+                        None => format!("tokenctl why {id}"),
+                    };
+                    (failure.error.to_string(), command)
+                }
                 (None, Some(slot)) => {
                     (snapshot.vacancy(), format!("tokenctl secret set {slot}; or: {enter}"))
                 }
@@ -228,6 +243,14 @@ fn account_findings(config: &Config, directory: &Directory, now: Now, findings: 
                 advice: format!("log in again: tokenctl login {id}"),
             });
         }
+        if let Some(message) = short_lived(&snapshot) {
+            findings.push(Finding {
+                severity: Severity::Weakness,
+                account: Some(id.to_string()),
+                message,
+                advice: "have the provider grant tokens that live longer".into(),
+            });
+        }
         if seat.profile().transport.plain_http {
             findings.push(Finding {
                 severity: Severity::Weakness,
@@ -247,6 +270,18 @@ fn account_findings(config: &Config, directory: &Directory, now: Now, findings: 
             });
         }
     }
+}
+
+/// A token that is over before it may be refreshed again: an account has a least pause between
+/// its refreshes, and a budget of them.
+fn short_lived(snapshot: &Snapshot) -> Option<String> {
+    let held = snapshot.held.as_ref().filter(|_| snapshot.state == StateName::Fresh)?;
+    snapshot.next.filter(|next| *next > held.expires_boot)?;
+    let lifetime = spoken(held.lifetime);
+    Some(format!(
+        "its tokens live {lifetime}, which is too short to refresh each in time: in between there \
+         is none"
+    ))
 }
 
 /// A hook that is configured no longer, or not for that account, is nobody's concern.
@@ -269,10 +304,45 @@ fn hook_findings(config: &Config, failing: &Failing, findings: &mut Vec<Finding>
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+    use std::time::Duration;
+
     use super::*;
     use crate::config::File;
     use crate::config::daemon::Defaults;
     use crate::section::Mode;
+    use crate::snapshot::Held;
+    use crate::time::Moment;
+    use crate::token::Generation;
+    use crate::token::Secret;
+    use crate::token::TokenSet;
+
+    #[test]
+    fn tokens_that_end_before_they_may_be_refreshed_are_a_finding() {
+        let ends = Moment::from_millis(3_000);
+        let held = || Held {
+            tokens: Arc::new(TokenSet {
+                access: Secret::new("a"),
+                id: None,
+                token_type: "Bearer".into(),
+                scope: None,
+            }),
+            generation: Generation(1),
+            issued_at: Timestamp::default(),
+            lifetime: Duration::from_secs(3),
+            expires_boot: ends,
+            expires_wall: Timestamp::from_millis(3_000),
+            aws: None,
+        };
+        let finding = |state, next| {
+            short_lived(&Snapshot { state, held: Some(held()), next, ..Snapshot::vacant() })
+        };
+        let late = Some(ends + Duration::from_secs(7));
+        let told = finding(StateName::Fresh, late).unwrap();
+        assert!(told.starts_with("its tokens live 3 s, which is too short"), "{told}");
+        assert_eq!(finding(StateName::Fresh, Some(ends)), None);
+        assert_eq!(finding(StateName::Waiting, late), None);
+    }
 
     #[test]
     fn what_is_left_over_is_what_the_store_has_and_the_configuration_names_not() {

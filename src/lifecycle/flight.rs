@@ -246,7 +246,9 @@ impl Account {
         if let Some(at) = self.ordered.iter().position(|(ordered, _)| *ordered == ticket) {
             let (_, done) = self.ordered.swap_remove(at);
             let answer = result.map(|_| done).map_err(|error| {
-                Refusal::new(Code::StoreUnavailable, format!("{error}; a restart would undo it"))
+                let message =
+                    format!("done, but not on disk, so that a restart would undo it: {error}");
+                Refusal::new(Code::StoreUnavailable, message)
             });
             out.push(Command::AnswerTo(ticket, answer));
             return;

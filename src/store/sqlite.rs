@@ -319,6 +319,7 @@ impl TokenStore for Sqlite {
         Health {
             key: self.key,
             writable: self.footing == Footing::Sound,
+            read_only: self.footing == Footing::ReadOnly,
             ballast: ballast::is_kept(&self.dir),
             rewrites: self.rewrites,
         }

@@ -169,7 +169,13 @@ impl TokenStore for Noting {
     }
 
     fn health(&self) -> Health {
-        Health { key: key::KeySource::File, writable: true, ballast: true, rewrites: 0 }
+        Health {
+            key: key::KeySource::File,
+            writable: true,
+            read_only: false,
+            ballast: true,
+            rewrites: 0,
+        }
     }
 }
 

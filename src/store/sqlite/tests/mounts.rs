@@ -48,7 +48,7 @@ fn a_disk_that_turns_read_only_is_served_from_and_a_restart_finds_it_so() {
 
     let mut store = home.open();
     assert_eq!(access_of(&store.only()), "a1");
-    assert!(!store.health().writable);
+    assert!(!store.health().writable && store.health().read_only);
     for write in [commit("mail", "a2", None), intent("mail")] {
         let answer = store.one(Change::Account(write)).map(drop);
         assert_eq!(answer, Err(StoreError::ReadOnly));
@@ -77,7 +77,7 @@ fn a_disk_that_is_full_at_a_start_is_served_from_and_written_when_there_is_room(
     assert_eq!(access_of(&store.only()), "a1");
     let answer = store.one(Change::Account(commit("mail", "a2", Some("r2")))).map(drop);
     assert_eq!(answer, Err(StoreError::Full));
-    assert!(!store.health().writable);
+    assert!(!store.health().writable && !store.health().read_only);
 
     std::fs::remove_file(filler).unwrap();
     store.commit("mail", "a2", Some("r2"));
