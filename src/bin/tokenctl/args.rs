@@ -120,7 +120,7 @@ pub(crate) enum Verb {
     /// Say that the provider's API rejected a token.
     #[command(after_help = help::REPORT)]
     Report(ReportArgs),
-    /// List the accounts that you may use.
+    /// List the accounts that you may see.
     #[command(after_help = help::LIST)]
     List,
     /// Show the daemon and every account, or one.

@@ -17,7 +17,7 @@ Ask for tokens
   export    Print a token in the form that a program reads
 
 See how it stands
-  list      List the accounts that you may use
+  list      List the accounts that you may see
   status    Show the daemon and every account, or one
   why       Tell how one account stands, in sentences
   watch     Print what happens as it happens
@@ -197,7 +197,10 @@ Examples:
   tokenctl access mail --user alice
   tokenctl access mail --uid 1000 --group adm
   tokenctl access ci --user ci --unit deploy.service
+  tokenctl access ci --unit deploy.service
 
+The last one asks whether the unit gets what its LoadCredential= asks for: it needs the
+right read, by a rule that names the unit alone.
 A user's groups are looked up here, as the user's own processes have them after login.
 To ask the daemon of this session, write \"tokenctl --user access …\".
 

@@ -72,8 +72,12 @@ fn states(status: &StatusView) -> Vec<String> {
 }
 
 /// What is said where there is no account to look at: none at all, for who would see it.
-pub(crate) const fn of_none(me: &WhoAmI) -> &'static str {
-    if me.daemon_admin { FIRST_STEPS } else { NOT_YOURS }
+pub(crate) fn of_none(me: &WhoAmI) -> &'static str {
+    match (me.daemon_admin, me.rights.is_empty()) {
+        (true, _) => FIRST_STEPS,
+        (false, true) => NOT_YOURS,
+        (false, false) => UNSEEN,
+    }
 }
 
 /// What somebody reads who has just installed it.
@@ -83,6 +87,10 @@ const FIRST_STEPS: &str = "there is no account yet: tokenkeeper.toml(5) says how
 
 /// What somebody reads whom no account lets in.
 const NOT_YOURS: &str = "there is no account that you may use; \"tokenctl whoami\" shows you";
+
+/// What somebody reads who may refresh or report, and not read.
+const UNSEEN: &str = "there is no account that you may see, since you have the right read on none; \
+                      \"tokenctl whoami\" shows what you may do";
 
 /// A row per account under a heading, and below each what is wrong with it.
 pub(crate) fn accounts(accounts: &[AccountView], now: Timestamp, style: Style) -> String {
@@ -264,6 +272,8 @@ pub(crate) fn counted(count: u64, noun: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use tokenkeeper::error::code::Code;
 
     use super::*;
@@ -291,7 +301,11 @@ mod tests {
     #[test]
     fn only_who_sees_every_account_is_told_that_there_is_none() {
         assert!(of_none(&whoami(true)).starts_with("there is no account yet"));
-        assert!(of_none(&whoami(false)).starts_with("there is no account that you may use"));
+        let stranger = WhoAmI { rights: BTreeMap::new(), ..whoami(false) };
+        assert!(of_none(&stranger).starts_with("there is no account that you may use"));
+        let refresher = [("mail".to_owned(), vec!["refresh".to_owned()])].into();
+        let refresher = WhoAmI { rights: refresher, ..stranger };
+        assert!(of_none(&refresher).starts_with("there is no account that you may see"));
     }
 
     #[test]
