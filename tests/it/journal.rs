@@ -122,10 +122,7 @@ fn a_journal_that_is_not_there_gets_lines_on_the_stream() {
     let mut reader = &journal.reader;
     drop(journal.writer);
     reader.read_to_string(&mut text).unwrap();
-    assert_eq!(
-        text,
-        "<4>accounts: no account is configured\n<6>ready accounts=0\n<6>stopping\n<6>stopped\n"
-    );
+    assert_eq!(text, "<6>ready accounts=0\n<6>stopping\n<6>stopped\n");
 }
 
 #[test]
