@@ -309,11 +309,11 @@ impl Attempt {
 }
 
 fn garbled(place: &Place, patience: Duration, why: Garbled) -> Fault {
-    let socket = place.path.clone();
+    let place = place.clone();
     match &why {
-        Garbled::Broken(error) if is_timeout(error) => Fault::Silent { socket, waited: patience },
-        Garbled::Broken(error) if is_end(error) => Fault::WentAway { socket },
-        Garbled::HeadCut(0) => Fault::WentAway { socket },
+        Garbled::Broken(error) if is_timeout(error) => Fault::Silent { place, waited: patience },
+        Garbled::Broken(error) if is_end(error) => Fault::WentAway { place },
+        Garbled::HeadCut(0) => Fault::WentAway { place },
         Garbled::Broken(_)
         | Garbled::NotHttp(_)
         | Garbled::HeadTooLong
@@ -324,7 +324,7 @@ fn garbled(place: &Place, patience: Duration, why: Garbled) -> Fault {
         | Garbled::Coded
         | Garbled::Status(_)
         | Garbled::LineTooLong(_)
-        | Garbled::Unexpected => Fault::NotTheDaemon { socket, why },
+        | Garbled::Unexpected => Fault::NotTheDaemon { socket: place.path, why },
     }
 }
 

@@ -22,6 +22,7 @@ use crate::client::Unreachable;
 use crate::client::reply::Garbled;
 use crate::file::FileError;
 use crate::find::NoRuntimeDir;
+use crate::find::Place;
 use crate::hint::Hints;
 use crate::input::InputError;
 use crate::people::NobodyKnown;
@@ -68,20 +69,20 @@ pub(crate) enum Fault {
     /// The connection ended before an answer began.
     #[error(
         "{}: the daemon went away before it answered; whether it did what was asked is not known. \
-         If it does not come back, \"systemctl status tokenkeeper\" says why", .socket.display()
+         If it does not come back, \"{}\" says why", .place.path.display(), .place.status_command()
     )]
     WentAway {
         /// Where.
-        socket: PathBuf,
+        place: Place,
     },
     /// The daemon took the request and said nothing for too long.
     #[error(
         "{}: the daemon did not answer within {}; \
-         \"systemctl status tokenkeeper\" says how it is", .socket.display(), spoken(*.waited)
+         \"{}\" says how it is", .place.path.display(), spoken(*.waited), .place.status_command()
     )]
     Silent {
         /// Where.
-        socket: PathBuf,
+        place: Place,
         /// How long.
         waited: Duration,
     },
@@ -263,6 +264,7 @@ struct LocalBody {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::find::Origin;
     use crate::find::Wish;
 
     #[test]
@@ -317,6 +319,14 @@ mod tests {
         assert_eq!(told, "tokenctl: account mail: type: tokenctl --socket /s login mail\n");
         let json = fault.report(Form::Json, &hints, NOW).unwrap();
         assert!(json.contains("type: tokenctl login mail\""), "{json}");
+    }
+
+    #[test]
+    fn a_users_daemon_that_is_silent_is_looked_for_under_that_users_manager() {
+        let told =
+            |origin| Fault::WentAway { place: Place { path: "/s".into(), origin } }.to_string();
+        assert!(told(Origin::User).ends_with("\"systemctl --user status tokenkeeper\" says why"));
+        assert!(told(Origin::System).ends_with("\"systemctl status tokenkeeper\" says why"));
     }
 
     #[test]

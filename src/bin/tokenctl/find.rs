@@ -61,6 +61,16 @@ pub(crate) struct Place {
     pub(crate) origin: Origin,
 }
 
+impl Place {
+    /// The command that says how the service is that answers there.
+    pub(crate) const fn status_command(&self) -> &'static str {
+        match self.origin {
+            Origin::User => "systemctl --user status tokenkeeper",
+            Origin::Option | Origin::Environment | Origin::System => "systemctl status tokenkeeper",
+        }
+    }
+}
+
 /// What led to a [`Place`].
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Origin {

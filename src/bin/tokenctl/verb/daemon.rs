@@ -53,8 +53,8 @@ fn no_answer(fault: &Fault) -> Examination {
 
 /// systemd answers nobody while the service that it would hand the connection to does not start.
 fn advice_on(fault: &Fault) -> &'static str {
-    if let Fault::Silent { socket, .. } | Fault::WentAway { socket } = fault
-        && socket == Path::new(SYSTEM_SOCKET)
+    if let Fault::Silent { place, .. } | Fault::WentAway { place } = fault
+        && place.path == Path::new(SYSTEM_SOCKET)
     {
         return "repair that first, then run tokenctl doctor again. If \"systemctl status tokenkeeper\" \
                 shows 243/CREDENTIALS, the sealed store key or another credential does not open: \
@@ -162,6 +162,8 @@ mod tests {
     use tokenkeeper::error::code::Code;
 
     use super::*;
+    use crate::find::Origin;
+    use crate::find::Place;
     use crate::print::sample::failing;
     use crate::print::sample::status;
     use crate::print::sample::view;
@@ -175,7 +177,8 @@ mod tests {
     #[test]
     fn a_service_that_takes_connections_and_does_not_start_may_lack_a_credential() {
         let silent = |socket: &str| {
-            let fault = Fault::Silent { socket: socket.into(), waited: Duration::from_secs(15) };
+            let place = Place { path: socket.into(), origin: Origin::Option };
+            let fault = Fault::Silent { place, waited: Duration::from_secs(15) };
             no_answer(&fault).findings.remove(0).advice
         };
         assert!(silent(SYSTEM_SOCKET).contains("243/CREDENTIALS"));
