@@ -115,7 +115,7 @@ fn the_unit_of_one_user_runs_the_same_daemon_in_the_same_way() {
     assert_eq!(user_of("ExecStart"), Some("/usr/bin/tokenkeeperd --user"));
     #[rustfmt::skip]
     let same = [
-        "FileDescriptorStoreMax", "FileDescriptorStorePreserve", "KillMode", "LimitCORE", "LimitNOFILE", "MemoryHigh", "MemoryMax", "MemorySwapMax",
+        "BusName", "FileDescriptorStoreMax", "FileDescriptorStorePreserve", "KillMode", "LimitCORE", "LimitNOFILE", "MemoryHigh", "MemoryMax", "MemorySwapMax",
         "NotifyAccess", "OOMPolicy", "Restart", "RestartPreventExitStatus", "RestartSec", "RuntimeDirectory",
         "RuntimeDirectoryPreserve", "Sockets", "StartLimitIntervalSec", "TasksMax",
         "TimeoutStartSec", "TimeoutStopSec", "Type", "UMask", "WatchdogSec",
