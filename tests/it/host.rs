@@ -16,10 +16,12 @@
 //!    `life`: the whole life of an account in it, and one failure wherever it is to be seen.
 //! 7. `key`: the store key as a sealed credential.
 //! 8. `sandbox`: that the unit is closed, and that all that the daemon needs works inside it.
-//! 9. `user`: the service of one user, under that user's own service manager.
+//! 9. `user`: the service of one user, under that user's own service manager. `session`: in that user's
+//!    sessions, on that user's own bus. [`pat`]: the user.
 //! 10. `hooks`: hooks that are units, event files, and what follows a followed file.
 //! 11. `unsaved`: what a disk that takes nothing costs over kills and restarts.
-//! 12. `who`: users, groups and units, at every door, as one table.
+//! 12. `who`: users, groups and units, at every door, as one table. `recycled`: a peer whose number
+//!     another process has by now.
 //! 13. `credential`: `LoadCredential=` of units, and those who would like to be systemd.
 //! 14. `faults`: what is seen while something around the daemon is out of order, row by row.
 //! 15. `packages`: what is in the built packages. `rpm`: the other one of them in a machine.
@@ -42,9 +44,12 @@ mod key;
 mod life;
 mod machine;
 mod packages;
+mod pat;
+mod recycled;
 mod rpm;
 mod sandbox;
 mod scene;
+mod session;
 mod unsaved;
 mod user;
 mod who;

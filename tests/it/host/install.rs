@@ -1,14 +1,19 @@
 //! From the fresh package to the first token, and all of it away again.
 
 use std::fs;
+use std::time::Instant;
 
 use serde_json::json;
+use tokenkeeper::message::Message;
 use tokenkeeper::protocol::error::ErrorBody;
 
+use crate::support::PATIENCE;
 use crate::support::process::said;
 
+use super::machine::Machine;
 use super::on_each;
 use super::scene::CONFIG;
+use super::scene::PACKAGE;
 use super::scene::SERVICE;
 use super::scene::SOCKET;
 use super::scene::Scene;
@@ -37,6 +42,35 @@ fn a_fresh_package_runs_and_waits_for_its_first_account() {
             assert!(listed.contains(&format!("/usr/share/man/{page}.gz")), "{page}: {listed}");
         }
         drop(scene);
+    });
+}
+
+#[test]
+fn a_fresh_installation_warns_of_nothing_and_ends_with_what_works() {
+    on_each(|machine, package| {
+        let scene = Scene::before(machine, package);
+        machine.does(&["apt-get", "install", "--yes", PACKAGE]);
+        is_quiet_and_served(&scene);
+    });
+}
+
+/// dpkg has the bus read its policies when all packages are set up, and until then it knows neither the
+/// policy of this one nor its user.
+#[test]
+fn a_bus_that_reads_the_policy_late_is_waited_for_without_a_warning() {
+    on_each(|machine, package| {
+        let scene = Scene::before(machine, package);
+        machine.does(&["dpkg", "--no-triggers", "--install", PACKAGE]);
+        let begin = Instant::now();
+        loop {
+            let doctor = said(&machine.run(&["tokenctl", "doctor"]));
+            if doctor.contains("its policy does not give the daemon the name") {
+                break;
+            }
+            assert!(begin.elapsed() < PATIENCE, "{doctor}");
+        }
+        machine.does(&["dpkg", "--triggers-only", "--pending"]);
+        is_quiet_and_served(&scene);
     });
 }
 
@@ -121,4 +155,25 @@ fn a_removed_package_keeps_the_credentials_and_a_purged_one_leaves_nothing() {
         assert!(!units.contains("tokenkeeper"), "{units}");
         assert_eq!(machine.does(&["systemctl", "--failed", "--plain", "--no-legend"]), "");
     });
+}
+
+/// Asserts that nothing is wrong after an installation, and that the service says what comes next.
+fn is_quiet_and_served(scene: &Scene<'_>) {
+    scene.until_told(Message::BusServed);
+    let machine = scene.machine;
+    let priority = ["journalctl", "--no-pager", "--output=cat", "--priority=warning"];
+    let told = machine.does(&[priority.as_slice(), &["--unit", "tokenkeeper*"]].concat());
+    let warnings = told.lines().filter(|line| !is_of_an_old_systemd(machine, line));
+    assert_eq!(warnings.collect::<Vec<_>>(), [""; 0]);
+    assert_eq!(machine.does(&["systemctl", "--failed", "--plain", "--no-legend"]), "");
+
+    let status = machine.does(&["systemctl", "status", "--no-pager", SERVICE]);
+    let next = r#"Status: "no account yet: tokenkeeper.toml(5) says how to add one""#;
+    assert!(status.contains(next), "{status}");
+    assert!(status.ends_with("served on the bus as org.tokenkeeper1"), "{status}");
+}
+
+/// Whether systemd before 254 says in it that it passes over the one key of the unit that is younger.
+fn is_of_an_old_systemd(machine: &Machine, line: &str) -> bool {
+    machine.systemd() < 254 && line.contains("Unknown key 'FileDescriptorStorePreserve'")
 }

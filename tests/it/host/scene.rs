@@ -4,10 +4,13 @@ use std::fs;
 use std::path::Path;
 use std::path::PathBuf;
 use std::process::Output;
+use std::time::Instant;
 
 use serde_json::Value;
+use tokenkeeper::message::Message;
 use tokenkeeper::protocol::account::TokenAnswer;
 
+use crate::support::PATIENCE;
 use crate::support::http::Request;
 use crate::support::idp::Idp;
 
@@ -23,7 +26,7 @@ pub(super) const SOCKET: &str = "tokenkeeper-api.socket";
 pub(super) const CONFIG: &str = "/etc/tokenkeeper/config.toml";
 
 /// Where the package lies in the machine.
-const PACKAGE: &str = "/root/tokenkeeper.deb";
+pub(super) const PACKAGE: &str = "/root/tokenkeeper.deb";
 
 /// A machine with the package in it.
 pub(super) struct Scene<'a> {
@@ -36,10 +39,15 @@ pub(super) struct Scene<'a> {
 impl<'a> Scene<'a> {
     /// Installs the package, as an administrator does, and starts a provider.
     pub(super) fn new(machine: &'a Machine, package: &Path) -> Self {
-        fs::copy(package, machine.path(PACKAGE)).unwrap();
-        let scene = Self { machine, idp: Idp::start() };
+        let scene = Self::before(machine, package);
         scene.install();
         scene
+    }
+
+    /// Puts the package there and starts a provider. Nothing is installed.
+    pub(super) fn before(machine: &'a Machine, package: &Path) -> Self {
+        fs::copy(package, machine.path(PACKAGE)).unwrap();
+        Self { machine, idp: Idp::start() }
     }
 
     /// The same with the account `mail`, whose token root and the user alice may have.
@@ -103,6 +111,15 @@ impl<'a> Scene<'a> {
         let text = fs::read_to_string(self.machine.path("/root/records")).unwrap();
         let records = text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
         records.filter(|record| record["MESSAGE_ID"].is_string()).collect()
+    }
+
+    /// Waits until the daemon has told of that.
+    pub(super) fn until_told(&self, what: Message) {
+        let begin = Instant::now();
+        while !self.records().iter().any(|record| record["MESSAGE_ID"] == what.id()) {
+            // Nobody tells when it is told, and asking takes its time.
+            assert!(begin.elapsed() < PATIENCE, "{}", self.journal());
+        }
     }
 
     /// What the service wrote to the journal.

@@ -9,12 +9,9 @@ use crate::support::process::said;
 
 use super::machine::Machine;
 use super::on_each;
+use super::pat::Pat;
+use super::scene::SERVICE;
 use super::scene::Scene;
-
-const CONFIG: &str = "/home/pat/.config/tokenkeeper/config.toml";
-
-/// The units that a user enables.
-const UNITS: [&str; 2] = ["tokenkeeper-api.socket", "tokenkeeper.service"];
 
 #[test]
 fn a_users_own_daemon_serves_that_user_and_outlives_restarts_and_wrong_files() {
@@ -36,13 +33,13 @@ fn a_users_own_daemon_serves_that_user_and_outlives_restarts_and_wrong_files() {
         assert!(!other.status.success(), "{}", said(&other));
 
         let before = pat.property("MainPID");
-        pat.does(&["systemctl", "--user", "restart", UNITS[1]]);
+        pat.does(&["systemctl", "--user", "restart", SERVICE]);
         assert_ne!(pat.property("MainPID"), before);
         assert_eq!(pat.does(&["tokenctl", "get", "mail"]), token);
         assert_eq!(scene.idp.totals("mail").requests, 1);
 
         pat.configure("[daemon]\nlog = \"loud\"\n");
-        let reload = machine.run(&pat.command(&["systemctl", "--user", "reload", UNITS[1]]));
+        let reload = machine.run(&pat.command(&["systemctl", "--user", "reload", SERVICE]));
         assert!(!reload.status.success(), "{}", said(&reload));
         assert_eq!(pat.does(&["tokenctl", "get", "mail"]), token);
     });
@@ -54,7 +51,7 @@ fn a_users_follower_keeps_a_file_current_with_a_token_of_the_hosts_daemon() {
         let scene = Scene::with_mail(machine, package, &json!({}));
         let pat = Pat::log_in(machine);
         scene.configure(&scene.mail("").replace("alice", "pat"));
-        machine.does(&["systemctl", "reload", super::scene::SERVICE]);
+        machine.does(&["systemctl", "reload", SERVICE]);
         let file = "/home/pat/token";
         let followed = format!("ACCOUNT=mail\nFOLLOW=--file {file} --format raw\n");
         pat.write("/home/pat/.config/tokenkeeper/follow/mail.env", &followed);
@@ -157,82 +154,5 @@ pub(super) fn await_content(machine: &Machine, file: &str, wanted: &str) {
         }
         // The file does not tell when it changes, and asking takes its time.
         assert!(begin.elapsed() < PATIENCE, "{file} has {}", said(&found));
-    }
-}
-
-/// A user with a service manager.
-struct Pat<'a> {
-    machine: &'a Machine,
-    /// The directory of the user's sockets.
-    runtime: String,
-    /// That directory, as a variable.
-    variable: String,
-}
-
-impl<'a> Pat<'a> {
-    /// Adds the user and starts the user's service manager, as a login does.
-    fn log_in(machine: &'a Machine) -> Self {
-        machine.does(&["useradd", "--create-home", "pat"]);
-        let uid = machine.does(&["id", "--user", "pat"]);
-        machine.does(&["systemctl", "start", &format!("user@{uid}.service")]);
-        let runtime = format!("/run/user/{uid}");
-        let variable = format!("XDG_RUNTIME_DIR={runtime}");
-        Self { machine, runtime, variable }
-    }
-
-    fn command<'b>(&'b self, command: &[&'b str]) -> Vec<&'b str> {
-        let as_pat = ["setpriv", "--reuid", "pat", "--regid", "pat", "--init-groups"];
-        let env = ["env", "HOME=/home/pat", &self.variable];
-        [as_pat.as_slice(), &env, command].concat()
-    }
-
-    fn does(&self, command: &[&str]) -> String {
-        self.machine.does(&self.command(command))
-    }
-
-    /// Has the user's daemon keep the account `mail`, with further lines of its table.
-    fn keep_mail(&self, scene: &Scene<'_>, lines: &str) {
-        let refresh_token = scene.idp.put("mail", &json!({}));
-        self.configure(&format!("[accounts.mail]\n{}{lines}", scene.idp.keys("mail")));
-        self.does(&[&["systemctl", "--user", "enable", "--now"], UNITS.as_slice()].concat());
-        let import = ["tokenctl", "import", "mail", "--refresh-token-file", "-"];
-        self.machine.does_with(&self.command(&import), Some(&refresh_token));
-    }
-
-    /// A property of the user's daemon.
-    fn property(&self, name: &str) -> String {
-        self.property_of(UNITS[1], name)
-    }
-
-    /// A property of a unit of the user's.
-    fn property_of(&self, unit: &str, name: &str) -> String {
-        self.does(&["systemctl", "--user", "show", "--value", "--property", name, unit])
-    }
-
-    /// What the user's daemon wrote to the journal.
-    fn journal(&self) -> String {
-        let of_unit = format!("_SYSTEMD_USER_UNIT={}", UNITS[1]);
-        self.machine.does(&["journalctl", "--no-pager", "--output=cat", &of_unit])
-    }
-
-    /// Waits until a property of the user's daemon is as wanted.
-    fn until(&self, name: &str, wanted: impl Fn(&str) -> bool) {
-        let begin = Instant::now();
-        loop {
-            let value = self.property(name);
-            if wanted(&value) {
-                return;
-            }
-            assert!(begin.elapsed() < PATIENCE, "{name} stays {value}");
-        }
-    }
-
-    fn write(&self, path: &str, text: &str) {
-        self.machine.write(path, text);
-        self.machine.does(&["chown", "--recursive", "pat:", "/home/pat"]);
-    }
-
-    fn configure(&self, text: &str) {
-        self.write(CONFIG, text);
     }
 }

@@ -163,7 +163,7 @@ fn without_the_bus_no_unit_is_proven_and_users_are_served_on() {
 
 /// Moves a shell from its own unit into who-a.service beside it, in each hierarchy that systemd has
 /// its units in.
-const MOVE: &str = "
+pub(super) const MOVE: &str = "
 while IFS=: read -r _ hierarchy path; do
     root=/sys/fs/cgroup
     case $hierarchy in
@@ -180,7 +180,7 @@ const USERS_OWN: &str = "[Service]\nType=oneshot\nExecStart=/bin/sh -c '\
     exec >/tmp/seen 2>&1; tokenctl --system whoami; tokenctl --system get unit; echo exit $$?'\n";
 
 /// A machine with the package, the accounts of [`ACCOUNTS`], two users and a group.
-fn prepared<'a>(machine: &'a Machine, package: &Path) -> Scene<'a> {
+pub(super) fn prepared<'a>(machine: &'a Machine, package: &Path) -> Scene<'a> {
     let scene = Scene::new(machine, package);
     for command in [["groupadd", "crew"], ["useradd", "alice"], ["useradd", "bob"]] {
         machine.does(&command);
@@ -253,7 +253,7 @@ fn ask_as(machine: &Machine, actor: &Actor) -> BTreeSet<String> {
 }
 
 /// Runs a shell in a service of that name, with further options, and returns what it printed.
-fn run_in(machine: &Machine, unit: &str, options: &[&str], script: &str) -> String {
+pub(super) fn run_in(machine: &Machine, unit: &str, options: &[&str], script: &str) -> String {
     let unit = format!("--unit={unit}");
     let run = ["systemd-run", "--quiet", "--wait", "--pipe", "--collect", &unit];
     machine.does(&[run.as_slice(), options, &["sh", "-c", script]].concat())
