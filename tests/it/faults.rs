@@ -81,7 +81,7 @@ impl Fault {
             Self::ReadOnlyDisk => Sight {
                 name: "The disk is read-only at the start",
                 code: Some(Code::StoreUnavailable),
-                finding: Some("the store cannot be written: what could be lost is not refreshed"),
+                finding: Some("the store's disk is mounted read-only: what could be lost is not"),
                 records: &[Message::WriteFailed, Message::RefreshFailed],
                 records_after: &[Message::Recovered],
             },
