@@ -140,14 +140,20 @@ fn a_removed_package_keeps_the_credentials_and_a_purged_one_leaves_nothing() {
 
         machine.does(&["dpkg", "--remove", "tokenkeeper"]);
         assert!(!scene.socket().exists(), "nobody would answer there");
-        let again = said(&machine.run(&["dpkg", "--install", PACKAGE]));
-        assert!(!again.contains("Could not execute systemctl"), "{again}");
+        let installed = machine.run(&["dpkg", "--install", PACKAGE]);
+        assert!(installed.status.success(), "{}", said(&installed));
+        assert!(!said(&installed).contains("systemctl"), "{}", said(&installed));
+        for unit in [SERVICE, SOCKET, "tokenkeeper-credential.socket"] {
+            assert_eq!(machine.property(unit, "ActiveState"), "active", "{unit}");
+        }
         let after = scene.token();
         assert_eq!((after.generation, after.token), (before.generation, before.token));
         assert_eq!(scene.idp.totals("mail").requests, 1);
 
         let key = "/etc/credstore.encrypted/tokenkeeper.store-key";
         machine.write(key, "sealed");
+        // What a hook with a directory leaves.
+        machine.write("/run/tokenkeeper/events/mail.token_changed.json", "{}");
         machine.does(&["dpkg", "--purge", "tokenkeeper"]);
         for path in ["/etc/tokenkeeper", "/run/tokenkeeper", "/var/lib/tokenkeeper", key] {
             assert!(!machine.path(path).exists(), "{path} is left");
