@@ -41,6 +41,16 @@ fn bash_completes_verbs_options_values_and_files() {
     }
 }
 
+/// Its reference is text with lines of its own.
+#[test]
+fn the_help_of_the_scripted_provider_is_not_wrapped_again() {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_tokenkeeper-idp"));
+    let help = command.arg("--help").env("COLUMNS", "60").output().unwrap();
+    let help = String::from_utf8(help.stdout).unwrap();
+    let reference = include_str!("../../src/bin/tokenkeeper-idp/reference.md");
+    assert!(help.contains(reference.trim_end()), "{help}");
+}
+
 #[test]
 fn the_scripts_of_the_daemon_know_its_options_and_no_others() {
     let help = Command::new(env!("CARGO_BIN_EXE_tokenkeeperd")).arg("--help").output().unwrap();

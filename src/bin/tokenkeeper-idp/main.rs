@@ -82,7 +82,13 @@ const LONGEST_SCRIPT: u64 = 64 * 1024 * 1024;
 
 /// A scripted identity provider for tests: sound until told otherwise.
 #[derive(Debug, Parser)]
-#[command(name = "tokenkeeper-idp", version, after_long_help = include_str!("reference.md"))]
+// The reference has its lines already: to break them again would leave every other one with a word.
+#[command(
+    name = "tokenkeeper-idp",
+    version,
+    after_long_help = include_str!("reference.md"),
+    term_width = 0
+)]
 struct Cli {
     /// Loopback address to listen on; port 0 takes a free one.
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:0", value_parser = loopback)]

@@ -15,6 +15,9 @@ use crate::Arguments;
 /// Exit status of a wrong command line, as tokenctl's.
 pub(crate) const EXIT_STATUS: u8 = 2;
 
+/// What clap calls the work on the store key, be it one or the other.
+const WORK: &str = "<--init|--rekey>";
+
 /// Most characters of an argument that are repeated in a message.
 const SHOWN: usize = 60;
 
@@ -56,16 +59,19 @@ fn sentence(error: &clap::Error) -> String {
             other if other == argument => format!("{option} stands twice"),
             other => format!("{} and {option} exclude each other", name(&other)),
         },
+        // clap tells the option that is missing, and not which of these asks for it.
+        ErrorKind::MissingRequiredArgument if argument == WORK => {
+            "--json, --dry-run and --recovery-recipient go with --init or --rekey only".to_owned()
+        }
         ErrorKind::MissingRequiredArgument => format!("{option} is missing"),
         ErrorKind::InvalidUtf8 => "an argument is not UTF-8".to_owned(),
         _ => "the command line makes no sense".to_owned(),
     }
 }
 
-/// `--config <FILE>` as `--config`, `<--init|--rekey>` as `--init or --rekey`.
-fn name(argument: &str) -> String {
-    let name = argument.split(' ').next().unwrap_or_default();
-    name.replace(['<', '>'], "").replace('|', " or ")
+/// `--config <FILE>` as `--config`.
+fn name(argument: &str) -> &str {
+    argument.split(' ').next().unwrap_or_default()
 }
 
 fn is_option(argument: &str) -> bool {
@@ -108,9 +114,10 @@ mod tests {
             (&["--config", "a", "--config", "b"], "--config stands twice"),
             (&["--check", "--init"],              "--init and --check exclude each other"),
             (&["--init", "--rekey"],              "--rekey and --init exclude each other"),
-            (&["--json"],                         "--init or --rekey is missing"),
-            (&["--check", "--dry-run"],           "--init or --rekey is missing"),
-            (&["--recovery-recipient", "age1"],   "--init or --rekey is missing"),
+            (&["--json"],                         "--json, --dry-run and --recovery-recipient go with --init or --rekey only"),
+            (&["--json", "--check"],              "--json, --dry-run and --recovery-recipient go with --init or --rekey only"),
+            (&["--check", "--dry-run"],           "--json, --dry-run and --recovery-recipient go with --init or --rekey only"),
+            (&["--recovery-recipient", "age1"],   "--json, --dry-run and --recovery-recipient go with --init or --rekey only"),
             (&["--rekey", "--recovery-output=f"], "--recovery-recipient is missing"),
             (&["reload"],                         "\"reload\" is not taken, only options; tokenctl is what takes orders"),
         ];
