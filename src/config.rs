@@ -144,7 +144,7 @@ impl Draft {
             scope.report.error(Complaint {
                 place: Some(scope.source.place(&error.span().unwrap_or(0..0))),
                 key: Box::default(),
-                problem: Problem::Syntax(error.message().into()),
+                problem: Problem::Syntax(syntax(error.message())),
             });
         }
         if !errors.is_empty() {
@@ -231,6 +231,17 @@ impl Draft {
             .collect();
         (daemon, accounts, listen)
     }
+}
+
+/// What the parser says, but of a number with a zero before it: whoever writes one means the mode
+/// of a file.
+fn syntax(message: &str) -> Box<str> {
+    if message.starts_with("unexpected leading zero") {
+        return "a number does not begin with 0; the mode of a file is written in quotes, such as \
+                \"0660\""
+            .into();
+    }
+    message.into()
 }
 
 /// Whether a socket lies in the directory of the database, or below it.

@@ -66,13 +66,16 @@ pub(super) struct Draft {
 }
 
 impl Draft {
-    /// Reads the table. `None` after errors of the provider.
+    /// Reads the table. `None` after errors of the provider. The table of a provider whose name
+    /// is misspelt is read as that of the one that was meant, for what else is wrong in it.
     pub(super) fn read(mut section: Section<'_>) -> Option<Self> {
         let digest = section.digest_of_all_but("hooks");
-        let configure = match section.value("provider") {
+        let named = section.value("provider");
+        let known = match &named {
             None => by_name(DEFAULT_PROVIDER),
             Some(value) => value.choice(PROVIDERS),
         };
+        let configure = known.or_else(|| named.and_then(|value| value.meant(PROVIDERS)));
         let rotation = section.value("rotation").and_then(|value| read_rotation(&value));
         let refresh_before = section.value("refresh_before").and_then(|it| read_before(&it));
         let policy = section.value("on_refresh_failure");
@@ -95,7 +98,7 @@ impl Draft {
         let on_refresh_failure = policy.and_then(|policy| read_policy(&policy, profile));
         section.finish();
         Some(Self {
-            provider: provider?,
+            provider: provider.filter(|_| known.is_some())?,
             rotation,
             refresh_before,
             on_refresh_failure: on_refresh_failure.unwrap_or_default(),

@@ -103,6 +103,11 @@ const IN_AN_ACCOUNT: &[(&str, &[&str])] = &[
     (r#"provider = "gogle""#, &[
         r#"config.toml:4:12: accounts.mail.provider: expected "cognito", "exec", "github", "gitlab", "google", "kasa-monitor", "microsoft", "navien", "oauth2" or "quilt"; did you mean "google"?"#,
     ]),
+    ("provider = \"gogle\"\nscopes = \"mail\"\nclient_secret = \"hunter2\"", &[
+        r#"config.toml:4:12: accounts.mail.provider: expected "cognito", "exec", "github", "gitlab", "google", "kasa-monitor", "microsoft", "navien", "oauth2" or "quilt"; did you mean "google"?"#,
+        r#"config.toml:5:1: accounts.mail.scopes: unknown key; did you mean "scope"?"#,
+        "config.toml:6:17: accounts.mail.client_secret: a secret does not belong in the configuration; type: tokenctl secret set mail.client_secret",
+    ]),
     ("provider = \"acme\"\nanything = 1", &[
         r#"config.toml:4:12: accounts.mail.provider: expected "cognito", "exec", "github", "gitlab", "google", "kasa-monitor", "microsoft", "navien", "oauth2" or "quilt""#,
     ]),
@@ -236,6 +241,12 @@ const IN_A_FILE: &[(&str, &[&str])] = &[
     ("[accounts.mail]\nissuer = \"https://pat:hunter2@idp.example\"\nclient_id = \"x\"\n", &[
         "config.toml:2:10: accounts.mail.issuer: a URL must not have a user name or a password in it",
     ]),
+    ("[accounts.mail]\nissuer = \"a.example\"\nclient_id = \"x\"\n", &[
+        r#"config.toml:2:10: accounts.mail.issuer: expected a URL such as "https://login.example.org""#,
+    ]),
+    ("[accounts.mail]\nissuer = \"https://idp.example/.well-known/openid-configuration\"\nclient_id = \"x\"\n", &[
+        r#"config.toml:2:10: accounts.mail.issuer: that is where the metadata of an issuer lie; expected the issuer itself, such as "https://login.example.org": mostly the same without "/.well-known/…""#,
+    ]),
     ("[accounts.mail]\nissuer = \"https://idp.example/?tenant=1\"\nclient_id = \"x\"\n", &[
         r#"config.toml:2:10: accounts.mail.issuer: a URL must not have a query ("?…") here"#,
     ]),
@@ -328,6 +339,9 @@ const IN_A_FILE: &[(&str, &[&str])] = &[
     ]),
     ("[daemon]\nsocket = \"/aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa/s\"\n", &[
         "config.toml:2:10: daemon.socket: expected an absolute path, found one whose directory is too long",
+    ]),
+    ("[[listen]]\npath = \"/a\"\naccounts = []\nmode = 0666\n", &[
+        r#"config.toml:4:8: a number does not begin with 0; the mode of a file is written in quotes, such as "0660""#,
     ]),
     ("[accounts.mail]\nclient_secret = hunter2\n", &[
         "config.toml:2:17: string values must be quoted, expected literal string",

@@ -13,8 +13,15 @@ pub enum Query {
     Refused,
 }
 
-/// What is expected where a URL is.
-pub(super) const EXPECTED: &str = "a URL such as \"https://login.example.org/token\"";
+impl Query {
+    /// What is expected where such a URL is: an endpoint has a path, an issuer need not.
+    pub(super) const fn expected(self) -> &'static str {
+        match self {
+            Self::Allowed => "a URL such as \"https://login.example.org/token\"",
+            Self::Refused => "a URL such as \"https://login.example.org\"",
+        }
+    }
+}
 
 /// Reads a URL with the scheme `https` or `http`.
 ///
@@ -25,7 +32,7 @@ pub(super) fn parse(text: &str, query: Query) -> Result<Url, Problem> {
     let url = Url::parse(text)
         .ok()
         .filter(|url| matches!(url.scheme(), "https" | "http"))
-        .ok_or(Problem::Value { expected: EXPECTED.into(), nearest: None })?;
+        .ok_or(Problem::Value { expected: query.expected().into(), nearest: None })?;
     let broken = if !url.username().is_empty() || url.password().is_some() {
         "a URL must not have a user name or a password in it"
     } else if url.fragment().is_some() {

@@ -90,6 +90,13 @@ impl<'a> Value<'a> {
         chosen
     }
 
+    /// What the word that comes nearest stands for, if one is near. Complains of nothing.
+    pub fn meant<T: Copy>(&self, words: &[(&'static str, T)]) -> Option<T> {
+        let known = words.iter().map(|(word, _)| *word);
+        let near = nearest(self.inner.get_ref().as_str()?, known)?;
+        words.iter().find_map(|(word, meaning)| (*word == near).then_some(*meaning))
+    }
+
     /// An absolute path, at most `longest` bytes.
     pub fn path(&self, longest: usize) -> Option<&'a str> {
         const EXPECTED: &str = "an absolute path";
@@ -123,7 +130,7 @@ impl<'a> Value<'a> {
 
     /// A URL with the scheme `https` or `http`, without user and fragment.
     pub fn url(&self, query: Query) -> Option<Url> {
-        match address::parse(self.text(address::EXPECTED)?, query) {
+        match address::parse(self.text(query.expected())?, query) {
             Ok(url) => Some(url),
             Err(problem) => {
                 self.complain(problem);

@@ -78,10 +78,8 @@ pub(super) fn configure(section: &mut Section<'_>) -> Option<Arc<dyn Provider>> 
 }
 
 pub(super) fn read(section: &mut Section<'_>) -> Option<Cognito> {
-    let preset = match section.text("provider", "the name of a provider") {
-        Some(name) if name == QUILT.name => &QUILT,
-        Some(_) | None => &COGNITO,
-    };
+    let known = [&QUILT, &COGNITO].map(|preset| (preset.name, preset));
+    let preset = section.value("provider").and_then(|it| it.meant(&known)).unwrap_or(&COGNITO);
     let transport = place::transport(section);
     let endpoint = read_endpoint(section, preset, &transport);
     let client_id = read_client_id(section, preset);

@@ -180,8 +180,15 @@ fn read_endpoint(
     let endpoint = section.value("token_endpoint");
     match (issuer, endpoint) {
         (Some(issuer), None) => {
-            let issuer = address::read(&issuer, transport, Query::Refused)?;
-            Some(Endpoint::Discovered { issuer })
+            let url = address::read(&issuer, transport, Query::Refused)?;
+            if url.path().contains("/.well-known/") {
+                let rule = "that is where the metadata of an issuer lie; expected the issuer \
+                            itself, such as \"https://login.example.org\": mostly the same \
+                            without \"/.well-known/…\"";
+                issuer.complain(Problem::Rule(rule.into()));
+                return None;
+            }
+            Some(Endpoint::Discovered { issuer: url })
         }
         (None, Some(endpoint)) => {
             let url = address::read(&endpoint, transport, Query::Allowed)?;

@@ -116,8 +116,9 @@ pub(super) const PRESETS: &[Preset] = &[
     },
 ];
 
-/// The preset that `provider` names. A wrong name never gets here: it has no `configure`.
+/// The preset that `provider` names. A name that is misspelt was complained of before this.
 pub(super) fn named(section: &mut Section<'_>) -> &'static Preset {
-    let name = section.text("provider", "the name of a provider");
-    PRESETS.iter().find(|preset| Some(preset.name) == name).unwrap_or(&OAUTH2)
+    let known = PRESETS.iter().chain([&OAUTH2]).map(|preset| (preset.name, preset));
+    let known = known.collect::<Vec<_>>();
+    section.value("provider").and_then(|name| name.meant(&known)).unwrap_or(&OAUTH2)
 }
