@@ -88,6 +88,7 @@ use crate::threshold::Threshold;
 use self::lineup::Cast;
 use self::outside::Outside;
 use self::places::Places;
+use self::sockets::Made;
 use self::standing::Standing;
 use self::steward::Opened;
 use self::steward::Steward;
@@ -264,7 +265,8 @@ async fn live(
     let metrics = Arc::new(Metrics::new());
 
     let Passed { api, credential, kept: _ } = passed;
-    let listening = sockets::listening(&config, api)?;
+    let mut made = Made::default();
+    let listening = sockets::listening(&config, api, &mut made)?;
     let (credentials, terms) = watch::channel(config.daemon.credentials);
     let opened = Opened {
         socket: config.daemon.socket.clone(),
@@ -288,7 +290,7 @@ async fn live(
         presence,
     };
     let (door, credential_probe) = credential::Door::new(credential::Settings {
-        sockets: sockets::for_credentials(&config, credential)?,
+        sockets: sockets::for_credentials(&config, credential, &mut made)?,
         keeper: keeper.clone(),
         masters,
         metrics: metrics.clone(),
@@ -397,6 +399,7 @@ async fn live(
     };
     let (served, ()) = tokio::join!(within, at_the_door);
     let front = served?;
+    made.remove();
     front.stop();
     if front.join().is_err() {
         error!(event = Message::Panicked.as_str(), "the serve thread ended in a panic");

@@ -10,16 +10,37 @@ use tracing::warn;
 use super::Failure;
 use crate::access::Narrowing;
 use crate::config::Config;
-use crate::front;
 use crate::front::Listening;
+use crate::front::bind::BindError;
+use crate::front::bind::SocketFile;
+use crate::front::bind::bind;
 use crate::limits;
 use crate::message::Message;
+
+/// The files of the sockets that this process made. What the service manager handed over is the
+/// manager's, and stays.
+#[derive(Default)]
+pub(super) struct Made(Vec<SocketFile>);
+
+impl Made {
+    fn bind(&mut self, path: &Path, mode: u32) -> Result<UnixListener, BindError> {
+        let socket = bind(path, mode)?;
+        self.0.extend(SocketFile::at(path));
+        Ok(socket)
+    }
+
+    /// Removes them, while the sockets still listen.
+    pub(super) fn remove(self) {
+        self.0.iter().for_each(SocketFile::remove);
+    }
+}
 
 /// The sockets that the service manager handed over, or else the one that the configuration
 /// names; and those that narrow, which nobody hands over.
 pub(super) fn listening(
     config: &Config,
     passed: Vec<(UnixListener, PathBuf)>,
+    made: &mut Made,
 ) -> Result<Vec<Listening>, Failure> {
     let ordinary = |socket, path: &Path| Listening {
         socket,
@@ -40,11 +61,11 @@ pub(super) fn listening(
         listening.push(ordinary(socket, &path));
     }
     if listening.is_empty() {
-        listening.push(ordinary(front::bind::bind(named, limits::SOCKET_MODE)?, named));
+        listening.push(ordinary(made.bind(named, limits::SOCKET_MODE)?, named));
     }
     for listen in &config.listen {
         listening.push(Listening {
-            socket: front::bind::bind(&listen.path, listen.mode)?,
+            socket: made.bind(&listen.path, listen.mode)?,
             path: listen.path.display().to_string().into(),
             narrowing: Some(Narrowing { accounts: listen.accounts.clone(), rights: listen.rights }),
         });
@@ -57,12 +78,13 @@ pub(super) fn listening(
 pub(super) fn for_credentials(
     config: &Config,
     passed: Vec<(UnixListener, PathBuf)>,
+    made: &mut Made,
 ) -> Result<Vec<UnixListener>, Failure> {
     let Some(named) = &config.daemon.credential_socket else {
         return Ok(passed.into_iter().map(|(socket, _)| socket).collect());
     };
     if passed.is_empty() {
-        return Ok(vec![front::bind::bind(named, limits::CREDENTIAL_MODE)?]);
+        return Ok(vec![made.bind(named, limits::CREDENTIAL_MODE)?]);
     }
     for (_, path) in passed.iter().filter(|(_, path)| path != named) {
         warn!(

@@ -6,6 +6,7 @@ use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::DirBuilderExt;
 use std::os::unix::fs::FileTypeExt;
+use std::os::unix::fs::MetadataExt;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixListener;
 use std::os::unix::net::UnixStream;
@@ -70,6 +71,32 @@ pub fn bind(path: &Path, mode: u32) -> Result<UnixListener, BindError> {
             // The reason for the failure is worth more than that of the cleaning up.
             let _left_over = remove(&beside).is_err();
             Err(fails(source))
+        }
+    }
+}
+
+/// The file of a socket that this process made, and may remove again.
+#[derive(Debug)]
+pub struct SocketFile {
+    path: PathBuf,
+    device: u64,
+    inode: u64,
+}
+
+impl SocketFile {
+    /// That of the socket which [`bind`] has just made at `path`; `None` if it is gone already.
+    pub fn at(path: &Path) -> Option<Self> {
+        let there = std::fs::symlink_metadata(path).ok()?;
+        Some(Self { path: path.to_owned(), device: there.dev(), inode: there.ino() })
+    }
+
+    /// Removes it, unless something else has taken its place since. Wants the socket still
+    /// listening, because another daemon takes the place of one that nobody serves. What cannot be
+    /// removed is replaced by the next start.
+    pub fn remove(&self) {
+        let there = std::fs::symlink_metadata(&self.path);
+        if there.is_ok_and(|there| (there.dev(), there.ino()) == (self.device, self.inode)) {
+            let _left_over = remove(&self.path).is_err();
         }
     }
 }
@@ -147,6 +174,21 @@ mod tests {
         let second = bind(&path, limits::SOCKET_MODE).unwrap();
         UnixStream::connect(&path).unwrap();
         second.accept().unwrap();
+    }
+
+    #[test]
+    fn the_file_of_a_socket_is_removed_unless_another_has_its_place() {
+        let place = Place::new("removed");
+        let path = place.0.join("api.sock");
+        let first = bind(&path, limits::SOCKET_MODE).unwrap();
+        let file = SocketFile::at(&path).unwrap();
+        drop(first);
+        let _second = bind(&path, limits::SOCKET_MODE).unwrap();
+        file.remove();
+        UnixStream::connect(&path).unwrap();
+        SocketFile::at(&path).unwrap().remove();
+        assert!(!path.exists());
+        assert!(SocketFile::at(&path).is_none());
     }
 
     #[test]

@@ -289,6 +289,9 @@ impl fmt::Display for Unreachable {
             Some(Attempt { place: Place { origin: Origin::System, .. }, .. }) => {
                 "; try \"systemctl start tokenkeeper\""
             }
+            Some(Attempt { error, .. }) if error.kind() == io::ErrorKind::ConnectionRefused => {
+                "; start that tokenkeeperd again"
+            }
             _ => "; is that the socket of a running tokenkeeperd?",
         })
     }
@@ -299,7 +302,7 @@ impl Attempt {
         if self.error.kind() == io::ErrorKind::NotFound {
             "is not there".into()
         } else if self.error.kind() == io::ErrorKind::ConnectionRefused {
-            "has nobody listening".into()
+            "is left of a daemon that runs no more".into()
         } else if self.error.kind() == io::ErrorKind::PermissionDenied {
             "may not be used by you".into()
         } else {

@@ -1,6 +1,8 @@
 //! Starts that are refused, and what they say; and a service manager that says nothing.
 
 use std::fs;
+use std::fs::File;
+use std::io::Write as _;
 use std::os::unix::net::UnixDatagram;
 
 use serde_json::json;
@@ -57,6 +59,23 @@ fn a_broken_configuration_is_refused_with_every_error() {
         assert!(said.contains(part), "{part} is missing:\n{said}");
     }
     assert!(!daemon.path("state").exists(), "nothing is touched before the configuration is right");
+}
+
+/// A file that is left looks like a daemon that does not answer.
+#[test]
+fn a_daemon_that_ends_removes_the_sockets_that_it_made() {
+    let config = Config::default().credentials();
+    let mut daemon = Daemon::new(&config);
+    let narrow = daemon.path("narrow.sock");
+    let listen = format!("\n[[listen]]\npath = {narrow:?}\naccounts = [\"mail\"]\n");
+    let mail = "[accounts.mail]\nissuer = \"https://idp.example\"\nclient_id = \"x\"\n";
+    let mut file = File::options().append(true).open(daemon.path("config.toml")).unwrap();
+    file.write_all(format!("{mail}{listen}").as_bytes()).unwrap();
+    daemon.begin();
+    let sockets = ["api.sock", "credential.sock", "narrow.sock"].map(|name| daemon.path(name));
+    assert!(sockets.iter().all(|socket| socket.exists()));
+    daemon.stop();
+    assert!(!sockets.iter().any(|socket| socket.exists()));
 }
 
 #[test]

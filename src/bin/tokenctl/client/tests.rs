@@ -149,12 +149,21 @@ fn a_socket_without_a_listener_decides() {
     drop(UnixListener::bind(&dead).unwrap());
     let fault = client(&[&dead, &other.path()]).ask(&Request::get("/")).map(|_| ()).unwrap_err();
     let expected = format!(
-        "no daemon answers: {} (the user's daemon) has nobody listening; \
+        "no daemon answers: {} (the user's daemon) is left of a daemon that runs no more; \
          try \"tokenkeeperd --user\"",
         dead.display()
     );
     assert_eq!(fault.to_string(), expected);
     assert_eq!(fault.exit_status(), 69);
+
+    let named = Daemon::new(vec![Place { path: dead.clone(), origin: Origin::Option }]);
+    let expected = format!(
+        "no daemon answers: {} (from --socket) is left of a daemon that runs no more; start that \
+         tokenkeeperd again",
+        dead.display()
+    );
+    let fault = named.ask(&Request::get("/")).map(|_| ()).unwrap_err();
+    assert_eq!(fault.to_string(), expected);
 }
 
 #[test]
