@@ -35,8 +35,10 @@ pub const PREFIX: &str = "unsaved-";
 
 /// Where sets can lie while the disk does not take them, and survive the process.
 pub trait Shelf: Send {
-    /// Lays a set there under its name, and then takes away those with the names `gone`. Says
-    /// whether that was handed over, which takes a bounded time.
+    /// Lays a set there under its name, and then takes away those with the names `gone`. Its own
+    /// name among them means that one may lie there under it already, which goes when the new one
+    /// is safe. Says whether that was handed over, which takes a bounded time; what was not may
+    /// still arrive, later and before anything that is handed over after it.
     fn exchange(&mut self, set: Option<(&str, &[u8])>, gone: &[String]) -> bool;
 }
 
@@ -172,26 +174,25 @@ impl Shelved {
     /// Has the shelf hold what is not on disk, and nothing else, unless it does already.
     pub(super) fn shelve(&mut self, sealer: &Sealer) {
         let Some(shelf) = self.shelf.as_mut().filter(|_| !self.current) else { return };
-        // Under this name a set may have arrived of which that was not known. It is used until
-        // one has, so that names do not add up.
-        let number = self.number.saturating_add(1);
-        let name = name_of(sealer.store(), number);
         let fitting = fitting([&self.inherited, &self.undecided, &self.refused]);
         if fitting.is_empty() {
-            self.names.push(name);
             self.current = shelf.exchange(None, &self.names);
             if self.current {
                 self.names.clear();
-            } else {
-                self.names.pop();
             }
             return;
         }
+        // It is used until a set has arrived under it for certain, so that names do not add up.
+        let number = self.number.saturating_add(1);
+        let name = name_of(sealer.store(), number);
         let set = unsaved::seal(sealer, number, fitting.into_iter());
         self.current = shelf.exchange(Some((&name, &set)), &self.names);
         if self.current {
             self.number = number;
             self.names = vec![name];
+        } else if !self.names.contains(&name) {
+            // It may arrive yet.
+            self.names.push(name);
         }
     }
 

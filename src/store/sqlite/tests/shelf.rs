@@ -107,6 +107,30 @@ fn a_set_that_could_not_be_handed_over_is_told_and_handed_over_later() {
 }
 
 #[test]
+fn a_set_that_arrives_late_is_replaced_under_its_name_and_names_do_not_add_up() {
+    let (home, shelf) = (Home::new(), Fake::default());
+    let mut store = spending(&home, &shelf, &["mail", "boiler"]);
+    no_more_room(&store);
+    shelf.inside().late = true;
+    for name in ["mail", "boiler"] {
+        let refused = store.one(refused_commit(name)).map(drop);
+        assert_eq!(refused, Err(kept(Refuge::Memory)));
+        assert_eq!(shelf.names().len(), 1);
+    }
+    let mut next = home.crashed().open();
+    let inherited = next.keep_on(Fake::default().boxed(), shelf.leftovers());
+    let both = ["boiler", "mail"].map(|name| (account(name), Generation(2)));
+    assert_eq!(inherited.used, both);
+
+    shelf.inside().late = false;
+    room_again(&store);
+    for name in ["mail", "boiler"] {
+        assert_eq!(committed(store.one(refused_commit(name))), Generation(2));
+    }
+    assert_eq!(shelf.names(), Vec::<String>::new());
+}
+
+#[test]
 fn without_a_shelf_a_refusal_says_what_it_always_said() {
     let home = Home::new();
     let mut store = home.open();
@@ -333,6 +357,8 @@ struct Inside {
     lying: BTreeMap<String, Vec<u8>>,
     /// Whether nothing arrives.
     deaf: bool,
+    /// Whether it arrives too late to be known of.
+    late: bool,
 }
 
 impl Fake {
@@ -360,12 +386,16 @@ impl Shelf for Fake {
         if inside.deaf {
             return false;
         }
-        if let Some((name, set)) = set {
-            inside.lying.insert(name.to_owned(), set.to_vec());
-        }
+        let name = set.map(|(name, _)| name);
+        let replaced = name.is_some_and(|name| inside.lying.contains_key(name));
+        let known = name.is_some_and(|name| gone.iter().any(|gone| gone == name));
+        assert!(known || !replaced, "what lies there under that name would stay");
         for name in gone {
             inside.lying.remove(name);
         }
-        true
+        if let Some((name, set)) = set {
+            inside.lying.insert(name.to_owned(), set.to_vec());
+        }
+        !inside.late
     }
 }
