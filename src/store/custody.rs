@@ -68,6 +68,16 @@ impl Custody {
         self.opened.as_ref().map(|(_, header)| header.key_id.as_str())
     }
 
+    /// The accounts with an exchange of which the database has the intent and no end, by name.
+    ///
+    /// # Errors
+    ///
+    /// If the database cannot be read.
+    pub fn under_way(&self) -> Result<Vec<String>, OpenError> {
+        let Some((conn, _)) = &self.opened else { return Ok(Vec::new()) };
+        under_way(conn).map_err(|fault| site(&self.dir, &self.name).refused(fault))
+    }
+
     /// What the key file holds, if there is one.
     ///
     /// # Errors
@@ -148,6 +158,12 @@ pub fn has_key_file(database: &Path) -> Result<bool, OpenError> {
 
 const fn site<'a>(dir: &'a StateDir, name: &'a str) -> Site<'a> {
     Site { dir, name, credentials: None, steps: STEPS }
+}
+
+fn under_way(conn: &Connection) -> rusqlite::Result<Vec<String>> {
+    let sql = "SELECT DISTINCT account.name FROM intent JOIN account ON account.id = intent.account
+               ORDER BY account.name";
+    conn.prepare(sql)?.query_map([], |row| row.get(0))?.collect()
 }
 
 /// The transaction.

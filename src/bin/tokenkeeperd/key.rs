@@ -2,8 +2,9 @@
 //! meanwhile. People type `tokenctl init` and `tokenctl rekey`, which become this.
 //!
 //! Reading order: `args` (what can be wanted), `keeping` (what is to be done, decided), this file
-//! (does it), `credstore` (the key as a sealed credential), `binding` (to what), `owner` (root, acting as the store's
-//! owner), `page` and `error` (what is said).
+//! (does it), `store` (to what), `kept` (what forbids it), `credstore` (the key as a sealed
+//! credential), `binding` (to which machine), `program` (of systemd), `owner` (root, acting as the
+//! store's owner), `page` and `error` (what is said).
 //!
 //! # Order
 //!
@@ -17,28 +18,23 @@ mod binding;
 mod credstore;
 pub(crate) mod error;
 mod keeping;
+mod kept;
 mod owner;
 mod page;
+mod program;
+mod store;
 
 use std::path::Path;
-use std::path::PathBuf;
 
-use tokenkeeper::daemon;
 use tokenkeeper::daemon::Options;
 use tokenkeeper::envelope;
 use tokenkeeper::envelope::Recipient;
 use tokenkeeper::error::foreign::shown;
-use tokenkeeper::harden;
 use tokenkeeper::limits;
 use tokenkeeper::regular;
 use tokenkeeper::section::Mode;
-use tokenkeeper::store::custody;
-use tokenkeeper::store::custody::Custody;
-use tokenkeeper::store::key::KEY_FILE;
 use tokenkeeper::store::key::Keys;
 use tokenkeeper::store::key::StoreKey;
-use tokenkeeper::store::refusal::OpenError;
-use tokenkeeper::store::reseal::Tally;
 
 use self::args::KeyArgs;
 use self::args::Work;
@@ -47,10 +43,11 @@ use self::keeping::Init;
 use self::keeping::Refusal;
 use self::keeping::Rekey;
 use self::keeping::Standing;
-use self::owner::Owner;
 use self::page::Outcome;
 use self::page::Told;
 use self::page::Whose;
+use self::store::Safe;
+use self::store::Store;
 
 /// Works on the key of the store that a daemon of those options has, and says what was done.
 ///
@@ -64,9 +61,12 @@ pub(crate) fn run(work: Work, options: &Options, args: &KeyArgs) -> Result<Strin
     };
     let is_sealed = told.plan.is_none() && told.place == credstore::PATH;
     let told = Told { sealed_to: is_sealed.then(credstore::binding), ..told };
-    let mode = if options.user { Mode::User } else { Mode::System };
-    let whose = Whose { mode, config: options.config.as_deref() };
+    let whose = Whose { mode: mode_of(options), config: options.config.as_deref() };
     Ok(if args.json { page::json(&told) } else { page::page(&told, whose) })
+}
+
+const fn mode_of(options: &Options) -> Mode {
+    if options.user { Mode::User } else { Mode::System }
 }
 
 /// Seals the store key to this machine.
@@ -82,6 +82,9 @@ fn init(options: &Options, args: &KeyArgs) -> Result<Told, KeyError> {
     credstore::available()?;
     let credential = credstore::read()?;
     let init = keeping::init(store.take()?, credential)?;
+    if init.passes() {
+        store.may_pass(Mode::System)?;
+    }
     if args.dry_run {
         return Ok(page::foretold_init(&init));
     }
@@ -133,6 +136,9 @@ fn rekey(options: &Options, args: &KeyArgs) -> Result<Told, KeyError> {
         Some(rekey) => (Safe::File, rekey),
         None => (Safe::Credential, of_credential(wanted)?),
     };
+    if rekey.passes() {
+        store.may_pass(mode_of(options))?;
+    }
     let place = safe.path(&store);
     if args.dry_run {
         return Ok(page::foretold_rekey(&rekey, &place));
@@ -176,101 +182,6 @@ fn exchange(
     safe.put(store, &keys)?;
     let place = safe.path(store);
     Ok(Told { tally: Some(tally), ..Told::of(Outcome::Rekeyed, &keys, &place) })
-}
-
-/// The store, worked on as its owner.
-struct Store {
-    database: PathBuf,
-    owner: Owner,
-    custody: Option<Custody>,
-}
-
-impl Store {
-    fn find(options: &Options) -> Result<Self, KeyError> {
-        harden::against_onlookers().map_err(|error| KeyError::System("hardening", error))?;
-        let is_usual = !options.user && options.config.is_none();
-        let database = daemon::state_of(options).map_err(if is_usual {
-            KeyError::of_host
-        } else {
-            KeyError::Config
-        })?;
-        let owner = Owner::of(database.parent().unwrap_or(Path::new("/")))?;
-        Ok(Self { database, owner, custody: None })
-    }
-
-    /// Takes the store, if nobody has it, and looks at it.
-    fn take(&mut self) -> Result<Standing, KeyError> {
-        let Self { database, owner, custody } = self;
-        as_owner(owner, || match Custody::take(database) {
-            Ok(taken) => {
-                *custody = taken;
-                Standing::of(custody.as_ref())
-            }
-            Err(OpenError::Held { pid, .. }) => {
-                Ok(Standing::InUse { pid, key_file: custody::has_key_file(database)? })
-            }
-            Err(refused) => Err(refused),
-        })
-    }
-
-    fn pass(&mut self, from: &StoreKey, to: &StoreKey) -> Result<Tally, KeyError> {
-        let Self { owner, custody, .. } = self;
-        as_owner(owner, || match custody {
-            Some(custody) => custody.rekey(from, to),
-            None => Ok(Tally::default()),
-        })
-    }
-
-    fn remove_key_file(&self) -> Result<(), KeyError> {
-        as_owner(&self.owner, || self.custody.as_ref().map_or(Ok(()), Custody::remove_key_file))
-    }
-
-    fn put_key_file(&self, keys: &Keys) -> Result<(), KeyError> {
-        as_owner(&self.owner, || {
-            self.custody.as_ref().map_or(Ok(()), |custody| custody.put_key_file(keys))
-        })
-    }
-
-    /// Of what the safe holds, the newest key alone.
-    fn newest_of(&self, safe: Safe) -> Result<Keys, KeyError> {
-        let keys = match (safe, &self.custody) {
-            (Safe::File, Some(custody)) => as_owner(&self.owner, || custody.key_file())?,
-            (Safe::File, None) => None,
-            (Safe::Credential, _) => credstore::read()?,
-        };
-        let keys = keys.ok_or(Refusal::NoStore)?;
-        Ok(Keys::one(keys.newest().clone()))
-    }
-}
-
-fn as_owner<T>(owner: &Owner, work: impl FnOnce() -> Result<T, OpenError>) -> Result<T, KeyError> {
-    let done = owner.act(work).map_err(|error| KeyError::System("rights of the owner", error))?;
-    Ok(done?)
-}
-
-/// The place that holds the store's key.
-#[derive(Clone, Copy)]
-enum Safe {
-    /// The key file beside the store.
-    File,
-    /// The sealed credential.
-    Credential,
-}
-
-impl Safe {
-    fn put(self, store: &Store, keys: &Keys) -> Result<(), KeyError> {
-        match self {
-            Self::File => store.put_key_file(keys),
-            Self::Credential => Ok(credstore::install(keys)?),
-        }
-    }
-
-    fn path(self, store: &Store) -> String {
-        match self {
-            Self::File => store.database.with_file_name(KEY_FILE).display().to_string(),
-            Self::Credential => credstore::PATH.to_owned(),
-        }
-    }
 }
 
 /// The recovery copy that is wished for, if there are recipients.

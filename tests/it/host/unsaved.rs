@@ -9,6 +9,7 @@ use crate::support::PATIENCE;
 use crate::support::http::Request;
 use crate::support::http::connect;
 use crate::support::http::receive;
+use crate::support::process::said;
 
 use super::Machine;
 use super::on_each;
@@ -91,6 +92,9 @@ fn outlives(scene: &Scene<'_>, trouble: &Trouble) {
         let first = machine.property(SERVICE, "MainPID");
         for command in end {
             machine.does(command);
+            if command.contains(&"stop") {
+                keeps_its_key(machine);
+            }
         }
         machine.until(SERVICE, "MainPID", |pid| pid != "0" && pid != first);
         let again = scene.token();
@@ -108,6 +112,15 @@ fn outlives(scene: &Scene<'_>, trouble: &Trouble) {
     machine.until(SERVICE, "NFileDescriptorStore", |count| count == "0");
     machine.does(&["tokenctl", "refresh", "mail"]);
     assert_eq!(account(scene).generation, token.generation + 1);
+}
+
+/// What is kept opens with the present key alone.
+fn keeps_its_key(machine: &Machine) {
+    let refused = machine.run(&["tokenctl", "rekey"]);
+    assert_eq!(refused.status.code(), Some(75), "{}", said(&refused));
+    let lose = "systemctl --system clean --what=fdstore tokenkeeper";
+    assert!(said(&refused).contains("(of mail)"), "{}", said(&refused));
+    assert!(said(&refused).contains(lose), "{}", said(&refused));
 }
 
 /// Puts the state on a file system of its own, small and in memory, with one account.

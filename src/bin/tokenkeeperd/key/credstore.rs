@@ -15,7 +15,6 @@ use std::os::unix::fs::DirBuilderExt as _;
 use std::path::Path;
 use std::time::Duration;
 
-use tokenkeeper::programs;
 use tokenkeeper::programs::Answer;
 use tokenkeeper::programs::Program;
 use tokenkeeper::regular;
@@ -27,6 +26,7 @@ use tokenkeeper::token::Secret;
 
 use super::binding::Binding;
 use super::binding::HEAD_LEN;
+use super::program;
 
 /// Where the first of the directories is that a unit's credentials are looked for in.
 const DIRECTORY: &str = "/etc/credstore.encrypted";
@@ -172,21 +172,11 @@ fn run(
         longest: LONGEST.max(TEXT_LEN),
         limit: LIMIT,
     };
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| CredstoreError::System("runtime", error))?;
-    let answer = runtime
-        .block_on(programs::run(program))
+    let answer = program::run(program)
+        .map_err(|error| CredstoreError::System("runtime", error))?
         .map_err(|error| CredstoreError::NoProgram(error.to_string()))?;
     match &answer.end {
         Ok(()) => Ok(answer),
-        Err(cut) => {
-            let why = match answer.report.as_str() {
-                "" => cut.to_string(),
-                report => report.to_owned(),
-            };
-            Err(CredstoreError::Failed { verb, why })
-        }
+        Err(cut) => Err(CredstoreError::Failed { verb, why: program::why(&answer, cut) }),
     }
 }

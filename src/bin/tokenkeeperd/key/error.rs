@@ -18,6 +18,7 @@ use tokenkeeper::time::Timestamp;
 
 use super::credstore::CredstoreError;
 use super::keeping::Refusal;
+use super::kept::KeptError;
 use super::owner::OwnerError;
 
 /// Why a store key was not made or changed.
@@ -50,6 +51,9 @@ pub(crate) enum KeyError {
     /// The credential is not to be had.
     #[error(transparent)]
     Credstore(#[from] CredstoreError),
+    /// It is not known what the service manager keeps.
+    #[error(transparent)]
+    Kept(#[from] KeptError),
     /// There is no acting as the owner of the store.
     #[error(transparent)]
     Owner(#[from] OwnerError),
@@ -105,7 +109,9 @@ impl KeyError {
             Self::NotRoot(_) | Self::OfHost | Self::Owner(OwnerError::NotYours { .. }) => {
                 Code::InsufficientPermissions.exit_status()
             }
-            Self::Refused(Refusal::InUse(_)) => Code::StoreUnavailable.exit_status(),
+            Self::Refused(Refusal::InUse(_) | Refusal::Unsaved { .. }) => {
+                Code::StoreUnavailable.exit_status()
+            }
             Self::Refused(Refusal::Elsewhere { .. }) => Code::ConfigInvalid.exit_status(),
             Self::Config(failure) => failure.exit_status(),
             Self::Store(refused) => refused.exit_status(),
@@ -116,6 +122,7 @@ impl KeyError {
                 }
             }
             Self::Credstore(_)
+            | Self::Kept(_)
             | Self::Owner(OwnerError::System { .. })
             | Self::Unsealed(_)
             | Self::System(..) => 71,

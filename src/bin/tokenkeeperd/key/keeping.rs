@@ -4,6 +4,7 @@
 //! it and the sealed credential. A run may end at any point, so everything that such a run leaves
 //! behind is a case here, and the next run goes on from it.
 
+use tokenkeeper::section::Mode;
 use tokenkeeper::store::custody::Custody;
 use tokenkeeper::store::key::Keys;
 use tokenkeeper::store::key::StoreKey;
@@ -102,9 +103,71 @@ pub(crate) enum Refusal {
         /// Id of the key.
         wanted: String,
     },
+    /// The service manager keeps what only the store's present key opens.
+    #[error(
+        "the service manager keeps refresh tokens that the disk did not take (of {}), and they \
+         would be lost with the present key. Type: systemctl {manager} start tokenkeeper; and this \
+         again when \"tokenctl status\" says of no account that it is not on disk yet. To lose them: \
+         systemctl {manager} clean --what=fdstore tokenkeeper",
+        listed(accounts)
+    )]
+    Unsaved {
+        /// The accounts of which something may be kept. Not empty.
+        accounts: Vec<String>,
+        /// The option of systemctl for that service manager.
+        manager: &'static str,
+    },
     /// There is nothing to seal anew.
     #[error("there is no store yet: the daemon makes it, with a new key, when it first starts")]
     NoStore,
+}
+
+/// Accounts that a message names at the most.
+const NAMED: usize = 5;
+
+fn listed(accounts: &[String]) -> String {
+    let named = accounts.iter().take(NAMED).map(String::as_str).collect::<Vec<_>>().join(", ");
+    match accounts.len().checked_sub(NAMED) {
+        None | Some(0) => named,
+        Some(more) => format!("{named} and {more} more"),
+    }
+}
+
+impl Init {
+    /// Whether the store passes from one key to another.
+    pub(crate) const fn passes(&self) -> bool {
+        match self {
+            Self::Move { .. } | Self::Finish { .. } => true,
+            Self::Make | Self::Clear(_) | Self::Done(_) => false,
+        }
+    }
+}
+
+impl Rekey {
+    /// Whether the store passes from one key to another.
+    pub(crate) const fn passes(&self) -> bool {
+        match self {
+            Self::Begin { .. } | Self::Resume { .. } => true,
+            Self::Finish => false,
+        }
+    }
+}
+
+/// Decides whether a store may pass to another key, of which an exchange of the accounts
+/// `under_way` has no end on disk, where the service manager keeps that many files.
+///
+/// # Errors
+///
+/// [`Refusal::Unsaved`].
+pub(crate) fn may_pass(under_way: Vec<String>, kept: u64, mode: Mode) -> Result<(), Refusal> {
+    if under_way.is_empty() || kept == 0 {
+        return Ok(());
+    }
+    let manager = match mode {
+        Mode::System => "--system",
+        Mode::User => "--user",
+    };
+    Err(Refusal::Unsaved { accounts: under_way, manager })
 }
 
 /// Decides for `init`, with what the credential holds.
@@ -214,6 +277,33 @@ mod tests {
             let stop = "systemctl stop 'tokenkeeper*.socket' tokenkeeper;";
             assert!(refused.contains(stop), "{refused}");
         }
+    }
+
+    #[test]
+    fn a_key_stays_while_the_service_manager_keeps_what_it_sealed() {
+        let accounts = |count: usize| (1..=count).map(|it| format!("a{it}")).collect::<Vec<_>>();
+        #[rustfmt::skip]
+        let cases = [
+            // under way  kept  whose         accounts that are named
+            (0,           1,    Mode::System, None),
+            (1,           0,    Mode::System, None),
+            (1,           1,    Mode::System, Some("(of a1)")),
+            (5,           2,    Mode::User,   Some("(of a1, a2, a3, a4, a5)")),
+            (7,           1,    Mode::System, Some("(of a1, a2, a3, a4, a5 and 2 more)")),
+        ];
+        for (under_way, kept, mode, named) in cases {
+            let refused = may_pass(accounts(under_way), kept, mode).err();
+            let told = refused.map(|refused| refused.to_string());
+            assert_eq!(told.is_some(), named.is_some(), "{under_way} {kept}");
+            if let (Some(told), Some(named)) = (told, named) {
+                assert!(told.contains(named), "{told}");
+                assert_eq!(told.contains("systemctl --user start"), mode == Mode::User, "{told}");
+            }
+        }
+        let passing = [Init::Make.passes(), Rekey::Finish.passes()];
+        assert_eq!(passing, [false; 2]);
+        let from = StoreKey::draw;
+        assert!(Init::Move { from: from() }.passes() && Rekey::Begin { from: from() }.passes());
     }
 
     #[test]

@@ -38,6 +38,20 @@ fn after_a_rekey_everything_opens_with_the_new_key_and_nothing_with_the_old_one(
 }
 
 #[test]
+fn an_exchange_without_an_end_is_told_by_its_account_until_it_has_one() {
+    let home = Home::new();
+    let mut store = home.open();
+    for name in ["mail", "boiler"] {
+        store.commit(name, "a1", Some("r1"));
+        store.spend(name);
+    }
+    store.commit("boiler", "a2", Some("r2"));
+    drop(store);
+    let (custody, _) = taken(&home);
+    assert_eq!(custody.under_way().unwrap(), ["mail"]);
+}
+
+#[test]
 fn no_sealed_body_of_before_is_left_in_any_file() {
     let home = full_home();
     let store = home.open();
