@@ -15,6 +15,7 @@ use std::fs::File;
 use std::io;
 use std::io::Read as _;
 use std::io::Write as _;
+use std::iter;
 use std::os::fd::RawFd;
 use std::os::unix::net::UnixListener;
 use std::os::unix::net::UnixStream;
@@ -179,28 +180,31 @@ impl Passed {
         })
     }
 
-    /// Ends every connection that waits to be served. The service manager would start a daemon
-    /// that cannot begin again and again for the sake of one that is never accepted. A unit that
-    /// waits for a credential fails by that, and does not start with an empty one.
+    /// Ends the connections that wait to be served, up to [`limits::TURNED_AWAY`] and
+    /// [`limits::CREDENTIALS_TURNED_AWAY`] of them at a socket: who connects again and again must
+    /// not keep the process from its end. The service manager would start a daemon that cannot
+    /// begin again and again for the sake of one that is never accepted. A unit that waits for a
+    /// credential fails by that, and does not start with an empty one.
     pub fn turn_away(&self) {
         self.api.iter().for_each(|(socket, _)| turn_away(socket));
-        self.credential.iter().for_each(|(socket, _)| refuse(socket));
+        for (socket, _) in &self.credential {
+            for stream in waiting(socket, limits::CREDENTIALS_TURNED_AWAY) {
+                // Whoever has enough of it hangs up, and has been refused.
+                let _has_enough = overfeed(stream).is_err();
+            }
+        }
     }
 }
 
 fn turn_away(socket: &UnixListener) {
-    if socket.set_nonblocking(true).is_ok() {
-        while socket.accept().is_ok() {}
-    }
+    waiting(socket, limits::TURNED_AWAY).for_each(drop);
 }
 
-fn refuse(socket: &UnixListener) {
-    if socket.set_nonblocking(true).is_ok() {
-        while let Ok((stream, _)) = socket.accept() {
-            // Whoever has enough of it hangs up, and has been refused.
-            let _has_enough = overfeed(stream).is_err();
-        }
-    }
+/// Those that wait at a socket, at most so many.
+fn waiting(socket: &UnixListener, most: usize) -> impl Iterator<Item = UnixStream> {
+    let blocks = socket.set_nonblocking(true).is_err();
+    let accepted = iter::from_fn(move || socket.accept().ok()).map(|(stream, _)| stream);
+    accepted.take(if blocks { 0 } else { most })
 }
 
 /// Sends more than the service manager takes for a credential.
@@ -298,6 +302,16 @@ mod tests {
         for stream in &mut waiting {
             assert_eq!(stream.read(&mut [0]).unwrap(), 0);
         }
+    }
+
+    #[test]
+    fn no_more_are_turned_away_than_could_wait_when_it_began() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("s");
+        let socket = UnixListener::bind(&path).unwrap();
+        let _crowd = [(); 3].map(|()| UnixStream::connect(&path).unwrap());
+        assert_eq!(waiting(&socket, 2).count(), 2);
+        assert_eq!(waiting(&socket, 2).count(), 1);
     }
 
     /// An end without a byte would start the unit with an empty credential.

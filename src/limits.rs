@@ -32,8 +32,8 @@ pub const TASKS_OF_A_PROGRAM: usize = 16;
 /// handed over, and the seal around it.
 pub const KEPT_FILE: u64 = 9 << 20;
 
-/// Files that the service manager keeps at most, those of other stores included. Two are there
-/// while one takes the place of another.
+/// Files that the service manager keeps at most, those of other stores included. Three are there
+/// while one takes the place of others.
 pub const KEPT_FILES: usize = 16;
 
 /// Head of a request, in bytes. The longest that a known client sends is below 1 KiB.
@@ -83,6 +83,10 @@ pub const SESSION_ID: usize = 512;
 /// What an order or an errand may take until it is answered: twice the longest exchange.
 pub const ORDER: Duration = Duration::from_secs(120);
 
+/// Between two records that the service manager tells no units: one that answers some questions
+/// and not others would have one for each change.
+pub const UNITS_UNKNOWN: Duration = Duration::from_secs(600);
+
 /// Until the daemon as a whole must have answered a question about itself, for `status`.
 pub const QUESTION: Duration = Duration::from_secs(1);
 
@@ -106,6 +110,14 @@ pub const SOCKET_BESIDE: usize = 8;
 /// Mode of a socket that says none: everybody may connect, because the rules decide and not
 /// the file.
 pub const SOCKET_MODE: u32 = 0o666;
+
+/// Connections that a start which fails turns away, of those that wait at a socket of the API: as
+/// many as its backlog has. Whoever comes after them is met by the next start.
+pub const TURNED_AWAY: usize = 4_096;
+
+/// The same at a socket for credentials. Each may take [`BLOCKED_WRITE`], and all of them less than
+/// the service manager waits for a start.
+pub const CREDENTIALS_TURNED_AWAY: usize = 24;
 
 /// Kinds of refusals that have a record in one minute. Beyond that a kind has none.
 pub const REFUSALS: usize = 4_096;

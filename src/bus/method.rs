@@ -76,8 +76,8 @@ pub(super) enum NoMethod {
     Interface,
     /// The interface has no such method.
     Method,
-    /// The method takes something else.
-    Arguments,
+    /// The method takes arguments of this signature.
+    Arguments(&'static str),
 }
 
 /// The method that is meant. A call need not name the interface.
@@ -100,7 +100,7 @@ pub(super) fn find(
     match meant {
         None => Err(NoMethod::Method),
         Some((_, _, takes, method)) if *takes == signature => Ok(*method),
-        Some(_) => Err(NoMethod::Arguments),
+        Some((_, _, takes, _)) => Err(NoMethod::Arguments(takes)),
     }
 }
 
@@ -184,7 +184,7 @@ mod tests {
         let cases = [
             (&manager, Some(MANAGER),    "GetToken", "sa{sv}", Ok(Method::GetToken)),
             (&manager, None,             "GetToken", "sa{sv}", Ok(Method::GetToken)),
-            (&manager, Some(MANAGER),    "GetToken", "s",      Err(NoMethod::Arguments)),
+            (&manager, Some(MANAGER),    "GetToken", "s",      Err(NoMethod::Arguments("sa{sv}"))),
             (&manager, Some(MANAGER),    "GetTokens", "",      Err(NoMethod::Method)),
             (&manager, Some(PEER),       "GetToken", "sa{sv}", Err(NoMethod::Method)),
             (&manager, Some(ACCOUNT),    "GetToken", "sa{sv}", Err(NoMethod::Interface)),

@@ -8,6 +8,7 @@ use zbus::OwnedVariant;
 use zbus::Variant;
 
 use crate::error::code::Code;
+use crate::error::foreign::scrubbed;
 use crate::limits;
 use crate::snapshot::LONGEST_WAIT;
 use crate::snapshot::Refusal;
@@ -97,6 +98,9 @@ impl Options {
     }
 }
 
+/// Most characters of an option's name that are repeated in a message.
+const SHOWN: usize = 40;
+
 /// What was given is not repeated: it may be a token in the wrong place.
 fn wrong(name: &str, expected: &str) -> Refusal {
     bad(format!("option `{name}` must be {expected}"))
@@ -104,11 +108,14 @@ fn wrong(name: &str, expected: &str) -> Refusal {
 
 fn unknown(name: &str, known: &[&'static str]) -> Refusal {
     if known.is_empty() {
-        return bad("the call takes no options".into());
+        let name = scrubbed(name, SHOWN);
+        return bad(format!("option `{name}` is not known; the call takes none"));
     }
     let near = nearest(name, known.iter().copied());
     let hint = near.map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
-    bad(format!("an option is not known{hint}; known are {}", known.join(", ")))
+    // A name may be a token in the wrong place, too: what looks like one is masked.
+    let name = scrubbed(name, SHOWN);
+    bad(format!("option `{name}` is not known{hint}; known are {}", known.join(", ")))
 }
 
 /// That the call itself is wrong.
@@ -143,7 +150,7 @@ mod tests {
     fn what_is_wrong_is_named_and_not_repeated() {
         #[rustfmt::skip]
         let cases = [
-            ("wiat", Variant::U32(1),       "an option is not known; did you mean `wait`?; known are wait, kind"),
+            ("wiat", Variant::U32(1),       "option `wiat` is not known; did you mean `wait`?; known are wait, kind"),
             ("wait", Variant::I32(-1),      "option `wait` must be a whole number, 0 or more"),
             ("wait", Variant::U64(61),      "option `wait` must be a whole number of seconds, 0 to 60"),
             ("wait", Variant::from("x"),    "option `wait` must be a whole number, 0 or more"),

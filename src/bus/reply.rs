@@ -80,8 +80,12 @@ impl From<NoMethod> for Failed {
                 Standard::UnknownInterface.because("the object has no such interface")
             }
             NoMethod::Method => Standard::UnknownMethod.because("there is no such method"),
-            NoMethod::Arguments => {
-                Standard::InvalidArgs.because("the method takes other arguments; introspect it")
+            NoMethod::Arguments("") => {
+                Standard::InvalidArgs.because("the method takes no arguments")
+            }
+            NoMethod::Arguments(signature) => {
+                let text = format!("the method takes arguments of the signature '{signature}'");
+                Standard::InvalidArgs.because(&text)
             }
         }
     }

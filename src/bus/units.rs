@@ -13,17 +13,20 @@
 //! * Users take turns, so that nobody's questions keep another's from being asked.
 //! * An answer counts only if the process lived until after it.
 //! * A manager that is silent is asked no further, guessed about by nobody, and recorded once
-//!   until it answers again.
+//!   until it answers again, and once in [`limits::UNITS_UNKNOWN`] at the most.
 
 use std::fs::File;
 use std::io::Read as _;
 use std::os::fd::AsFd;
+use std::pin::Pin;
 use std::time::Duration;
 
 use serde::Serialize;
 use tokio::sync::mpsc;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
+use tokio::time::Sleep;
+use tokio::time::sleep;
 use tokio::time::timeout;
 use tracing::debug;
 use tracing::warn;
@@ -61,15 +64,14 @@ pub(super) struct Clerk {
     turns: Turns,
     link: watch::Receiver<Link>,
     work: JoinSet<Result<(), NoUnit>>,
-    /// Whether it was recorded that there is no answer.
-    recorded: bool,
+    news: News,
 }
 
 impl Clerk {
     /// Over that connection.
     pub(super) fn new(questions: mpsc::Receiver<Question>, link: watch::Receiver<Link>) -> Self {
         let (turns, work) = (Turns::default(), JoinSet::new());
-        Self { questions, turns, link, work, recorded: false }
+        Self { questions, turns, link, work, news: News::default() }
     }
 
     /// Answers for as long as anybody asks, [`limits::UNITS_AT_ONCE`] at a time. `wanted` is
@@ -89,25 +91,56 @@ impl Clerk {
                 }
                 Some(ended) = self.work.join_next() => {
                     // A panic is told by the panic hook, and drops the reply, which is an answer.
-                    if let Ok(outcome) = ended {
-                        self.record(outcome);
+                    if let Ok(outcome) = ended
+                        && let Some(why) = self.news.of(outcome)
+                    {
+                        let event = message::Message::UnitsUnknown.as_str();
+                        warn!(event, "rules that name a unit let nobody in: {why}");
                     }
                 }
+                () = self.news.pause() => {}
+            }
+        }
+    }
+}
+
+/// What of the outcomes is to be recorded.
+#[derive(Default)]
+struct News {
+    /// Whether it was recorded that there is no answer.
+    recorded: bool,
+    /// Until the next record may be made.
+    pause: Option<Pin<Box<Sleep>>>,
+}
+
+impl News {
+    /// Why there is no answer, if that is to be recorded.
+    fn of(&mut self, outcome: Result<(), NoUnit>) -> Option<NoUnit> {
+        match outcome {
+            Err(why @ (NoUnit::Silent | NoUnit::Unreachable)) => {
+                if self.recorded || self.pause.is_some() {
+                    return None;
+                }
+                self.recorded = true;
+                self.pause = Some(Box::pin(sleep(limits::UNITS_UNKNOWN)));
+                Some(why)
+            }
+            // These are said before anybody else is asked.
+            Err(NoUnit::Gone | NoUnit::Elsewhere) => None,
+            Ok(()) | Err(_) => {
+                self.recorded = false;
+                None
             }
         }
     }
 
-    fn record(&mut self, outcome: Result<(), NoUnit>) {
-        match outcome {
-            Err(why @ (NoUnit::Silent | NoUnit::Unreachable)) if !self.recorded => {
-                let event = message::Message::UnitsUnknown.as_str();
-                warn!(event, "rules that name a unit let nobody in: {why}");
-                self.recorded = true;
-            }
-            // These are said before anybody else is asked.
-            Err(NoUnit::Silent | NoUnit::Unreachable | NoUnit::Gone | NoUnit::Elsewhere) => {}
-            Ok(()) | Err(_) => self.recorded = false,
+    /// Waits for the end of a pause; for ever if there is none. Can be dropped and called again.
+    async fn pause(&mut self) {
+        match &mut self.pause {
+            Some(pause) => pause.await,
+            None => std::future::pending().await,
         }
+        self.pause = None;
     }
 }
 
@@ -199,4 +232,25 @@ fn by_control_group(process: &Process) -> Result<Box<str>, NoUnit> {
     let read = file.and_then(|file| file.take(LONGEST).read_to_string(&mut text));
     read.map_err(|_| NoUnit::Unreachable)?;
     unit::of_cgroups(&text).ok_or(NoUnit::Outside)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_manager_that_answers_now_and_then_has_one_record_in_ten_minutes() {
+        let mut news = News::default();
+        assert_eq!(news.of(Err(NoUnit::Silent)), Some(NoUnit::Silent));
+        for _ in 0..100 {
+            assert_eq!(news.of(Ok(())), None);
+            assert_eq!(news.of(Err(NoUnit::Unreachable)), None);
+        }
+        news.pause().await;
+        assert_eq!(news.of(Err(NoUnit::Unreachable)), Some(NoUnit::Unreachable));
+        news.pause().await;
+        assert_eq!(news.of(Err(NoUnit::Silent)), None, "it never answered in between");
+        assert_eq!(news.of(Ok(())), None);
+        assert_eq!(news.of(Err(NoUnit::Silent)), Some(NoUnit::Silent));
+    }
 }

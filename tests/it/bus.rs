@@ -202,7 +202,7 @@ fn an_account_is_paused_resumed_and_tried_again() {
     let wrong = HashMap::from([("wait", Variant::U32(1))]);
     let (name, text) = client.call("Pause", &("mail", wrong)).unwrap_err();
     assert_eq!(name, "org.tokenkeeper1.Error.BAD_REQUEST");
-    assert_eq!(text, "account mail: the call takes no options.");
+    assert_eq!(text, "account mail: option `wait` is not known; the call takes none.");
 }
 
 #[test]

@@ -64,6 +64,9 @@ fn the_unit_grants_what_the_daemon_counts_on() {
     assert_eq!(of("MemoryMax"), Some(&*format!("{}M", limits::MEMORY_MAX / (1024 * 1024))));
     let tasks = limits::OWN_TASKS + programs::AT_A_TIME * limits::TASKS_OF_A_PROGRAM;
     assert_eq!(of("TasksMax"), Some(&*tasks.to_string()));
+    let refusing = limits::BLOCKED_WRITE.as_secs() * limits::CREDENTIALS_TURNED_AWAY as u64;
+    let patience = of("TimeoutStartSec").and_then(|span| span.strip_suffix('s')).unwrap();
+    assert!(refusing < patience.parse().unwrap(), "{refusing} s");
     // The daemon outlives a hook that takes too much memory.
     assert_eq!(of("OOMPolicy"), Some("continue"));
     assert_eq!(
