@@ -31,13 +31,13 @@
 
 mod broker;
 mod consent;
-mod dispatch;
-mod manager;
+pub mod dispatch;
+pub mod manager;
 mod matter;
 mod memfd;
-mod method;
-mod object;
-mod option;
+pub mod method;
+pub mod object;
+pub mod option;
 mod order;
 mod peers;
 pub mod presence;

@@ -50,13 +50,13 @@ use crate::limits;
 use crate::message::Message;
 use crate::metrics::Metrics;
 
-mod claim;
+pub mod claim;
 mod delivery;
 mod given;
 pub mod subject;
 mod telling;
 mod visit;
-mod wanted;
+pub mod wanted;
 
 /// What the door is given.
 pub struct Settings {

@@ -50,7 +50,7 @@ use crate::regular::Unopened;
 use crate::time::Timestamp;
 
 mod cause;
-mod head;
+pub mod head;
 mod outgoing;
 
 /// Longest time to a usable connection: name, TCP and TLS.

@@ -42,7 +42,7 @@ use crate::time::Timestamp;
 use crate::token::Secret;
 
 mod ballast;
-mod body;
+pub mod body;
 mod connection;
 pub mod custody;
 mod dir;

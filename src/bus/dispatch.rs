@@ -254,7 +254,7 @@ impl Desk {
 }
 
 /// The object and the method that a call means.
-pub(super) fn meant(message: &Message) -> Result<(Object, Method), NoMethod> {
+pub fn meant(message: &Message) -> Result<(Object, Method), NoMethod> {
     let header = message.header();
     let path = header.path().ok_or(NoMethod::Object)?;
     let member = header.member().ok_or(NoMethod::Method)?;

@@ -70,7 +70,7 @@ pub(super) fn visible(call: &Call) -> Vec<Arc<Seat>> {
 /// # Errors
 ///
 /// `BAD_REQUEST`.
-pub(super) fn read(
+pub fn read(
     given: HashMap<String, OwnedVariant>,
     is_report: bool,
 ) -> Result<(Renewal, Options), Refusal> {

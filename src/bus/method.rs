@@ -7,23 +7,40 @@ use super::object::Object;
 
 /// A method.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum Method {
+pub enum Method {
+    /// Of every object: whether anybody is there.
     Ping,
+    /// Of every object: the id of the host.
     GetMachineId,
+    /// Of every object: its description.
     Introspect,
+    /// Of every object: one property.
     Get,
+    /// Of every object: all properties of an interface.
     GetAll,
+    /// Of every object: a change of a property.
     Set,
+    /// Of the manager: all accounts with all of their properties.
     GetManagedObjects,
+    /// Of the manager: the accounts.
     ListAccounts,
+    /// Of the manager: a token, in the answer.
     GetToken,
+    /// Of the manager: a token, in a sealed file.
     OpenToken,
+    /// Of the manager: a new token.
     Refresh,
+    /// Of the manager: that a token was rejected.
     Report,
+    /// Of the manager: holds an account back.
     Pause,
+    /// Of the manager: holds it back no more.
     Resume,
+    /// Of the manager: does not wait any longer.
     Retry,
+    /// Of the manager: reads the configuration again.
     Reload,
+    /// Of the manager: who the caller is taken for.
     WhoAmI,
 }
 
@@ -69,7 +86,7 @@ const LOG_CONTROL_XML: &str = include_str!("../../packaging/dbus/org.freedesktop
 
 /// Why a call is no call of ours. Each has a name in the D-Bus specification.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum NoMethod {
+pub enum NoMethod {
     /// Nothing can be at that path.
     Object,
     /// The object has no such interface.

@@ -15,7 +15,7 @@ pub(super) const LOG: &str = "/org/freedesktop/LogControl1";
 
 /// What is at a path.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub(super) enum Object {
+pub enum Object {
     /// Nothing but the way to others: the next parts of their paths.
     Way(&'static [&'static str]),
     /// The manager.
@@ -30,7 +30,7 @@ pub(super) enum Object {
 
 impl Object {
     /// What is at that path; `None` if nothing can be.
-    pub(super) fn at(path: &str) -> Option<Self> {
+    pub fn at(path: &str) -> Option<Self> {
         match path {
             "/" => Some(Self::Way(&["org"])),
             "/org" => Some(Self::Way(&["freedesktop", "tokenkeeper1"])),

@@ -15,10 +15,10 @@ use crate::snapshot::Refusal;
 use crate::spelling::nearest;
 
 /// The option of every call that can wait: seconds.
-pub(super) const WAIT: &str = "wait";
+pub const WAIT: &str = "wait";
 
 /// The options of one call.
-pub(super) struct Options(HashMap<String, OwnedVariant>);
+pub struct Options(HashMap<String, OwnedVariant>);
 
 impl Options {
     /// Takes over what a message says.
@@ -26,7 +26,7 @@ impl Options {
     /// # Errors
     ///
     /// `BAD_REQUEST` for an option that is not in `known`.
-    pub(super) fn read(
+    pub fn read(
         given: HashMap<String, OwnedVariant>,
         known: &[&'static str],
     ) -> Result<Self, Refusal> {
@@ -37,7 +37,7 @@ impl Options {
     }
 
     /// A string.
-    pub(super) fn text(&self, name: &str) -> Result<Option<&str>, Refusal> {
+    pub fn text(&self, name: &str) -> Result<Option<&str>, Refusal> {
         match self.0.get(name).map(|value| &**value) {
             None => Ok(None),
             Some(Variant::Str(text)) => Ok(Some(text.as_str())),
@@ -46,7 +46,7 @@ impl Options {
     }
 
     /// A whole number of any integer type, not below 0.
-    pub(super) fn number(&self, name: &str) -> Result<Option<u64>, Refusal> {
+    pub fn number(&self, name: &str) -> Result<Option<u64>, Refusal> {
         let Some(value) = self.0.get(name) else { return Ok(None) };
         let number = match **value {
             Variant::U8(number) => Some(u64::from(number)),
@@ -71,7 +71,7 @@ impl Options {
     }
 
     /// A span in whole seconds, at most `most`.
-    pub(super) fn seconds(&self, name: &str, most: u64) -> Result<Option<Duration>, Refusal> {
+    pub fn seconds(&self, name: &str, most: u64) -> Result<Option<Duration>, Refusal> {
         match self.number(name)? {
             Some(secs) if secs > most => {
                 Err(wrong(name, &format!("a whole number of seconds, 0 to {most}")))
@@ -81,12 +81,12 @@ impl Options {
     }
 
     /// [`WAIT`], or its default.
-    pub(super) fn patience(&self) -> Result<Duration, Refusal> {
+    pub fn patience(&self) -> Result<Duration, Refusal> {
         Ok(self.seconds(WAIT, LONGEST_WAIT.as_secs())?.unwrap_or(limits::DEFAULT_WAIT))
     }
 
     /// One of `words`.
-    pub(super) fn word<T: Copy>(
+    pub fn word<T: Copy>(
         &self,
         name: &str,
         words: &[(&'static str, T)],

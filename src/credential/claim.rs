@@ -10,26 +10,32 @@ use crate::unit;
 
 /// What somebody says that it asks for.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub(super) struct Claim {
+pub struct Claim {
     /// The unit, with its suffix.
-    pub(super) unit: Box<str>,
+    pub unit: Box<str>,
     /// The credential: printable ASCII.
-    pub(super) id: Box<str>,
+    pub id: Box<str>,
 }
 
 /// Why a name is none of systemd's.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
-pub(super) enum Unfit {
+pub enum Unfit {
+    /// It has none.
     #[error("it has no name")]
     Nameless,
+    /// It is longer than an address can be.
     #[error("its name is too long")]
     TooLong,
+    /// It has other parts.
     #[error("its name is not of the form NUMBER/unit/UNIT/CREDENTIAL")]
     Shape,
+    /// Its first part is no random number.
     #[error("its name does not begin with 1 to 16 hexadecimal digits")]
     Number,
+    /// Its unit has no name that one can have.
     #[error("its name has no unit in it that could ask")]
     Unit,
+    /// Its credential has no name that one can have.
     #[error("its name has no credential in it that could be asked for")]
     Credential,
 }
@@ -40,7 +46,7 @@ impl Claim {
     /// # Errors
     ///
     /// Why systemd would have no such name.
-    pub(super) fn parse(name: &[u8]) -> Result<Self, Unfit> {
+    pub fn parse(name: &[u8]) -> Result<Self, Unfit> {
         if name.is_empty() {
             return Err(Unfit::Nameless);
         }

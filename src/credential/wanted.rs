@@ -7,16 +7,16 @@ use crate::token::Kind;
 
 /// What a unit wants of which account.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) struct Wanted<'a> {
+pub struct Wanted<'a> {
     /// The account, whose name may be none.
-    pub(super) account: &'a str,
+    pub account: &'a str,
     /// What of it.
-    pub(super) form: Form,
+    pub form: Form,
 }
 
 /// In which form.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum Form {
+pub enum Form {
     /// The bytes of a token and nothing else; `None` is what the provider's API takes.
     Raw(Option<Kind>),
     /// The header with the token, in one line.
@@ -40,7 +40,7 @@ const KINDS: &[(&str, Form)] = &[
     "its credential has no kind that there is: ACCOUNT, or ACCOUNT with .access, .id, .aws, \
      .header or .json"
 )]
-pub(super) struct NoSuchKind;
+pub struct NoSuchKind;
 
 impl<'a> Wanted<'a> {
     /// Reads the name of a credential.
@@ -48,7 +48,7 @@ impl<'a> Wanted<'a> {
     /// # Errors
     ///
     /// If it has a kind that there is not.
-    pub(super) fn parse(id: &'a str) -> Result<Self, NoSuchKind> {
+    pub fn parse(id: &'a str) -> Result<Self, NoSuchKind> {
         let Some((account, word)) = id.split_once('.') else {
             return Ok(Self { account: id, form: Form::Raw(None) });
         };

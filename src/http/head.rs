@@ -23,7 +23,7 @@ use crate::time::Timestamp;
 /// # Errors
 ///
 /// The head is too large. Its request was sent, and what it answered is not known.
-pub(super) fn read(
+pub fn read(
     status: u16,
     headers: &HeaderMap,
     asked: &Url,

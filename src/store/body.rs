@@ -23,53 +23,53 @@ const LAYOUT: u8 = 1;
 
 /// When a generation was issued and until when it is good.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub(super) struct Dates {
+pub struct Dates {
     /// Wall-clock time at which the first byte of the request was sent.
-    pub(super) wall: Timestamp,
+    pub wall: Timestamp,
     /// The same moment on the boot clock.
-    pub(super) boot: Moment,
+    pub boot: Moment,
     /// The boot that `boot` counts from.
-    pub(super) boot_id: Box<str>,
+    pub boot_id: Box<str>,
     /// How long the tokens are good, from then.
-    pub(super) lifetime: Duration,
+    pub lifetime: Duration,
 }
 
 /// AWS credentials and when they were issued.
 #[derive(Clone)]
-pub(super) struct Aws {
+pub struct Aws {
     /// Their dates.
-    pub(super) dates: Dates,
+    pub dates: Dates,
     /// What may be handed out.
-    pub(super) credentials: Arc<AwsCredentials>,
+    pub credentials: Arc<AwsCredentials>,
 }
 
 /// One generation, opened.
-pub(super) struct Body {
+pub struct Body {
     /// Its dates.
-    pub(super) dates: Dates,
+    pub dates: Dates,
     /// What may be handed out.
-    pub(super) tokens: Option<TokenSet>,
+    pub tokens: Option<TokenSet>,
     /// AWS credentials, which may be older than the tokens.
-    pub(super) aws: Option<Aws>,
+    pub aws: Option<Aws>,
     /// What the next refresh spends.
-    pub(super) refresh_token: Option<Secret>,
+    pub refresh_token: Option<Secret>,
 }
 
 /// One generation to be written.
 #[derive(Clone, Copy)]
-pub(super) struct Parts<'a> {
+pub struct Parts<'a> {
     /// Its dates.
-    pub(super) dates: &'a Dates,
+    pub dates: &'a Dates,
     /// What may be handed out.
-    pub(super) tokens: Option<&'a TokenSet>,
+    pub tokens: Option<&'a TokenSet>,
     /// AWS credentials.
-    pub(super) aws: Option<&'a Aws>,
+    pub aws: Option<&'a Aws>,
     /// What the next refresh spends.
-    pub(super) refresh_token: Option<&'a Secret>,
+    pub refresh_token: Option<&'a Secret>,
 }
 
 /// Writes a body.
-pub(super) fn encode(parts: Parts<'_>) -> Zeroizing<Vec<u8>> {
+pub fn encode(parts: Parts<'_>) -> Zeroizing<Vec<u8>> {
     let mut out = Writer(Zeroizing::new(Vec::with_capacity(size(parts))));
     out.bytes(&[LAYOUT]);
     out.dates(parts.dates);
@@ -92,7 +92,7 @@ pub(super) fn encode(parts: Parts<'_>) -> Zeroizing<Vec<u8>> {
 }
 
 /// Reads a body. `None` if it is none.
-pub(super) fn decode(plain: &[u8]) -> Option<Body> {
+pub fn decode(plain: &[u8]) -> Option<Body> {
     let mut rest = Reader(plain);
     if rest.byte()? != LAYOUT {
         return None;
