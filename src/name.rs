@@ -15,6 +15,9 @@ pub struct AccountId(Arc<str>);
 pub const ACCOUNT_NAME_RULE: &str =
     "1 to 40 of a-z, 0-9, '_' and '-', beginning with a letter or a digit";
 
+/// The same as a regular expression (ECMA-262), for programs.
+pub const ACCOUNT_NAME_PATTERN: &str = "^[a-z0-9][a-z0-9_-]{0,39}$";
+
 impl AccountId {
     /// Longest name, in bytes.
     pub const MAX_LEN: usize = 40;

@@ -20,8 +20,10 @@ use crate::error::code::Code;
 use crate::front::body;
 use crate::front::caller::Caller;
 use crate::front::caller::account_named;
+use crate::front::query::Need;
 use crate::front::query::Param;
 use crate::front::query::Query;
+use crate::front::query::Shape;
 use crate::front::reply;
 use crate::front::reply::Body;
 use crate::front::reply::Refused;
@@ -42,13 +44,28 @@ use crate::unit::Unit;
 /// Fields of `backup`.
 pub(super) const BACKUP: &[&str] = &["recipients"];
 
+/// The id of a user or group. The last one means nobody (chown(2)).
+const ID: Shape = Shape::Whole(u32::MAX as u64 - 1);
+
 /// What `access` asks about.
 pub(super) const ACCESS: &[Param] = &[
-    Param { name: "uid", says: "the peer's user id; needed, unless a unit alone is asked about" },
-    Param { name: "gid", says: "its group id; default: none" },
-    Param { name: "groups", says: "its supplementary group ids, separated by commas" },
+    Param {
+        name: "uid",
+        shape: ID,
+        need: Need::Optional,
+        says: "the peer's user id; needed, unless a unit alone is asked about",
+    },
+    Param { name: "gid", shape: ID, need: Need::Optional, says: "its group id; default: none" },
+    Param {
+        name: "groups",
+        shape: Shape::Like("^([0-9]{1,9}(,[0-9]{1,9})*)?$"),
+        need: Need::Optional,
+        says: "its supplementary group ids, separated by commas",
+    },
     Param {
         name: "unit",
+        shape: Shape::Like(r"^([a-zA-Z0-9:_.\-]{1,100}\.(service|scope|socket|mount|swap))?$"),
+        need: Need::Optional,
         says: "its systemd system unit; default: none. Without a user: whether that unit gets \
                what its LoadCredential= asks for",
     },

@@ -24,12 +24,15 @@ use crate::asking::Asker;
 use crate::asking::matter::Matter;
 use crate::clock;
 use crate::front::caller::Caller;
+use crate::front::query::Need;
 use crate::front::query::Param;
 use crate::front::query::Query;
+use crate::front::query::Shape;
 use crate::front::reply;
 use crate::front::reply::Body;
 use crate::front::reply::Refused;
 use crate::limits;
+use crate::name::ACCOUNT_NAME_PATTERN;
 use crate::name::AccountId;
 use crate::notice::Notice;
 use crate::protocol::event::EventView;
@@ -37,8 +40,12 @@ use crate::time::Now;
 use crate::wording;
 
 /// What a follower may say.
-pub(super) const PARAMS: &[Param] =
-    &[Param { name: "account", says: "only this account's events; default: all that it may see" }];
+pub(super) const PARAMS: &[Param] = &[Param {
+    name: "account",
+    shape: Shape::Like(ACCOUNT_NAME_PATTERN),
+    need: Need::Optional,
+    says: "only this account's events; default: all that it may see",
+}];
 
 /// Begins a stream.
 pub(super) fn begin(caller: &Rc<Caller>, head: &Parts) -> Result<Response<Body>, Box<Refused>> {

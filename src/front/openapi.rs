@@ -10,6 +10,7 @@ use utoipa::openapi::ComponentsBuilder;
 use utoipa::openapi::ContentBuilder;
 use utoipa::openapi::HttpMethod;
 use utoipa::openapi::InfoBuilder;
+use utoipa::openapi::Object;
 use utoipa::openapi::ObjectBuilder;
 use utoipa::openapi::OpenApiBuilder;
 use utoipa::openapi::Paths;
@@ -26,8 +27,10 @@ use utoipa::openapi::schema::Type;
 use crate::front::admin;
 use crate::front::caller::Caller;
 use crate::front::events;
+use crate::front::query::Need;
 use crate::front::query::Param;
 use crate::front::query::Query;
+use crate::front::query::Shape;
 use crate::front::reply;
 use crate::front::reply::Body;
 use crate::front::reply::Refused;
@@ -238,16 +241,19 @@ fn operation(path: &str, about: &About) -> Operation {
             .parameter_in(ParameterIn::Path)
             .required(Required::True)
             .description(Some(crate::name::ACCOUNT_NAME_RULE))
-            .schema(Some(text()));
+            .schema(Some(of_shape(Shape::Like(crate::name::ACCOUNT_NAME_PATTERN))));
         operation = operation.parameter(account.build());
     }
     for param in about.params {
         let parameter = ParameterBuilder::new()
             .name(param.name)
             .parameter_in(ParameterIn::Query)
-            .required(Required::False)
+            .required(match param.need {
+                Need::Optional => Required::False,
+                Need::Needed => Required::True,
+            })
             .description(Some(param.says))
-            .schema(Some(text()));
+            .schema(Some(of_shape(param.shape)));
         operation = operation.parameter(parameter.build());
     }
     if let Some(request) = &about.request {
@@ -269,6 +275,19 @@ fn operation(path: &str, about: &About) -> Operation {
         .description("Not satisfied; the status follows from `error_code`")
         .content("application/json", of_schema(&ErrorBody::name()));
     operation.response("200", ok.build()).response("default", error.build()).build()
+}
+
+fn of_shape(shape: Shape) -> Object {
+    let text = || ObjectBuilder::new().schema_type(Type::String);
+    let object = match shape {
+        Shape::Text(longest) => text().min_length(Some(1)).max_length(Some(longest)),
+        Shape::Whole(most) => {
+            ObjectBuilder::new().schema_type(Type::Integer).minimum(Some(0)).maximum(Some(most))
+        }
+        Shape::Word(words) => text().enum_values(Some(words.iter().copied())),
+        Shape::Like(pattern) => text().pattern(Some(pattern)),
+    };
+    object.build()
 }
 
 fn of_schema(name: &str) -> utoipa::openapi::Content {

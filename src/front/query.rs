@@ -11,11 +11,36 @@ use crate::front::spelling::hint;
 use crate::front::spelling::quoted;
 use crate::snapshot::Refusal;
 
-/// A parameter that a request knows: its name, and what it means, for the OpenAPI text.
+/// A parameter that a request knows: its name, what it can be and what it means, both for the
+/// OpenAPI text.
 #[derive(Clone, Copy)]
 pub(super) struct Param {
     pub(super) name: &'static str,
+    pub(super) shape: Shape,
+    pub(super) need: Need,
     pub(super) says: &'static str,
+}
+
+/// Whether a parameter can be left out.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Need {
+    /// It can, as far as the others are what the request takes.
+    Optional,
+    /// It cannot.
+    Needed,
+}
+
+/// What the value of a parameter can be, as far as the OpenAPI text can say it.
+#[derive(Clone, Copy)]
+pub(super) enum Shape {
+    /// A text of 1 to so many characters.
+    Text(usize),
+    /// A whole number, 0 to this.
+    Whole(u64),
+    /// One of these words.
+    Word(&'static [&'static str]),
+    /// What this regular expression matches, in the words of ECMA-262.
+    Like(&'static str),
 }
 
 /// The parameters of one request.
@@ -160,13 +185,13 @@ mod tests {
         }
     }
 
-    const KNOWN: &[Param] = &[
-        Param { name: "wait", says: "" },
-        Param { name: "kind", says: "" },
-        Param { name: "uid", says: "" },
-    ];
+    const KNOWN: &[Param] = &[known("wait"), known("kind"), known("uid")];
 
     const WORDS: &[(&str, u8)] = &[("access", 1), ("id", 2)];
+
+    const fn known(name: &'static str) -> Param {
+        Param { name, shape: Shape::Text(1), need: Need::Optional, says: "" }
+    }
 
     fn read_all(text: &str) -> Result<(), Refusal> {
         let query = Query::read(Some(text), KNOWN)?;

@@ -10,8 +10,10 @@ use crate::asking;
 use crate::clock;
 use crate::error::code::Code;
 use crate::front::caller::Caller;
+use crate::front::query::Need;
 use crate::front::query::Param;
 use crate::front::query::Query;
+use crate::front::query::Shape;
 use crate::front::reply;
 use crate::front::reply::Body;
 use crate::front::reply::Refused;
@@ -27,8 +29,18 @@ use crate::snapshot::Refusal;
 
 /// What says which sessions are to be ended.
 pub(super) const WHICH: &[Param] = &[
-    Param { name: "id", says: "the session to end; this or `all` is needed" },
-    Param { name: "all", says: "`true` ends all of them" },
+    Param {
+        name: "id",
+        shape: Shape::Text(limits::SESSION_ID),
+        need: Need::Optional,
+        says: "the session to end; this or `all` is needed",
+    },
+    Param {
+        name: "all",
+        shape: Shape::Word(&["true", "false"]),
+        need: Need::Optional,
+        says: "`true` ends all of them",
+    },
 ];
 
 /// What is wanted of sessions.

@@ -22,8 +22,10 @@ use crate::clock;
 use crate::error::code::Code;
 use crate::front::caller::Caller;
 use crate::front::dispatch::Step;
+use crate::front::query::Need;
 use crate::front::query::Param;
 use crate::front::query::Query;
+use crate::front::query::Shape;
 use crate::front::reply;
 use crate::front::reply::Body;
 use crate::front::reply::Refused;
@@ -39,15 +41,34 @@ use crate::token::Kind;
 
 /// What a token request may say.
 pub(super) const PARAMS: &[Param] = &[
-    Param { name: "kind", says: "`access`, `id` or `aws`; default: what the provider's API takes" },
-    Param { name: "min_ttl", says: "seconds for which the token must still be good" },
+    Param {
+        name: "kind",
+        shape: Shape::Word(&["access", "id", "aws"]),
+        need: Need::Optional,
+        says: "`access`, `id` or `aws`; default: what the provider's API takes",
+    },
+    Param {
+        name: "min_ttl",
+        shape: Shape::Whole(limits::LONGEST_MIN_TTL),
+        need: Need::Optional,
+        says: "seconds for which the token must still be good",
+    },
     WAIT,
-    Param { name: "format", says: "`json` (default), `raw` (the token) or `header` (a line)" },
+    Param {
+        name: "format",
+        shape: Shape::Word(&["json", "raw", "header"]),
+        need: Need::Optional,
+        says: "`json` (default), `raw` (the token) or `header` (a line; not of `aws`)",
+    },
 ];
 
 /// The parameter of every request that can wait.
-pub(super) const WAIT: Param =
-    Param { name: "wait", says: "seconds to wait for a refresh, 0 to 60; default 20" };
+pub(super) const WAIT: Param = Param {
+    name: "wait",
+    shape: Shape::Whole(LONGEST_WAIT.as_secs()),
+    need: Need::Optional,
+    says: "seconds to wait for a refresh, 0 to 60; default 20",
+};
 
 /// Answers, or says what is waited for.
 pub(super) fn begin(caller: &Rc<Caller>, name: &str, head: &Parts) -> Step {
@@ -182,6 +203,17 @@ mod tests {
     #[test]
     fn every_kind_can_be_asked_for() {
         assert!(KINDS.iter().map(|(_, kind)| kind).eq(Kind::ALL));
+    }
+
+    #[test]
+    fn the_words_that_are_read_are_those_that_the_document_names() {
+        let named = |name: &str| {
+            let param = PARAMS.iter().find(|param| param.name == name).unwrap();
+            let Shape::Word(words) = param.shape else { panic!("{name} is no word") };
+            words
+        };
+        assert!(KINDS.iter().map(|(word, _)| word).eq(named("kind")));
+        assert!(FORMATS.iter().map(|(word, _)| word).eq(named("format")));
     }
 
     #[test]

@@ -164,9 +164,11 @@ pub struct ReportRequest {
     pub generation: Option<u64>,
     /// SHA-256 of the rejected token, in hex.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(pattern = "^[0-9a-fA-F]{64}$")]
     pub token_sha256: Option<String>,
     /// `transport_unauthenticated` (default) or `stream_unauthenticated`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(pattern = "^(transport|stream)_unauthenticated$")]
     pub reason: Option<String>,
 }
 
@@ -175,6 +177,7 @@ pub struct ReportRequest {
 #[serde(deny_unknown_fields)]
 pub struct ImportRequest {
     /// The refresh token to take over.
+    #[schema(min_length = 1)]
     pub refresh_token: String,
     /// Whether it was found in a file where a program logs in by itself. One that was taken over
     /// before is no fault then, and one of another subject is raised as `FOREIGN_WRITER`.
@@ -201,8 +204,10 @@ pub struct ReleaseAnswer {
 #[serde(deny_unknown_fields)]
 pub struct SecretRequest {
     /// The slot: `client_secret`, `password`, …
+    #[schema(pattern = "^[a-z_]{1,40}$")]
     pub slot: String,
     /// Its content; `null` forgets it.
+    #[schema(min_length = 1, required)]
     pub value: Option<String>,
     /// Whether a slot that is not empty is left as it is.
     #[serde(default)]

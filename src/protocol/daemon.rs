@@ -92,6 +92,7 @@ pub struct ReloadView {
 #[serde(deny_unknown_fields)]
 pub struct BackupRequest {
     /// Public keys of those who can open it: `age1…`, one to 16.
+    #[schema(min_items = 1, max_items = 16)]
     pub recipients: Vec<String>,
 }
 

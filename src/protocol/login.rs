@@ -24,6 +24,7 @@ pub struct LoginRequest {
     /// At the beginning: where on this host a browser can be sent back to,
     /// `http://127.0.0.1:PORT/PATH`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(pattern = r"^http://(127\.0\.0\.1|\[::1\]):[0-9]{1,5}/")]
     pub redirect: Option<String>,
     /// At the beginning: whether the password is asked for even where one is stored. A login
     /// that takes none is refused then.
