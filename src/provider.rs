@@ -334,6 +334,21 @@ pub enum Outcome {
     Failed(RefreshError),
 }
 
+impl Outcome {
+    /// What is left of it if the refresh token in the remains is the one that was sent: whoever
+    /// repeats the question has said nothing of a new one. Taken for new it would be spent again
+    /// without the caution that a replay takes.
+    #[must_use]
+    pub fn unless_repeated(self, spent: Option<&Secret>) -> Self {
+        match self {
+            Self::Salvaged(token, error) if spent.is_some_and(|spent| token.same_as(spent)) => {
+                Self::Failed(error)
+            }
+            outcome @ (Self::Granted(_) | Self::Salvaged(..) | Self::Failed(_)) => outcome,
+        }
+    }
+}
+
 /// One HTTP request.
 pub struct Request {
     /// `GET`, `POST` or `DELETE`.
@@ -389,6 +404,25 @@ pub const MAX_HEAD: usize = 16 * 1024;
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_answer_that_repeats_the_question_brings_no_refresh_token() {
+        let salvaged = || {
+            let error = RefreshError::Malformed("no access token in it".into());
+            Outcome::Salvaged(Secret::new("r1"), error)
+        };
+        #[rustfmt::skip]
+        let cases = [
+            ("the one that was sent",  Some("r1"), false),
+            ("another one",            Some("r0"), true),
+            ("none was sent",          None,       true),
+        ];
+        for (name, spent, kept) in cases {
+            let spent = spent.map(Secret::new);
+            let outcome = salvaged().unless_repeated(spent.as_ref());
+            assert_eq!(matches!(outcome, Outcome::Salvaged(..)), kept, "{name}");
+        }
+    }
 
     #[test]
     fn plain_http_goes_to_addresses_that_are_nobody_elses() {

@@ -248,6 +248,7 @@ async fn converse(
 ) -> Ended {
     let deadline = clock::now().boot + timeout;
     let profile = provider.profile();
+    let spent = spend.refresh_token.clone();
     let begun = match stake {
         Stake::Current | Stake::Staged => Some(provider.exchange(spend)),
         Stake::SignIn => provider.sign_in(spend),
@@ -280,6 +281,7 @@ async fn converse(
         };
     }
     if let Step::Done(outcome) = step {
+        let outcome = outcome.unless_repeated(spent.as_ref());
         return Ended { outcome, learned: exchange.learned(), entry: exchange.entry() };
     }
     let error = RefreshError::Internal("an exchange asked for more requests than it may".into());

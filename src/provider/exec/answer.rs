@@ -36,7 +36,7 @@ pub(super) struct Rules {
 
 /// Reads what came of a call.
 pub(super) fn read(called: Called, rules: &Rules) -> Outcome {
-    match called {
+    let outcome = match called {
         Called::NotStarted(why) => Outcome::Failed(RefreshError::Unreachable(why)),
         Called::Missing(why) => Outcome::Failed(RefreshError::ProgramMissing(why)),
         Called::Broken { output, why } if rules.spent.is_some() => {
@@ -44,7 +44,8 @@ pub(super) fn read(called: Called, rules: &Rules) -> Outcome {
         }
         Called::Broken { why, .. } => Outcome::Failed(RefreshError::Unreachable(why)),
         Called::Answered(output) => answered(output, rules),
-    }
+    };
+    outcome.unless_repeated(rules.spent.as_ref())
 }
 
 /// The members that a token endpoint does not have.
@@ -96,12 +97,11 @@ fn answered(output: Zeroizing<Vec<u8>>, rules: &Rules) -> Outcome {
     }
 }
 
-/// The failure, and the new refresh token that the remains may hold. A program that repeats
-/// the question has none.
+/// The failure, and the new refresh token that the remains may hold.
 fn salvaged(output: &[u8], rules: &Rules, error: RefreshError) -> Outcome {
-    match (token_in(output, "refresh_token"), &rules.spent) {
-        (Some(token), Some(spent)) if !token.same_as(spent) => Outcome::Salvaged(token, error),
-        (Some(_) | None, _) => Outcome::Failed(error),
+    match token_in(output, "refresh_token") {
+        Some(token) if rules.spent.is_some() => Outcome::Salvaged(token, error),
+        Some(_) | None => Outcome::Failed(error),
     }
 }
 
