@@ -114,7 +114,9 @@ impl Router {
 
 fn no_such_path(path: &str) -> Refused {
     let message = match nearest_path(path) {
-        Some(near) => format!("there is no {}; did you mean `{near}`?", quoted_path(path)),
+        Some(near) => {
+            format!("there is no {}; did you mean {}?", quoted_path(path), quoted_path(&near))
+        }
         None => format!("there is no {}; /v1/openapi.json lists what there is", quoted_path(path)),
     };
     Refused::with_status(404, Refusal::new(Code::BadRequest, message))
@@ -169,6 +171,7 @@ mod tests {
             (Method::GET,  "/v1/acounts",                   404, "there is no `/v1/acounts`; did you mean `/v1/accounts`?"),
             (Method::GET,  "/v1/accounts/mail/tokn",        404, "there is no `/v1/accounts/mail/tokn`; did you mean `/v1/accounts/mail/token`?"),
             (Method::GET,  "/v1/accounts/mail/token/",      404, "there is no `/v1/accounts/mail/token/`; did you mean `/v1/accounts/mail/token`?"),
+            (Method::GET,  "/v1/acounts/gho-16C7e42F292c6912E7710c83/token", 404, "there is no `/v1/acounts/[masked]/token`; did you mean `/v1/accounts/[masked]/token`?"),
             (Method::GET,  "/v1/accounts/",                 404, "there is no `/v1/accounts/`; did you mean `/v1/accounts`?"),
             (Method::GET,  "/v2/status",                    404, "there is no `/v2/status`; did you mean `/v1/status`?"),
             (Method::POST, "/v1/accounts/mail/token",       405, "`/v1/accounts/mail/token` takes GET, not `POST`"),
