@@ -20,6 +20,7 @@
 //!    `faults`: what programs see while something around the daemon is out of order.
 //!    `machine`: the same under a kernel of its own, whose clocks are set and which sleeps.
 //!    `badinput`: the command line.
+//!    `fuzzing`: what is read from outside, as no program would write it.
 //! 6. `architecture`, `units`, `completions`, `packages`: rules about the source text, the manual, the
 //!    units, what shells complete and what is packaged.
 //!
@@ -50,6 +51,7 @@ mod credential;
 mod daemon;
 mod exec;
 mod faults;
+mod fuzzing;
 mod hooks;
 mod host;
 mod journal;
