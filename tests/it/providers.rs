@@ -5,6 +5,7 @@
 
 mod copies;
 mod django;
+mod document;
 mod moto;
 mod nwp500;
 mod oidc;
