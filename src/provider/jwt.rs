@@ -29,10 +29,7 @@ impl Claims {
 
     /// `exp - iat`, in seconds.
     pub(super) fn lifetime_secs(&self) -> Option<f64> {
-        match (&self.exp, &self.iat) {
-            (Member::Number(exp), Member::Number(iat)) => Some(exp - iat),
-            _ => None,
-        }
+        Some(self.exp.number()? - self.iat.number()?)
     }
 
     /// Whose token it is.
@@ -66,6 +63,7 @@ mod tests {
             ("exp alone says nothing",    r#"{"exp":400,"sub":"pat"}"#,             None,         Some("pat")),
             ("a date as a string",        r#"{"exp":"400","iat":"100"}"#,           None,         None),
             ("a subject that is a number", r#"{"sub":7}"#,                          None,         Some("7")),
+            ("numbers that lie close", r#"{"sub":18446744073709551615}"#,           None,         Some("18446744073709551615")),
             ("an empty subject",          r#"{"sub":""}"#,                          None,         None),
             ("a subject that is a list",  r#"{"sub":["pat"]}"#,                     None,         None),
             ("nothing",                   "{}",                                     None,         None),

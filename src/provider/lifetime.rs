@@ -31,10 +31,9 @@ pub(super) fn refresh_lifetime(expires_in: &Member) -> Option<Duration> {
 /// The number in a member, which some providers send as a string. `None` for what is no
 /// number, "not a number" included.
 pub(super) fn seconds(member: &Member) -> Option<f64> {
-    let secs = match member {
-        Member::Number(secs) => *secs,
-        Member::Text(text) => text.expose().trim().parse().ok()?,
-        Member::Absent | Member::List(_) | Member::Fault(_) | Member::Other => return None,
+    let secs = match member.text() {
+        Some(text) => text.expose().trim().parse().ok()?,
+        None => member.number()?,
     };
     (!secs.is_nan()).then_some(secs)
 }

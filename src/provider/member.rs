@@ -29,6 +29,9 @@ pub(super) enum Member {
     Text(Secret),
     /// A number.
     Number(f64),
+    /// A whole number, exactly: people are known by some that no floating point number can tell
+    /// from its neighbours.
+    Whole(i128),
     /// The strings of a list, joined by spaces.
     List(String),
     /// An object that describes an error.
@@ -54,9 +57,19 @@ impl Member {
             Self::Text(_)
             | Self::Absent
             | Self::Number(_)
+            | Self::Whole(_)
             | Self::List(_)
             | Self::Fault(_)
             | Self::Other => None,
+        }
+    }
+
+    /// The number in it, if it is one.
+    pub(super) const fn number(&self) -> Option<f64> {
+        match self {
+            Self::Number(number) => Some(*number),
+            Self::Whole(number) => Some(*number as f64),
+            Self::Absent | Self::Text(_) | Self::List(_) | Self::Fault(_) | Self::Other => None,
         }
     }
 
@@ -66,6 +79,7 @@ impl Member {
         let identifier = match self {
             Self::Text(text) => text.expose().to_owned(),
             Self::Number(number) => number.to_string(),
+            Self::Whole(number) => number.to_string(),
             Self::Absent | Self::List(_) | Self::Fault(_) | Self::Other => return None,
         };
         (1..=255).contains(&identifier.len()).then(|| identifier.into())
@@ -78,6 +92,7 @@ impl Member {
             Self::Text(_)
             | Self::Absent
             | Self::Number(_)
+            | Self::Whole(_)
             | Self::List(_)
             | Self::Fault(_)
             | Self::Other => None,
@@ -158,11 +173,11 @@ impl<'de> Deserialize<'de> for Member {
             }
 
             fn visit_i64<E: Error>(self, number: i64) -> Result<Member, E> {
-                Ok(Member::Number(number as f64))
+                Ok(Member::Whole(number.into()))
             }
 
             fn visit_u64<E: Error>(self, number: u64) -> Result<Member, E> {
-                Ok(Member::Number(number as f64))
+                Ok(Member::Whole(number.into()))
             }
 
             fn visit_f64<E: Error>(self, number: f64) -> Result<Member, E> {

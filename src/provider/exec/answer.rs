@@ -13,6 +13,7 @@ use crate::error::RefreshError;
 use crate::provider::Outcome;
 use crate::provider::Response;
 use crate::provider::call::Called;
+use crate::provider::lifetime::seconds;
 use crate::provider::member::Member;
 use crate::provider::oauth2::reply;
 use crate::provider::salvage::token_in;
@@ -106,10 +107,5 @@ fn salvaged(output: &[u8], rules: &Rules, error: RefreshError) -> Outcome {
 }
 
 fn retry_after(member: &Member) -> Option<Duration> {
-    let secs = match member {
-        Member::Number(secs) => *secs,
-        Member::Text(text) => text.expose().trim().parse().ok()?,
-        Member::Absent | Member::List(_) | Member::Fault(_) | Member::Other => return None,
-    };
-    Duration::try_from_secs_f64(secs.min(LONGEST_RETRY_AFTER_SECS)).ok()
+    Duration::try_from_secs_f64(seconds(member)?.min(LONGEST_RETRY_AFTER_SECS)).ok()
 }

@@ -80,10 +80,9 @@ pub(super) struct Nothing {}
 impl<T> Envelope<T> {
     /// Its `code`: 200, that of a failure, or [`UNKNOWN_CODE`]; `None` for what is no number.
     pub(super) fn code(&self) -> Option<u16> {
-        let code = match &self.code {
-            Member::Number(number) => *number,
-            Member::Text(text) => text.expose().parse().ok()?,
-            Member::Absent | Member::List(_) | Member::Fault(_) | Member::Other => return None,
+        let code = match self.code.text() {
+            Some(text) => text.expose().parse().ok()?,
+            None => self.code.number()?,
         };
         let known = code == 200.0 || (400.0..600.0).contains(&code);
         Some(if known { code as u16 } else { UNKNOWN_CODE })
@@ -206,7 +205,7 @@ fn aws(parts: [Member; 3], expires_in: &Member) -> Option<AwsGrant> {
     };
     // Zero is the service's word for "not said". Its own clients then take the credentials
     // to be good for ever, which AWS's never are.
-    let unsaid = matches!(expires_in, Member::Number(0.0));
+    let unsaid = expires_in.number() == Some(0.0);
     let told = if unsaid { &Member::Absent } else { expires_in };
     let lifetime = lifetime(told, [None, None], DEFAULT_LIFETIME);
     Some(AwsGrant { credentials: Arc::new(credentials), lifetime })

@@ -153,9 +153,12 @@ fn refusal(members: &Members) -> Option<(OauthError, Option<Meaning>)> {
         Member::Fault(fault) => {
             (fault.code.as_deref().unwrap_or("error"), fault.message.as_deref().or(description))
         }
-        Member::Text(_) | Member::Absent | Member::Number(_) | Member::List(_) | Member::Other => {
-            return None;
-        }
+        Member::Text(_)
+        | Member::Absent
+        | Member::Number(_)
+        | Member::Whole(_)
+        | Member::List(_)
+        | Member::Other => return None,
     };
     Some((OauthError::new(code, description), Meaning::of(code)))
 }
@@ -195,7 +198,11 @@ fn scope(member: &Member) -> Option<Box<str>> {
     let scope = match member {
         Member::Text(text) => text.expose(),
         Member::List(joined) => joined,
-        Member::Absent | Member::Number(_) | Member::Fault(_) | Member::Other => "",
+        Member::Absent
+        | Member::Number(_)
+        | Member::Whole(_)
+        | Member::Fault(_)
+        | Member::Other => "",
     };
     (!scope.is_empty()).then(|| scope.into())
 }
