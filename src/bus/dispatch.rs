@@ -254,6 +254,10 @@ impl Desk {
 }
 
 /// The object and the method that a call means.
+///
+/// # Errors
+///
+/// What there is not.
 pub fn meant(message: &Message) -> Result<(Object, Method), NoMethod> {
     let header = message.header();
     let path = header.path().ok_or(NoMethod::Object)?;

@@ -37,6 +37,10 @@ impl Options {
     }
 
     /// A string.
+    ///
+    /// # Errors
+    ///
+    /// `BAD_REQUEST` for anything else.
     pub fn text(&self, name: &str) -> Result<Option<&str>, Refusal> {
         match self.0.get(name).map(|value| &**value) {
             None => Ok(None),
@@ -46,6 +50,10 @@ impl Options {
     }
 
     /// A whole number of any integer type, not below 0.
+    ///
+    /// # Errors
+    ///
+    /// `BAD_REQUEST` for anything else.
     pub fn number(&self, name: &str) -> Result<Option<u64>, Refusal> {
         let Some(value) = self.0.get(name) else { return Ok(None) };
         let number = match **value {
@@ -71,6 +79,10 @@ impl Options {
     }
 
     /// A span in whole seconds, at most `most`.
+    ///
+    /// # Errors
+    ///
+    /// `BAD_REQUEST` for anything else.
     pub fn seconds(&self, name: &str, most: u64) -> Result<Option<Duration>, Refusal> {
         match self.number(name)? {
             Some(secs) if secs > most => {
@@ -81,11 +93,19 @@ impl Options {
     }
 
     /// [`WAIT`], or its default.
+    ///
+    /// # Errors
+    ///
+    /// `BAD_REQUEST` for what is no such span.
     pub fn patience(&self) -> Result<Duration, Refusal> {
         Ok(self.seconds(WAIT, LONGEST_WAIT.as_secs())?.unwrap_or(limits::DEFAULT_WAIT))
     }
 
     /// One of `words`.
+    ///
+    /// # Errors
+    ///
+    /// `BAD_REQUEST` for any other.
     pub fn word<T: Copy>(
         &self,
         name: &str,
