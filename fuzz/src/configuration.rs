@@ -14,7 +14,7 @@ use tokenkeeper::section::Mode;
 use tokenkeeper::time::spoken;
 
 use super::hygiene;
-use super::hygiene::CANARY;
+use super::hygiene::OWN;
 use super::input;
 
 /// The most lines that a person is told at once, the one that counts the others included.
@@ -47,10 +47,10 @@ pub fn run(input: &[u8]) {
     // A secret where a reference belongs is an error of its own, beside all others.
     files.push(File {
         name: "secret.toml".into(),
-        text: format!("[accounts.xx-canary]\nprovider = 'navien'\npassword = '{CANARY}'\n"),
+        text: format!("[accounts.xx-canary]\nprovider = 'navien'\npassword = '{OWN}'\n"),
     });
     let refused = parse(&files, Mode::System).err().expect("a literal secret is refused");
-    hygiene::hides(&format!("{refused} {refused:?}"));
+    assert!(!format!("{refused} {refused:?}").contains(OWN), "a secret shows: {refused}");
     assert!(!valid[0] || refused.to_string().contains("xx-canary"), "{refused}");
 }
 
@@ -64,14 +64,14 @@ fn parse(files: &[File], mode: Mode) -> Result<Config, Invalid> {
 
 fn valid(config: &Config) {
     for warning in &config.warnings {
-        hygiene::message(&warning.to_string());
+        hygiene::legible(&warning.to_string());
     }
     for (id, account) in &config.accounts {
         let profile = account.provider.profile();
         assert!(!profile.host.is_empty(), "{id} has no host");
         assert!(profile.requests >= 1, "{id} asks nobody");
         assert!(!profile.default_lifetime().is_zero(), "{id} has tokens of no lifetime");
-        hygiene::message(&spoken(account.plan.alarm_before));
+        hygiene::legible(&spoken(account.plan.alarm_before));
     }
     for socket in &config.listen {
         assert!(socket.path.is_absolute(), "{}", socket.path.display());
@@ -85,6 +85,6 @@ fn complaints(invalid: &Invalid) {
     let text = invalid.to_string();
     assert!(text.lines().count() <= MOST_LINES, "{text}");
     for complaint in invalid.complaints.iter().take(MOST_LINES) {
-        hygiene::message(&complaint.to_string());
+        hygiene::legible(&complaint.to_string());
     }
 }

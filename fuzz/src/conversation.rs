@@ -189,11 +189,16 @@ fn response(part: &[u8]) -> Response {
         content_type: content_type.to_ascii_lowercase().into(),
         retry_after: flag("retry=").and_then(|it| it.parse().ok()).map(Duration::from_secs),
         date: flag("date").map(|_| NOW),
-        location: flag("to=").map(Box::from),
+        location: flag("to=").and_then(host),
         error_type: flag("type=").map(Box::from),
         body: Zeroizing::new(body[..body.len().min(MAX_BODY)].to_vec()),
         complete: flag("cut").is_none(),
     }
+}
+
+/// The host as it is told of a redirect: one that a URL can have.
+fn host(name: &str) -> Option<Box<str>> {
+    Url::parse(&format!("https://{name}/")).ok()?.host_str().map(Box::from)
 }
 
 /// What a part says that came of a call.

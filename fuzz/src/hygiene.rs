@@ -22,9 +22,14 @@ pub fn fault<E: Debug + Display>(error: &E) {
     hides(&format!("{error:?}"));
 }
 
-/// Checks a message for people.
+/// Checks a message for people about what others sent.
 pub fn message(text: &str) {
     hides(text);
+    legible(text);
+}
+
+/// Checks a message for people about what one of them wrote, which it may repeat.
+pub fn legible(text: &str) {
     assert!(!text.chars().any(is_unsafe_to_show), "it steers terminals: {text:?}");
     let length = text.chars().count();
     assert!(length <= LONGEST, "it has {length} characters: {text}");

@@ -21,7 +21,7 @@ use self::targets::TARGETS;
 use crate::support::number_from_environment;
 
 /// Mutations of each corpus, where nobody says how many.
-const MUTATIONS: u64 = 2_000;
+const MUTATIONS: u64 = 500;
 
 /// Largest corpus of all targets, in files and bytes: it is read, not only kept.
 const MOST_FILES: usize = 300;

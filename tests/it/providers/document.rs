@@ -24,9 +24,10 @@ fn the_socket_does_what_its_document_says_and_nothing_else() {
         return skipped("TOKENKEEPER_TEST_PYTHON is not set");
     };
     let idp = Idp::start();
-    let config = Config::default()
-        .account("mail", &idp.keys("mail"))
-        .account("ci", &(idp.keys("ci") + "grant = \"client_credentials\"\n"));
+    let config = Config::default().account("mail", &idp.keys("mail")).account(
+        "ci",
+        &(idp.keys("ci") + "grant = \"client_credentials\"\nclient_auth = \"none\"\n"),
+    );
     let daemon = Daemon::start(&config);
     daemon.import("mail", &idp.put("mail", &json!({})));
     idp.put("ci", &json!({}));
