@@ -24,14 +24,8 @@ fn the_socket_does_what_its_document_says_and_nothing_else() {
         return skipped("TOKENKEEPER_TEST_PYTHON is not set");
     };
     let idp = Idp::start();
-    let config = Config::default().account("mail", &idp.keys("mail")).account(
-        "ci",
-        &(idp.keys("ci") + "grant = \"client_credentials\"\nclient_auth = \"none\"\n"),
-    );
-    let daemon = Daemon::start(&config);
+    let daemon = Daemon::start(&Config::default().account("mail", &idp.keys("mail")));
     daemon.import("mail", &idp.put("mail", &json!({})));
-    idp.put("ci", &json!({}));
-    daemon.token_after("ci", 0);
 
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/providers/schemathesis/ask.py");
     let examples = number_from_environment("TOKENKEEPER_TEST_EXAMPLES", EXAMPLES).to_string();
