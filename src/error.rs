@@ -26,6 +26,7 @@ use serde::Serialize;
 
 use self::code::Code;
 use self::foreign::OauthError;
+use crate::token::Secret;
 
 /// Why one attempt failed.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize, thiserror::Error)]
@@ -158,6 +159,40 @@ impl RefreshError {
             Self::ClientRejected(_) | Self::NoEndpoint(_) => Code::ClientRejected,
             Self::NotOffered(_) => Code::NotSupported,
             Self::Internal(_) => Code::Internal,
+        }
+    }
+
+    /// The same, with `secrets` masked that a provider was told and says back.
+    #[must_use]
+    pub fn hiding(self, secrets: &[Secret]) -> Self {
+        let words = |words: String| foreign::hiding(&words, secrets);
+        match self {
+            Self::Unavailable { answer, retry_after, maybe_rotated } => {
+                Self::Unavailable { answer: answer.hiding(secrets), retry_after, maybe_rotated }
+            }
+            Self::Throttled { answer, retry_after } => {
+                Self::Throttled { answer: answer.hiding(secrets), retry_after }
+            }
+            Self::GrantRejected(answer) => Self::GrantRejected(answer.hiding(secrets)),
+            Self::LoginRequired(answer) => Self::LoginRequired(answer.hiding(secrets)),
+            Self::LoginRejected(answer) => Self::LoginRejected(answer.hiding(secrets)),
+            Self::SessionExpired(answer) => Self::SessionExpired(answer.hiding(secrets)),
+            Self::ClientRejected(answer) => Self::ClientRejected(answer.hiding(secrets)),
+            Self::NotTheProvider(why) => Self::NotTheProvider(words(why)),
+            Self::NoEndpoint(why) => Self::NoEndpoint(words(why)),
+            Self::NotOffered(why) => Self::NotOffered(words(why)),
+            Self::Malformed(why) => Self::Malformed(words(why.into_owned()).into()),
+            Self::SecretUnavailable { .. }
+            | Self::SecretNotStored { .. }
+            | Self::ProgramMissing(_)
+            | Self::StoreUnavailable(_)
+            | Self::Unreachable(_)
+            | Self::ReplyLost(_)
+            | Self::BornExpired
+            | Self::SubjectChanged
+            | Self::ForeignWriter
+            | Self::HookFailed { .. }
+            | Self::Internal(_) => self,
         }
     }
 

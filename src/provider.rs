@@ -288,6 +288,11 @@ pub struct Spend {
 }
 
 impl Spend {
+    /// What of it must not come back in words of the provider that are told.
+    pub fn hidden(&self) -> Vec<Secret> {
+        self.secrets.iter().map(|(_, secret)| secret).chain(&self.refresh_token).cloned().collect()
+    }
+
     /// The secret of that slot.
     pub fn secret(&self, slot: &str) -> Option<&Secret> {
         self.secrets.iter().find_map(|(name, secret)| (*name == slot).then_some(secret))
@@ -345,6 +350,15 @@ impl Outcome {
                 Self::Failed(error)
             }
             outcome @ (Self::Granted(_) | Self::Salvaged(..) | Self::Failed(_)) => outcome,
+        }
+    }
+
+    /// The same, with `secrets` masked in what is told of a failure.
+    pub fn hiding(self, secrets: &[Secret]) -> Self {
+        match self {
+            Self::Granted(grant) => Self::Granted(grant),
+            Self::Salvaged(found, error) => Self::Salvaged(found, error.hiding(secrets)),
+            Self::Failed(error) => Self::Failed(error.hiding(secrets)),
         }
     }
 }

@@ -132,10 +132,11 @@ impl World for Outside {
         let http = Arc::clone(&self.http);
         let provider = Arc::clone(provider);
         async move {
+            let hidden = spend.hidden();
             let Some(deed) = provider.revoke(spend) else { return Revocation::Impossible };
             match end_login(&http, provider.profile(), deed, timeout).await {
                 Ok(()) => Revocation::Ended,
-                Err(error) => Revocation::Failed(error),
+                Err(error) => Revocation::Failed(error.hiding(&hidden)),
             }
         }
     }
@@ -149,7 +150,11 @@ impl World for Outside {
     ) -> impl Future<Output = Ended> + Send + 'static {
         let http = Arc::clone(&self.http);
         let provider = Arc::clone(provider);
-        async move { converse(&http, &*provider, stake, spend, timeout).await }
+        async move {
+            let hidden = spend.hidden();
+            let ended = converse(&http, &*provider, stake, spend, timeout).await;
+            Ended { outcome: ended.outcome.hiding(&hidden), ..ended }
+        }
     }
 }
 

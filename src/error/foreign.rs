@@ -9,6 +9,10 @@ use std::fmt::Write as _;
 
 use serde::Deserialize;
 use serde::Serialize;
+use url::form_urlencoded;
+use zeroize::Zeroizing;
+
+use crate::token::Secret;
 
 /// What a provider says of an error: hostile text made harmless.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
@@ -27,6 +31,12 @@ impl OauthError {
             code: scrubbed(code, 64).into(),
             description: description.map(|text| scrubbed(text, 200).into()),
         }
+    }
+
+    /// The same, with `secrets` masked that its author was told and says back.
+    pub fn hiding(self, secrets: &[Secret]) -> Self {
+        let description = self.description.map(|text| hiding(&text, secrets).into());
+        Self { code: hiding(&self.code, secrets).into(), description }
     }
 
     /// An answer of which only the status is known.
@@ -74,8 +84,58 @@ pub fn scrubbed(text: &str, limit: usize) -> String {
 fn push_run(out: &mut String, run: &str) {
     let length = run.len();
     let token_like = length >= 40 || (length >= 20 && run.bytes().any(|b| b.is_ascii_digit()));
-    out.push_str(if token_like { "[masked]" } else { run });
+    out.push_str(if token_like { MASKED } else { run });
 }
+
+/// Shortest secret that is looked for, in bytes: a shorter one is a part of every other word.
+const SHORTEST_HIDDEN: usize = 4;
+
+/// No text is capped shorter, in characters.
+const SHORTEST_CAP: usize = 64;
+
+/// Text that was [`scrubbed`], without any of `secrets`: a password of words looks like no token.
+///
+/// Where the text was capped within a secret, the beginning of that is masked. In a text that was
+/// not, the same letters are a word, and to mask it would tell how a secret begins.
+pub fn hiding(text: &str, secrets: &[Secret]) -> String {
+    let may_be_cut = text.chars().count() >= SHORTEST_CAP;
+    let mut text = text.to_owned();
+    for written in secrets.iter().flat_map(spellings) {
+        // As it was written, and as it became when the text was made harmless.
+        let harmless = Zeroizing::new(scrubbed(&written, usize::MAX));
+        for spelled in [written, harmless] {
+            text = text.replace(spelled.as_str(), MASKED);
+            let cut = spelled.char_indices().map(|(at, _)| at).filter(|at| *at >= SHORTEST_HIDDEN);
+            let mut cut = cut.rev().filter_map(|at| spelled.get(..at));
+            if may_be_cut && let Some(rest) = cut.find_map(|begin| text.strip_suffix(begin)) {
+                text = format!("{rest}{MASKED}");
+            }
+        }
+    }
+    text
+}
+
+/// A secret as it is, and as JSON and a form spell it: whoever says back what it was told may not
+/// have read it. None of one that is too short to be looked for.
+pub fn spellings(secret: &Secret) -> Vec<Zeroizing<String>> {
+    let plain = secret.expose();
+    if plain.len() < SHORTEST_HIDDEN {
+        return Vec::new();
+    }
+    let quoted = Zeroizing::new(serde_json::Value::from(plain).to_string());
+    let json = quoted.strip_prefix('"').and_then(|it| it.strip_suffix('"')).unwrap_or(plain);
+    let form = form_urlencoded::byte_serialize(plain.as_bytes()).collect::<String>();
+    let mut spelled = vec![Zeroizing::new(plain.to_owned())];
+    for other in [Zeroizing::new(json.to_owned()), Zeroizing::new(form)] {
+        if !spelled.contains(&other) {
+            spelled.push(other);
+        }
+    }
+    spelled
+}
+
+/// What stands in the place of what is not shown.
+const MASKED: &str = "[masked]";
 
 /// `text` with everything escaped that could play with a terminal.
 pub fn shown(text: &str) -> Cow<'_, str> {
@@ -131,6 +191,30 @@ mod tests {
             assert_eq!(scrubbed(text, 200), expected, "{name}");
         }
         assert!(scrubbed(&long, 50).chars().count() <= 51);
+    }
+
+    #[test]
+    fn a_secret_that_is_said_back_is_masked_also_where_the_text_was_cut_within_it() {
+        let secrets = ["hunter2", "pass & word\n\"é\"", "rt-1", "a"].map(Secret::new);
+        // As long as the shortest cap but for the last two characters.
+        let long = "wrong ".repeat(10) + ": ";
+        let whole = "pass & word\n\"é\"";
+        #[rustfmt::skip]
+        let cases = [
+            ("as it is",              "wrong: hunter2, hunter2!".to_owned(), 200, "wrong: [masked], [masked]!"),
+            ("escaped",               format!("wrong: {whole}."),            200, "wrong: [masked]."),
+            ("cut at the cap",        format!("{long}{whole}."),             70,  &format!("{long}[masked]")),
+            ("cut in what is escaped", format!("{long}{whole}."),            74,  &format!("{long}[masked]")),
+            ("a word of a short text", "wrong pass".to_owned(),               200, "wrong pass"),
+            ("as JSON",               r#"{"password":"pass & word\n\"é\""}"#.to_owned(), 200, r#"{"password":"[masked]"}"#),
+            ("as a form",             "p=pass+%26+word%0A%22%C3%A9%22&x".to_owned(), 200, "[masked]&x"),
+            ("a short one",           "rt-1 is spent".to_owned(),            200, "[masked] is spent"),
+            ("too short to be told",  "a word".to_owned(),                   200, "a word"),
+            ("none",                  "The token was revoked.".to_owned(),   200, "The token was revoked."),
+        ];
+        for (name, text, limit, expected) in cases {
+            assert_eq!(hiding(&scrubbed(&text, limit), &secrets), expected, "{name}");
+        }
     }
 
     #[test]

@@ -118,7 +118,10 @@ impl<R: Reach> Talk<R> {
         redirect: Option<Url>,
         password: Password,
     ) -> Result<Box<Grant>, Refusal> {
-        let mut login = self.begin(redirect, password).await?;
+        let secrets = self.secrets(password).await;
+        // What the provider may say back in its refusal.
+        let mut hidden = secrets.iter().map(|(_, secret)| secret.clone()).collect::<Vec<_>>();
+        let mut login = self.begin(redirect, secrets)?;
         let mut is_given = password == Password::Typed;
         let mut heard = Heard::Begun;
         let mut patience = Box::pin(sleep(IDLE));
@@ -156,6 +159,7 @@ impl<R: Reach> Talk<R> {
                     };
                     let Some(answer) = answer else { return Err(given_up()) };
                     self.show(At::Busy);
+                    hidden.push(answer.clone());
                     heard = Heard::Answer(answer, self.reach.now().wall);
                     patience = Box::pin(sleep(IDLE));
                     (lost, in_a_row) = (0, 0);
@@ -177,22 +181,29 @@ impl<R: Reach> Talk<R> {
                     heard = Heard::Waited(self.reach.now().wall);
                     (lost, in_a_row) = (0, 0);
                 }
-                Turn::Done(outcome) => return outcome.map_err(|error| refusal(&error)),
+                Turn::Done(outcome) => {
+                    return outcome.map_err(|error| refusal(&error.hiding(&hidden)));
+                }
             }
         }
     }
 
-    async fn begin(
-        &self,
-        redirect: Option<Url>,
-        password: Password,
-    ) -> Result<Box<dyn Login>, Refusal> {
+    /// The secrets that are stored for it.
+    async fn secrets(&self, password: Password) -> Vec<(&'static str, Secret)> {
         let mut secrets = self.reach.secrets(&self.account, &self.provider).await;
         if password == Password::Typed {
             let of_sign_in = self.provider.profile().sign_in.as_deref().unwrap_or_default();
             let is_asked_for = |slot| of_sign_in.iter().any(|(other, _)| *other == slot);
             secrets.retain(|(slot, _)| *slot != PASSWORD || !is_asked_for(PASSWORD));
         }
+        secrets
+    }
+
+    fn begin(
+        &self,
+        redirect: Option<Url>,
+        secrets: Vec<(&'static str, Secret)>,
+    ) -> Result<Box<dyn Login>, Refusal> {
         let start = LoginStart {
             secrets,
             redirect,

@@ -4,13 +4,11 @@ use zeroize::Zeroizing;
 
 use super::streams::KEPT;
 use crate::error::foreign::scrubbed;
+use crate::error::foreign::spellings;
 use crate::token::Secret;
 
 /// Longest line that is told, in characters.
 const LINE: usize = 200;
-
-/// Shortest secret that is looked for, in bytes: a shorter one is a part of every other word.
-const SHORTEST_HIDDEN: usize = 4;
 
 /// The lines in one, each capped and scrubbed, with every one of the `hidden` texts masked.
 ///
@@ -20,8 +18,8 @@ pub(super) fn report(said: &[u8], hidden: &[Secret]) -> String {
     let mut lines = said.rsplitn(2, |byte| *byte == b'\n');
     let whole = if said.len() < KEPT { said } else { lines.nth(1).unwrap_or_default() };
     let mut text = Zeroizing::new(String::from_utf8_lossy(whole).into_owned());
-    for secret in hidden.iter().filter(|secret| secret.expose().len() >= SHORTEST_HIDDEN) {
-        text = Zeroizing::new(text.replace(secret.expose(), "[masked]"));
+    for spelled in hidden.iter().flat_map(spellings) {
+        text = Zeroizing::new(text.replace(spelled.as_str(), "[masked]"));
     }
     let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
     lines.map(|line| scrubbed(line, LINE)).collect::<Vec<_>>().join(" | ")
@@ -42,6 +40,7 @@ mod tests {
             ("lines",                    "a\n\n  b\r\n",                 "a | b"),
             ("control characters",       "\u{1b}[31mred",                 "\\u{1b}[31mred"),
             ("a hidden text",            "+ curl -d hunter2 x",           "+ curl -d [masked] x"),
+            ("its lines as JSON",         r"<two\nlines>",                 "<[masked]>"),
             ("a hidden text of lines",   "<two\nlines>",                  "<[masked]>"),
             ("what looks like a token",  "t=4f9aKq0ZtYxLm3Pq7Rw2",        "[masked]"),
         ];
