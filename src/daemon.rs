@@ -76,6 +76,7 @@ use crate::logins::Logins;
 use crate::message::Message;
 use crate::metrics::Metrics;
 use crate::notify::Manager;
+use crate::residue;
 use crate::signals;
 use crate::store;
 use crate::store::Store;
@@ -216,6 +217,7 @@ fn keep(options: &Options, threshold: &Threshold, mut passed: Passed) -> Result<
         .thread_name("act")
         .max_blocking_threads(8)
         .thread_keep_alive(FOR_GOOD)
+        .on_thread_park(residue::wipe)
         .build()
         .map_err(|error| Failure::System("runtime", error))?;
     let ground = Ground { signals, clock, store, manager };

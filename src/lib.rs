@@ -79,6 +79,7 @@ pub mod provider;
 pub mod random;
 pub mod record;
 pub mod regular;
+pub mod residue;
 pub mod schedule;
 pub mod secret;
 pub mod section;

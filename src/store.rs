@@ -38,6 +38,7 @@ use crate::record::Record;
 use crate::record::StoreError;
 use crate::record::Write;
 use crate::record::Written;
+use crate::residue;
 use crate::time::Timestamp;
 use crate::token::Secret;
 
@@ -415,6 +416,7 @@ fn serve(mut store: impl TokenStore, mut inbox: mpsc::Receiver<Request>) {
             next = inbox.try_recv().ok();
         }
         batch.write(&mut store);
+        residue::wipe();
     }
     drop(store);
     closing.into_iter().for_each(|reply| reply_to(reply, ()));

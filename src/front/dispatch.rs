@@ -16,8 +16,10 @@ use std::task::Poll;
 use hyper::Request;
 use hyper::Response;
 use hyper::Uri;
+use hyper::body::Body as _;
 use hyper::body::Incoming;
 use hyper::header;
+use hyper::header::HeaderValue;
 use hyper::http::request::Parts;
 use hyper::service::Service;
 
@@ -88,14 +90,18 @@ impl Service<Request<Incoming>> for Answering {
     fn call(&self, request: Request<Incoming>) -> Answer {
         self.pulse.begin();
         let (head, body) = request.into_parts();
+        let had_body = !body.is_end_stream();
         let step = begin(&self.caller, head, body);
-        Answer { step, caller: self.caller.borrow().clone(), pulse: self.pulse.clone() }
+        Answer { step, had_body, caller: self.caller.borrow().clone(), pulse: self.pulse.clone() }
     }
 }
 
 /// One answer in the making.
 pub(super) struct Answer {
     step: Step,
+    /// Such an answer is the last one of its connection: what came, a refresh token perhaps, stays
+    /// in the connection's buffer for as long as it is kept.
+    had_body: bool,
     caller: Rc<Caller>,
     pulse: Rc<Pulse>,
 }
@@ -110,14 +116,19 @@ impl Future for Answer {
             // A future is not polled after its end; a second poll would find nothing to say.
             Step::Now(outcome) => std::mem::replace(outcome, Err(Refused::boxed(ended()))),
         };
-        let response = match outcome {
+        let mut response = match outcome {
             Ok(response) => response,
             Err(refused) => refused.into_response(clock::now()),
         };
+        if answer.had_body {
+            response.headers_mut().insert(header::CONNECTION, CLOSE);
+        }
         answer.caller.desk.metrics.answered(response.status().as_u16());
         Poll::Ready(Ok(response))
     }
 }
+
+const CLOSE: HeaderValue = HeaderValue::from_static("close");
 
 impl Drop for Answer {
     fn drop(&mut self) {

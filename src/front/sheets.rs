@@ -80,10 +80,16 @@ impl Sheets {
             }
             self.written.insert(seat.account.clone(), Default::default());
         }
-        let written = self.written.get_mut(&seat.account)?.get_mut(slot)?;
+        let sheets = self.written.get_mut(&seat.account)?;
+        // Nor does an older snapshot of an account that is asked about, whatever the kind was.
+        let older = |sheet: &&mut Option<Rc<Written>>| {
+            sheet.as_ref().is_some_and(|it| !Arc::ptr_eq(&it.snapshot, snapshot))
+        };
+        sheets.iter_mut().filter(older).for_each(|sheet| *sheet = None);
+        let written = sheets.get_mut(slot)?;
         match written {
-            Some(written) if Arc::ptr_eq(&written.snapshot, snapshot) => Some(written.clone()),
-            _ => {
+            Some(written) => Some(written.clone()),
+            None => {
                 let fresh = match kind {
                     Kind::Access | Kind::Id => {
                         let token = held.tokens.get(kind)?;

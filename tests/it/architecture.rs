@@ -41,6 +41,7 @@ const MODULES: &[&str] = &[
     "keeper",
     "asking",
     "threshold",
+    "residue",
     "metrics",
     "hooks",
     "supervisor",

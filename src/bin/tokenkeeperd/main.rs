@@ -4,6 +4,7 @@
 mod key;
 mod usage;
 
+use std::alloc::System;
 use std::io;
 use std::io::Write as _;
 use std::path::PathBuf;
@@ -15,10 +16,16 @@ use tokenkeeper::clock;
 use tokenkeeper::daemon;
 use tokenkeeper::daemon::Options;
 use tokenkeeper::log::Log;
+use zeroizing_alloc::ZeroAlloc;
 
 use self::key::args::KeyArgs;
 use self::key::args::Work;
 use self::usage::Mistake;
+
+/// Wipes what is given back. Libraries copy secrets into buffers of their own, where nobody else
+/// could: connections, headers, the growing texts of a parser.
+#[global_allocator]
+static ALLOCATOR: ZeroAlloc<System> = ZeroAlloc(System);
 
 /// Keeps the tokens of all configured accounts fresh, and hands them to local programs.
 ///
