@@ -21,6 +21,7 @@
 //!    `machine`: the same under a kernel of its own, whose clocks are set and which sleeps.
 //!    `badinput`: the command line.
 //!    `fuzzing`: what is read from outside, as no program would write it.
+//!    `badinput`: the command line. `hostile`: peers that mean harm.
 //! 6. `architecture`, `units`, `completions`, `packages`: rules about the source text, the manual, the
 //!    units, what shells complete and what is packaged.
 //!
@@ -54,6 +55,7 @@ mod faults;
 mod fuzzing;
 mod hooks;
 mod host;
+mod hostile;
 mod journal;
 mod keys;
 mod machine;

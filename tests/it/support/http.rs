@@ -1,6 +1,7 @@
 //! A blocking HTTP client for one request on one connection.
 //!
-//! It speaks HTTP/1.0, so that replies end with their connection and no server sends them in chunks.
+//! It speaks HTTP/1.0, so that replies end with their connection and no server sends them in chunks;
+//! [`Kept`] is a connection for more than one.
 
 use std::io;
 use std::io::Read;
@@ -122,4 +123,35 @@ pub(crate) fn receive(stream: impl Read) -> io::Result<Reply> {
     let status = head.split(' ').nth(1).and_then(|status| status.parse().ok());
     let status = status.ok_or_else(|| io::Error::other(format!("no status: {head:?}")))?;
     Ok(Reply { status, head: head.to_owned(), body: body.to_owned() })
+}
+
+/// A connection that is kept, and can be asked again and again.
+pub(crate) struct Kept(UnixStream);
+
+impl Kept {
+    /// Connects, and asks for nothing.
+    pub(crate) fn open(socket: &Path) -> Self {
+        Self(connect(socket).unwrap())
+    }
+
+    /// Asks, and returns the status of the answer, which it reads whole.
+    pub(crate) fn asks(&mut self, path: &str) -> io::Result<u16> {
+        write!(self.0, "GET {path} HTTP/1.1\r\nhost: localhost\r\n\r\n")?;
+        let mut head = Vec::new();
+        while !head.ends_with(b"\r\n\r\n") {
+            let mut byte = [0];
+            self.0.read_exact(&mut byte)?;
+            head.push(byte[0]);
+        }
+        let head = String::from_utf8_lossy(&head).into_owned();
+        let value = |name: &str| head.lines().find_map(|line| line.strip_prefix(name));
+        let length = value("content-length: ").map_or(0, |length| length.parse().unwrap());
+        self.0.read_exact(&mut vec![0; length])?;
+        Ok(head[9..12].parse().unwrap())
+    }
+
+    /// The connection itself.
+    pub(crate) fn stream(&mut self) -> &mut UnixStream {
+        &mut self.0
+    }
 }
