@@ -22,6 +22,7 @@
 //!    `badinput`: the command line.
 //!    `fuzzing`: what is read from outside, as no program would write it.
 //!    `badinput`: the command line. `hostile`: peers that mean harm.
+//!    `leaks`: what is secret, looked for wherever it could show up.
 //! 6. `architecture`, `units`, `completions`, `packages`: rules about the source text, the manual, the
 //!    units, what shells complete and what is packaged.
 //!
@@ -58,6 +59,7 @@ mod host;
 mod hostile;
 mod journal;
 mod keys;
+mod leaks;
 mod machine;
 mod owner;
 mod packages;

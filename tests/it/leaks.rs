@@ -1,0 +1,150 @@
+//! Nothing that is secret leaves the daemon but to whom it is for, nor stays where it was.
+//!
+//! # Reading order
+//!
+//! 1. The search of all that was said, written and kept, here.
+//! 2. `canary`: secrets, and every spelling in which they are looked for.
+//! 3. `cast`: accounts and their secrets. `life`: what happens to them. `recorder`: where every token of a provider is taken down. `traffic`: the
+//!    message bus. `image`: the memory.
+//! 4. `onlookers`: who may look into the process.
+
+mod canary;
+mod cast;
+mod image;
+mod life;
+mod onlookers;
+mod recorder;
+mod traffic;
+
+use std::collections::BTreeMap;
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+use std::time::Instant;
+
+use self::canary::Canaries;
+use self::canary::Canary;
+use self::canary::Sort;
+use self::life::Life;
+use self::traffic::Traffic;
+use crate::support::PATIENCE;
+use crate::support::skipped;
+
+/// The most copies of a token that the daemon holds for programs: one in the account's snapshot,
+/// and two in the answer that is kept written, as the token and as the header to send.
+const COPIES: usize = 3;
+
+#[test]
+fn in_a_whole_life_nothing_secret_is_told_written_or_kept() {
+    let traffic = Traffic::begin();
+    let mut life = Life::begin(traffic.as_ref().map(Traffic::address).as_deref());
+    if let Some(traffic) = &traffic {
+        traffic.is_followed();
+    }
+    life.passes();
+    if let Some(traffic) = &traffic {
+        traffic.passes();
+    }
+    let canaries = life.canaries();
+    let mut finds = in_files(&canaries, life.daemon.home());
+    if let Some(traffic) = traffic {
+        finds.extend(found(&canaries, "the bus", &traffic.end(), |_| true));
+    }
+    for file in ["cmdline", "environ"] {
+        let text = fs::read(format!("/proc/{}/{file}", life.daemon.id())).unwrap();
+        finds.extend(found(&canaries, file, &text, |_| true));
+    }
+    if rustix::process::geteuid().is_root() {
+        finds.extend(in_memory(&canaries, "while it runs", &life));
+        life.begins_again();
+        finds.extend(in_memory(&canaries, "after a restart", &life));
+    } else {
+        skipped("only root may read the memory of the daemon");
+    }
+    for told in life.told() {
+        let matters = |it: &Canary| it.sort != Sort::Token || !told.is_token;
+        finds.extend(found(&canaries, &told.what, &told.text, matters));
+    }
+    let sorts = [Sort::RefreshToken, Sort::Token, Sort::AccountSecret, Sort::StoreKey];
+    let counts = sorts.map(|sort| format!("{sort:?} {}", canaries.count(sort)));
+    eprintln!("{}; {} texts", counts.join(", "), life.told().len());
+    assert!(canaries.count(Sort::RefreshToken) >= 10, "providers rotated less than they should");
+    assert!(finds.is_empty(), "{} finds:\n{}", finds.len(), finds.join("\n"));
+}
+
+/// What stands in a text and must not.
+fn found(
+    canaries: &Canaries,
+    what: &str,
+    text: &[u8],
+    matters: impl Fn(&Canary) -> bool,
+) -> Vec<String> {
+    let found = canaries.found_in(text).into_iter().filter(|find| matters(find.canary));
+    found.map(|find| format!("{what}: {find}")).collect()
+}
+
+/// What stands in a file and must not. Of what the daemon wrote, all are searched; the operator's own
+/// are those that hold the secrets.
+fn in_files(canaries: &Canaries, directory: &Path) -> Vec<String> {
+    let mut finds = Vec::new();
+    for entry in fs::read_dir(directory).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap().to_string_lossy().into_owned();
+        if path.is_dir() {
+            finds.extend(in_files(canaries, &path));
+        } else if path.is_file() && !name.starts_with("secret.") && name != "meter.sh" {
+            let text = fs::read(&path).unwrap();
+            let is_key = name == "store.key";
+            finds
+                .extend(found(canaries, &name, &text, |it| !(is_key && it.sort == Sort::StoreKey)));
+        }
+    }
+    finds
+}
+
+/// What is in the memory of the daemon and must not be, when it has come to rest: what was told a
+/// moment ago is held for those to whom it has still to be told.
+fn in_memory(canaries: &Canaries, when: &str, life: &Life) -> Vec<String> {
+    let served = life.served();
+    let until = Instant::now() + PATIENCE;
+    loop {
+        let seen = Seen::in_memory(canaries, &served, life.daemon.id());
+        if seen.finds.is_empty() || Instant::now() > until {
+            eprintln!("{when}: {} tokens, {} copies at the most", seen.tokens, seen.most);
+            // What finds nothing at all searches in the wrong place.
+            assert!(seen.tokens > 0, "{when}: no token is there, not even one that is served");
+            return seen.finds.into_iter().map(|find| format!("{when}: {find}")).collect();
+        }
+    }
+}
+
+/// What one look into a memory shows.
+struct Seen {
+    /// What must not be there.
+    finds: Vec<String>,
+    /// How many of the tokens that are served are there, and of how many copies the most has.
+    tokens: usize,
+    most: usize,
+}
+
+impl Seen {
+    fn in_memory(canaries: &Canaries, served: &BTreeSet<String>, process: u32) -> Self {
+        let mut finds = Vec::new();
+        let mut copies = BTreeMap::<&Canary, Vec<String>>::new();
+        for region in image::of(process) {
+            for find in canaries.found_in(&region.bytes) {
+                let place = format!("{} {:x}: {find}", region.name, region.begin + find.at);
+                let is_served = served.iter().any(|it| find.canary.is(it));
+                if !is_served {
+                    finds.push(place);
+                } else if find.is_end {
+                    copies.entry(find.canary).or_default().push(place);
+                }
+            }
+        }
+        let (tokens, most) =
+            (copies.len(), copies.values().map(Vec::len).max().unwrap_or_default());
+        finds.extend(copies.into_values().filter(|places| places.len() > COPIES).flatten());
+        Self { finds, tokens, most }
+    }
+}

@@ -1,0 +1,170 @@
+//! The accounts of a life: their secrets, their providers, and how the daemon is told of them.
+
+use std::collections::BTreeMap;
+
+use data_encoding::BASE32;
+use serde_json::Value;
+use serde_json::json;
+
+use super::canary::Canary;
+use super::canary::Sort;
+use super::recorder::Recorder;
+use crate::support::config::Config;
+use crate::support::daemon::Daemon;
+use crate::support::idp::Idp;
+
+/// Written as they are by every protocol, and with characters that each escapes in its own way.
+pub(super) const CLIENT_SECRET: &str = "canary-client-secret-6c1f0a92";
+pub(super) const POST_SECRET: &str = "canary & post=secret/7d20+\"b3\"";
+pub(super) const POOL_SECRET: &str = "canary-pool-secret-8e31c4f7";
+pub(super) const POOL_PASSWORD: &str = "canary pool \"password\" 9f42/d5+";
+pub(super) const BOILER_PASSWORD: &str = "canary boiler: pass & word 0a53%e6";
+pub(super) const CELLAR_PASSWORD: &str = "canary cellar; typed word 5f08%b1";
+pub(super) const PLUGS_PASSWORD: &str = "canary plugs pass\\word 1b64 f7é";
+pub(super) const METER_PASSWORD: &str = "canary meter \"pass\" word 2c75 08";
+pub(super) const LITERAL: &str = "canary-literal-in-a-configuration-3d86";
+pub(super) const MISTAKEN: &str = "canary-refresh-token-in-a-wrong-place-4e97";
+/// In base32, as an authenticator shows it.
+pub(super) const SEED: &str = "MNQW4YLSPEWXGZLFMQWTKZRQHBRDCNZV";
+
+/// The accounts with a refresh token, and which of a provider's operations spends it.
+pub(super) const REFRESHED: [&str; 6] = ["mail", "form", "pool", "heatpump", "boiler", "plugs"];
+
+/// What the program of `meter` answers with.
+pub(super) const METER_TOKEN: &str = "canary-refresh-token-of-a-program-5fa8";
+pub(super) const METER_ACCESS: &str = "canary-access-token-of-a-program-60b9";
+
+/// A program that says all that it knows where it does not belong, and fails when it is to.
+pub(super) const METER: &str = r#"
+question=$(cat)
+echo "asked: $question" >&2
+if [ -e "$(dirname "$0")/meter.fails" ]; then
+    echo "$question"
+    exit 1
+fi
+echo '{"access_token":"canary-access-token-of-a-program-60b9","expires_in":3600,"refresh_token":"canary-refresh-token-of-a-program-5fa8"}'
+"#;
+
+/// A hook that takes down all that it is told beside the token that it asked for.
+pub(super) const HOOK: &str = r#"
+(cat; cat /proc/$$/environ /proc/$$/cmdline) >> "$(dirname "$0")/hook.seen"
+if [ -e /proc/$$/fd/3 ]; then cat <&3 >&2; fi
+echo "it went wrong" >&2
+exit 1
+"#;
+
+/// Everything secret in it that no provider makes.
+pub(super) fn secrets() -> Vec<Canary> {
+    let own = [
+        ("client secret", CLIENT_SECRET),
+        ("client secret in a form", POST_SECRET),
+        ("client secret of a pool", POOL_SECRET),
+        ("password of a pool", POOL_PASSWORD),
+        ("password of a boiler", BOILER_PASSWORD),
+        ("password that is typed", CELLAR_PASSWORD),
+        ("password of plugs", PLUGS_PASSWORD),
+        ("password for a program", METER_PASSWORD),
+        ("literal in a configuration", LITERAL),
+        ("seed", SEED),
+    ];
+    let own = own.map(|(name, text)| Canary::new(Sort::AccountSecret, name, text));
+    let seed = BASE32.decode(SEED.as_bytes()).unwrap();
+    let more = [
+        Canary::new(Sort::AccountSecret, "seed, decoded", seed),
+        Canary::new(Sort::RefreshToken, "refresh token in a wrong place", MISTAKEN),
+        Canary::new(Sort::RefreshToken, "refresh token of a program", METER_TOKEN),
+        Canary::new(Sort::Token, "access token of a program", METER_ACCESS),
+    ];
+    own.into_iter().chain(more).collect()
+}
+
+/// The accounts at the provider.
+pub(super) fn script(idp: &Idp) {
+    let forgiving = json!({ "grace_secs": 30 });
+    for (account, behaviour) in [
+        (
+            "mail",
+            json!({ "jwt": true, "id_token": true, "client_secret": CLIENT_SECRET, "rotation": forgiving }),
+        ),
+        ("form", json!({ "reply_format": "form", "rotation": forgiving })),
+        ("ci", json!({ "client_secret": POST_SECRET })),
+        (
+            "pool",
+            json!({ "service": "cognito", "username": "pat", "password": POOL_PASSWORD, "client_secret": POOL_SECRET, "rotation": forgiving }),
+        ),
+        ("heatpump", json!({ "service": "cognito", "username": "pat@example.test" })),
+        (
+            "boiler",
+            json!({ "service": "navien", "username": "pat@example.test", "password": BOILER_PASSWORD }),
+        ),
+        (
+            "cellar",
+            json!({ "service": "navien", "username": "sam@example.test", "password": CELLAR_PASSWORD }),
+        ),
+        (
+            "plugs",
+            json!({ "service": "kasa-monitor", "username": "admin", "password": PLUGS_PASSWORD, "totp_secret": SEED }),
+        ),
+    ] {
+        idp.create(account, &behaviour);
+    }
+    for (account, password) in
+        [("pool", POOL_PASSWORD), ("boiler", BOILER_PASSWORD), ("plugs", PLUGS_PASSWORD)]
+    {
+        let mut echo = echo(account, password);
+        echo["on"] = json!("sign-in");
+        idp.next(account, &json!([echo]));
+    }
+}
+
+/// The accounts of the daemon.
+pub(super) fn config(recorders: &BTreeMap<&str, Recorder>, daemon: &Daemon) -> Config {
+    let url = |account: &str, path: &str| recorders[account].url(&format!("/{account}{path}"));
+    let oauth2 = |account: &str, more: &str| {
+        let endpoint = url(account, "/token");
+        format!("token_endpoint = \"{endpoint}\"\nclient_id = \"{account}\"\n{more}")
+    };
+    let file = |slot: &str, name: &str| {
+        format!("{slot} = {{ file = \"{}\" }}\n", daemon.path(name).display())
+    };
+    let hook = format!(
+        "[[hooks]]\nname = \"told\"\non = [\"token_changed\", \"refresh_failed\"]\ncommand = [\"/bin/sh\", \"{}\"]\n\
+         [[accounts.mail.hooks]]\nname = \"bearer\"\non = [\"token_changed\"]\ncommand = [\"/bin/sh\", \"{}\"]\ntoken = true\n\
+         [[hooks]]\nname = \"spool\"\non = [\"token_changed\", \"refresh_failed\"]\ndirectory = \"{}\"\n",
+        daemon.path("told.sh").display(),
+        daemon.path("told.sh").display(),
+        daemon.path("spool").display(),
+    );
+    Config::default()
+        .daemon("log = \"trace\"")
+        .account("mail", &oauth2("mail", "client_auth = \"basic\"\nrotation = \"30s\"\n"))
+        .account("form", &oauth2("form", "rotation = \"30s\"\n"))
+        .account("ci", &oauth2("ci", &format!("grant = \"client_credentials\"\nclient_auth = \"post\"\n{}", file("client_secret", "secret.post"))))
+        .account("pool", &format!(
+            "provider = \"cognito\"\nendpoint = \"{}\"\nclient_id = \"pool\"\nusername = \"pat\"\nclient_auth = \"secret-hash\"\nrotation = \"30s\"\n{}",
+            url("pool", "/"), file("client_secret", "secret.pool")))
+        .account("heatpump", &format!(
+            "provider = \"quilt\"\nendpoint = \"{}\"\nclient_id = \"heatpump\"\nemail = \"pat@example.test\"\n", url("heatpump", "/")))
+        .account("boiler", &format!(
+            "provider = \"navien\"\nbase_url = \"{}\"\nemail = \"pat@example.test\"\naws_credentials = true\n{}", url("boiler", ""), file("password", "secret.boiler")))
+        .account("cellar", &format!(
+            "provider = \"navien\"\nbase_url = \"{}\"\nemail = \"sam@example.test\"\n", url("cellar", "")))
+        .account("plugs", &format!(
+            "provider = \"kasa-monitor\"\nbase_url = \"{}\"\nusername = \"admin\"\n{}{}", url("plugs", ""), file("password", "secret.plugs"), file("totp", "secret.seed")))
+        .account("meter", &format!(
+            "provider = \"exec\"\ncommand = [\"/bin/sh\", \"{}\"]\nrotation = \"none\"\nsecrets = {{ password = {{}} }}\n", daemon.path("meter.sh").display()))
+        .table(&hook)
+}
+
+/// A failing reply with a secret in every place that is read, in the words of the account's service.
+pub(super) fn echo(account: &str, secret: &str) -> Value {
+    let said = format!("sent: {secret}");
+    match account {
+        "mail" | "form" | "ci" => {
+            json!({ "fault": "oauth", "status": 503, "error": secret, "description": said })
+        }
+        _ => {
+            json!({ "fault": "refusal", "status": 503, "code": "InternalErrorException", "message": said })
+        }
+    }
+}
