@@ -22,7 +22,7 @@
 //!    `badinput`: the command line.
 //!    `fuzzing`: what is read from outside, as no program would write it.
 //!    `badinput`: the command line. `hostile`: peers that mean harm.
-//!    `leaks`: what is secret, looked for wherever it could show up.
+//!    `leaks`: what is secret, looked for wherever it could show up. `soak`: a long life in a hurry.
 //! 6. `architecture`, `units`, `completions`, `packages`: rules about the source text, the manual, the
 //!    units, what shells complete and what is packaged.
 //!
@@ -66,6 +66,7 @@ mod packages;
 mod providers;
 mod raising;
 mod services;
+mod soak;
 mod support;
 mod units;
 mod waiters;
