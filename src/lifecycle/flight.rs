@@ -282,7 +282,7 @@ impl Account {
                     let generation = generation.unwrap_or_else(|| self.generation.next());
                     self.saved(attempt, &catch, generation, now, jitter, out);
                 }
-                Err(error) => self.not_saved(attempt, catch, &error, now, out),
+                Err(error) => self.not_saved(attempt, catch, &error, now, jitter, out),
             }
         }
     }

@@ -187,13 +187,17 @@ impl Account {
             self.subject = None;
             self.candidate = None;
             self.aside = None;
-            if let Some(held) = &mut self.held {
-                held.aws = None;
-            }
+            // What came with another login goes with it.
+            self.held = None;
         }
         match &catch.what {
             Brought::Tokens(grant) => {
-                self.hold(grant, catch.sent, generation);
+                let expiry = self.told.expiry;
+                let held = self.hold(grant, catch.sent, generation);
+                if held && known {
+                    // What could not be saved may have expired meanwhile, which was told.
+                    self.told.expiry = expiry;
+                }
                 if let Some(subject) = &grant.subject {
                     self.subject = Some(subject.clone());
                 }
@@ -245,6 +249,7 @@ impl Account {
         mut catch: Box<Catch>,
         error: &StoreError,
         now: Now,
+        jitter: Jitter,
         out: &mut Vec<Command>,
     ) {
         catch.retry = Some(now.boot + schedule::write_again(catch.refused));
@@ -253,21 +258,27 @@ impl Account {
         // The tokens themselves are no news.
         let first_of_inherited = matches!(catch.what, Brought::Inherited) && catch.refused == 1;
         self.record_failure(RefreshError::StoreUnavailable(error.to_string()), now);
+        let mut changed = false;
         if first && let Brought::Tokens(grant) = &catch.what {
             self.generation = self.generation.next();
-            self.hold(grant, catch.sent, self.generation);
+            changed = self.hold(grant, catch.sent, self.generation);
         }
-        self.state = if self.risk() == Risk::None {
+        self.state = if self.risk() != Risk::None {
+            State::Saving(attempt, catch)
+        } else {
             // Nothing is lost with these tokens but a refresh: a full disk must not darken the
             // account, so the next refresh comes in its time and is saved then.
             self.unsaved = false;
-            self.series.attempts = 0;
-            State::Fresh { due: self.due(now) }
-        } else {
-            State::Saving(attempt, catch)
+            if changed {
+                self.series.attempts = 0;
+                State::Fresh { due: self.due(now) }
+            } else {
+                let until = now.boot + self.next_pause(Class::Transient, now, jitter);
+                State::Waiting { until: until.max(self.budgeted(now.boot)) }
+            }
         };
         out.push(Command::Publish);
-        if first {
+        if changed {
             let attempts = self.series.attempts;
             let event = Event::TokenChanged { reason: attempt.reason, attempt: attempts };
             out.push(Command::Tell(event));
@@ -277,12 +288,12 @@ impl Account {
         }
     }
 
-    /// Makes `grant` the held tokens. Those that were dead on arrival take nothing's place:
-    /// what is held may still be good.
-    fn hold(&mut self, grant: &Grant, sent: Sent, generation: Generation) {
+    /// Makes `grant` the held tokens, and says whether it did. Those that were dead on arrival
+    /// take nothing's place: what is held may still be good.
+    fn hold(&mut self, grant: &Grant, sent: Sent, generation: Generation) -> bool {
         let usable = schedule::usable(grant.lifetime);
         if usable.is_zero() {
-            return;
+            return false;
         }
         let aws = match &grant.aws {
             Some(aws) => Some(Arc::new(held_aws(aws, sent))),
@@ -302,6 +313,7 @@ impl Account {
         if self.standing.failure.is_none() {
             self.told.alarm = false;
         }
+        true
     }
 }
 

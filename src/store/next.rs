@@ -12,6 +12,7 @@ use crate::name::AccountId;
 use crate::record::Stake;
 use crate::record::Standing;
 use crate::record::Write;
+use crate::schedule;
 use crate::store::body;
 use crate::store::body::Aws;
 use crate::store::body::Body;
@@ -73,7 +74,7 @@ impl<'a> Next<'a> {
                 Some(Self {
                     account,
                     generation: ground.generation(),
-                    body: ground.salvaged(refresh_token, *now),
+                    body: ground.kept(Some(refresh_token), *now, *stake),
                     origin,
                     standing,
                     stake: *stake,
@@ -115,10 +116,12 @@ impl<'a> Ground<'a> {
         stake: Stake,
         refresh_token: Option<&Secret>,
     ) -> Zeroizing<Vec<u8>> {
+        // Tokens that are dead on arrival take nothing's place: what there is may still be good.
+        if schedule::usable(grant.lifetime).is_zero() {
+            return self.kept(refresh_token, issued, stake);
+        }
         let fresh = grant.aws.as_ref().map(|aws| self.aws(aws, issued));
-        // What came with another login goes with it.
-        let held = self.base.and_then(|(_, body)| body.aws.as_ref());
-        let held = held.filter(|_| stake != Stake::Staged);
+        let held = self.held(stake).and_then(|body| body.aws.as_ref());
         body::encode(Parts {
             dates: &dates(issued, grant.lifetime, self.boot_id),
             tokens: Some(&grant.tokens),
@@ -127,20 +130,29 @@ impl<'a> Ground<'a> {
         })
     }
 
-    fn salvaged(self, refresh_token: &Secret, now: Now) -> Zeroizing<Vec<u8>> {
-        match self.base {
-            Some((_, held)) => body::encode(Parts {
+    /// The tokens that there are, with another refresh token.
+    fn kept(self, refresh_token: Option<&Secret>, now: Now, stake: Stake) -> Zeroizing<Vec<u8>> {
+        match self.held(stake) {
+            Some(held) => body::encode(Parts {
                 dates: &held.dates,
                 tokens: held.tokens.as_ref(),
                 aws: held.aws.as_ref(),
-                refresh_token: Some(refresh_token),
+                refresh_token,
             }),
             None => body::encode(Parts {
                 dates: &dates(now, Duration::ZERO, self.boot_id),
                 tokens: None,
                 aws: None,
-                refresh_token: Some(refresh_token),
+                refresh_token,
             }),
+        }
+    }
+
+    /// What a new generation goes on with. What came with another login goes with it.
+    fn held(self, stake: Stake) -> Option<&'a Body> {
+        match stake {
+            Stake::Staged => None,
+            Stake::Current | Stake::SignIn => self.base.map(|(_, body)| body),
         }
     }
 

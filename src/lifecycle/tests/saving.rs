@@ -95,6 +95,68 @@ fn tokens_that_are_dead_on_arrival_take_nothings_place() {
 }
 
 #[test]
+fn a_token_that_expires_before_it_is_saved_is_told_to_expire_once() {
+    let mut sim = Sim::resumed(Rotation::Unknown, 1000);
+    sim.fly(3549);
+    sim.feed(3550, Input::Exchanged(sim.ticket(), granted(3600)));
+    sim.feed(3550, Input::Written(sim.ticket(), Err(StoreError::Full)));
+    sim.feed(7150, Input::Woken);
+    sim.feed(7150, Input::Written(sim.ticket(), Ok(Some(Generation(2)))));
+    sim.feed(7150, Input::Woken);
+
+    assert_eq!(sim.log.matches("expired").count(), 1, "{}", sim.log);
+}
+
+#[test]
+fn what_brings_no_tokens_is_not_told_as_a_change_of_them_where_it_cannot_be_saved() {
+    let torn = RefreshError::Malformed("it ends in the middle".into());
+    for outcome in [granted(0), Outcome::Salvaged(Secret::new("r2"), torn)] {
+        let mut sim = Sim::resumed(Rotation::Unknown, 1000);
+        sim.fly(3549);
+        sim.feed(3550, Input::Exchanged(sim.ticket(), outcome));
+        sim.feed(3550, Input::Written(sim.ticket(), Err(StoreError::Full)));
+
+        assert!(sim.account.is_unsaved());
+        assert!(!sim.log.contains("token_changed"), "{}", sim.log);
+    }
+}
+
+/// It gives no tokens, and the disk takes none: what there is to do is to wait.
+#[test]
+fn an_account_with_nothing_to_lose_waits_where_tokens_are_dead_on_arrival() {
+    let mut sim = Sim::resumed(Rotation::Never, 1000);
+    sim.fly(3549);
+    sim.feed(3550, Input::Exchanged(sim.ticket(), granted(0)));
+    sim.feed(3550, Input::Written(sim.ticket(), Err(StoreError::Full)));
+
+    insta::assert_snapshot!(sim.log, @r"
+    1000  fresh until 3548       Publish
+    3549  queued                 Queue(1, Planned), Publish
+    3549  exchanging             refresh_started, Intend(1), Publish
+    3549  exchanging             Exchange(1, 30 s)
+    3550  saving                 Commit, Publish
+    3550  waiting until 3551     Publish, refresh_failed
+    ");
+}
+
+/// It may be another person's, and comes from another login for sure.
+#[test]
+fn a_token_of_one_login_is_not_served_after_another_one_has_taken_its_place() {
+    let torn = RefreshError::Malformed("it ends in the middle".into());
+    let without_tokens = [granted(0), Outcome::Salvaged(Secret::new("r2"), torn)];
+    for outcome in without_tokens {
+        let mut sim = Sim::resumed(Rotation::Unknown, 1000);
+        sim.imported_at(1200, "s");
+        sim.go(1200);
+        assert!(sim.account.snapshot().held.is_some(), "nothing has taken its place yet");
+        sim.feed(1201, Input::Exchanged(sim.ticket(), outcome));
+        sim.feed(1201, Input::Written(sim.ticket(), Ok(Some(Generation(2)))));
+
+        assert!(sim.account.snapshot().held.is_none());
+    }
+}
+
+#[test]
 fn what_an_earlier_process_could_not_save_is_served_and_saved_first() {
     let mut sim = Sim::inherited(Rotation::Strict, 1000);
     assert!(sim.account.is_unsaved());

@@ -202,6 +202,56 @@ fn a_salvaged_refresh_token_goes_with_the_tokens_of_the_current_generation() {
 }
 
 #[test]
+fn tokens_that_are_dead_on_arrival_leave_those_before_them_on_disk() {
+    let home = Home::new();
+    let mut store = home.open();
+    store.commit("mail", "a1", Some("r1"));
+    store.spend("mail");
+    let mut dead = Arc::into_inner(grant("a2", Some("r2"))).unwrap();
+    dead.lifetime = Duration::ZERO;
+    assert_eq!(committed(store.one(Change::Account(proven(dead, Stake::Current)))), Generation(2));
+    drop(store);
+
+    let mut store = home.open();
+    let record = store.only();
+    assert_eq!(access_of(&record), "a1");
+    assert_eq!(
+        record.current.unwrap().lifetime,
+        Duration::from_secs(3600),
+        "it is as good as ever"
+    );
+    assert_eq!(refresh_of(&store.spend("mail")), Some("r2"));
+}
+
+#[test]
+fn tokens_of_one_login_do_not_outlive_it_where_the_next_one_brings_none() {
+    let home = Home::new();
+    let mut store = home.open();
+    let stage = || Write::Stage {
+        account: account("mail"),
+        lineage: Lineage("issuer".into()),
+        refresh_token: Secret::new("s"),
+    };
+    let salvage = Write::Salvage {
+        account: account("mail"),
+        refresh_token: Secret::new("s2"),
+        now: NOW,
+        lineage: Lineage("issuer".into()),
+        stake: Stake::Staged,
+        standing: Standing::default(),
+    };
+    let mut dead = Arc::into_inner(grant("a2", Some("s2"))).unwrap();
+    dead.lifetime = Duration::ZERO;
+    for write in [salvage, proven(dead, Stake::Staged)] {
+        store.commit("mail", "a1", Some("r1"));
+        store.done(stage());
+        committed(store.one(Change::Account(write)));
+        assert!(store.only().current.unwrap().tokens.is_none(), "they are another login's");
+        assert_eq!(refresh_of(&store.spend("mail")), Some("s2"));
+    }
+}
+
+#[test]
 fn a_salvage_before_the_first_commit_saves_a_refresh_token_and_no_tokens() {
     let home = Home::new();
     let mut store = home.open();
@@ -454,4 +504,17 @@ fn staged_intent(name: &str) -> Write {
 
 fn standing_of(store: &mut Sqlite) -> Standing {
     store.only().standing
+}
+
+/// The write of what an exchange with that credential brought.
+fn proven(grant: Grant, stake: Stake) -> Write {
+    Write::Commit {
+        account: account("mail"),
+        grant: Arc::new(grant),
+        issued: NOW,
+        now: NOW,
+        lineage: Lineage("issuer".into()),
+        stake,
+        standing: Standing::default(),
+    }
 }
