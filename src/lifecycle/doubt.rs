@@ -46,16 +46,10 @@ impl Account {
     ) -> Moment {
         const AT_ONCE: Duration = Duration::from_millis(500);
 
-        let first = doubt.replays == 0;
-        let lost_after = now.boot.since(doubt.grace_from);
-        let grace = self.plan.rotation.grace().filter(|_| !doubt.late);
-        let planned = grace.and_then(|grace| {
-            let count = doubt.replays.saturating_add(1);
-            schedule::replay_after(Replay { count, grace, lost_after }, jitter)
-        });
-        if let Some(after) = planned {
-            return doubt.grace_from + after;
+        if let Some(planned) = self.planned_replay(doubt, now, jitter) {
+            return planned;
         }
+        let first = doubt.replays == 0;
         let soon = now.boot + if first { jitter.of(AT_ONCE) } else { pause };
         match self.plan.rotation {
             // Nobody said that a replay does harm.
@@ -63,6 +57,15 @@ impl Account {
             // A replay outside the grace may kill the token that is still good.
             Rotation::Grace(_) | Rotation::Strict => soon.max(self.nearly_spent(now)),
         }
+    }
+
+    /// The same, inside the grace and as long as there is one to come.
+    pub(super) fn planned_replay(&self, doubt: Doubt, now: Now, jitter: Jitter) -> Option<Moment> {
+        let lost_after = now.boot.since(doubt.grace_from);
+        let grace = self.plan.rotation.grace().filter(|_| !doubt.late)?;
+        let count = doubt.replays.saturating_add(1);
+        let after = schedule::replay_after(Replay { count, grace, lost_after }, jitter)?;
+        Some(doubt.grace_from + after)
     }
 
     /// When the held token is so close to its end that a replay has nothing left to kill.

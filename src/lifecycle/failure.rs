@@ -134,8 +134,9 @@ impl Account {
                 State::NeedsLogin
             }
             Class::Suspect => {
-                self.doubt = None;
-                self.suspect(now)
+                let doubt = self.doubt.take();
+                let replay = doubt.and_then(|doubt| self.planned_replay(doubt, now, jitter));
+                self.suspect(replay, now)
             }
             Class::Config => {
                 let local = error.is_local();
@@ -168,8 +169,9 @@ impl Account {
         }
     }
 
-    /// The refresh token is refused once more.
-    fn suspect(&mut self, now: Now) -> State {
+    /// The refresh token is refused once more. If that was a replay and the provider did not mean
+    /// it, only another `replay` inside the grace brings what was lost.
+    fn suspect(&mut self, replay: Option<Moment>, now: Now) -> State {
         let probes = match self.standing.condition {
             Condition::Sound => 0,
             Condition::Suspect { probes } => probes + 1,
@@ -177,8 +179,9 @@ impl Account {
         };
         if let Some(pause) = schedule::SUSPECT_PROBES.get(usize::from(probes)) {
             self.standing.condition = Condition::Suspect { probes };
-            let until = now.boot + *pause;
-            State::Suspect { until: self.before_the_token_ends(until, now) }
+            let until = self.before_the_token_ends(now.boot + *pause, now);
+            let replay = replay.map(|replay| replay.max(self.budgeted(now.boot)));
+            State::Suspect { until: replay.map_or(until, |replay| until.min(replay)) }
         } else {
             self.standing.condition = Condition::NeedsLogin;
             State::NeedsLogin

@@ -45,6 +45,38 @@ fn a_lost_reply_is_replayed_inside_the_grace() {
     ");
 }
 
+/// If it was not meant, only another one inside the grace brings what was lost.
+#[test]
+fn a_replay_that_is_refused_is_confirmed_inside_the_grace() {
+    let mut sim = Sim::resumed(Rotation::Grace(secs(40)), 1000);
+
+    sim.fly(3549);
+    sim.fails_at(3550, lost());
+    sim.fly(3550);
+    sim.fails_at(3551, invalid_grant());
+    sim.fly(3554);
+    sim.fails_at(3555, invalid_grant());
+
+    insta::assert_snapshot!(sim.log, @r"
+    1000  fresh until 3548       Publish
+    3549  queued                 Queue(1, Planned), Publish
+    3549  exchanging             refresh_started, Intend(1), Publish
+    3549  exchanging             Exchange(1, 13 s)
+    3550  exchanging             Note
+    3550  in_doubt until 3550    Publish, refresh_failed
+    3550  queued                 Queue(2, InDoubt), Publish
+    3550  exchanging             refresh_started, Intend(2), Publish
+    3550  exchanging             Exchange(2, 13 s)
+    3551  exchanging             Note, intent over
+    3551  suspect until 3554     Publish, refresh_failed
+    3554  queued                 Queue(3, Planned), Publish
+    3554  exchanging             refresh_started, Intend(3), Publish
+    3554  exchanging             Exchange(3, 13 s)
+    3555  exchanging             Note, intent over
+    3555  suspect until 4155     Publish, refresh_failed
+    ");
+}
+
 #[test]
 fn a_strict_provider_gets_no_replay_until_the_token_is_nearly_spent() {
     let mut sim = Sim::resumed(Rotation::Strict, 1000);
