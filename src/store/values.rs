@@ -7,8 +7,6 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use zeroize::Zeroizing;
-
 use super::body;
 use super::body::Body;
 use super::next::Ground;
@@ -29,6 +27,7 @@ use crate::time::Moment;
 use crate::time::Timestamp;
 use crate::token::Generation;
 use crate::token::Secret;
+use crate::token::TokenSet;
 
 /// What is on a disk.
 #[derive(Clone, Default)]
@@ -38,7 +37,8 @@ pub(crate) struct Rows(BTreeMap<AccountId, Row>);
 #[derive(Clone, Default)]
 pub(crate) struct Row {
     count: Generation,
-    newest: Option<(Generation, Arc<Zeroizing<Vec<u8>>>)>,
+    /// As it would be read again.
+    newest: Option<Arc<(Generation, Body)>>,
     lineage: Lineage,
     subject: Option<Box<str>>,
     standing: Standing,
@@ -141,11 +141,10 @@ impl Rows {
 
     fn after(&self, account: &AccountId, write: &Write, boot_id: &str) -> (Row, bool) {
         let mut row = self.0.get(account).cloned().unwrap_or_default();
-        let base = row.body();
-        let staged = row.staged.clone();
+        let (base, staged) = (row.newest.clone(), row.staged.clone());
         let ground = Ground {
             count: row.count,
-            base: base.as_ref(),
+            base: base.as_deref(),
             staged: staged.as_ref().map(|(_, token)| token),
             boot_id,
         };
@@ -177,8 +176,8 @@ impl Rows {
 
     /// The access token of the newest generation.
     pub(crate) fn access_token(&self, account: &AccountId) -> Option<Secret> {
-        let (_, body) = self.0.get(account)?.body()?;
-        Some(body.tokens?.access)
+        let (_, body) = self.0.get(account)?.newest.as_deref()?;
+        Some(body.tokens.as_ref()?.access.clone())
     }
 
     /// Whether a spend of it is announced.
@@ -198,7 +197,7 @@ impl Rows {
             account: account.clone(),
             lineage: row.lineage.clone(),
             subject: row.subject.clone(),
-            current: row.body().map(|(generation, body)| saved(generation, body, boot_id)),
+            current: row.newest.as_deref().map(|(number, body)| saved(*number, body, boot_id)),
             staged: row.staged.as_ref().map(|(lineage, _)| lineage.clone()),
             intent: row.intent.as_ref().map(intent),
             staged_intent: row.staged_intent.as_ref().map(intent),
@@ -210,19 +209,15 @@ impl Rows {
 }
 
 impl Row {
-    fn body(&self) -> Option<(Generation, Body)> {
-        let (generation, plain) = self.newest.as_ref()?;
-        Some((*generation, body::decode(plain).unwrap()))
-    }
-
     /// Its refresh token.
     pub(crate) fn refresh_token(&self) -> Option<Secret> {
-        self.body()?.1.refresh_token
+        self.newest.as_ref()?.1.refresh_token.clone()
     }
 
     fn take(&mut self, next: Next<'_>) {
         self.count = next.generation;
-        self.newest = Some((next.generation, Arc::new(next.body)));
+        let body = body::decode(&next.body).unwrap();
+        self.newest = Some(Arc::new((next.generation, body)));
         self.standing = next.standing.clone();
         self.intent = None;
         let staged = next.stake == Stake::Staged;
@@ -238,15 +233,25 @@ impl Row {
     }
 }
 
-fn saved(generation: Generation, body: Body, boot_id: &str) -> Saved {
-    let past =
-        Past { boot_id: body.dates.boot_id.into(), boot: body.dates.boot, wall: body.dates.wall };
+fn saved(generation: Generation, body: &Body, boot_id: &str) -> Saved {
+    let dates = &body.dates;
+    let past = Past { boot_id: (*dates.boot_id).into(), boot: dates.boot, wall: dates.wall };
     Saved {
         generation,
         refreshable: body.refresh_token.is_some(),
-        tokens: body.tokens.map(Arc::new),
+        tokens: body.tokens.as_ref().map(|set| Arc::new(copy(set))),
         issued: past.stamp(boot_id),
-        lifetime: body.dates.lifetime,
+        lifetime: dates.lifetime,
         aws: None,
+    }
+}
+
+fn copy(set: &TokenSet) -> TokenSet {
+    let TokenSet { access, id, token_type, scope } = set;
+    TokenSet {
+        access: access.clone(),
+        id: id.clone(),
+        token_type: token_type.clone(),
+        scope: scope.clone(),
     }
 }
