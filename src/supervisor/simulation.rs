@@ -9,16 +9,19 @@
 //!
 //! 1. `play`: one world, from event to event; `agenda`: what the events are.
 //! 2. `cast`: the accounts; `service`: what is true of their tokens; `reply`: what providers answer.
-//! 3. `faults`: what goes wrong; `host`: what befalls the host, and what people and programs do.
+//! 3. `faults`: what goes wrong; `host`: what befalls the host; `people`: what people and programs
+//!    do; `recovery`: all is well again, for a while.
 //! 4. `scene`: what the supervisor is given for a world; `disk`, `clocks`: parts of it.
-//! 5. `witness`, `served`: what must hold; `pairs`: what was seen of the lifecycle.
+//! 5. `witness`: what must hold, of requests (`life`), of what is heard (`heard`), told (`told`)
+//!    and handed out (`served`); `pairs`: what was seen of the lifecycle.
 //!
 //! # What must hold
 //!
 //! * No token is served at or after its end by either clock, nor one that is neither on disk nor
 //!   said to be unsaved.
-//! * One request of an account at a time, at most ten in any minute, and none before the provider
-//!   wants one.
+//! * One request of an account at a time, at most ten in any minute, none before the provider
+//!   wants one, and none for the sake of a token that is not the current one.
+//! * No reply is waited for so long that it could not be asked for again inside the grace.
 //! * No refresh token is spent without a durable intent, and none twice but as a replay.
 //! * No write erases a refresh token, but for an order to forget it.
 //! * With a grace of 10 s or more no rotated refresh token is lost, unless something kept the host
@@ -34,16 +37,29 @@ mod chance;
 mod clocks;
 mod disk;
 mod faults;
+mod heard;
 mod host;
+mod life;
 mod pairs;
+mod people;
 mod play;
+mod recovery;
 mod reply;
 mod scene;
 mod served;
 mod service;
+mod told;
 mod trace;
 mod witness;
 
+use std::fmt::Debug;
+use std::panic::AssertUnwindSafe;
+use std::panic::catch_unwind;
+use std::panic::resume_unwind;
+use std::str::FromStr;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering;
+use std::thread;
 use std::time::Duration;
 
 use self::cast::Part;
@@ -55,8 +71,11 @@ use self::trace::Trace;
 use self::witness::Counts;
 use self::witness::Witness;
 
-/// Worlds of a run, unless the environment says otherwise.
-const WORLDS: u64 = 25;
+/// Account-years of a run, unless the environment says otherwise.
+const YEARS: f64 = 15.0;
+
+/// Account-years in which every pair of the lifecycle is seen that there is.
+const ALL_PAIRS: f64 = 1_000.0;
 
 /// How long a world lasts.
 const WORLD: Duration = Duration::from_secs(60 * 86_400);
@@ -64,26 +83,105 @@ const WORLD: Duration = Duration::from_secs(60 * 86_400);
 /// A year, for sums.
 const YEAR: Duration = Duration::from_secs(365 * 86_400);
 
+/// `TOKENKEEPER_TEST_SEED` is the first world, and the only one unless `TOKENKEEPER_TEST_YEARS` says
+/// how many account-years are to be lived in it and those after it.
 #[test]
 fn whatever_goes_wrong_no_promise_is_broken() {
-    let first = number_from_environment("TOKENKEEPER_TEST_SEED");
-    let worlds = number_from_environment("TOKENKEEPER_TEST_WORLDS");
-    let worlds = worlds.unwrap_or(if first.is_some() { 1 } else { WORLDS });
-    let first = first.unwrap_or(1);
-    let (mut pairs, mut years, mut sum) = (Pairs::default(), 0.0, Counts::default());
-    for seed in first..first + worlds {
-        let world = world(seed, Trace::default());
-        if world.violation.is_some() {
-            let again = self::world(seed, Trace::kept());
-            panic!("{}", again.told(seed));
-        }
-        pairs.add(&world.pairs);
-        years += world.years;
-        sum.add(world.counts);
+    let first = from_environment("TOKENKEEPER_TEST_SEED");
+    let years = from_environment("TOKENKEEPER_TEST_YEARS");
+    let years = years.unwrap_or(if first.is_some() { 0.0 } else { YEARS });
+    let worlds = Worlds::of(first.unwrap_or(1), years);
+    let run = worlds.play();
+    if let Some(seed) = run.violated {
+        panic!("{}", world(seed, Trace::kept()).told(seed));
     }
-    println!("{years:.1} account-years in {worlds} worlds: {sum:?}");
-    println!("{pairs}");
-    assert_eq!(pairs.impossible(), []);
+    println!("{:.1} account-years in {} worlds: {:?}", run.years, run.worlds, run.counts);
+    println!("{}", run.pairs);
+    assert_eq!(run.pairs.impossible(), []);
+    if run.years >= ALL_PAIRS {
+        assert_eq!(run.pairs.missing(), []);
+    }
+}
+
+/// The worlds of a run: as many as it takes for so many account-years, and one at the least.
+struct Worlds {
+    next: AtomicU64,
+    last: u64,
+    /// The first world in which something did not hold, once there is one.
+    violated: AtomicU64,
+}
+
+impl Worlds {
+    fn of(first: u64, years: f64) -> Self {
+        let mut last = first;
+        let mut lived = years_of(count_of(&mut Chance::of(last)));
+        while lived < years {
+            last += 1;
+            lived += years_of(count_of(&mut Chance::of(last)));
+        }
+        Self { next: AtomicU64::new(first), last, violated: AtomicU64::new(u64::MAX) }
+    }
+
+    /// Plays them on all processors, the first ones first.
+    fn play(&self) -> Run {
+        let count = thread::available_parallelism().map_or(1, usize::from);
+        thread::scope(|scope| {
+            let players = (0..count).map(|_| scope.spawn(|| self.played())).collect::<Vec<_>>();
+            let mut run = Run::default();
+            for player in players {
+                match player.join() {
+                    Ok(part) => run.add(part),
+                    Err(panic) => resume_unwind(panic),
+                }
+            }
+            run.violated = Some(self.violated.load(Ordering::Relaxed)).filter(|it| *it != u64::MAX);
+            run
+        })
+    }
+
+    /// Plays one after the other, until there are none left or a promise is broken.
+    fn played(&self) -> Run {
+        let mut run = Run::default();
+        loop {
+            let seed = self.next.fetch_add(1, Ordering::Relaxed);
+            if seed > self.last || seed > self.violated.load(Ordering::Relaxed) {
+                return run;
+            }
+            let end = match catch_unwind(AssertUnwindSafe(|| world(seed, Trace::default()))) {
+                Ok(end) => end,
+                Err(panic) => {
+                    println!("world {seed} panicked: {}", again(seed));
+                    resume_unwind(panic);
+                }
+            };
+            if end.violation.is_some() {
+                self.violated.fetch_min(seed, Ordering::Relaxed);
+            }
+            run.worlds += 1;
+            run.years += end.years;
+            run.pairs.add(&end.pairs);
+            run.counts.add(end.counts);
+        }
+    }
+}
+
+/// What came of some worlds.
+#[derive(Default)]
+struct Run {
+    worlds: u64,
+    years: f64,
+    pairs: Pairs,
+    counts: Counts,
+    violated: Option<u64>,
+}
+
+impl Run {
+    fn add(&mut self, other: Self) {
+        self.worlds += other.worlds;
+        self.years += other.years;
+        self.pairs.add(&other.pairs);
+        self.counts.add(other.counts);
+    }
 }
 
 /// What came of a world.
@@ -99,18 +197,23 @@ struct End {
 impl End {
     fn told(&self, seed: u64) -> String {
         let violation = self.violation.as_deref().unwrap_or("it went well the second time");
-        format!(
-            "\n{}\nworld {seed}, with {}: {violation}\n\nAgain:\n    TOKENKEEPER_TEST_SEED={seed} \
-             cargo test --lib simulation::whatever_goes_wrong_no_promise_is_broken\n",
-            self.trace, self.faults
-        )
+        let (trace, faults, again) = (&self.trace, &self.faults, again(seed));
+        format!("\n{trace}\nworld {seed}, with {faults}: {violation}\n\nAgain:\n    {again}\n")
     }
+}
+
+/// The command that plays a world once more.
+fn again(seed: u64) -> String {
+    format!(
+        "TOKENKEEPER_TEST_SEED={seed} cargo test --lib \
+         simulation::whatever_goes_wrong_no_promise_is_broken"
+    )
 }
 
 /// Plays the world of a seed.
 fn world(seed: u64, trace: Trace) -> End {
     let mut chance = Chance::of(seed);
-    let count = 2 + usize::try_from(chance.below(7)).unwrap();
+    let count = count_of(&mut chance);
     let cast = (0..count).map(|index| Part::drawn(index, &mut chance)).collect();
     let scene = Scene::new(Chance::of(!seed), cast, Witness::new(trace));
     let faults = format!("{:?}", scene.weather.possible());
@@ -118,19 +221,28 @@ fn world(seed: u64, trace: Trace) -> End {
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     runtime.block_on(play.run(WORLD));
     let scene = play.outside.scene();
-    let accounts = f64::from(u32::try_from(count).unwrap());
     let violation = scene.witness.violation();
     let whose = violation.and_then(|it| it.split(':').next()).unwrap_or_default();
     End {
         trace: scene.witness.trace.about(whose),
         violation: violation.map(str::to_owned),
-        years: accounts * WORLD.as_secs_f64() / YEAR.as_secs_f64(),
+        years: years_of(count),
         counts: scene.witness.counts,
         faults,
         pairs: std::mem::take(&mut play.pairs),
     }
 }
 
-fn number_from_environment(name: &str) -> Option<u64> {
+/// How many accounts there are, which is the first thing that is drawn.
+fn count_of(chance: &mut Chance) -> u64 {
+    2 + chance.below(7)
+}
+
+fn years_of(accounts: u64) -> f64 {
+    let accounts = f64::from(u32::try_from(accounts).unwrap());
+    accounts * WORLD.as_secs_f64() / YEAR.as_secs_f64()
+}
+
+fn from_environment<T: FromStr<Err: Debug>>(name: &str) -> Option<T> {
     std::env::var(name).ok().map(|text| text.parse().unwrap())
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::host::Deed;
+use super::people::Deed;
 use crate::name::AccountId;
 use crate::provider::Outcome;
 use crate::record::Stake;
@@ -56,7 +56,8 @@ pub(super) struct Arrival {
 /// Everything that is to happen.
 #[derive(Default)]
 pub(super) struct Agenda {
-    events: BTreeMap<(Duration, u64), Event>,
+    /// Boxed, because the tree moves them about.
+    events: BTreeMap<(Duration, u64), Box<Event>>,
     count: u64,
 }
 
@@ -64,7 +65,7 @@ impl Agenda {
     /// Has something happen at that time, after what is to happen then already.
     pub(super) fn put(&mut self, at: Duration, event: Event) {
         self.count += 1;
-        self.events.insert((at, self.count), event);
+        self.events.insert((at, self.count), Box::new(event));
     }
 
     /// When something happens next.
@@ -75,6 +76,6 @@ impl Agenda {
     /// Takes what happens next, if it does not happen after `at`.
     pub(super) fn take(&mut self, at: Duration) -> Option<Event> {
         let first = self.events.first_entry()?;
-        (first.key().0 <= at).then(|| first.remove())
+        (first.key().0 <= at).then(|| *first.remove())
     }
 }

@@ -44,7 +44,7 @@ pub(super) struct Part {
 
 impl Part {
     /// One of the accounts of a world, and its provider.
-    pub(super) fn drawn(index: usize, chance: &mut Chance) -> (Self, Service) {
+    pub(super) fn drawn(index: u64, chance: &mut Chance) -> (Self, Service) {
         let id = AccountId::parse(&format!("a{index}")).unwrap();
         let conduct = conduct(chance);
         let lifetime = Duration::from_secs(*chance.pick(LIFETIMES));

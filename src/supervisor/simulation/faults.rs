@@ -203,8 +203,10 @@ impl Weather {
         })
     }
 
-    /// Whether a fault of the host is in force: it hits everybody, always.
-    pub(super) fn prevails(&mut self, fault: Fault, at: Duration) -> bool {
-        self.active.iter().any(|spell| spell.fault == fault && spell.until > at)
+    /// Whether a fault of the host strikes at this time: it hits everybody.
+    pub(super) fn prevails(&mut self, fault: Fault, at: Duration, chance: &mut Chance) -> bool {
+        let active = self.active.iter();
+        let mut active = active.filter(|spell| spell.fault == fault && spell.until > at);
+        active.any(|spell| chance.happens(spell.rate))
     }
 }

@@ -119,6 +119,14 @@ impl Pairs {
         let seen = self.0.keys().copied();
         seen.filter(|(state, kind)| kind.never_in(*state).is_some()).collect()
     }
+
+    /// The pairs that were not seen, though nothing speaks against them.
+    pub(super) fn missing(&self) -> Vec<(StateName, Kind)> {
+        let pairs =
+            StateName::ALL.iter().flat_map(|state| Kind::ALL.iter().map(|it| (*state, *it)));
+        let unseen = pairs.filter(|pair| !self.0.contains_key(pair));
+        unseen.filter(|(state, kind)| kind.never_in(*state).is_none()).collect()
+    }
 }
 
 /// One line for each input, with how often it was heard in each state.

@@ -57,6 +57,8 @@ pub(super) struct Play {
 pub(super) struct Daemon {
     pub(super) supervisor: Supervisor<Outside>,
     notices: broadcast::Receiver<Arc<Notice>>,
+    /// Pieces of work that have got as far as they can.
+    stuck: usize,
 }
 
 impl Play {
@@ -78,7 +80,8 @@ impl Play {
 
     /// Plays until `end`, or until something does not hold.
     pub(super) async fn run(&mut self, end: Duration) {
-        self.set_the_stage();
+        self.begin();
+        self.cloud_over();
         self.start();
         let (mut last, mut rounds) = (Duration::ZERO, 0);
         while self.outside.scene().witness.violation().is_none() {
@@ -92,6 +95,7 @@ impl Play {
             if let Some(event) = event {
                 self.happens(event);
             }
+            self.interferes();
             self.settle().await;
             self.hear();
             self.outside.scene().witness.check(at);
@@ -142,26 +146,31 @@ impl Play {
                     Some(_) => self.pairs.saw(StateName::Queued, Kind::Barred),
                 }
             }
-            if supervisor.work.is_empty() {
+            let stirred = std::mem::take(&mut self.outside.scene().stirred);
+            if !stirred && supervisor.work.len() == daemon.stuck {
                 break;
             }
-            // What was begun gets as far as it can.
+            // What was begun, and what heard something, gets as far as it can.
             tokio::task::yield_now().await;
-            let mut ended = false;
+            daemon.stuck = supervisor.work.len();
             while let Some(work) = supervisor.work.try_join_next_with_id() {
-                if let Ok((id, product)) = &work
-                    && let Some(kind) = Kind::of_work(product)
-                    && let Some((account, ..)) = supervisor.under_way.get(id)
-                    && let Some(state) = state_of(supervisor, account)
-                {
-                    self.pairs.saw(state, kind);
+                match &work {
+                    Ok((id, product)) => {
+                        if let Some(kind) = Kind::of_work(product)
+                            && let Some((account, ..)) = supervisor.under_way.get(id)
+                            && let Some(state) = state_of(supervisor, account)
+                        {
+                            self.pairs.saw(state, kind);
+                        }
+                    }
+                    Err(end) => {
+                        let (account, _, stage) = &supervisor.under_way[&end.id()];
+                        let what = || format!("{stage:?} does not come to its end: {end}");
+                        self.outside.scene().witness.violated(account, what);
+                    }
                 }
-                assert!(work.is_ok(), "a piece of work panicked");
+                daemon.stuck -= 1;
                 supervisor.work_ended(work);
-                ended = true;
-            }
-            if !ended {
-                break;
             }
         }
         if supervisor.stopping && supervisor.is_quiet() {
@@ -185,10 +194,10 @@ impl Play {
     /// The process begins.
     pub(super) fn start(&mut self) {
         let (directory, _) = watch::channel(Arc::new(Directory::default()));
-        let (sender, notices) = broadcast::channel(4_096);
+        let (sender, notices) = broadcast::channel(512);
         let (caller, _) = Caller::new(watch::Sender::default());
         let supervisor = Supervisor::new(self.outside.clone(), directory, sender, caller);
-        self.daemon = Some(Daemon { supervisor, notices });
+        self.daemon = Some(Daemon { supervisor, notices, stuck: 0 });
         let mut scene = self.outside.scene();
         let at = scene.at();
         scene.witness.counts.starts += 1;
@@ -203,8 +212,11 @@ impl Play {
         let Some(daemon) = &mut self.daemon else { return };
         let supervisor = &mut daemon.supervisor;
         let mut accounts = std::collections::BTreeMap::new();
-        let scene = self.outside.scene();
+        let mut scene = self.outside.scene();
         let boot_id = scene.clocks.boot_id();
+        for account in changed {
+            scene.witness.may_go_on(account);
+        }
         for account in self.accounts.iter().filter(|account| !self.absent.contains(*account)) {
             let settings = || scene.parts[account].settings();
             let change = match state_of(supervisor, account) {
@@ -224,17 +236,39 @@ impl Play {
         supervisor.apply(Lineup { accounts, admin: Vec::new(), metrics: Vec::new() });
     }
 
-    /// Somebody orders something of an account.
+    /// Somebody orders something of an account, and does not wait for what comes of it.
     pub(super) fn order(&mut self, account: &AccountId, action: Action) {
+        let Some(held) = self.snapshot(account).map(|it| it.held.as_ref().map(|it| it.generation))
+        else {
+            return;
+        };
         let Some(supervisor) = self.running() else { return };
         let Some(state) = state_of(supervisor, account) else { return };
         let kind = Kind::of_order(&action);
-        let (reply, _nobody_waits) = oneshot::channel();
+        let stale =
+            matches!(&action, Action::Report { generation, .. } if Some(*generation) < held);
+        let (reply, nobody) = oneshot::channel();
+        drop(nobody);
         supervisor.order(Order { account: account.clone(), action, reply });
+        let after = state_of(supervisor, account);
         self.pairs.saw(state, kind);
         let mut scene = self.outside.scene();
         let at = scene.at();
         scene.witness.trace.note(at, || format!("{account}: {kind:?} is ordered in {state:?}"));
+        if !matches!(kind, Kind::Demand | Kind::Refresh | Kind::Report) {
+            scene.witness.may_go_on(account);
+        }
+        if !matches!(
+            kind,
+            Kind::Demand | Kind::Refresh | Kind::Report | Kind::Retry | Kind::SecretChanged
+        ) {
+            // What it does for a person comes before what is in doubt.
+            scene.witness.failed_here(account, at);
+        }
+        if stale && state == StateName::Fresh && after != Some(state) {
+            let what = || "renews a token because another one was rejected".to_owned();
+            scene.witness.violated(account, what);
+        }
     }
 
     /// The wall clock was set, or the host slept.

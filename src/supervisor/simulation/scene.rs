@@ -52,6 +52,8 @@ pub(super) struct Scene {
     pub(super) parts: BTreeMap<AccountId, Part>,
     pub(super) services: BTreeMap<AccountId, Service>,
     pub(super) witness: Witness,
+    /// Whether some of the work that waits may go on.
+    pub(super) stirred: bool,
     /// Who waits for the reply of which call.
     calls: BTreeMap<u64, Called>,
     count: u64,
@@ -77,8 +79,19 @@ impl Scene {
         }
         let weather = Weather::drawn(&mut chance);
         let (clocks, agenda, disk) = (Clocks::default(), Agenda::default(), Disk::default());
-        let calls = BTreeMap::new();
-        Self { clocks, chance, agenda, weather, disk, parts, services, witness, calls, count: 0 }
+        Self {
+            clocks,
+            chance,
+            agenda,
+            weather,
+            disk,
+            parts,
+            services,
+            witness,
+            stirred: false,
+            calls: BTreeMap::new(),
+            count: 0,
+        }
     }
 
     pub(super) const fn at(&self) -> Duration {
@@ -104,7 +117,7 @@ impl Scene {
 
     pub(super) fn prevails(&mut self, fault: Fault) -> bool {
         let at = self.at();
-        self.weather.prevails(fault, at)
+        self.weather.prevails(fault, at, &mut self.chance)
     }
 
     /// The process is gone, and with it whoever waited.
@@ -137,6 +150,7 @@ impl Scene {
         self.witness.written(&account, &write, &result, erased, at);
         // The process may be gone.
         let _gone = waiter.send(result);
+        self.stirred = true;
     }
 
     fn send(
@@ -155,6 +169,7 @@ impl Scene {
             spend.refresh_token.as_ref(),
             announced,
         );
+        self.witness.waits(&self.parts[&account], stake, timeout);
         let call = self.dial(&account, stake, Waiter::Exchange(waiter));
         let sent = self.at();
         if self.strikes(Fault::Unreachable, &account) {
@@ -193,6 +208,7 @@ impl Scene {
     /// A reply has reached the host.
     pub(super) fn replies(&mut self, call: u64, outcome: Outcome) {
         let Some(called) = self.calls.remove(&call) else { return };
+        self.stirred = true;
         self.witness.heard(&self.clocks, &called.account, called.stake, &outcome);
         if let Waiter::Exchange(waiter) = called.waiter {
             let _gone = waiter.send(Ended { outcome, learned: None, entry: None });
@@ -215,6 +231,7 @@ impl Scene {
     /// It is known whether a login was ended.
     pub(super) fn revoked(&mut self, call: u64, ended: bool) {
         let Some(called) = self.calls.remove(&call) else { return };
+        self.stirred = true;
         self.witness.let_go(&called.account);
         if let Waiter::Revocation(waiter) = called.waiter {
             let failed = || Revocation::Failed(RefreshError::Unreachable("no route".into()));

@@ -45,6 +45,10 @@ impl Serial {
     }
 }
 
+/// Access tokens that are remembered: those of a provider that tears one reply after the other as
+/// long as the one before them is good.
+const REMEMBERED: u64 = 4_096;
+
 /// One account at its provider.
 pub(super) struct Service {
     conduct: Conduct,
@@ -177,8 +181,10 @@ impl Service {
             steps: clocks.steps(),
         };
         self.granted.insert(self.count, span);
-        while self.granted.len() > 64 {
-            self.granted.pop_first();
+        while let Some(oldest) = self.granted.first_entry()
+            && self.count - *oldest.key() >= REMEMBERED
+        {
+            oldest.remove();
         }
         Grant {
             tokens: Arc::new(TokenSet {

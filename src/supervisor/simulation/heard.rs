@@ -1,0 +1,145 @@
+//! What must hold of what providers answer, and what follows from it for the requests after it.
+
+use std::time::Duration;
+
+use super::clocks::Clocks;
+use super::life::Fate;
+use super::service::Conduct;
+use super::service::Refused;
+use super::service::Serial;
+use super::witness::Witness;
+use crate::error::Class;
+use crate::error::RefreshError;
+use crate::name::AccountId;
+use crate::provider::Outcome;
+use crate::record::Stake;
+use crate::schedule::LONGEST_RETRY_AFTER;
+use crate::token::Secret;
+
+/// The longest that a request is on its way.
+pub(super) const LATENCY: Duration = Duration::from_millis(100);
+
+/// Refusals in a row after which a login is lost: the first, and three confirmations.
+pub(super) const REFUSALS: u32 = 4;
+
+/// The shortest pause after a throttled answer that names none.
+const SHORTEST_THROTTLE: Duration = Duration::from_secs(5);
+
+impl Witness {
+    /// A reply reaches the host, or it gives up waiting.
+    pub(super) fn heard(
+        &mut self,
+        clocks: &Clocks,
+        account: &AccountId,
+        stake: Stake,
+        outcome: &Outcome,
+    ) {
+        let at = clocks.at();
+        self.trace.note(at, || format!("{account} hears {}", spoken(outcome)));
+        let told_by = self.told_by(at);
+        let life = self.life(account);
+        life.in_flight = false;
+        let error = match outcome {
+            Outcome::Granted(grant) => {
+                let foreign = grant.subject.as_deref().is_some_and(|it| it.starts_with("not-"));
+                // Whom the daemon takes for the account's own from then on, nobody knows.
+                life.foreign |= foreign;
+                if foreign {
+                    life.deny(at);
+                } else {
+                    life.refusals = 0;
+                    life.learn(stake, grant.refresh_token.as_ref());
+                }
+                if grant.lifetime < Duration::from_secs(900) {
+                    life.odd = at;
+                }
+                life.patience = None;
+                None
+            }
+            Outcome::Salvaged(token, error) => {
+                life.learn(stake, Some(token));
+                Some(error)
+            }
+            Outcome::Failed(error) => Some(error),
+        };
+        let class = error.map(RefreshError::class);
+        if let Some((_, fate)) = &mut life.spent {
+            let lost = class == Some(Class::Ambiguous) && matches!(outcome, Outcome::Failed(_));
+            *fate = if lost { Fate::Lost } else { Fate::Known };
+            if !lost {
+                life.doubted = None;
+            }
+        }
+        if class == Some(Class::Suspect) {
+            // A sign-in that is refused leaves nothing to confirm.
+            life.refusals += if stake == Stake::SignIn { REFUSALS } else { 1 };
+        }
+        if class.is_some() {
+            life.deny(at);
+        }
+        if let Some(error) = error {
+            let asked = error.retry_after().map(|asked| at + asked.min(LONGEST_RETRY_AFTER));
+            life.patience = asked;
+            life.patience_is_unsaved = stake == Stake::Staged;
+            life.asked_until = asked.map(|until| until + LONGEST_RETRY_AFTER / 10);
+            // What was tried beside the account's own credential says nothing of it.
+            let own = class == Some(Class::Throttled) && stake == Stake::Current;
+            let unsaid = own && asked.is_none();
+            life.throttled = unsaid.then_some(at + SHORTEST_THROTTLE);
+            if stake != Stake::Staged {
+                life.owed.get_or_insert(told_by);
+            }
+        }
+    }
+
+    /// The provider refuses a refresh token that it does not take any more.
+    pub(super) fn refused(
+        &mut self,
+        clocks: &Clocks,
+        account: &AccountId,
+        token: &Secret,
+        refused: &Refused,
+    ) {
+        let Refused { newest, since, reused, conduct } = *refused;
+        let serial = Serial::of(token);
+        self.trace.note(clocks.at(), || format!("{account}: {serial:?} is refused for good"));
+        let life = self.life(account);
+        let (knows, denied, foreign) = (life.knows, life.denied, life.foreign);
+        if !reused || foreign {
+            return;
+        }
+        // It was a replay that the provider took, after which others need not come.
+        let replayed = (life.replayed..life.replayed + LATENCY).contains(&since);
+        // More than the one reply was lost, or as good as that.
+        let once = life.denied_before <= since;
+        let planned = life.plan_grace;
+        self.counts.lost += 1;
+        if knows.login == newest.login && knows >= newest {
+            self.violated(account, || format!("spends {serial:?}, though it was given {newest:?}"));
+        } else if let Conduct::Grace(grace) = conduct
+            && !replayed
+            && once
+            && denied + Duration::from_secs(2) <= since + grace.min(planned).mul_f64(0.45)
+        {
+            self.violated(account, || {
+                format!(
+                    "lost {newest:?} of {since:?} with a grace of {grace:?}, which nothing kept it \
+                     from fetching after {denied:?}"
+                )
+            });
+        }
+    }
+}
+
+fn spoken(outcome: &Outcome) -> String {
+    match outcome {
+        Outcome::Granted(grant) => format!(
+            "access {} for {:?}, refresh {:?}",
+            grant.tokens.access.expose(),
+            grant.lifetime,
+            grant.refresh_token.as_ref().map(Secret::expose)
+        ),
+        Outcome::Salvaged(token, error) => format!("{error}, and {}", token.expose()),
+        Outcome::Failed(error) => error.to_string(),
+    }
+}

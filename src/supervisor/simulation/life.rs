@@ -1,0 +1,134 @@
+//! What is remembered of one account, and what is wrong with a request that is about to leave.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use super::cast::Part;
+use super::service::Serial;
+use crate::notice::Reason;
+use crate::record::Stake;
+use crate::token::Secret;
+
+/// Requests in any minute, whatever is answered.
+const A_MINUTE: (Duration, usize) = (Duration::from_secs(60), 10);
+
+/// Requests in any hour of an account whose tokens live for minutes at least: retries whose pauses
+/// grow, and what people and programs force. One retry after another without a pause would fill
+/// each minute's budget.
+const AN_HOUR: (Duration, usize) = (Duration::from_secs(3_600), 300);
+
+/// What is remembered of an account.
+#[derive(Default)]
+pub(super) struct Life {
+    pub(super) in_flight: bool,
+    pub(super) sends: VecDeque<Duration>,
+    pub(super) reason: Option<Reason>,
+    /// The newest refresh token that reached the host and was not lost there.
+    pub(super) knows: Serial,
+    pub(super) spent: Option<(Serial, Fate)>,
+    pub(super) patience: Option<Duration>,
+    /// Whether no disk remembers that: it was said of a credential that was handed in, or was not
+    /// written down.
+    pub(super) patience_is_unsaved: bool,
+    /// Until when the daemon may stay away for that reason, whatever was set or forgotten since.
+    pub(super) asked_until: Option<Duration>,
+    /// Until when it stays away after a throttled answer, by itself.
+    pub(super) throttled: Option<Duration>,
+    /// By when a failure must have been told.
+    pub(super) owed: Option<Duration>,
+    /// How often in a row the refresh token was refused.
+    pub(super) refusals: u32,
+    /// When something last kept a request from succeeding, and when before that.
+    pub(super) denied: Duration,
+    pub(super) denied_before: Duration,
+    /// Whether somebody else's tokens came.
+    pub(super) foreign: bool,
+    /// What the daemon takes for the grace.
+    pub(super) plan_grace: Duration,
+    /// When the first of the requests was sent whose replies were lost.
+    pub(super) doubted: Option<Duration>,
+    /// When the last replay inside the grace of that was sent: replays are not planned for ever.
+    pub(super) replayed: Duration,
+    /// Whether lifetimes were odd in the last hour, which takes more requests.
+    pub(super) odd: Duration,
+    pub(super) told: Told,
+}
+
+/// What was told that is to be told once.
+#[derive(Default)]
+pub(super) struct Told {
+    pub(super) alarm: bool,
+    pub(super) expiry: bool,
+    pub(super) failure: bool,
+    pub(super) token: Option<u64>,
+}
+
+/// What came of spending a refresh token.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Fate {
+    /// The reply is awaited, or nobody is there to hear it.
+    Open,
+    /// It may have been taken.
+    Lost,
+    /// The provider has spoken.
+    Known,
+}
+
+impl Life {
+    /// What is wrong with a request that is about to leave, if anything is.
+    pub(super) fn wrong_to_send(
+        &mut self,
+        at: Duration,
+        part: &Part,
+        stake: Stake,
+        token: Option<&Secret>,
+        announced: bool,
+    ) -> Option<String> {
+        while self.sends.front().is_some_and(|sent| *sent + AN_HOUR.0 <= at) {
+            self.sends.pop_front();
+        }
+        let minute = self.sends.iter().filter(|sent| **sent + A_MINUTE.0 > at).count();
+        let odd = !self.odd.is_zero() && at < self.odd + AN_HOUR.0;
+        let announces = part.announces() && stake != Stake::SignIn;
+        let serial = token.filter(|_| announces).map(Serial::of);
+        let again = self.spent.filter(|(spent, _)| Some(*spent) == serial).map(|(_, fate)| fate);
+        let in_doubt = matches!(again, Some(Fate::Open | Fate::Lost));
+        let ours = serial.filter(|_| !self.foreign);
+        if self.in_flight {
+            Some("two requests at a time".to_owned())
+        } else if minute >= A_MINUTE.1 {
+            Some(format!("{} requests in a minute", minute + 1))
+        } else if self.sends.len() >= AN_HOUR.1 && !odd {
+            Some(format!("{} requests in an hour", self.sends.len() + 1))
+        } else if let Some(patience) = self.patience.filter(|patience| at < *patience) {
+            Some(format!("a request {:?} before the provider wants one", patience - at))
+        } else if stake == Stake::Current
+            && self.reason != Some(Reason::Replay)
+            && self.throttled.is_some_and(|until| at < until)
+        {
+            Some("a request right after a throttled one".to_owned())
+        } else if announces && !announced {
+            Some("a spend that is not announced durably".to_owned())
+        } else if ours.is_some_and(|it| it.login == self.knows.login && it < self.knows) {
+            Some(format!("spends {serial:?}, though it has {:?}", self.knows))
+        } else if in_doubt && self.reason != Some(Reason::Replay) {
+            Some(format!("spends {serial:?} again, and not as a replay"))
+        } else {
+            None
+        }
+    }
+
+    pub(super) fn deny(&mut self, at: Duration) {
+        if at > self.denied {
+            self.denied_before = std::mem::replace(&mut self.denied, at);
+        }
+    }
+
+    pub(super) fn learn(&mut self, stake: Stake, token: Option<&Secret>) {
+        match (token, self.spent) {
+            (Some(token), _) => self.knows = Serial::of(token),
+            (None, Some((spent, _))) if stake == Stake::Staged => self.knows = spent,
+            (None, _) => {}
+        }
+    }
+}
