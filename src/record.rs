@@ -197,7 +197,7 @@ pub enum Condition {
     Sound,
     /// Refused; this many confirmations were tried.
     Suspect {
-        /// Confirmations tried, 0 to 2.
+        /// Confirmations tried, 0 to 3.
         probes: u8,
     },
     /// Refused, and a sign-in with stored secrets is to take its place.

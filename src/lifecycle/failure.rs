@@ -171,13 +171,23 @@ impl Account {
 
     /// The refresh token is refused once more. If that was a replay and the provider did not mean
     /// it, only another `replay` inside the grace brings what was lost.
+    ///
+    /// Confirmations come early where the token would end, so that all of them may meet the same
+    /// trouble of the provider's: there is one more then, after the longest pause.
     fn suspect(&mut self, replay: Option<Moment>, now: Now) -> State {
         let probes = match self.standing.condition {
             Condition::Sound => 0,
             Condition::Suspect { probes } => probes + 1,
             Condition::SigningIn | Condition::NeedsLogin => u8::MAX,
         };
-        if let Some(pause) = schedule::SUSPECT_PROBES.get(usize::from(probes)) {
+        let [.., longest] = schedule::SUSPECT_PROBES;
+        let tried = usize::from(probes);
+        let whole = schedule::SUSPECT_PROBES.iter().sum();
+        let is_early = self.series.since.is_none_or(|since| now.boot.since(since) < whole);
+        let is_good = self.held.as_ref().is_some_and(|held| !held.ttl(now).is_zero());
+        let more = tried == schedule::SUSPECT_PROBES.len() && (is_early || is_good);
+        let once_more = more.then_some(&longest);
+        if let Some(pause) = schedule::SUSPECT_PROBES.get(tried).or(once_more) {
             self.standing.condition = Condition::Suspect { probes };
             let until = self.before_the_token_ends(now.boot + *pause, now);
             let replay = replay.map(|replay| replay.max(self.budgeted(now.boot)));

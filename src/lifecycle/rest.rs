@@ -94,8 +94,9 @@ impl Account {
             Condition::SigningIn if !self.must_sign_in() => self.rest(State::NeedsLogin, out),
             Condition::SigningIn => self.rest(State::Waiting { until: soon }, out),
             Condition::Suspect { probes } => {
+                let [.., longest] = schedule::SUSPECT_PROBES;
                 let pause = schedule::SUSPECT_PROBES.get(usize::from(probes)).copied();
-                let until = now.boot + pause.unwrap_or_default();
+                let until = now.boot + pause.unwrap_or(longest);
                 self.rest(State::Suspect { until: until.max(soon) }, out);
             }
             Condition::Sound => {

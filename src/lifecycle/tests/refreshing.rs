@@ -130,6 +130,21 @@ fn a_refused_refresh_token_is_confirmed_three_times_before_anyone_must_log_in() 
     ");
 }
 
+/// For the token's sake the third confirmation comes early, and an hour of trouble outlasts it.
+#[test]
+fn a_login_is_not_given_up_within_an_hour_because_its_token_ended_in_it() {
+    let mut sim = Sim::resumed(Rotation::Unknown, 1000);
+
+    for at in [3549, 3611, 4212, 4535] {
+        sim.fly(at);
+        sim.fails_at(at + 1, invalid_grant());
+    }
+    assert!(sim.log.contains("4536  suspect until 8136"), "{}", sim.log);
+    sim.fly(8136);
+    sim.fails_at(8137, invalid_grant());
+    assert!(sim.log.contains("8137  needs_login"), "{}", sim.log);
+}
+
 #[test]
 fn a_clock_that_jumps_ahead_withholds_the_token_and_refreshes() {
     let mut sim = Sim::resumed(Rotation::Unknown, 1000);
