@@ -34,6 +34,13 @@ const FILE_MODE: u32 = 0o600;
 /// What the first write after a start takes at the most: the log's head and some pages.
 const FEW_PAGES: u64 = 64 << 10;
 
+/// Which file a path leads to.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) struct Identity {
+    device: u64,
+    inode: u64,
+}
+
 /// An open state directory that has been found safe.
 pub(super) struct StateDir {
     fd: OwnedFd,
@@ -67,6 +74,19 @@ impl StateDir {
             Some(flaw) => Err(OpenError::flawed(path, flaw)),
             None => Ok(Some(Self { fd, path: path.to_owned() })),
         }
+    }
+
+    /// Which file the path of `name` leads to; `None` if to none.
+    ///
+    /// The path is resolved anew: what was moved away with its directory is not there.
+    pub(super) fn identify(&self, name: &str) -> Option<Identity> {
+        rustix::fs::lstat(self.path(name)).ok().map(|stat| identity(&stat))
+    }
+
+    /// Whether its path still leads to the directory that was opened.
+    pub(super) fn is_in_place(&self) -> bool {
+        let found = rustix::fs::lstat(&self.path).map(|stat| identity(&stat));
+        found.is_ok() && found == rustix::fs::fstat(&self.fd).map(|stat| identity(&stat))
     }
 
     /// Whether the file system, or this mount of it, refuses writes.
@@ -210,6 +230,10 @@ pub(super) fn read_capped(file: File, limit: usize) -> Result<Zeroizing<Vec<u8>>
     let cap = u64::try_from(limit).unwrap_or(u64::MAX).saturating_add(1);
     file.take(cap).read_to_end(&mut content).map_err(|error| errno_of(&error))?;
     Ok(content)
+}
+
+const fn identity(stat: &Stat) -> Identity {
+    Identity { device: stat.st_dev, inode: stat.st_ino }
 }
 
 /// Makes a directory, and those above it that are missing too (a fresh home has no

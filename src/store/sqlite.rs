@@ -14,6 +14,7 @@
 //!   fresh one; until that has been made, every write is refused.
 //! * A disk that could not be written at the start is looked at again with every write.
 //! * Every transaction begins with what an earlier process could not write.
+//! * Nothing is written into a file that no path leads to: it would be gone with the process.
 
 use std::path::Path;
 use std::path::PathBuf;
@@ -45,7 +46,10 @@ use crate::store::seal::Sealer;
 use crate::store::shelf::Shelved;
 use crate::token::Secret;
 
+use self::files::Files;
+
 mod begin;
+mod files;
 mod keep;
 
 /// Writes between two checkpoints: some 5 MB of log at 1 kB a token.
@@ -69,6 +73,8 @@ pub struct Sqlite {
     header: Header,
     /// `None` only after a switch of files that stopped half-way.
     conn: Option<Connection>,
+    /// Which files are written.
+    files: Files,
     sealer: Sealer,
     boot_id: String,
     epoch: i64,
@@ -118,10 +124,10 @@ impl Sqlite {
     fn write_all(&mut self, batch: &[Change]) -> Answers {
         let all = |fault: &StoreError| batch.iter().map(|_| Err(fault.clone())).collect();
         let able = match self.footing {
-            Footing::Sound => Ok(()),
+            Footing::Sound if self.files.are_in_place(&self.dir, &self.name) => Ok(()),
             Footing::ReadOnly if self.dir.is_read_only() => Err(StoreError::ReadOnly),
             Footing::ReadOnly | Footing::Full => self.open_again(),
-            Footing::Suspect => self.rewrite(),
+            Footing::Sound | Footing::Suspect => self.rewrite(),
         };
         if let Err(fault) = able {
             return all(&fault);
@@ -197,6 +203,7 @@ impl Sqlite {
             }
         }
         transaction.commit()?;
+        self.files.complete(&self.dir, &self.name);
         self.shelved.settled(&settled);
         Ok(answers)
     }
@@ -220,6 +227,10 @@ impl Sqlite {
     /// Goes on in a fresh database with every live row of this one.
     fn rewrite(&mut self) -> Result<(), StoreError> {
         self.footing = Footing::Suspect;
+        if !self.dir.is_in_place() {
+            // Half of what follows goes by the path, and would meet another directory.
+            return Err(StoreError::Io("the state directory was moved or removed".to_owned()));
+        }
         if let Some(conn) = &self.conn {
             let fresh = connection::fresh_name(&self.name);
             match connection::copy(conn, &self.dir, &fresh) {
@@ -232,8 +243,10 @@ impl Sqlite {
             conn.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
         }
         self.conn = None;
+        self.files = Files::default();
         connection::finish_switch(&self.dir, &self.name)?;
         self.conn = Some(connection::connect(&self.dir, &self.name)?);
+        self.files = Files::of(&self.dir, &self.name);
         self.footing = Footing::Sound;
         self.rewrites = self.rewrites.saturating_add(1);
         self.in_log = 0;

@@ -11,6 +11,7 @@ use crate::store::shelf::Shelved;
 use super::Footing;
 use super::Place;
 use super::Sqlite;
+use super::files::Files;
 use super::split;
 
 impl Sqlite {
@@ -57,12 +58,14 @@ impl Sqlite {
         if footing == Footing::Sound {
             ballast::restore(&dir);
         }
+        let files = Files::of(&dir, name);
         Ok(Self {
             dir,
             name: name.to_owned(),
             lock: opened.lock,
             header: opened.header,
             conn: Some(opened.conn),
+            files,
             sealer: opened.sealer,
             boot_id: place.boot_id.clone(),
             epoch: opened.epoch,
@@ -85,6 +88,7 @@ impl Sqlite {
             Err(refused) => return Err(refused.into()),
         };
         self.conn = Some(conn);
+        self.files = Files::of(&self.dir, &self.name);
         self.epoch = epoch;
         self.footing = Footing::Sound;
         Ok(())

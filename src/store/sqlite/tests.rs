@@ -1,7 +1,7 @@
 //! The store against real files in temporary directories: [`writes`] is what each write does,
 //! [`exports`] what a backup gets, [`opening`] what is refused and what survives, [`keys`] what
-//! becomes of it under another key, [`faults`] and [`mounts`] what a failing disk does, and
-//! [`shelf`] what survives the process all the same.
+//! becomes of it under another key, [`faults`] and [`mounts`] what a failing disk does, [`gone`] what
+//! comes of files that somebody takes away, and [`shelf`] what survives the process all the same.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -28,6 +28,7 @@ use crate::token::TokenSet;
 
 mod exports;
 mod faults;
+mod gone;
 mod keys;
 mod mounts;
 mod opening;

@@ -34,7 +34,8 @@ fn every_credential_and_secret_is_exported_and_nothing_is_spent_by_it() {
 
 #[test]
 fn a_refresh_token_that_is_being_spent_is_exported_as_such() {
-    let mut store = Home::new().open();
+    let home = Home::new();
+    let mut store = home.open();
     store.commit("mail", "a1", Some("r1"));
     store.spend("mail");
     let exported = export(&mut store);
@@ -43,7 +44,8 @@ fn a_refresh_token_that_is_being_spent_is_exported_as_such() {
 
 #[test]
 fn a_refresh_token_that_was_handed_out_is_in_no_backup_and_its_account_is() {
-    let mut store = Home::new().open();
+    let home = Home::new();
+    let mut store = home.open();
     for (name, hold) in [("mail", Hold::Released), ("plugs", Hold::Paused)] {
         store.commit(name, "a1", Some("r1"));
         let standing = Standing { hold, ..Standing::default() };
@@ -59,7 +61,8 @@ fn a_refresh_token_that_was_handed_out_is_in_no_backup_and_its_account_is() {
 
 #[test]
 fn what_does_not_open_is_told_and_takes_nothing_else_with_it() {
-    let mut store = Home::new().open();
+    let home = Home::new();
+    let mut store = home.open();
     store.commit("mail", "a1", Some("r1"));
     store.commit("ci", "a1", Some("r1"));
     secret(&mut store, "ci.client_secret");
@@ -86,7 +89,8 @@ fn secret(store: &mut Sqlite, slot: &str) {
 
 #[test]
 fn an_account_that_changes_between_two_pieces_is_whole_and_as_new_as_its_own_piece() {
-    let mut store = Home::new().open();
+    let home = Home::new();
+    let mut store = home.open();
     for name in ["first", "gone", "last"] {
         store.commit(name, "a1", Some("r1"));
     }
@@ -107,7 +111,8 @@ fn an_account_that_changes_between_two_pieces_is_whole_and_as_new_as_its_own_pie
 
 #[tokio::test]
 async fn a_thousand_accounts_are_exported_by_their_names_each_with_its_own_secrets() {
-    let mut sqlite = Home::new().open();
+    let home = Home::new();
+    let mut sqlite = home.open();
     let names = (0..1000).map(|number| format!("a-{number:04}")).collect::<Vec<_>>();
     let commits = names.iter().map(|name| Change::Account(commit(name, "a1", Some("r1"))));
     assert!(sqlite.write(commits.collect()).iter().all(Result::is_ok));

@@ -34,7 +34,8 @@ fn a_crash_at_any_moment_leaves_what_was_answered() {
         let generation = store.commit("mail", &format!("a{n}"), Some(&format!("r{n}")));
         assert_eq!(generation, Generation(n));
         if n % 50 == 0 {
-            let mut after = home.crashed().open();
+            let crashed = home.crashed();
+            let mut after = crashed.open();
             assert_eq!(access_of(&after.only()), format!("a{n}"));
             assert_eq!(refresh_of(&after.spend("mail")), Some(format!("r{n}").as_str()));
         }

@@ -81,7 +81,8 @@ fn a_set_that_is_newer_takes_the_place_of_the_one_before() {
     room_again(&store);
     assert_eq!(committed(store.one(refused_commit("mail"))), Generation(2));
     assert_ne!(shelf.names(), both);
-    let mut next = home.crashed().open();
+    let crashed = home.crashed();
+    let mut next = crashed.open();
     let inherited = next.keep_on(Fake::default().boxed(), shelf.leftovers());
     assert_eq!(inherited.used, [(account("boiler"), Generation(2))]);
 
@@ -208,7 +209,8 @@ fn what_a_disk_that_cannot_be_read_says_nothing_of_is_left_for_the_next_process(
     let refused = store.one(refused_commit("boiler")).map(drop);
     assert_eq!(refused, Err(kept(Refuge::ServiceManager)));
 
-    let mut next = home.crashed().open();
+    let crashed = home.crashed();
+    let mut next = crashed.open();
     let mut used = next.keep_on(shelf.boxed(), shelf.leftovers()).used;
     used.sort();
     assert_eq!(used, [(account("boiler"), Generation(2)), (account("mail"), Generation(2))]);
@@ -292,7 +294,8 @@ fn an_import_that_could_not_be_saved_is_not_lost_either() {
     let refused = store.one(Change::Account(write)).map(drop);
     assert_eq!(refused, Err(kept(Refuge::ServiceManager)));
 
-    let mut next = home.crashed().open();
+    let crashed = home.crashed();
+    let mut next = crashed.open();
     no_more_room(&next);
     next.keep_on(shelf.boxed(), shelf.leftovers());
     let record = next.only();
