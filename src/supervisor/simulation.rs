@@ -12,7 +12,8 @@
 //! 3. `faults`: what goes wrong; `host`: what befalls the host; `people`: what people and programs
 //!    do; `recovery`: all is well again, for a while.
 //! 4. `scene`: what the supervisor is given for a world; `disk`, `clocks`: parts of it.
-//! 5. `witness`: what must hold, of requests (`life`), of what is heard (`heard`), told (`told`)
+//! 5. `drill`: a thousand accounts and a provider that refuses in error.
+//! 6. `witness`: what must hold, of requests (`life`), of what is heard (`heard`), told (`told`)
 //!    and handed out (`served`); `pairs`: what was seen of the lifecycle.
 //!
 //! # What must hold
@@ -36,6 +37,7 @@ mod cast;
 mod chance;
 mod clocks;
 mod disk;
+mod drill;
 mod faults;
 mod heard;
 mod host;

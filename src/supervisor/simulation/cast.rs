@@ -69,6 +69,29 @@ impl Part {
         (part, Service::new(conduct, lifetime))
     }
 
+    /// One of many that are all alike: an hour at a time, from a provider that rotates and forgives for
+    /// a minute.
+    pub(super) fn ordinary(index: usize) -> (Self, Service) {
+        let grace = Duration::from_secs(60);
+        let plan = Plan {
+            rotation: Rotation::Grace(grace),
+            refresh_before: None,
+            has_refresh_token: true,
+            requests: 1,
+            alarm_before: Duration::from_secs(600),
+            on_refresh_failure: FailureAction::Raise,
+            sign_in: SignIn::Never,
+            entry: Entry::Login,
+            refresh_token_lifetime: None,
+            refresh_token_idle: None,
+            expiry_ahead: EXPIRY_AHEAD.into(),
+        };
+        let id = AccountId::parse(&format!("a{index}")).unwrap();
+        let part =
+            Self { id, plan, host: "one.example".into(), place: 0, hooks: Vec::new().into() };
+        (part, Service::new(Conduct::Grace(grace), Duration::from_secs(3_600)))
+    }
+
     pub(super) const fn plan(&self) -> &Plan {
         &self.plan
     }

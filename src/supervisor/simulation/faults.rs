@@ -155,6 +155,11 @@ impl Weather {
         Self { possible, active: Vec::new() }
     }
 
+    /// Fair weather but for one fault, which strikes everybody at that rate until then.
+    pub(super) fn only(fault: Fault, rate: f64, until: Duration) -> Self {
+        Self { possible: Vec::new(), active: vec![Spell { fault, until, whom: None, rate }] }
+    }
+
     /// One of those that are possible, if any is.
     pub(super) fn draw(&self, chance: &mut Chance) -> Option<Fault> {
         if self.possible.is_empty() { None } else { Some(*chance.pick(&self.possible)) }

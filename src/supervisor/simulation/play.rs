@@ -83,6 +83,12 @@ impl Play {
         self.begin();
         self.cloud_over();
         self.start();
+        self.goes_on_until(end).await;
+        self.daemon = None;
+    }
+
+    /// Plays on from where it is.
+    pub(super) async fn goes_on_until(&mut self, end: Duration) {
         let (mut last, mut rounds) = (Duration::ZERO, 0);
         while self.outside.scene().witness.violation().is_none() {
             let Some(at) = self.next_at().filter(|at| *at < end) else { break };
@@ -106,7 +112,6 @@ impl Play {
                 self.outside.scene().witness.violated(&account, || "comes to no rest".into());
             }
         }
-        self.daemon = None;
     }
 
     /// When something happens next.
