@@ -14,6 +14,7 @@
 //!    `credential`: what the service manager is given for units.
 //!    `keys`: the store key in the hands of whoever keeps the host.
 //! 3. `corpus`, `waiters`, `crash`: one kind of trouble each, at many accounts at once.
+//!    `campaign`: one blow at a time, at every system call; power cuts; state that is gone or old.
 //! 4. `services`: Quilt, Navien and Kasa Monitor, with their quirks, and what each says of every
 //!    failure.
 //! 5. `providers`: against other people's servers. `host`: as a package, under systemd.
@@ -46,6 +47,7 @@
 mod architecture;
 mod badinput;
 mod bus;
+mod campaign;
 mod completions;
 mod corpus;
 mod crash;

@@ -95,7 +95,7 @@ fn a_program_that_writes_in_place_under_its_lock_takes_no_entry_with_it() {
 #[test]
 fn a_killed_writer_leaves_the_whole_old_file_or_the_whole_new_one() {
     let (_idp, daemon) = with_id_token();
-    let kills = number_from_environment("TOKENKEEPER_TEST_KILLS", 60);
+    let kills = number_from_environment("TOKENKEEPER_TEST_WRITER_KILLS", 60);
     let long = "x".repeat(300_000);
     let whole =
         |text: &str| serde_json::from_str::<Value>(text).is_ok_and(|it| it["pad"] == json!(long));

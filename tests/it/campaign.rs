@@ -1,0 +1,330 @@
+//! The daemon is struck at one system call after the other: killed, or told that the disk or the
+//! network failed.
+//!
+//! Every call that a refresh, a replay after a lost reply or a start makes on the state directory,
+//! and on the connection to the provider, has its turn; which there are is written down first. What must
+//! hold after each: what is on disk is whole and tells of every refresh token that was sent; and the
+//! account becomes well by itself, after a restart where the process ended. Not one account may be
+//! lost, and nothing may hang.
+//!
+//! `TOKENKEEPER_TEST_EVERY` says that only every so manieth blow is dealt where there are many; those
+//! to a refresh, and kills during a replay, are never left out.
+//!
+//! # Reading order
+//!
+//! `blow` is what befalls a call; `scene` is the account, and what is checked of it. `cuts` is about
+//! power cuts, `places` about state directories that are moved, removed, or older than they were.
+
+mod blow;
+mod cuts;
+mod places;
+mod scene;
+
+use std::collections::BTreeMap;
+use std::io;
+
+use self::blow::Blow;
+use self::blow::Point;
+use self::blow::Watched;
+use self::scene::Before;
+use self::scene::Provider;
+use self::scene::Scene;
+use self::scene::Started;
+use crate::support::http::Reply;
+use crate::support::http::Request;
+use crate::support::http::receive;
+use crate::support::number_from_environment;
+use crate::support::skipped;
+
+const KILL: &[Blow] = &[Blow::Kill];
+
+/// What a disk says.
+const DISK: &[Blow] =
+    &[Blow::Once("EIO"), Blow::Once("ENOSPC"), Blow::FromThenOn("EIO"), Blow::FromThenOn("ENOSPC")];
+
+/// What a network says.
+const NETWORK: &[Blow] = &[Blow::Once("ECONNRESET"), Blow::Once("EIO")];
+
+/// The threads that are struck.
+#[derive(Clone, Copy, Debug)]
+enum Thread {
+    /// It writes what is to be durable.
+    Store,
+    /// It speaks with the provider.
+    Act,
+}
+
+/// Waits for a token other than the one that is held, and not for long where a replay cannot succeed.
+const POLL: &str = "/v1/accounts/mail/token?wait=60";
+const POLL_IN_VAIN: &str = "/v1/accounts/mail/token?wait=3";
+const HELD: &[(&str, &str)] = &[("if-none-match", "\"access-1\"")];
+
+/// Every so manieth blow is dealt where there are many, unless the environment says otherwise.
+const EVERY: u64 = 10;
+
+/// What came of many trials.
+#[derive(Clone, Copy, Debug, Default)]
+struct Trials {
+    struck: u32,
+    /// The call was not made this time.
+    missed: u32,
+}
+
+#[test]
+fn a_kill_at_any_call_of_a_refresh_costs_nothing() {
+    during(Before::AtRest, KILL, KILL, 1, 25);
+}
+
+#[test]
+fn a_kill_at_any_call_of_a_replay_costs_nothing() {
+    during(Before::InDoubtAndPaused, KILL, KILL, 1, 25);
+}
+
+#[test]
+fn an_error_of_any_call_of_a_refresh_costs_nothing() {
+    during(Before::AtRest, DISK, NETWORK, 1, 80);
+}
+
+#[test]
+fn an_error_of_any_call_of_a_replay_costs_nothing() {
+    during(Before::InDoubtAndPaused, DISK, NETWORK, every(), 8);
+}
+
+#[test]
+fn a_kill_at_any_call_of_a_start_costs_nothing() {
+    for before in [Before::Nothing, Before::AtRest, Before::InDoubt] {
+        at_start(before, KILL, 6);
+    }
+}
+
+#[test]
+fn an_error_of_any_call_of_a_start_costs_nothing() {
+    for before in [Before::Nothing, Before::AtRest, Before::InDoubt] {
+        at_start(before, DISK, 24);
+    }
+}
+
+/// Without a grace an account is lost if the provider has rotated its refresh token and the reply is not
+/// written: that is so from the last byte of the request to the last page of one transaction, whose sync
+/// is a matter of power cuts. A kill at any other call loses nothing.
+#[test]
+fn without_a_grace_only_a_kill_between_the_request_and_the_writing_of_its_reply_loses_an_account() {
+    const WINDOW: &[&str] = &["recvfrom", "shutdown", "newfstatat", "pwrite64"];
+
+    let Some(mut scene) = scene(Provider::Strict) else { return };
+    let mut lost = Vec::new();
+    let mut trials = Trials::default();
+    for thread in [Thread::Store, Thread::Act] {
+        let calls = calls_during(&mut scene, Before::AtRest, thread);
+        trials = trials.and(each(&calls, KILL, 1, |point| {
+            let requests = scene.set(Before::AtRest);
+            scene.daemon.begin();
+            let ambush = watched(&scene, thread).ambush(id(&scene, thread), Some(point));
+            let was_killed = acts(&scene, Before::AtRest, POLL).is_err();
+            if !was_killed {
+                scene.daemon.kill();
+            } else {
+                scene.daemon.ended();
+                scene.check_remains(requests, &format!("{point:?} of {thread:?}"));
+                if scene.is_lost() {
+                    lost.push((point.call.to_owned(), point.count));
+                }
+            }
+            ambush.ends();
+            was_killed
+        }));
+    }
+    eprintln!("{trials:?}, {} of which lost the account: {lost:?}", lost.len());
+    trials.check(25);
+    assert!(lost.iter().all(|(call, _)| WINDOW.contains(&call.as_str())), "{lost:?}");
+    assert!(lost.iter().any(|(call, _)| call == "recvfrom"), "the provider rotates: {lost:?}");
+}
+
+/// Strikes the thread of the store, and then the one that acts, while a running daemon refreshes.
+fn during(before: Before, disk: &[Blow], network: &[Blow], every: usize, least: u32) {
+    let Some(mut scene) = scene(Provider::Forgiving) else { return };
+    let mut trials = Trials::default();
+    for (thread, blows) in [(Thread::Store, disk), (Thread::Act, network)] {
+        let calls = calls_during(&mut scene, before, thread);
+        let strike = |point: Point<'_>| strike(&mut scene, before, thread, point);
+        trials = trials.and(each(&calls, blows, every, strike));
+    }
+    eprintln!("{trials:?}, {before:?}");
+    trials.check(least);
+}
+
+/// Strikes what a start does with the state directory.
+fn at_start(before: Before, blows: &[Blow], least: u32) {
+    let Some(mut scene) = scene(Provider::Forgiving) else { return };
+    scene.set(before);
+    let watched = watched(&scene, Thread::Store);
+    assert!(matches!(scene.starts_under(&watched, None), Started::Ready));
+    scene.daemon.kill();
+    let calls = watched.made();
+    let trials = each(&calls, blows, every(), |point| strike_start(&mut scene, before, point));
+    eprintln!("{trials:?} at a start, {before:?}");
+    trials.check(least);
+}
+
+/// The calls that a thread makes where nothing strikes it.
+fn calls_during(scene: &mut Scene, before: Before, thread: Thread) -> BTreeMap<String, u32> {
+    scene.set(before);
+    scene.daemon.begin();
+    let watched = watched(scene, thread);
+    let ambush = watched.ambush(id(scene, thread), None);
+    assert_eq!(acts(scene, before, POLL).unwrap().status, 200);
+    scene.daemon.kill();
+    ambush.ends();
+    watched.made()
+}
+
+/// Deals every so manieth of these blows to these calls.
+fn each(
+    calls: &BTreeMap<String, u32>,
+    blows: &[Blow],
+    every: usize,
+    mut strike: impl FnMut(Point<'_>) -> bool,
+) -> Trials {
+    let all = calls.iter().flat_map(|(call, times)| (1..=*times).map(move |count| (call, count)));
+    let dealt = |blow: &Blow| {
+        let blow = *blow;
+        all.clone().map(move |(call, count)| Point { call, count, blow })
+    };
+    let points = blows.iter().flat_map(dealt);
+    let mut trials = Trials::default();
+    for point in points.step_by(every) {
+        if strike(point) {
+            trials.struck += 1;
+        } else {
+            trials.missed += 1;
+        }
+    }
+    trials
+}
+
+impl Trials {
+    const fn and(self, other: Self) -> Self {
+        Self { struck: self.struck + other.struck, missed: self.missed + other.missed }
+    }
+
+    /// Nearly all calls that were written down are made each time.
+    fn check(self, least: u32) {
+        assert!(self.struck >= least && self.missed * 10 <= self.struck, "{self:?}, not {least}");
+    }
+}
+
+/// One trial with a daemon that runs. Tells whether there was such a call.
+fn strike(scene: &mut Scene, before: Before, thread: Thread, point: Point<'_>) -> bool {
+    let when = format!("{point:?} of {thread:?}, {before:?}");
+    let requests = scene.set(before);
+    scene.daemon.begin();
+    let watched = watched(scene, thread);
+    let ambush = watched.ambush(id(scene, thread), Some(point));
+    let lasts = matches!(point.blow, Blow::FromThenOn(_));
+    let answer = acts(scene, before, if lasts { POLL_IN_VAIN } else { POLL });
+    let was_killed = point.blow == Blow::Kill && answer.is_err();
+    assert!(was_killed || answer.is_ok(), "{when}: {answer:?}\n{}", scene.daemon.log());
+    let struck = was_killed || watched.struck();
+    if was_killed {
+        scene.daemon.ended();
+    } else if struck && !lasts {
+        scene.check_well(&when);
+        scene.daemon.stop();
+    } else {
+        scene.daemon.kill();
+    }
+    ambush.ends();
+    if struck {
+        scene.check_remains(requests, &when);
+        scene.daemon.begin();
+        resume_where_that_was_lost(scene);
+        scene.check_well(&when);
+        scene.daemon.kill();
+    }
+    struck
+}
+
+/// Has the daemon refresh, or replay, and waits for what comes of it.
+fn acts(scene: &Scene, before: Before, poll: &str) -> io::Result<Reply> {
+    receive(match before {
+        Before::InDoubtAndPaused => {
+            let polling = scene.daemon.begin_to(Request { headers: HELD, ..Request::get(poll) });
+            let order = Request { method: "POST", ..Request::get("/v1/accounts/mail/resume") };
+            // A kill ends the connection without an answer.
+            drop(receive(scene.daemon.begin_to(order)));
+            polling
+        }
+        Before::Nothing | Before::AtRest | Before::InDoubt => scene.daemon.begin_refresh("mail"),
+    })
+}
+
+/// One trial with a daemon that starts. Tells whether there was such a call.
+fn strike_start(scene: &mut Scene, before: Before, point: Point<'_>) -> bool {
+    let when = format!("{point:?} of a start, {before:?}");
+    let requests = scene.set(before);
+    let watched = watched(scene, Thread::Store);
+    let struck = match scene.starts_under(&watched, Some(point)) {
+        Started::Ended(status) => {
+            assert!(!status.success(), "{when}: {status}");
+            true
+        }
+        Started::Ready => {
+            scene.daemon.kill();
+            watched.struck()
+        }
+    };
+    if !struck {
+        return false;
+    }
+    if before == Before::Nothing {
+        scene.daemon.begin();
+        scene.daemon.import("mail", &scene.idp.mint("mail"));
+    } else {
+        scene.check_remains(requests, &when);
+        scene.daemon.begin();
+    }
+    scene.check_well(&when);
+    scene.daemon.kill();
+    true
+}
+
+/// An operator whose order was not answered gives it again.
+fn resume_where_that_was_lost(scene: &Scene) {
+    if scene.daemon.account("mail").paused {
+        assert_eq!(scene.daemon.order("mail", "resume").status, 200);
+    }
+}
+
+/// What is watched of a thread, in a new record.
+fn watched(scene: &Scene, thread: Thread) -> Watched {
+    let record = scene.daemon.path("strace");
+    drop(std::fs::remove_file(&record));
+    match thread {
+        Thread::Store => Watched { calls: "all", paths: scene.state_files(), record },
+        Thread::Act => Watched { calls: "%network", paths: Vec::new(), record },
+    }
+}
+
+fn id(scene: &Scene, thread: Thread) -> u32 {
+    match thread {
+        Thread::Store => scene.thread("store"),
+        Thread::Act => scene.daemon.id(),
+    }
+}
+
+/// `None` where nothing can be struck: whoever may attach to a process that is not dumpable is root.
+fn scene(provider: Provider) -> Option<Scene> {
+    if !rustix::process::geteuid().is_root() {
+        skipped("only root may strike a process at its system calls");
+        return None;
+    }
+    if !blow::is_possible() {
+        skipped("no strace, which strikes at a system call");
+        return None;
+    }
+    Some(Scene::new(provider))
+}
+
+fn every() -> usize {
+    usize::try_from(number_from_environment("TOKENKEEPER_TEST_EVERY", EVERY)).unwrap()
+}

@@ -1,0 +1,101 @@
+//! The state directory is moved away, its files are removed, or it is an older copy of itself.
+
+use std::fs;
+
+use serde_json::Value;
+use serde_json::json;
+use tokenkeeper::error::code::Code;
+
+use crate::daemon::forgiving;
+use crate::daemon::with_mail;
+use crate::keys::copied;
+use crate::support::config::Config;
+use crate::support::daemon::Daemon;
+use crate::support::http::receive;
+use crate::support::idp::Idp;
+
+#[test]
+fn nothing_is_spent_while_the_state_directory_is_gone_and_the_account_is_well_when_it_is_back() {
+    let (idp, mut daemon) = with_mail(&forgiving());
+    let [state, away] = ["state", "away"].map(|name| daemon.path(name));
+    fs::rename(&state, &away).unwrap();
+    let refused = receive(daemon.begin_refresh("mail")).unwrap();
+    assert_eq!(refused.status, 503, "{}", refused.body);
+    assert!(refused.body.contains("the state directory was moved or removed"), "{}", refused.body);
+    let view = daemon.account("mail");
+    assert_eq!(view.refresh_error.unwrap().error_code, Code::StoreUnavailable);
+    assert!(daemon.token("mail", "").is_ok(), "the token that is good is served");
+    assert_eq!(idp.totals("mail").requests, 1, "nothing was spent");
+
+    fs::rename(&away, &state).unwrap();
+    daemon.order("mail", "retry");
+    let well = daemon.until("mail", "well", |view| view.refresh_error.is_none());
+    daemon.kill();
+    daemon.begin();
+    assert_eq!(daemon.account("mail").generation, well.generation);
+    assert_eq!(idp.totals("mail").reuses, 0);
+}
+
+#[test]
+fn a_database_that_is_removed_under_the_daemon_costs_nothing() {
+    let (idp, mut daemon) = with_mail(&forgiving());
+    for file in ["state.db", "state.db-wal"] {
+        fs::remove_file(daemon.path("state").join(file)).unwrap();
+    }
+    let refreshed = receive(daemon.begin_refresh("mail")).unwrap();
+    assert_eq!(refreshed.status, 200, "{}", refreshed.body);
+    let token = daemon.token("mail", "").unwrap();
+    daemon.kill();
+    daemon.begin();
+    let again = daemon.token("mail", "").unwrap();
+    assert_eq!((again.generation, &again.token), (token.generation, &token.token));
+    assert_eq!(idp.totals("mail").reuses, 0);
+}
+
+#[test]
+fn an_old_copy_of_the_state_heals_by_itself_where_the_provider_still_takes_what_it_holds() {
+    let (idp, daemon) = rolled_back(&json!({ "grace_secs": null, "grace_scope": "any" }));
+    let refreshed = receive(daemon.begin_refresh("mail")).unwrap();
+    assert_eq!(refreshed.status, 200, "{}", refreshed.body);
+    let token = daemon.token("mail", "").unwrap();
+    assert!(idp.accepts("mail", &token.token));
+    assert_eq!(idp.totals("mail").reuses, 0);
+}
+
+/// It cannot be known from inside that the copy is old. What it costs is that one login, and what it
+/// holds is kept and told as refused.
+#[test]
+fn an_old_copy_of_the_state_is_told_as_refused_where_it_is_and_a_new_login_mends_it() {
+    let (idp, daemon) = rolled_back(&json!({ "grace_secs": 0 }));
+    let refused = receive(daemon.begin_refresh("mail")).unwrap();
+    assert_eq!(refused.status, 409, "{}", refused.body);
+    let view = daemon.account("mail");
+    assert_eq!(view.refresh_error.unwrap().error_code, Code::GrantRejected);
+    assert_eq!(view.state, "suspect", "nothing is given up for one word");
+    let token = daemon.token("mail", "").unwrap();
+    assert!(token.refresh_error.is_some(), "what may be dead is not handed out as sound");
+    assert_eq!(idp.totals("mail").reuses, 1);
+
+    daemon.import("mail", &idp.mint("mail"));
+    let token = daemon.token("mail", "").unwrap();
+    assert!(token.refresh_error.is_none() && idp.accepts("mail", &token.token));
+}
+
+/// A daemon that was given back its state of two generations ago.
+fn rolled_back(rotation: &Value) -> (Idp, Daemon) {
+    let idp = Idp::start();
+    let first = idp.put("mail", &json!({ "rotation": rotation }));
+    let mut daemon = Daemon::start(&Config::default().account("mail", &idp.keys("mail")));
+    daemon.import("mail", &first);
+    daemon.stop();
+    copied(&daemon.path("state"), &daemon.path("copy"));
+    daemon.begin();
+    for _ in 0..2 {
+        assert_eq!(receive(daemon.begin_refresh("mail")).unwrap().status, 200);
+    }
+    daemon.stop();
+    fs::remove_dir_all(daemon.path("state")).unwrap();
+    copied(&daemon.path("copy"), &daemon.path("state"));
+    daemon.begin();
+    (idp, daemon)
+}
