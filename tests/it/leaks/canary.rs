@@ -163,8 +163,8 @@ impl Canaries {
     fn found_at(&self, at: usize, hay: &[u8]) -> impl Iterator<Item = Find<'_>> {
         let rest = &hay[at..];
         let key: [u8; KEY] = *rest.first_chunk().expect("there are as many");
-        let needles = self.by_key.get(&key).into_iter().flatten().map(|at| &self.needles[*at]);
-        needles.filter(|needle| rest.starts_with(&needle.text)).map(move |needle| Find {
+        let needles = self.by_key.get(&key).into_iter().flatten().map(move |at| &self.needles[*at]);
+        needles.filter(move |needle| rest.starts_with(&needle.text)).map(move |needle| Find {
             canary: &self.canaries[needle.of],
             spelling: needle.spelling,
             at,

@@ -268,7 +268,7 @@ impl Life {
             format!("{{{quoted}:1}}"),
             format!("{{\"refresh\":{quoted}}}"),
             format!("{{\"refresh_token\":{quoted},\"refresh_token\":{quoted}}}"),
-            quoted.clone(),
+            quoted,
             format!("refresh_token={MISTAKEN}"),
         ] {
             for verb in ["import", "login", "secret", "report", "pause"] {
