@@ -101,12 +101,18 @@ pub enum RefreshError {
     /// A sign-in's name, password or code is refused.
     #[error("login refused: {0}")]
     LoginRejected(OauthError),
-    /// A sign-in in which no person had a part is refused, and it was made with a secret out of
-    /// the store. A login would take the same one, so another has to be stored.
-    #[error("login refused: {answer}; the stored {slot} was used")]
-    StoredSecretRefused {
+    /// A sign-in in which no person had a part is refused. A login would take the same secret, so
+    /// that one has to be corrected.
+    #[error(
+        "login refused: {answer}; the {}{slot} was used{}",
+        if *.stored { "stored " } else { "" },
+        if *.stored { "" } else { " that the configuration leads to" }
+    )]
+    SecretRefused {
         /// Name of the slot.
         slot: String,
+        /// Whether it came out of the store; if not, the configuration says from where.
+        stored: bool,
         /// What the provider said.
         answer: OauthError,
     },
@@ -153,7 +159,7 @@ impl RefreshError {
             Self::SubjectChanged | Self::LoginRequired(_) => Code::NeedsLogin,
             Self::ForeignWriter => Code::ForeignWriter,
             Self::GrantRejected(_) => Code::GrantRejected,
-            Self::LoginRejected(_) | Self::StoredSecretRefused { .. } => Code::LoginRejected,
+            Self::LoginRejected(_) | Self::SecretRefused { .. } => Code::LoginRejected,
             Self::SessionExpired(_) => Code::SessionExpired,
             Self::HookFailed { .. } => Code::HookFailed,
             Self::ClientRejected(_) | Self::NoEndpoint(_) => Code::ClientRejected,
@@ -211,7 +217,7 @@ impl RefreshError {
             Self::GrantRejected(_) => Class::Suspect,
             Self::LoginRequired(_)
             | Self::LoginRejected(_)
-            | Self::StoredSecretRefused { .. }
+            | Self::SecretRefused { .. }
             | Self::SessionExpired(_)
             | Self::SubjectChanged
             | Self::ForeignWriter => Class::Definite,
@@ -250,7 +256,7 @@ impl RefreshError {
             Self::GrantRejected(answer)
             | Self::LoginRequired(answer)
             | Self::LoginRejected(answer)
-            | Self::StoredSecretRefused { answer, .. }
+            | Self::SecretRefused { answer, .. }
             | Self::SessionExpired(answer)
             | Self::ClientRejected(answer) => (Some(answer), None),
             Self::SecretUnavailable { .. }

@@ -325,10 +325,10 @@ impl Snapshot {
         format!("the account has no credential yet{}", lacks.unwrap_or_default())
     }
 
-    /// The slot of the stored secret for which the last sign-in without a person was refused.
+    /// The slot of the secret for which the last sign-in without a person was refused.
     pub fn refused_secret(&self) -> Option<&str> {
         let error = &self.failure.as_ref()?.error;
-        let RefreshError::StoredSecretRefused { slot, .. } = error else { return None };
+        let RefreshError::SecretRefused { slot, .. } = error else { return None };
         Some(slot)
     }
 

@@ -154,6 +154,9 @@ fn next_step(refusal: &Refusal, account: Option<&AccountId>) -> Option<String> {
                      type: tokenctl {entry} {name}"
                 ),
                 Some(Aid::OtherSecret(slot)) => format!("Type: tokenctl secret set {name}.{slot}"),
+                Some(Aid::OwnSecret) => {
+                    format!("Correct it there, then type: tokenctl retry {name}")
+                }
                 Some(Aid::Secret(slot)) => {
                     format!("Type: tokenctl secret set {slot}; or: tokenctl {entry} {name}")
                 }
@@ -302,6 +305,7 @@ mod tests {
             (None,                                         "Type: tokenctl login mail"),
             (Some(Aid::OldSettings),                       "Put the old settings back and type: tokenctl reload; or, to keep the new ones, type: tokenctl login mail"),
             (Some(Aid::OtherSecret("password".into())),    "Type: tokenctl secret set mail.password"),
+            (Some(Aid::OwnSecret),                         "Correct it there, then type: tokenctl retry mail"),
             (Some(Aid::Secret("mail.totp".into())),        "Type: tokenctl secret set mail.totp; or: tokenctl login mail"),
         ];
         for (aid, expected) in cases {

@@ -20,6 +20,7 @@ use crate::record::Record;
 use crate::record::StoreError;
 use crate::snapshot::Snapshot;
 use crate::snapshot::StateName;
+use crate::snapshot::aid::Aid;
 use crate::store::key::KeySource;
 use crate::time::Now;
 use crate::time::Timestamp;
@@ -188,9 +189,12 @@ fn account_findings(config: &Config, directory: &Directory, now: Now, findings: 
             let enter = format!("tokenctl {} {id}", snapshot.entry.as_str());
             let (message, command) = match (&snapshot.failure, snapshot.lacks()) {
                 (Some(failure), _) => {
-                    let command = match snapshot.refused_secret() {
-                        Some(slot) => format!("tokenctl secret set {id}.{slot}"),
-                        None => format!("tokenctl why {id}"),
+                    let command = match Aid::against(&failure.error) {
+                        Some(Aid::OtherSecret(slot)) => format!("tokenctl secret set {id}.{slot}"),
+                        Some(Aid::OldSettings | Aid::OwnSecret | Aid::Secret(_) | Aid::Import)
+                        | None => {
+                            format!("tokenctl why {id}")
+                        }
                     };
                     (failure.error.to_string(), command)
                 }

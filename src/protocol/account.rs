@@ -103,7 +103,7 @@ pub struct AccountView {
     /// is vacant.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lacks_secret: Option<String>,
-    /// The stored secret for which its last sign-in without a person was refused, as
+    /// The secret for which its last sign-in without a person was refused, as
     /// `ACCOUNT.SLOT`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub refused_secret: Option<String>,

@@ -3,7 +3,6 @@
 use super::Response;
 use super::fault::Stranger;
 use crate::error::RefreshError;
-use crate::error::foreign::OauthError;
 use crate::section::SecretRef;
 use crate::token::Secret;
 
@@ -26,15 +25,8 @@ pub(super) fn without_a_person(
     kept: Option<&SecretRef>,
 ) -> RefreshError {
     let RefreshError::LoginRejected(answer) = error else { return error };
-    if kept == Some(&SecretRef::Slot) {
-        return RefreshError::StoredSecretRefused { slot: slot.to_owned(), answer };
-    }
-    let hint = format!("the {slot} was used that the configuration leads to");
-    let words = match answer.description.as_deref() {
-        Some(said) => format!("{}; {hint}", said.trim_end_matches('.')),
-        None => hint,
-    };
-    RefreshError::LoginRejected(OauthError::new(&answer.code, Some(&words)))
+    let stored = kept == Some(&SecretRef::Slot);
+    RefreshError::SecretRefused { slot: slot.to_owned(), stored, answer }
 }
 
 /// What an answer of 300 to 399 is: somebody else's. It is never followed.
@@ -54,6 +46,7 @@ pub(super) fn is_printable(token: &Secret) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::error::foreign::OauthError;
 
     #[test]
     fn who_reads_of_a_refused_sign_in_learns_which_secret_was_used() {
@@ -63,8 +56,8 @@ mod tests {
         let cases = [
             (Some(&SecretRef::Slot), Some("No."), "login refused: 401 (No.); the stored password was used"),
             (Some(&SecretRef::Slot), None,        "login refused: 401; the stored password was used"),
-            (Some(&file),            Some("No."), "login refused: 401 (No; the password was used that the configuration leads to)"),
-            (Some(&file),            None,        "login refused: 401 (the password was used that the configuration leads to)"),
+            (Some(&file),            Some("No."), "login refused: 401 (No.); the password was used that the configuration leads to"),
+            (Some(&file),            None,        "login refused: 401; the password was used that the configuration leads to"),
         ];
         for (kept, words, told) in cases {
             assert_eq!(without_a_person(refused(words), "password", kept).to_string(), told);

@@ -15,6 +15,8 @@ pub enum Aid {
     Secret(Box<str>),
     /// To store another secret in this slot: the one that is there was refused.
     OtherSecret(Box<str>),
+    /// To correct a secret that was refused, where the configuration says it comes from.
+    OwnSecret,
     /// To hand in a refresh token, since no login can begin.
     Import,
 }
@@ -22,8 +24,9 @@ pub enum Aid {
 impl Aid {
     /// What helps against a failure.
     pub fn against(error: &RefreshError) -> Option<Self> {
-        if let RefreshError::StoredSecretRefused { slot, .. } = error {
-            return Some(Self::OtherSecret(slot.as_str().into()));
+        if let RefreshError::SecretRefused { slot, stored, .. } = error {
+            let slot = || slot.as_str().into();
+            return Some(if *stored { Self::OtherSecret(slot()) } else { Self::OwnSecret });
         }
         let RefreshError::LoginRequired(answer) = error else { return None };
         (&*answer.code == LED_ELSEWHERE).then_some(Self::OldSettings)
@@ -48,10 +51,14 @@ mod tests {
     }
 
     #[test]
-    fn another_secret_helps_where_the_stored_one_was_refused() {
+    fn another_secret_helps_where_one_was_refused_that_no_person_typed() {
         let answer = OauthError::new("401", None);
         assert_eq!(Aid::against(&RefreshError::LoginRejected(answer.clone())), None);
-        let refused = RefreshError::StoredSecretRefused { slot: "totp".into(), answer };
-        assert_eq!(Aid::against(&refused), Some(Aid::OtherSecret("totp".into())));
+        let refused = |stored| {
+            let (slot, answer) = ("totp".into(), answer.clone());
+            Aid::against(&RefreshError::SecretRefused { slot, stored, answer })
+        };
+        assert_eq!(refused(true), Some(Aid::OtherSecret("totp".into())));
+        assert_eq!(refused(false), Some(Aid::OwnSecret));
     }
 }

@@ -143,7 +143,7 @@ fn a_sign_in_says_what_a_person_has_to_do_about_the_second_factor() {
     #[rustfmt::skip]
     let cases = [
         (code_wanted(), "login refused: 2FA verification required (set totp for this account, or log in with tokenctl login)"),
-        (code_wrong(),  "login refused: TOKEN_INVALID (Invalid 2FA code; it may be the clock of this host, too; the totp was used that the configuration leads to)"),
+        (code_wrong(),  "login refused: TOKEN_INVALID (Invalid 2FA code; it may be the clock of this host, too); the totp was used that the configuration leads to"),
     ];
     for (answer, message) in cases {
         let mut exchange = account("").sign_in(signing_in(&[PASSWORD])).unwrap();

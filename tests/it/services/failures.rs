@@ -28,8 +28,10 @@ const WIDTH: usize = 68;
 
 #[test]
 fn the_page_tells_every_failure_of_user_pools_as_users_read_it() {
+    let wrong: &[(&str, &str)] = &[("password", "no")];
     let rows = [
-        row("wrong password, stored", stored(pool(&json!({}), "", &[("password", "no")]), "pool")),
+        row("wrong password, stored", sealed(pool(&json!({}), "", &[]), "pool", wrong)),
+        row("wrong password, out of a file", stored(pool(&json!({}), "", wrong), "pool")),
         row("wrong password, typed", typed(&pool(&json!({}), "", &[]).1, "pool", &["no"])),
         row("wrong code, three times", typed(&heatpump(&json!({})).1, "heatpump", &["1"; 3])),
         row("expired challenge", expired_challenge()),
@@ -44,11 +46,11 @@ fn the_page_tells_every_failure_of_user_pools_as_users_read_it() {
 
 #[test]
 fn the_page_tells_every_failure_of_navien_as_users_read_it() {
-    let wrong = boiler_with(&json!({}), "", &[("password", "no")]);
+    let wrong = sealed(boiler_with(&json!({}), "", &[]), "boiler", &[("password", "no")]);
     let disabled = json!([{ "fault": "refusal", "code": "403", "message": "FORBIDDEN" }]);
     let many = json!([{ "fault": "refusal", "code": "429", "message": "TOO_MANY_REQUESTS" }]);
     let rows = [
-        row("wrong password, stored", stored(wrong, "boiler")),
+        row("wrong password, stored", wrong),
         row("wrong password, typed", typed(&boiler_with(&json!({}), "", &[]).1, "boiler", &["no"])),
         row("disabled user", boiler_fails(|idp| idp.next("boiler", &disabled))),
         row("revoked token, or another signing key", boiler_fails(|idp| idp.revoke("boiler"))),
@@ -66,20 +68,23 @@ fn the_page_tells_every_failure_of_kasa_monitor_as_users_read_it() {
     let is = |option: &'static str, value: Value| {
         move |idp: &Idp| idp.patch("plugs", &json!({ "kasa_monitor": { option: value } }))
     };
-    let wrong = plugs(&json!({}), "", &[("password", "no")]);
-    let disabled = plugs(&json!({ "kasa_monitor": { "active": false } }), "", password);
+    let wrong = sealed(plugs(&json!({}), "", &[]), "plugs", &[("password", "no")]);
+    let disabled = plugs(&json!({ "kasa_monitor": { "active": false } }), "", &[]);
     let crowded = plugs(&json!({ "kasa_monitor": { "login_per_minute": 0 } }), "", password);
     let rows = [
-        row("wrong password, stored", stored(wrong, "plugs")),
+        row("wrong password, stored", wrong),
         row("wrong password, typed", typed(&plugs(&json!({}), "", &[]).1, "plugs", &["no"])),
         row(
             "a code is wanted, and no seed is stored",
             stored(plugs(&codes, "", password), "plugs"),
         ),
-        row("wrong code, of a stored seed", stored(plugs(&codes, "", other_seed), "plugs")),
+        row(
+            "wrong code, of a stored seed",
+            sealed(plugs(&codes, "totp = true\n", &[]), "plugs", other_seed),
+        ),
         row("wrong code, three times", three_wrong_codes(&codes)),
         row("disabled user", plugs_fail(is("active", json!(false)))),
-        row("disabled user, at a login", stored(disabled, "plugs")),
+        row("disabled user, at a login", sealed(disabled, "plugs", password)),
         row("revoked token", plugs_fail(|idp| idp.revoke("plugs"))),
         row("another signing key", plugs_fail(is("key", json!("another")))),
         row(
@@ -177,7 +182,17 @@ fn table(heading: &str) -> String {
     rest.split_once(".Ed\n").unwrap().0.to_owned()
 }
 
-/// The failure of a sign-in with stored secrets.
+/// The failure of a sign-in with these secrets, once they are sealed into the store.
+fn sealed((idp, daemon): (Idp, Daemon), account: &str, secrets: &[(&str, &str)]) -> ErrorBody {
+    for (slot, value) in secrets {
+        let body = json!({ "slot": slot, "value": value }).to_string();
+        let target = format!("/v1/accounts/{account}/secret");
+        assert_eq!(daemon.ask(Request::with("POST", &target, &body)).status, 200);
+    }
+    stored((idp, daemon), account)
+}
+
+/// The failure of a sign-in with the secrets that it finds.
 fn stored((_idp, daemon): (Idp, Daemon), account: &str) -> ErrorBody {
     daemon.until(account, "refused", |view| view.refresh_error.is_some());
     let error = *daemon.token(account, "?wait=0").err().unwrap();
