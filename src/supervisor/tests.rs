@@ -269,14 +269,11 @@ async fn a_released_account_is_one_until_the_moment_of_its_resume() {
     let ((), ()) = tokio::join!(stage.run(), script);
 }
 
-/// What an account costs is a bar of the project. An allocator rounds up to size classes (those
-/// of mimalloc here: 160, 384, 640), and each of these comes with the two counts of an [`Arc`] or
-/// alone in a [`Box`].
+/// What an account costs is a bar of the project, and these are the largest things of which each
+/// has one. Whoever makes one larger looks at `cargo bench -- memory` first.
 #[test]
-fn what_each_account_holds_keeps_within_its_size_class() {
-    const COUNTS: usize = 2 * size_of::<usize>();
-
-    assert!(size_of::<Snapshot>() + COUNTS <= 160, "{}", size_of::<Snapshot>());
-    assert!(size_of::<OAuth2>() + COUNTS <= 384, "{}", size_of::<OAuth2>());
+fn an_account_holds_no_more_than_was_measured() {
+    assert!(size_of::<Snapshot>() <= 144, "{}", size_of::<Snapshot>());
+    assert!(size_of::<OAuth2>() <= 352, "{}", size_of::<OAuth2>());
     assert!(size_of::<Seat>() <= 640, "{}", size_of::<Seat>());
 }
