@@ -182,6 +182,9 @@ impl RefreshError {
             Self::GrantRejected(answer) => Self::GrantRejected(answer.hiding(secrets)),
             Self::LoginRequired(answer) => Self::LoginRequired(answer.hiding(secrets)),
             Self::LoginRejected(answer) => Self::LoginRejected(answer.hiding(secrets)),
+            Self::SecretRefused { slot, stored, answer } => {
+                Self::SecretRefused { slot, stored, answer: answer.hiding(secrets) }
+            }
             Self::SessionExpired(answer) => Self::SessionExpired(answer.hiding(secrets)),
             Self::ClientRejected(answer) => Self::ClientRejected(answer.hiding(secrets)),
             Self::NotTheProvider(why) => Self::NotTheProvider(words(why)),

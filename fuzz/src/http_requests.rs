@@ -192,12 +192,10 @@ fn keeper() -> Keeper {
         unsaved: false,
         released: false,
         taken_over: None,
-        foreign: None,
         gave_up_signing_in: false,
-        login_ends: None,
         origin: None,
         entry: Entry::Login,
-        lacks: None,
+        rare: None,
     };
     let account = AccountId::parse("mail").expect("a name");
     let seat = Seat {

@@ -20,7 +20,6 @@ use crate::error::code::Code;
 use crate::front::body;
 use crate::front::caller::Caller;
 use crate::front::caller::account_named;
-use crate::front::query::Need;
 use crate::front::query::Param;
 use crate::front::query::Query;
 use crate::front::query::Shape;
@@ -52,20 +51,17 @@ pub(super) const ACCESS: &[Param] = &[
     Param {
         name: "uid",
         shape: ID,
-        need: Need::Optional,
         says: "the peer's user id; needed, unless a unit alone is asked about",
     },
-    Param { name: "gid", shape: ID, need: Need::Optional, says: "its group id; default: none" },
+    Param { name: "gid", shape: ID, says: "its group id; default: none" },
     Param {
         name: "groups",
         shape: Shape::Like("^([0-9]{1,9}(,[0-9]{1,9})*)?$"),
-        need: Need::Optional,
         says: "its supplementary group ids, separated by commas",
     },
     Param {
         name: "unit",
         shape: Shape::Like(r"^([a-zA-Z0-9:_.\-]{1,100}\.(service|scope|socket|mount|swap))?$"),
-        need: Need::Optional,
         says: "its systemd system unit; default: none. Without a user: whether that unit gets \
                what its LoadCredential= asks for",
     },

@@ -24,7 +24,6 @@ use crate::asking::Asker;
 use crate::asking::matter::Matter;
 use crate::clock;
 use crate::front::caller::Caller;
-use crate::front::query::Need;
 use crate::front::query::Param;
 use crate::front::query::Query;
 use crate::front::query::Shape;
@@ -43,7 +42,6 @@ use crate::wording;
 pub(super) const PARAMS: &[Param] = &[Param {
     name: "account",
     shape: Shape::Like(ACCOUNT_NAME_PATTERN),
-    need: Need::Optional,
     says: "only this account's events; default: all that it may see",
 }];
 

@@ -27,7 +27,6 @@ use utoipa::openapi::schema::Type;
 use crate::front::admin;
 use crate::front::caller::Caller;
 use crate::front::events;
-use crate::front::query::Need;
 use crate::front::query::Param;
 use crate::front::query::Query;
 use crate::front::query::Shape;
@@ -248,10 +247,7 @@ fn operation(path: &str, about: &About) -> Operation {
         let parameter = ParameterBuilder::new()
             .name(param.name)
             .parameter_in(ParameterIn::Query)
-            .required(match param.need {
-                Need::Optional => Required::False,
-                Need::Needed => Required::True,
-            })
+            .required(Required::False)
             .description(Some(param.says))
             .schema(Some(of_shape(param.shape)));
         operation = operation.parameter(parameter.build());

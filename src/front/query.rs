@@ -17,17 +17,7 @@ use crate::snapshot::Refusal;
 pub(super) struct Param {
     pub(super) name: &'static str,
     pub(super) shape: Shape,
-    pub(super) need: Need,
     pub(super) says: &'static str,
-}
-
-/// Whether a parameter can be left out.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum Need {
-    /// It can, as far as the others are what the request takes.
-    Optional,
-    /// It cannot.
-    Needed,
 }
 
 /// What the value of a parameter can be, as far as the OpenAPI text can say it.
@@ -190,7 +180,7 @@ mod tests {
     const WORDS: &[(&str, u8)] = &[("access", 1), ("id", 2)];
 
     const fn known(name: &'static str) -> Param {
-        Param { name, shape: Shape::Text(1), need: Need::Optional, says: "" }
+        Param { name, shape: Shape::Text(1), says: "" }
     }
 
     fn read_all(text: &str) -> Result<(), Refusal> {

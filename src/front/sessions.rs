@@ -10,7 +10,6 @@ use crate::asking;
 use crate::clock;
 use crate::error::code::Code;
 use crate::front::caller::Caller;
-use crate::front::query::Need;
 use crate::front::query::Param;
 use crate::front::query::Query;
 use crate::front::query::Shape;
@@ -32,15 +31,9 @@ pub(super) const WHICH: &[Param] = &[
     Param {
         name: "id",
         shape: Shape::Text(limits::SESSION_ID),
-        need: Need::Optional,
         says: "the session to end; this or `all` is needed",
     },
-    Param {
-        name: "all",
-        shape: Shape::Word(&["true", "false"]),
-        need: Need::Optional,
-        says: "`true` ends all of them",
-    },
+    Param { name: "all", shape: Shape::Word(&["true", "false"]), says: "`true` ends all of them" },
 ];
 
 /// What is wanted of sessions.

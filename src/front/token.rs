@@ -22,7 +22,6 @@ use crate::clock;
 use crate::error::code::Code;
 use crate::front::caller::Caller;
 use crate::front::dispatch::Step;
-use crate::front::query::Need;
 use crate::front::query::Param;
 use crate::front::query::Query;
 use crate::front::query::Shape;
@@ -44,20 +43,17 @@ pub(super) const PARAMS: &[Param] = &[
     Param {
         name: "kind",
         shape: Shape::Word(&["access", "id", "aws"]),
-        need: Need::Optional,
         says: "`access`, `id` or `aws`; default: what the provider's API takes",
     },
     Param {
         name: "min_ttl",
         shape: Shape::Whole(limits::LONGEST_MIN_TTL),
-        need: Need::Optional,
         says: "seconds for which the token must still be good",
     },
     WAIT,
     Param {
         name: "format",
         shape: Shape::Word(&["json", "raw", "header"]),
-        need: Need::Optional,
         says: "`json` (default), `raw` (the token) or `header` (a line; not of `aws`)",
     },
 ];
@@ -66,7 +62,6 @@ pub(super) const PARAMS: &[Param] = &[
 pub(super) const WAIT: Param = Param {
     name: "wait",
     shape: Shape::Whole(LONGEST_WAIT.as_secs()),
-    need: Need::Optional,
     says: "seconds to wait for a refresh, 0 to 60; default 20",
 };
 

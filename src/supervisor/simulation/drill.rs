@@ -10,8 +10,8 @@ use super::cast::Part;
 use super::chance::Chance;
 use super::faults::Fault;
 use super::faults::Weather;
-use super::host::Deed;
-use super::number_from_environment;
+use super::from_environment;
+use super::people::Deed;
 use super::play::Play;
 use super::scene::Scene;
 use super::service::Serial;
@@ -38,8 +38,8 @@ const REQUESTS: u64 = 3;
 
 #[test]
 fn an_hour_of_false_refusals_costs_a_thousand_accounts_no_login() {
-    let first = number_from_environment("TOKENKEEPER_TEST_SEED");
-    let drills = number_from_environment("TOKENKEEPER_TEST_DRILLS").unwrap_or(1);
+    let first = from_environment("TOKENKEEPER_TEST_SEED");
+    let drills = from_environment("TOKENKEEPER_TEST_DRILLS").unwrap_or(1);
     for seed in first.unwrap_or(1)..first.unwrap_or(1) + drills {
         drill(seed);
     }
