@@ -45,7 +45,7 @@ fn no_kill_costs_an_account() {
         let campaigns = campaigns.collect::<Vec<_>>();
         campaigns.into_iter().map(|it| it.join().unwrap()).fold(Tally::default(), Tally::and)
     });
-    tally.check();
+    tally.check(15);
 }
 
 /// What becomes of one daemon.
