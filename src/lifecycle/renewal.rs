@@ -89,7 +89,12 @@ impl Account {
     /// When the next renewal of the held tokens is due.
     pub(super) fn due(&self, now: Now) -> Moment {
         let free = self.budgeted(now.boot);
-        let earliest = [self.tokens_due(), self.aws_due(), self.idle_due(), self.login_due(now)];
+        // After a reboot, only the wall clock knows how old a token is that came for a replay.
+        let unseen = self.held.as_ref().map_or(Duration::ZERO, |held| {
+            held.expires_boot.since(now.boot).saturating_sub(held.ttl(now))
+        });
+        let tokens = self.tokens_due().map(|due| due.before(unseen));
+        let earliest = [tokens, self.aws_due(), self.idle_due(), self.login_due(now)];
         earliest.into_iter().flatten().min().map_or(free, |due| due.max(free))
     }
 

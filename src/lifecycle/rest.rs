@@ -7,6 +7,7 @@ use super::Account;
 use super::Series;
 use super::State;
 use super::What;
+use super::doubt::last_stretch;
 use super::words::Command;
 use crate::error::code::Code;
 use crate::notice::Event;
@@ -195,6 +196,7 @@ impl Account {
     pub(super) fn clock_stepped(&mut self, now: Now, out: &mut Vec<Command>) {
         self.look_ahead(now);
         let Some(held) = &mut self.held else { return };
+        let spent = held.expires_boot.before(last_stretch(held));
         // The clock that sees less of the token is believed.
         held.expires_boot = held.expires_boot.min(now.boot + held.ttl(now));
         held.aws = held.aws.take().map(|aws| {
@@ -203,6 +205,12 @@ impl Account {
         });
         if let State::Fresh { .. } = self.state {
             self.state = State::Fresh { due: self.due(now) };
+        } else if let State::InDoubt { next } = self.state
+            && next == spent
+        {
+            // It waits for the end of the token, which comes sooner.
+            let next = self.nearly_spent(now).max(self.budgeted(now.boot));
+            self.state = State::InDoubt { next };
         }
         out.push(Command::Publish);
         self.woken(now, out);

@@ -16,6 +16,7 @@ use crate::record::Record;
 use crate::record::Saved;
 use crate::record::Stamp;
 use crate::schedule;
+use crate::schedule::LONGEST_RETRY_AFTER;
 use crate::snapshot::Held;
 use crate::snapshot::HeldAws;
 use crate::time::Moment;
@@ -43,8 +44,10 @@ impl Account {
         if let Some(failure) = &self.standing.failure {
             self.series.attempts = failure.attempt;
             self.series.since = Some(now.boot);
-            self.series.not_before =
-                failure.not_before_ms.map(|millis| now.moment_of(Timestamp::from_millis(millis)));
+            // A wall clock that was set back since makes it no longer than it can have been.
+            let longest = now.boot + LONGEST_RETRY_AFTER + LONGEST_RETRY_AFTER / 10;
+            let asked = failure.not_before_ms.map(Timestamp::from_millis);
+            self.series.not_before = asked.map(|asked| now.moment_of(asked).min(longest));
         }
         if let Some(saved) = record.current {
             self.generation = saved.generation;

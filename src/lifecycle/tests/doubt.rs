@@ -7,6 +7,7 @@ use super::sim::invalid_grant;
 use super::sim::lost;
 use super::sim::secs;
 use super::sim::unreachable;
+use super::sim::wall;
 use crate::lifecycle::words::Action;
 use crate::lifecycle::words::Input;
 use crate::plan::Rotation;
@@ -43,6 +44,18 @@ fn a_lost_reply_is_replayed_inside_the_grace() {
     3567  saving                 Commit, Publish
     3567  fresh until 6171       Publish, token_changed, recovered
     ");
+}
+
+/// What it brings counts from the first send, which was before this boot.
+#[test]
+fn a_token_that_is_over_when_a_replay_brings_it_is_renewed_at_once() {
+    let mut sim = Sim::rebooted(Rotation::Unknown, 1000, secs(2 * 3600));
+    sim.fly(1000);
+    sim.renewed_at(1001, Generation(2));
+
+    let snapshot = sim.account.snapshot();
+    assert!(snapshot.held.is_some_and(|held| held.expires_wall <= wall(1001, 0)));
+    assert!(snapshot.next.is_some_and(|next| next <= boot(1011)), "{:?}", snapshot.next);
 }
 
 /// If it was not meant, only another one inside the grace brings what was lost.
@@ -101,6 +114,18 @@ fn a_strict_provider_gets_no_replay_until_the_token_is_nearly_spent() {
     4536  exchanging             Note, intent over
     4536  suspect until 4596     Publish, refresh_failed
     ");
+}
+
+#[test]
+fn a_replay_that_waits_for_the_end_of_the_token_follows_a_step_of_the_clock() {
+    let mut sim = Sim::resumed(Rotation::Strict, 1000);
+    sim.fly(3549);
+    sim.fails_at(3609, lost());
+    assert_eq!(sim.account.snapshot().next, Some(boot(4535)));
+
+    sim.wall_ahead = 600;
+    sim.feed(3700, Input::ClockStepped);
+    assert_eq!(sim.account.snapshot().next, Some(boot(3935)));
 }
 
 #[test]

@@ -10,6 +10,7 @@ use super::sim::unreachable;
 use super::sim::wall;
 use crate::error::RefreshError;
 use crate::error::code::Code;
+use crate::error::foreign::OauthError;
 use crate::lifecycle::words::Action;
 use crate::lifecycle::words::Command;
 use crate::lifecycle::words::Done;
@@ -185,6 +186,19 @@ fn a_refusal_is_confirmed_before_the_token_ends_and_in_its_time_after_that() {
     sim.fly(4535);
     sim.fails_at(4535, invalid_grant());
     assert_eq!(sim.account.snapshot().next, Some(boot(4535 + 3600)), "{}", sim.log);
+}
+
+/// What is stored is a time of the wall clock.
+#[test]
+fn a_clock_that_was_set_back_makes_no_patience_longer_than_a_provider_can_ask_for() {
+    let mut sim = Sim::resumed(Rotation::Unknown, 1000);
+    sim.wall_ahead = 86_400;
+    sim.fly(3549);
+    let (answer, retry_after) = (OauthError::status(503), Some(secs(3600)));
+    sim.fails_at(3550, RefreshError::Unavailable { answer, retry_after, maybe_rotated: false });
+
+    let sim = sim.restarted(3600);
+    assert_eq!(sim.account.snapshot().next, Some(boot(3600 + 3960)));
 }
 
 /// It does not pass by itself.

@@ -62,6 +62,13 @@ impl Sim {
         Self::begin(rotation, at, Some(intent))
     }
 
+    /// An account whose host went down in an exchange, and was off for so long.
+    pub(super) fn rebooted(rotation: Rotation, at: u64, off: Duration) -> Self {
+        let sent = Stamp { wall: wall(at, 0).before(off), boot: None };
+        let intent = Intent { generation: Generation(1), at: sent };
+        Self::begin(rotation, at, Some(intent))
+    }
+
     /// An account that the store knows nothing of.
     pub(super) fn new(plan: Plan, at: u64) -> Self {
         Self::of(Arc::new(plan), None, at)
