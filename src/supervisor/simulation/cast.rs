@@ -112,9 +112,9 @@ impl Part {
         self.place = 1 - self.place;
     }
 
-    /// The configuration sends its credential where it always did.
-    pub(super) const fn move_back(&mut self) {
-        self.place = 0;
+    /// The configuration sends its credential where it always did. Says whether that was elsewhere.
+    pub(super) const fn move_back(&mut self) -> bool {
+        std::mem::replace(&mut self.place, 0) != 0
     }
 
     pub(super) fn lineage(&self) -> Lineage {

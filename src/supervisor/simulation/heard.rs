@@ -66,7 +66,8 @@ impl Witness {
         if let Some((_, fate)) = &mut life.spent {
             let lost = class == Some(Class::Ambiguous) && matches!(outcome, Outcome::Failed(_));
             *fate = if lost { Fate::Lost } else { Fate::Known };
-            if !lost {
+            let refused = matches!(class, Some(Class::Suspect | Class::Definite));
+            if refused || !matches!(outcome, Outcome::Failed(_)) {
                 life.doubted = None;
             }
         }

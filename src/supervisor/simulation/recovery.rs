@@ -23,13 +23,13 @@ impl Play {
             self.outside.scene().after(Duration::from_secs(600), Event::Heals);
             return;
         }
-        for account in std::mem::take(&mut self.absent) {
-            self.outside.scene().parts.get_mut(&account).unwrap().move_back();
-        }
+        self.absent.clear();
         let accounts = self.accounts.clone();
         for account in &accounts {
             let mut scene = self.outside.scene();
-            scene.parts.get_mut(account).unwrap().move_back();
+            if scene.parts.get_mut(account).unwrap().move_back() {
+                scene.witness.patience_ends(account);
+            }
             scene.witness.meddled(account);
         }
         self.apply(&accounts);
