@@ -59,6 +59,7 @@ use crate::metrics::Metrics;
 
 mod accounts;
 mod admin;
+mod arrival;
 mod behind;
 pub mod bind;
 mod body;

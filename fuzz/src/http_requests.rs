@@ -153,15 +153,25 @@ impl Server {
             scope.spawn(|| {
                 (&stream).write_all(said).and_then(|()| stream.shutdown(Shutdown::Write))
             });
-            let mut heard = Vec::new();
-            match (&stream).read_to_end(&mut heard) {
-                Ok(_) => {}
-                Err(error) if error.kind() == ErrorKind::ConnectionReset => {}
-                Err(error) => panic!("no end after {PATIENCE:?}: {error}"),
+            let (mut heard, mut piece) = (Vec::new(), [0; 16 * 1024]);
+            while !follows_events(&heard) {
+                match (&stream).read(&mut piece) {
+                    Ok(0) => break,
+                    Ok(length) => heard.extend_from_slice(&piece[..length]),
+                    Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                    Err(error) if error.kind() == ErrorKind::ConnectionReset => break,
+                    Err(error) => panic!("no end after {PATIENCE:?}: {error}"),
+                }
             }
             heard
         })
     }
+}
+
+/// Whether what was heard is a stream of events, which goes on for as long as somebody follows.
+fn follows_events(heard: &[u8]) -> bool {
+    const TYPE: &[u8] = b"\r\ncontent-type: text/event-stream\r\n";
+    heard.windows(TYPE.len()).any(|window| window == TYPE)
 }
 
 /// One account with an access token, and nobody who carries out an order.

@@ -2,19 +2,18 @@
 //!
 //! Read by hand, because the messages of a derived reader quote the values they refuse,
 //! and a value here may be a refresh token. Messages name fields and types, never values.
-//! What is read is held as a [`Secret`] and the buffer is wiped.
+//! What is read is held as a [`Secret`]. The bytes come by [`arrival`](crate::front::arrival).
 
 use std::fmt;
 
-use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use serde::Deserialize;
 use serde::Deserializer;
 use serde::de;
 use serde::de::IgnoredAny;
-use zeroize::Zeroizing;
 
 use crate::error::code::Code;
+use crate::front::arrival::whole;
 use crate::front::reply::Refused;
 use crate::front::spelling::hint;
 use crate::front::spelling::quoted;
@@ -59,34 +58,6 @@ pub(super) async fn none(body: Incoming) -> Result<(), Box<Refused>> {
     let bytes = whole(body).await?;
     Fields::read(&bytes, &[])?;
     Ok(())
-}
-
-/// Reads a body whole. What was read of one that is too long or too late is wiped.
-async fn whole(mut body: Incoming) -> Result<Zeroizing<Vec<u8>>, Box<Refused>> {
-    let reading = async {
-        // Most requests have none, and whole room at once would be wasted on them.
-        let mut bytes = Zeroizing::new(Vec::new());
-        while let Some(frame) = body.frame().await {
-            let Ok(data) = frame.map_err(|_| late())?.into_data() else { continue };
-            let Some(room) = limits::BODY.checked_sub(bytes.len() + data.len()) else {
-                return Err(too_long());
-            };
-            // Growing later would leave copies in freed memory.
-            bytes.reserve_exact(data.len() + room);
-            bytes.extend_from_slice(&data);
-        }
-        Ok(bytes)
-    };
-    tokio::time::timeout(limits::WHOLE_BODY, reading).await.unwrap_or_else(|_| Err(late()))
-}
-
-fn too_long() -> Box<Refused> {
-    let message = format!("the body is longer than {} bytes", limits::BODY);
-    Box::new(Refused::with_status(413, bad(message)))
-}
-
-fn late() -> Box<Refused> {
-    Box::new(Refused::with_status(408, bad("the body did not come".to_owned())))
 }
 
 /// The fields of a body's object.

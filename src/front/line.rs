@@ -8,6 +8,11 @@
 //! Whether a request is being answered is known by the [`Pulse`] that the connection
 //! shares with its service. While one is, nothing is expected of the peer.
 //!
+//! The end of what a peer says (`nc -N`) and the end of the peer are two things. The first is
+//! read where a head or a body is expected, and nowhere else: who has said all waits for its
+//! answer, so hyper is told to allow it (`half_close`) and reads nothing while it answers. The
+//! second, which ends an answer in the making, is watched for by [`hung_up`].
+//!
 //! The stream is shared with whoever asks which process is behind it. Nobody holds it from one
 //! poll to the next.
 //!
@@ -18,6 +23,7 @@
 use std::cell::Cell;
 use std::cell::RefCell;
 use std::future::Future;
+use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
 use std::rc::Rc;
@@ -49,10 +55,8 @@ enum Phase {
     Silent,
     /// Bytes that are no whole head yet.
     InHead,
-    /// A request, which is being answered.
+    /// A request, which is being answered. What is read meanwhile is its body.
     Answering,
-    /// The same, and bytes of a next one.
-    AnsweringOneOfMore,
     /// Every request that came is answered.
     Idle,
 }
@@ -65,16 +69,13 @@ impl Pulse {
 
     /// Its answer is made.
     pub(super) fn end(&self) {
-        self.phase.set(match self.phase.get() {
-            Phase::AnsweringOneOfMore | Phase::InHead => Phase::InHead,
-            Phase::Answering | Phase::Silent | Phase::Idle => Phase::Idle,
-        });
+        self.phase.set(Phase::Idle);
     }
 
     /// Bytes have come.
     fn heard(&self) {
         self.phase.set(match self.phase.get() {
-            Phase::Answering | Phase::AnsweringOneOfMore => Phase::AnsweringOneOfMore,
+            Phase::Answering => Phase::Answering,
             Phase::Silent | Phase::InHead | Phase::Idle => Phase::InHead,
         });
     }
@@ -97,7 +98,7 @@ impl Pulse {
         match self.phase.get() {
             Phase::Silent => Some(Limit::FirstByte),
             Phase::InHead => Some(Limit::WholeHead),
-            Phase::Answering | Phase::AnsweringOneOfMore => None,
+            Phase::Answering => None,
             Phase::Idle => Some(Limit::Idle),
         }
     }
@@ -215,10 +216,6 @@ impl AsyncRead for Line {
             if buffer.filled().len() > before {
                 line.pulse.heard();
                 line.active = true;
-            } else if line.pulse.awaited().is_none() && !has_hung_up(&*line.stream.borrow()) {
-                // It has said all (`nc -N`) and waits for its answer. Nothing more comes, so
-                // nothing has to wake this; the next read follows the answer.
-                return Poll::Pending;
             }
             return outcome;
         }
@@ -271,6 +268,22 @@ impl AsyncWrite for Line {
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut *self.get_mut().stream.borrow_mut()).poll_shutdown(cx)
     }
+}
+
+/// Waits until the peer has closed its end altogether. Who has said all and reads on, or has sent
+/// what nobody has read yet, is found gone when something else wakes the task: at its answer.
+///
+/// To be polled after the connection, in its task: a stream wakes one task about what comes.
+pub(super) async fn hung_up(stream: &RefCell<UnixStream>) {
+    poll_fn(|cx| {
+        let stream = stream.borrow();
+        // A stream with nothing to read is not at its end, which saves the question of the kernel.
+        if stream.poll_read_ready(cx).is_ready() && has_hung_up(&*stream) {
+            return Poll::Ready(());
+        }
+        Poll::Pending
+    })
+    .await;
 }
 
 fn no_request() -> io::Error {
@@ -328,17 +341,15 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_peer_that_has_said_all_waits_for_its_answer_and_one_that_is_gone_does_not() {
-        let (mut line, mut peer, pulse) = line();
-        peer.write_all(b"x").await.unwrap();
-        line.read_u8().await.unwrap();
-        pulse.begin();
-        peer.shutdown().await.unwrap();
-        let hour = tokio::time::timeout(Duration::from_secs(3_600), line.read_u8()).await;
-        assert!(hour.is_err(), "it was hung up on");
-        drop(peer);
-        let gone = line.read_u8().await.unwrap_err();
-        assert_eq!(gone.kind(), io::ErrorKind::UnexpectedEof);
+    async fn a_peer_that_is_gone_is_found_gone_and_one_that_has_said_all_is_not() {
+        let (ours, mut theirs) = UnixStream::pair().unwrap();
+        let ours = RefCell::new(ours);
+        let hour = Duration::from_secs(3_600);
+        assert!(tokio::time::timeout(hour, hung_up(&ours)).await.is_err(), "it is there");
+        theirs.shutdown().await.unwrap();
+        assert!(tokio::time::timeout(hour, hung_up(&ours)).await.is_err(), "it reads on");
+        drop(theirs);
+        hung_up(&ours).await;
     }
 
     #[tokio::test(start_paused = true)]

@@ -30,6 +30,7 @@ use crate::front::caller::Door;
 use crate::front::dispatch::Answering;
 use crate::front::line::Line;
 use crate::front::line::Pulse;
+use crate::front::line::hung_up;
 use crate::front::peer;
 use crate::front::peer::Mapping;
 use crate::front::places::Place;
@@ -207,17 +208,18 @@ pub(super) async fn converse(stream: Rc<RefCell<UnixStream>>, caller: Rc<Caller>
         .max_header_size(limits::HEAD)
         .max_buf_size(limits::HEAD)
         .header_read_timeout(None)
+        .half_close(true)
         .serve_connection(line, Answering::new(caller, pulse.clone()));
     let ended = tokio::select! {
         biased;
-        ended = &mut connection => Some(ended),
+        ended = to_its_end(&mut connection, &stream) => Some(ended),
         _ = stopping.wait_for(|stopping| *stopping) => None,
     };
     let ended = match ended {
         Some(ended) => ended,
         None => {
             Pin::new(&mut connection).graceful_shutdown();
-            (&mut connection).await
+            to_its_end(&mut connection, &stream).await
         }
     };
     if let Some(status) = pulse.broken() {
@@ -227,6 +229,18 @@ pub(super) async fn converse(stream: Rc<RefCell<UnixStream>>, caller: Rc<Caller>
     } else if let Err(error) = ended {
         // A peer that hangs up or breaks a limit is its own business.
         tracing::debug!(%error, "a connection ended early");
+    }
+}
+
+/// What a connection ends with. A peer that hangs up ends it, whatever is being answered.
+async fn to_its_end(
+    connection: &mut (impl Future<Output = hyper::Result<()>> + Unpin),
+    stream: &RefCell<UnixStream>,
+) -> hyper::Result<()> {
+    tokio::select! {
+        biased;
+        ended = connection => ended,
+        () = hung_up(stream) => Ok(()),
     }
 }
 

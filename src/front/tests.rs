@@ -6,6 +6,7 @@
 
 mod access;
 mod backup;
+mod ends;
 mod events;
 mod limits;
 mod login;

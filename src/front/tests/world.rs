@@ -249,6 +249,11 @@ impl World {
         self.orders.borrow_mut().try_recv().is_err() && self.calls.borrow_mut().try_recv().is_err()
     }
 
+    /// The end of the next connection that ends.
+    pub(in crate::front) async fn next_end(&self) {
+        poll_fn(|cx| self.connections.borrow_mut().poll_join_next(cx)).await.unwrap().unwrap();
+    }
+
     /// Publishes how `mail` stands.
     pub(in crate::front) fn publish(&self, snapshot: Snapshot) {
         self.mail.send_replace(Arc::new(snapshot));
