@@ -59,7 +59,7 @@ impl Account {
         }
     }
 
-    /// The same, inside the grace and as long as there is one to come.
+    /// When the next replay of a spend in doubt is due inside the grace; `None` where none is to come.
     pub(super) fn planned_replay(&self, doubt: Doubt, now: Now, jitter: Jitter) -> Option<Moment> {
         let lost_after = now.boot.since(doubt.grace_from);
         let grace = self.plan.rotation.grace().filter(|_| !doubt.late)?;

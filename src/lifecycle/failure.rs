@@ -136,7 +136,14 @@ impl Account {
             Class::Suspect => {
                 let doubt = self.doubt.take();
                 let replay = doubt.and_then(|doubt| self.planned_replay(doubt, now, jitter));
-                self.suspect(replay, now)
+                if let Some(replay) = replay {
+                    // If the provider did not mean it, only another replay inside the grace brings
+                    // what was lost; and it confirms no less than a confirmation would.
+                    self.doubt = doubt;
+                    State::InDoubt { next: replay.max(self.budgeted(now.boot)) }
+                } else {
+                    self.suspect(now)
+                }
             }
             Class::Config => {
                 let local = error.is_local();
@@ -169,12 +176,12 @@ impl Account {
         }
     }
 
-    /// The refresh token is refused once more. If that was a replay and the provider did not mean
-    /// it, only another `replay` inside the grace brings what was lost.
+    /// The refresh token is refused once more.
     ///
-    /// Confirmations come early where the token would end, so that all of them may meet the same
-    /// trouble of the provider's: there is one more then, after the longest pause.
-    fn suspect(&mut self, replay: Option<Moment>, now: Now) -> State {
+    /// Confirmations may come early, so that all of them meet the same trouble of the provider's.
+    /// Where they did, or the token is still good after them, there is one more, after the longest
+    /// pause.
+    fn suspect(&mut self, now: Now) -> State {
         let probes = match self.standing.condition {
             Condition::Sound => 0,
             Condition::Suspect { probes } => probes + 1,
@@ -183,15 +190,14 @@ impl Account {
         let [.., longest] = schedule::SUSPECT_PROBES;
         let tried = usize::from(probes);
         let whole = schedule::SUSPECT_PROBES.iter().sum();
-        let is_early = self.series.since.is_none_or(|since| now.boot.since(since) < whole);
+        let refused_since = *self.series.refused_since.get_or_insert(now.boot);
+        let is_early = now.boot.since(refused_since) < whole;
         let is_good = self.held.as_ref().is_some_and(|held| !held.ttl(now).is_zero());
         let more = tried == schedule::SUSPECT_PROBES.len() && (is_early || is_good);
         let once_more = more.then_some(&longest);
         if let Some(pause) = schedule::SUSPECT_PROBES.get(tried).or(once_more) {
             self.standing.condition = Condition::Suspect { probes };
-            let until = self.before_the_token_ends(now.boot + *pause, now);
-            let replay = replay.map(|replay| replay.max(self.budgeted(now.boot)));
-            State::Suspect { until: replay.map_or(until, |replay| until.min(replay)) }
+            State::Suspect { until: self.before_the_token_ends(now.boot + *pause, now) }
         } else {
             self.standing.condition = Condition::NeedsLogin;
             State::NeedsLogin
@@ -199,7 +205,7 @@ impl Account {
     }
 
     /// A confirmation that would come after the end of the token comes shortly before it.
-    fn before_the_token_ends(&self, until: Moment, now: Now) -> Moment {
+    pub(super) fn before_the_token_ends(&self, until: Moment, now: Now) -> Moment {
         let soonest = now.boot + SOONEST_CONFIRMATION;
         let end = self.held.as_ref().map(|held| held.expires_boot.before(last_stretch(held)));
         end.filter(|end| *end >= soonest).map_or(until, |end| until.min(end))

@@ -211,6 +211,9 @@ impl Account {
             // It waits for the end of the token, which comes sooner.
             let next = self.nearly_spent(now).max(self.budgeted(now.boot));
             self.state = State::InDoubt { next };
+        } else if let State::Suspect { until } = self.state {
+            let until = self.before_the_token_ends(until, now).max(self.budgeted(now.boot));
+            self.state = State::Suspect { until };
         }
         out.push(Command::Publish);
         self.woken(now, out);

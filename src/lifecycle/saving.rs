@@ -193,7 +193,7 @@ impl Account {
         match &catch.what {
             Brought::Tokens(grant) => {
                 let expiry = self.told.expiry;
-                let held = self.hold(grant, catch.sent, generation);
+                let held = self.hold(grant, attempt.stake, catch.sent, generation);
                 if held && known {
                     // What could not be saved may have expired meanwhile, which was told.
                     self.told.expiry = expiry;
@@ -261,9 +261,10 @@ impl Account {
         let mut changed = false;
         if first && let Brought::Tokens(grant) = &catch.what {
             self.generation = self.generation.next();
-            changed = self.hold(grant, catch.sent, self.generation);
+            changed = self.hold(grant, attempt.stake, catch.sent, self.generation);
         }
-        self.state = if self.risk() != Risk::None {
+        // What is unsaved stays so whatever the configuration says of the provider by now.
+        self.state = if !first || self.risk() != Risk::None {
             State::Saving(attempt, catch)
         } else {
             // Nothing is lost with these tokens but a refresh: a full disk must not darken the
@@ -290,14 +291,16 @@ impl Account {
 
     /// Makes `grant` the held tokens, and says whether it did. Those that were dead on arrival
     /// take nothing's place: what is held may still be good.
-    fn hold(&mut self, grant: &Grant, sent: Sent, generation: Generation) -> bool {
+    fn hold(&mut self, grant: &Grant, stake: Stake, sent: Sent, generation: Generation) -> bool {
         let usable = schedule::usable(grant.lifetime);
         if usable.is_zero() {
             return false;
         }
-        let aws = match &grant.aws {
-            Some(aws) => Some(Arc::new(held_aws(aws, sent))),
-            None => self.held.take().and_then(|held| held.aws),
+        let aws = match (&grant.aws, stake) {
+            (Some(aws), _) => Some(Arc::new(held_aws(aws, sent))),
+            // What came with another login goes with it.
+            (None, Stake::Staged) => None,
+            (None, Stake::Current | Stake::SignIn) => self.held.take().and_then(|held| held.aws),
         };
         self.held = Some(Held {
             tokens: Arc::clone(&grant.tokens),

@@ -102,6 +102,8 @@ pub(super) struct Series {
     pub(super) attempts: u32,
     /// When the first of them failed.
     pub(super) since: Option<Moment>,
+    /// When the refresh token was first refused in it.
+    pub(super) refused_since: Option<Moment>,
     /// The last pause.
     pub(super) pause: Duration,
     /// Throttled answers in a row.

@@ -12,6 +12,7 @@ use crate::lifecycle::words::Action;
 use crate::lifecycle::words::Input;
 use crate::plan::Rotation;
 use crate::schedule;
+use crate::snapshot::StateName;
 use crate::time::Moment;
 use crate::token::Generation;
 
@@ -58,7 +59,8 @@ fn a_token_that_is_over_when_a_replay_brings_it_is_renewed_at_once() {
     assert!(snapshot.next.is_some_and(|next| next <= boot(1011)), "{:?}", snapshot.next);
 }
 
-/// If it was not meant, only another one inside the grace brings what was lost.
+/// If it was not meant, only another one inside the grace brings what was lost. What that brings
+/// counts from the first send.
 #[test]
 fn a_replay_that_is_refused_is_confirmed_inside_the_grace() {
     let mut sim = Sim::resumed(Rotation::Grace(secs(40)), 1000);
@@ -68,8 +70,10 @@ fn a_replay_that_is_refused_is_confirmed_inside_the_grace() {
     sim.fly(3550);
     sim.fails_at(3551, invalid_grant());
     sim.fly(3554);
-    sim.fails_at(3555, invalid_grant());
+    sim.renewed_at(3555, Generation(2));
 
+    let held = sim.account.snapshot().held;
+    assert!(held.is_some_and(|held| held.issued_at == wall(3549, 0)));
     insta::assert_snapshot!(sim.log, @r"
     1000  fresh until 3548       Publish
     3549  queued                 Queue(1, Planned), Publish
@@ -80,14 +84,28 @@ fn a_replay_that_is_refused_is_confirmed_inside_the_grace() {
     3550  queued                 Queue(2, InDoubt), Publish
     3550  exchanging             refresh_started, Intend(2), Publish
     3550  exchanging             Exchange(2, 13 s)
-    3551  exchanging             Note, intent over
-    3551  suspect until 3554     Publish, refresh_failed
-    3554  queued                 Queue(3, Planned), Publish
+    3551  exchanging             Note
+    3551  in_doubt until 3554    Publish, refresh_failed
+    3554  queued                 Queue(3, InDoubt), Publish
     3554  exchanging             refresh_started, Intend(3), Publish
     3554  exchanging             Exchange(3, 13 s)
-    3555  exchanging             Note, intent over
-    3555  suspect until 4155     Publish, refresh_failed
+    3555  saving                 Commit, Publish
+    3555  fresh until 6171       Publish, token_changed, recovered
     ");
+}
+
+/// A refusal that stands is confirmed as any other, once no replay is to come.
+#[test]
+fn replays_that_are_all_refused_end_in_a_suspicion() {
+    let mut sim = Sim::resumed(Rotation::Grace(secs(40)), 1000);
+
+    sim.fly(3549);
+    sim.fails_at(3550, lost());
+    for at in [3550, 3554, 3559, 3580] {
+        sim.fly(at);
+        sim.fails_at(at + 1, invalid_grant());
+    }
+    assert_eq!(sim.account.snapshot().state, StateName::Suspect, "{}", sim.log);
 }
 
 #[test]

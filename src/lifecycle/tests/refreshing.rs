@@ -146,6 +146,25 @@ fn a_login_is_not_given_up_within_an_hour_because_its_token_ended_in_it() {
     assert!(sim.log.contains("8137  needs_login"), "{}", sim.log);
 }
 
+/// What else failed before is no part of the hour.
+#[test]
+fn a_login_is_not_given_up_within_an_hour_of_its_first_refusal_after_a_long_outage() {
+    let mut sim = Sim::resumed(Rotation::Unknown, 1000);
+
+    let mut at = 3549;
+    while at < 3549 + 6 * 3600 {
+        sim.fly(at);
+        sim.fails_at(at + 1, unreachable());
+        at += 600;
+    }
+    for _refusal in 0..4 {
+        sim.fly(at);
+        sim.fails_at(at + 1, invalid_grant());
+        at += 600;
+    }
+    assert_eq!(sim.account.snapshot().state, StateName::Suspect, "{}", sim.log);
+}
+
 #[test]
 fn a_clock_that_jumps_ahead_withholds_the_token_and_refreshes() {
     let mut sim = Sim::resumed(Rotation::Unknown, 1000);

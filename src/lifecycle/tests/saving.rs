@@ -2,6 +2,8 @@
 
 use super::sim::Sim;
 use super::sim::granted;
+use super::sim::here;
+use super::sim::plan;
 use crate::error::RefreshError;
 use crate::lifecycle::words::Input;
 use crate::plan::Rotation;
@@ -154,6 +156,21 @@ fn a_token_of_one_login_is_not_served_after_another_one_has_taken_its_place() {
 
         assert!(sim.account.snapshot().held.is_none());
     }
+}
+
+/// The refresh token in memory is the only one that is good.
+#[test]
+fn a_reload_does_not_give_up_what_is_unsaved() {
+    let mut sim = Sim::resumed(Rotation::Unknown, 1000);
+    sim.fly(3549);
+    sim.feed(3550, Input::Exchanged(sim.ticket(), granted(3600)));
+    sim.feed(3550, Input::Written(sim.ticket(), Err(StoreError::ReadOnly)));
+    assert!(sim.account.is_unsaved());
+
+    sim.feed(3551, Input::Reconfigured(plan(Rotation::Never), here()));
+    sim.feed(3552, Input::Woken);
+    sim.feed(3552, Input::Written(sim.ticket(), Err(StoreError::ReadOnly)));
+    assert!(sim.account.is_unsaved(), "{}", sim.log);
 }
 
 #[test]
