@@ -401,7 +401,8 @@ async fn live(
     };
     let (served, ()) = tokio::join!(within, at_the_door);
     let front = served?;
-    made.remove();
+    // While the sockets still listen.
+    drop(made);
     front.stop();
     if front.join().is_err() {
         error!(event = Message::Panicked.as_str(), "the serve thread ended in a panic");

@@ -28,9 +28,11 @@ impl Made {
         self.0.extend(SocketFile::at(path));
         Ok(socket)
     }
+}
 
-    /// Removes them, while the sockets still listen.
-    pub(super) fn remove(self) {
+/// Removes them, however the daemon ends. No other daemon's are touched.
+impl Drop for Made {
+    fn drop(&mut self) {
         self.0.iter().for_each(SocketFile::remove);
     }
 }
