@@ -284,12 +284,14 @@ impl<R: Reach> Logins<R> {
                 return Err(Refusal::new(Code::RateLimitExceeded, message));
             }
             let now = self.reach.now();
-            let deed = seat.provider.sessions(order, access_token(&seat, now)?);
-            deed.map(|deed| (seat, deed)).ok_or_else(|| {
+            let access = access_token(&seat, now)?;
+            let told = [access.clone()];
+            let deed = seat.provider.sessions(order, access);
+            deed.map(|deed| (seat, deed, told)).ok_or_else(|| {
                 Refusal::new(Code::NotSupported, "this provider does not show its sessions")
             })
         });
-        let (seat, deed) = match begun {
+        let (seat, deed, told) = match begun {
             Ok(begun) => begun,
             Err(refusal) => {
                 let _gone = reply.send(Err(refusal));
@@ -305,7 +307,7 @@ impl<R: Reach> Logins<R> {
                 let _resting = keeper.order(&seat.account, Action::Refresh).await;
             }
             // Whoever asked may have gone.
-            let _gone = reply.send(outcome.map_err(|error| refusal(&error)));
+            let _gone = reply.send(outcome.map_err(|error| refusal(&error.hiding(&told))));
         });
     }
 }
