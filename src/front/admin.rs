@@ -46,6 +46,9 @@ pub(super) const BACKUP: &[&str] = &["recipients"];
 /// The id of a user or group. The last one means nobody (chown(2)).
 const ID: Shape = Shape::Whole(u32::MAX as u64 - 1);
 
+/// The name of a unit, with an instance or without.
+const UNIT: &str = r"^([a-zA-Z0-9:_.\\\-]([a-zA-Z0-9:_.\\@\-]{0,240}[a-zA-Z0-9:_.\\\-])?\.(service|scope|socket|mount|swap))?$";
+
 /// What `access` asks about.
 pub(super) const ACCESS: &[Param] = &[
     Param {
@@ -56,12 +59,12 @@ pub(super) const ACCESS: &[Param] = &[
     Param { name: "gid", shape: ID, says: "its group id; default: none" },
     Param {
         name: "groups",
-        shape: Shape::Like("^([0-9]{1,9}(,[0-9]{1,9})*)?$"),
+        shape: Shape::Like("^([1-3]?[0-9]{1,9}(,[1-3]?[0-9]{1,9})*)?$"),
         says: "its supplementary group ids, separated by commas",
     },
     Param {
         name: "unit",
-        shape: Shape::Like(r"^([a-zA-Z0-9:_.\-]{1,100}\.(service|scope|socket|mount|swap))?$"),
+        shape: Shape::Like(UNIT),
         says: "its systemd system unit; default: none. Without a user: whether that unit gets \
                what its LoadCredential= asks for",
     },

@@ -81,7 +81,8 @@ impl Sheets {
             self.written.insert(seat.account.clone(), Default::default());
         }
         let sheets = self.written.get_mut(&seat.account)?;
-        // Nor does an older snapshot of an account that is asked about, whatever the kind was.
+        // No sheet of an older snapshot stays, of whatever kind: it holds a token that is not served
+        // any more.
         let older = |sheet: &&mut Option<Rc<Written>>| {
             sheet.as_ref().is_some_and(|it| !Arc::ptr_eq(&it.snapshot, snapshot))
         };

@@ -14,7 +14,8 @@
 //!   fresh one; until that has been made, every write is refused.
 //! * A disk that could not be written at the start is looked at again with every write.
 //! * Every transaction begins with what an earlier process could not write.
-//! * Nothing is written into a file that no path leads to: it would be gone with the process.
+//! * Before each batch it is looked whether paths still lead to the files: what is written into one
+//!   that has none is gone with the process. If not, everything goes into fresh ones first.
 
 use std::path::Path;
 use std::path::PathBuf;
