@@ -2,7 +2,7 @@
 //!
 //! Promises: a file that is read twice means the same; a complaint steers no terminal, there are
 //! no more of them than are of use, and a secret in the place of a reference is not repeated;
-//! what is valid speaks to addresses that it may speak to, and waits for bounded times.
+//! what is valid has a host, asks at least once, and names its places by absolute paths.
 
 use std::path::Path;
 

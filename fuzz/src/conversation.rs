@@ -1,7 +1,8 @@
 //! A provider's side of an exchange, a login or a deed, as an input says it.
 //!
 //! A part of an input begins with a line of words: a status, a type and flags of a response, or
-//! what else came of a request. The rest of the part is the body.
+//! what else came of a request. The rest of the part is the body. What a person answers is a whole
+//! part, without the end of its last line.
 //!
 //! Promises: no conversation makes more requests than its profile says; each goes where the
 //! account's transport permits; no secret is in its address; what comes of it is a grant that is
@@ -164,7 +165,8 @@ pub fn login(profile: &Profile, mut login: Box<dyn Login>, parts: &[&[u8]]) {
             Turn::Prompt(prompt) => {
                 prompted(&prompt);
                 let Some(part) = parts.next() else { return };
-                Heard::Answer(Secret::new(String::from_utf8_lossy(part)), NOW)
+                let answer = part.strip_suffix(b"\n").unwrap_or(part);
+                Heard::Answer(Secret::new(String::from_utf8_lossy(answer)), NOW)
             }
             Turn::Pause { span, shown } => {
                 prompted(&shown);

@@ -19,13 +19,20 @@ pub fn line(input: &[u8]) -> (Cow<'_, str>, &[u8]) {
 pub fn parts(input: &[u8]) -> Vec<&[u8]> {
     let mut parts = Vec::new();
     let mut rest = input;
-    while let Some(at) = rest.windows(BETWEEN.len()).position(|window| window == BETWEEN) {
+    while let Some(at) = between(rest) {
         let (part, after) = rest.split_at(at);
         parts.push(part);
         rest = &after[BETWEEN.len()..];
     }
     parts.push(rest);
     parts
+}
+
+/// Where the first line of two per cent signs begins.
+fn between(input: &[u8]) -> Option<usize> {
+    let begins_line = |at: usize| at == 0 || input[at - 1] == b'\n';
+    let mut windows = input.windows(BETWEEN.len()).enumerate();
+    windows.find(|(at, window)| *window == BETWEEN && begins_line(*at)).map(|(at, _)| at)
 }
 
 /// The choice that a word names. A word that names none is one of them all the same.

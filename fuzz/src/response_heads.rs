@@ -1,8 +1,8 @@
 //! The head of a provider's response: its dates, its patience, its redirect.
 //!
 //! An input is lines `name: value`. Promises: patience in seconds is what the digits say, in
-//! words of any size; a date is one that is written the same way again; a head that is too
-//! large is no head.
+//! words of any size; a date is a whole second after 1970; a head that is too large is no
+//! head.
 
 use std::time::Duration;
 
