@@ -4,8 +4,8 @@
 //!
 //! 1. The search of all that was said, written and kept, here.
 //! 2. `canary`: secrets, and every spelling in which they are looked for.
-//! 3. `cast`: accounts and their secrets. `life`: what happens to them. `recorder`: where every token of a provider is taken down. `traffic`: the
-//!    message bus. `image`: the memory.
+//! 3. `cast`: accounts and their secrets. `life`: what happens to them. `recorder`: where every token of
+//!    a provider is taken down. `traffic`: the message bus. `image`: the memory.
 //! 4. `onlookers`: who may look into the process.
 
 mod canary;

@@ -20,7 +20,6 @@
 //! 5. `providers`: against other people's servers. `host`: as a package, under systemd.
 //!    `faults`: what programs see while something around the daemon is out of order.
 //!    `machine`: the same under a kernel of its own, whose clocks are set and which sleeps.
-//!    `badinput`: the command line.
 //!    `fuzzing`: what is read from outside, as no program would write it.
 //!    `badinput`: the command line. `hostile`: peers that mean harm.
 //!    `leaks`: what is secret, looked for wherever it could show up. `soak`: a long life in a hurry.

@@ -13,6 +13,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::process::Output;
 use std::thread;
 use std::thread::JoinHandle;
+use std::time::Instant;
 
 use data_encoding::HEXLOWER;
 use serde_json::Value;
@@ -43,6 +44,7 @@ use super::cast::config;
 use super::cast::echo;
 use super::cast::script;
 use super::recorder::Recorder;
+use crate::support::PATIENCE;
 use crate::support::config::Config;
 use crate::support::daemon::Daemon;
 use crate::support::http::Kept;
@@ -233,7 +235,9 @@ impl Life {
             let until = self.idp.totals(account).faults + u64::try_from(faults.len()).unwrap();
             self.idp.next(account, &json!(faults));
             self.refresh(account);
+            let deadline = Instant::now() + PATIENCE;
             while self.idp.totals(account).faults < until {
+                assert!(Instant::now() < deadline, "{account} does not meet what is in its way");
                 self.is_told_and_retried(account);
             }
             self.is_told_and_retried(account);

@@ -4,9 +4,11 @@ use std::fs::File;
 use std::io::Read as _;
 use std::process::Command;
 use std::process::Stdio;
+use std::time::Instant;
 
 use tempfile::NamedTempFile;
 
+use crate::support::PATIENCE;
 use crate::support::bus::Bus;
 use crate::support::bus::Client;
 use crate::support::bus::ROOT;
@@ -45,8 +47,10 @@ impl Traffic {
     /// Waits until the daemon is on it and each message is taken down.
     pub(super) fn is_followed(&self) {
         self.client.until_served();
+        let until = Instant::now() + PATIENCE;
+        // The monitor begins some time; a message that it has shows that it has all after it.
         while !self.overheard().windows(4).any(|part| part == b"Ping") {
-            // Nobody answers for a name that is not there, which is a message as well.
+            assert!(Instant::now() < until, "the monitor does not begin");
             self.client.call_at(ROOT, "org.freedesktop.DBus.Peer", "Ping", &()).unwrap();
         }
     }
