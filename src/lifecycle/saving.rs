@@ -287,6 +287,13 @@ impl Account {
         if first || first_of_inherited {
             self.tell_failure(attempt.reason, out);
         }
+        // What was handed in is proven once more when these tokens are due, and not at once.
+        let once_more = attempt.stake == Stake::Staged
+            && self.standing.hold != Hold::Paused
+            && self.staged().is_some_and(|staged| staged.lineage == self.lineage);
+        if !once_more {
+            self.settle_if_due_elsewhere(now, jitter, out);
+        }
     }
 
     /// Makes `grant` the held tokens, and says whether it did. Those that were dead on arrival
