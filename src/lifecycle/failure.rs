@@ -242,7 +242,8 @@ impl Account {
         self.series.pause
     }
 
-    /// Takes down how long the provider asks us to stay away.
+    /// Takes down how long the provider asks us to stay away. What another place asks for does not
+    /// hold here: the configuration has led elsewhere since the attempt was sent.
     pub(super) fn note_patience(
         &mut self,
         class: Class,
@@ -252,8 +253,8 @@ impl Account {
     ) {
         self.series.throttles =
             if class == Class::Throttled { self.series.throttles.saturating_add(1) } else { 0 };
-        self.series.not_before =
-            error.retry_after().map(|asked| now.boot + schedule::retry_after(asked, jitter));
+        let asked = error.retry_after().filter(|_| self.destination == self.lineage);
+        self.series.not_before = asked.map(|asked| now.boot + schedule::retry_after(asked, jitter));
     }
 
     /// What an error means for this attempt: without a refresh token, nothing can be lost

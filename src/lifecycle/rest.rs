@@ -77,12 +77,19 @@ impl Account {
         self.settle(now, jitter, out);
     }
 
-    /// An account without a refresh token has nothing of the old place to keep.
+    /// An account without a refresh token has nothing of the old place to keep. After a restart
+    /// nobody knows which of the two asked for patience, and why it waits is said for as long.
     fn begin_anew(&mut self, now: Now, out: &mut Vec<Command>) {
         self.origin = self.lineage.clone();
         self.held = None;
         self.subject = None;
-        self.standing = Standing { hold: self.standing.hold, ..Standing::default() };
+        self.told.alarm = false;
+        let waits = self.series.not_before.is_some_and(|bound| bound > now.boot);
+        let failure = self.standing.failure.take().filter(|_| waits);
+        if !waits {
+            self.series = Series::default();
+        }
+        self.standing = Standing { hold: self.standing.hold, failure, ..Standing::default() };
         self.owe(What::Standing, now, out);
         self.launch(Reason::Scheduled, Stake::Current, now, out);
     }

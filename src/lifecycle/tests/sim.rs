@@ -87,6 +87,11 @@ impl Sim {
 
     /// The same account in another process.
     pub(super) fn restarted(self, at: u64) -> Self {
+        self.restarted_with(at, here())
+    }
+
+    /// The same, with a configuration that sends its credential there.
+    pub(super) fn restarted_with(self, at: u64, lineage: Lineage) -> Self {
         let held = self.account.held.as_ref();
         let aws = held.and_then(|held| held.aws.as_ref()).map(|aws| SavedAws {
             credentials: Arc::clone(&aws.credentials),
@@ -106,7 +111,7 @@ impl Sim {
             subject: self.account.subject.clone(),
             ..record(at, None)
         };
-        let next = Self::of(Arc::clone(&self.account.plan), Some(record), at);
+        let next = Self::led(Arc::clone(&self.account.plan), lineage, Some(record), at);
         Self { log: self.log + &next.log, jitter: self.jitter, wall_ahead: self.wall_ahead, ..next }
     }
 
@@ -115,8 +120,12 @@ impl Sim {
     }
 
     fn of(plan: Arc<Plan>, record: Option<Record>, at: u64) -> Self {
+        Self::led(plan, here(), record, at)
+    }
+
+    fn led(plan: Arc<Plan>, lineage: Lineage, record: Option<Record>, at: u64) -> Self {
         let now = Now { boot: boot(at), wall: wall(at, 0) };
-        let beginning = Beginning { id: id(), plan, lineage: here(), record };
+        let beginning = Beginning { id: id(), plan, lineage, record };
         let (account, commands) = Account::begin(beginning, now, Jitter::new(0.0));
         let mut sim = Self { account, log: String::new(), jitter: 0.0, wall_ahead: 0 };
         sim.note(at, &commands);
