@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::cast::Part;
 use super::clocks::Clocks;
 use super::life::Fate;
 use super::service::Conduct;
@@ -27,14 +28,8 @@ const SHORTEST_THROTTLE: Duration = Duration::from_secs(5);
 
 impl Witness {
     /// A reply reaches the host, or it gives up waiting.
-    pub(super) fn heard(
-        &mut self,
-        clocks: &Clocks,
-        account: &AccountId,
-        stake: Stake,
-        outcome: &Outcome,
-    ) {
-        let at = clocks.at();
+    pub(super) fn heard(&mut self, clocks: &Clocks, part: &Part, stake: Stake, outcome: &Outcome) {
+        let (at, account) = (clocks.at(), &part.id);
         self.trace.note(at, || format!("{account} hears {}", spoken(outcome)));
         let told_by = self.told_by(at);
         let life = self.life(account);
@@ -79,12 +74,15 @@ impl Witness {
             life.deny(at);
         }
         if let Some(error) = error {
-            let asked = error.retry_after().map(|asked| at + asked.min(LONGEST_RETRY_AFTER));
+            // What one place asks for does not hold at another.
+            let here = life.sent_to.as_ref() == Some(&part.lineage());
+            let asked = error.retry_after().filter(|_| here);
+            let asked = asked.map(|asked| at + asked.min(LONGEST_RETRY_AFTER));
             life.patience = asked;
             life.patience_is_unsaved = stake == Stake::Staged;
             life.asked_until = asked.map(|until| until + LONGEST_RETRY_AFTER / 10);
             // What was tried beside the account's own credential says nothing of it.
-            let own = class == Some(Class::Throttled) && stake == Stake::Current;
+            let own = class == Some(Class::Throttled) && stake == Stake::Current && here;
             let unsaid = own && asked.is_none();
             life.throttled = unsaid.then_some(at + SHORTEST_THROTTLE);
             if stake != Stake::Staged {

@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::cast::Part;
 use super::service::Serial;
 use crate::notice::Reason;
+use crate::record::Lineage;
 use crate::record::Stake;
 use crate::token::Secret;
 
@@ -21,6 +22,10 @@ const AN_HOUR: (Duration, usize) = (Duration::from_secs(3_600), 300);
 #[derive(Default)]
 pub(super) struct Life {
     pub(super) in_flight: bool,
+    /// Where the configuration sent its credential when the last attempt began, and when the last
+    /// request left.
+    pub(super) began_at: Option<Lineage>,
+    pub(super) sent_to: Option<Lineage>,
     pub(super) sends: VecDeque<Duration>,
     pub(super) reason: Option<Reason>,
     /// The newest refresh token that reached the host and was not lost there.

@@ -189,7 +189,8 @@ impl Play {
         let mut scene = self.outside.scene();
         let at = scene.at();
         while let Ok(notice) = daemon.notices.try_recv() {
-            scene.witness.told(&notice, at);
+            let Scene { witness, parts, .. } = &mut *scene;
+            witness.told(&notice, &parts[&notice.account], at);
             if notice.snapshot.state == StateName::NeedsLogin {
                 scene.lost_login(&notice);
             }

@@ -209,7 +209,8 @@ impl Scene {
     pub(super) fn replies(&mut self, call: u64, outcome: Outcome) {
         let Some(called) = self.calls.remove(&call) else { return };
         self.stirred = true;
-        self.witness.heard(&self.clocks, &called.account, called.stake, &outcome);
+        let part = &self.parts[&called.account];
+        self.witness.heard(&self.clocks, part, called.stake, &outcome);
         if let Waiter::Exchange(waiter) = called.waiter {
             let _gone = waiter.send(Ended { outcome, learned: None, entry: None });
         }

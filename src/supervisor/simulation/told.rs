@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::cast::Part;
 use super::witness::Witness;
 use crate::error::RefreshError;
 use crate::notice::Event;
@@ -15,7 +16,7 @@ const SLOW_DISK: Duration = Duration::from_secs(60);
 
 impl Witness {
     /// The daemon tells that something happened.
-    pub(super) fn told(&mut self, notice: &Notice, at: Duration) {
+    pub(super) fn told(&mut self, notice: &Notice, part: &Part, at: Duration) {
         let account = &notice.account;
         let state = notice.snapshot.state.as_str();
         self.trace.note(at, || format!("{account} tells {:?}, {state}", notice.event.name()));
@@ -23,6 +24,7 @@ impl Witness {
         let wrong = match &notice.event {
             Event::RefreshStarted { reason, .. } => {
                 life.reason = Some(*reason);
+                life.began_at = Some(part.lineage());
                 None
             }
             Event::TokenChanged { .. } => {
@@ -38,7 +40,12 @@ impl Witness {
                 life.told.failure = true;
                 let shown = notice.snapshot.failure.is_some();
                 // A write that no attempt waits for is told beside what is said of the account.
-                let beside = matches!(failure.error, RefreshError::StoreUnavailable(_));
+                let unwritten = matches!(failure.error, RefreshError::StoreUnavailable(_));
+                // What began at a place that a reload led away from says nothing of the new one,
+                // where the account begins anew.
+                let elsewhere = !part.plan().has_refresh_token
+                    && life.began_at.as_ref().is_some_and(|it| *it != part.lineage());
+                let beside = unwritten || elsewhere;
                 (!shown && !beside).then_some("told of a failure that it does not show")
             }
             Event::Alarm { .. } => {

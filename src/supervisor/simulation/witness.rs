@@ -93,6 +93,7 @@ impl Witness {
         let life = self.life(account);
         let wrong = life.wrong_to_send(at, part, stake, token, announced);
         life.in_flight = true;
+        life.sent_to = Some(part.lineage());
         life.sends.push_back(at);
         life.plan_grace = part.plan().rotation.grace().unwrap_or_default();
         life.doubted = life.doubted.filter(|first| at < *first + life.plan_grace);
