@@ -50,6 +50,8 @@ fn drill(seed: u64) {
     let mut scene = Scene::new(Chance::of(!seed), cast, Witness::new(Trace::default()));
     scene.weather = Weather::default();
     let mut play = Play::new(scene, Chance::of(seed));
+    // Who interferes with an account asks for a refresh, and neither pauses it nor logs in again.
+    play.stormy = false;
     for account in play.accounts.clone() {
         let first = play.chance.span(Duration::from_secs(1), HOUR);
         play.outside.scene().after(first, Event::Does(account, Deed::LogIn));

@@ -108,7 +108,7 @@ impl Witness {
             return;
         }
         // It was a replay that the provider took, after which others need not come.
-        let replayed = (life.replayed..life.replayed + LATENCY).contains(&since);
+        let replayed = (life.replayed..=life.replayed + LATENCY).contains(&since);
         // More than the one reply was lost, or as good as that.
         let once = life.denied_before <= since;
         let planned = life.plan_grace;
