@@ -108,7 +108,7 @@ const BYTES: &[(&str, u16)] = &[
     ("POST /v1/accounts/mail/import HTTP/1.0\r\ncontent-length: 1\r\n\r\n{",                  400),
     ("POST /v1/accounts/mail/import HTTP/1.0\r\ncontent-length: x\r\n\r\n",                   400),
     ("POST /v1/accounts/mail/import HTTP/1.0\r\ncontent-length: -1\r\n\r\n",                  400),
-    ("POST /v1/accounts/mail/import HTTP/1.0\r\ncontent-length: 99999999\r\n\r\n",            408),
+    ("POST /v1/accounts/mail/import HTTP/1.0\r\ncontent-length: 99999999\r\n\r\n",            400),
     ("POST /v1/accounts/mail/pause HTTP/1.0\r\ncontent-length: 7\r\n\r\n{\"a\":1}",           400),
 ];
 
