@@ -69,6 +69,9 @@ fn a_users_daemon_ends_with_the_last_session_and_serves_the_same_token_in_the_ne
         machine.does(&["systemctl", "stop", "first.service"]);
         machine.until(&pat.manager, "ActiveState", |state| state == "inactive");
         assert!(!machine.path(&format!("/proc/{before}")).exists());
+        // It goes after the manager has.
+        let directory = pat.manager.replace("user@", "user-runtime-dir@");
+        machine.until(&directory, "ActiveState", |state| state == "inactive");
         assert!(!machine.path(&pat.runtime).exists(), "nobody would answer there");
 
         pat.open_session("second.service");
