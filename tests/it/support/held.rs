@@ -19,20 +19,30 @@ impl Held {
     /// What it holds now. The connection that asks is there both times.
     pub(crate) fn by(daemon: &Daemon) -> Self {
         let connections = counted(daemon, "tokenkeeper_connections");
-        let descriptors = fs::read_dir(format!("/proc/{}/fd", daemon.id())).unwrap().count();
-        Self { connections, descriptors }
+        Self { connections, descriptors: descriptors(daemon) }
     }
 
     /// Waits until the daemon holds no more than this.
     pub(crate) fn is_back(self, daemon: &Daemon) {
         let until = Instant::now() + PATIENCE;
-        let mut now = Self::by(daemon);
-        while now.connections > self.connections || now.descriptors > self.descriptors {
-            assert!(Instant::now() < until, "it still holds {now:?}, and {self:?} before");
-            thread::yield_now();
-            now = Self::by(daemon);
-        }
+        let waits = |what: &str, now: &dyn Fn() -> bool| {
+            while !now() {
+                assert!(
+                    Instant::now() < until,
+                    "more {what} than {self:?}: {:?}",
+                    Self::by(daemon)
+                );
+                thread::yield_now();
+            }
+        };
+        waits("connections", &|| counted(daemon, "tokenkeeper_connections") <= self.connections);
+        // While nobody asks: the connection of a question goes a moment after its answer.
+        waits("descriptors", &|| descriptors(daemon) <= self.descriptors);
     }
+}
+
+fn descriptors(daemon: &Daemon) -> usize {
+    fs::read_dir(format!("/proc/{}/fd", daemon.id())).unwrap().count()
 }
 
 /// A sample of the metrics by its name and labels; 0 if there is none.
