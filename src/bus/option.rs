@@ -127,15 +127,15 @@ fn wrong(name: &str, expected: &str) -> Refusal {
 }
 
 fn unknown(name: &str, known: &[&'static str]) -> Refusal {
-    if known.is_empty() {
-        let name = scrubbed(name, SHOWN);
-        return bad(format!("option `{name}` is not known; the call takes none"));
-    }
     let near = nearest(name, known.iter().copied());
     let hint = near.map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
     // A name may be a token in the wrong place, too: what looks like one is masked.
     let name = scrubbed(name, SHOWN);
-    bad(format!("option `{name}` is not known{hint}; known are {}", known.join(", ")))
+    let takes = match known {
+        [] => "the call takes none".to_owned(),
+        _ => format!("known are {}", known.join(", ")),
+    };
+    bad(format!("option `{name}` is not known{hint}; {takes}"))
 }
 
 /// That the call itself is wrong.

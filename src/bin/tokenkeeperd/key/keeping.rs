@@ -11,6 +11,7 @@ use tokenkeeper::store::key::StoreKey;
 use tokenkeeper::store::refusal::OpenError;
 
 use super::credstore;
+use super::kept::manager;
 
 /// How the store was found.
 pub(crate) enum Standing {
@@ -163,11 +164,7 @@ pub(crate) fn may_pass(under_way: Vec<String>, kept: u64, mode: Mode) -> Result<
     if under_way.is_empty() || kept == 0 {
         return Ok(());
     }
-    let manager = match mode {
-        Mode::System => "--system",
-        Mode::User => "--user",
-    };
-    Err(Refusal::Unsaved { accounts: under_way, manager })
+    Err(Refusal::Unsaved { accounts: under_way, manager: manager(mode) })
 }
 
 /// Decides for `init`, with what the credential holds.

@@ -46,12 +46,8 @@ pub(crate) fn count(mode: Mode) -> Result<u64, KeptError> {
     if !Path::new(BOOTED).is_dir() {
         return Ok(0);
     }
-    let manager = match mode {
-        Mode::System => "--system",
-        Mode::User => "--user",
-    };
     let property = "--property=NFileDescriptorStore";
-    let argv = ["systemctl", manager, "show", "--value", property, "tokenkeeper.service"];
+    let argv = ["systemctl", manager(mode), "show", "--value", property, "tokenkeeper.service"];
     let argv: [Box<str>; 6] = argv.map(Box::from);
     let environment = match mode {
         Mode::System => Vec::new(),
@@ -76,4 +72,12 @@ pub(crate) fn count(mode: Mode) -> Result<u64, KeptError> {
     }
     let number = std::str::from_utf8(&answer.output).ok().and_then(|text| text.trim().parse().ok());
     number.ok_or_else(|| KeptError::Unsaid("systemctl answers with no number".to_owned()))
+}
+
+/// The option of systemctl for that service manager.
+pub(super) const fn manager(mode: Mode) -> &'static str {
+    match mode {
+        Mode::System => "--system",
+        Mode::User => "--user",
+    }
 }
