@@ -11,6 +11,7 @@ use std::process::Command;
 use std::process::Stdio;
 
 use crate::support::process::Process;
+use crate::support::process::wrapping;
 
 /// What a call comes to.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -68,14 +69,7 @@ impl Watched {
     pub(super) fn around(&self, program: &Command, point: Option<Point<'_>>) -> Command {
         let mut command = Command::new("strace");
         command.args(["-D", "-qq"]).args(self.options(point));
-        command.arg(program.get_program()).args(program.get_args());
-        for (name, value) in program.get_envs() {
-            match value {
-                Some(value) => command.env(name, value),
-                None => command.env_remove(name),
-            };
-        }
-        command
+        wrapping(command, program)
     }
 
     /// Lies in wait for a thread of a running process; returns when strace has attached to it.

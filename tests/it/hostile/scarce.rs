@@ -14,6 +14,7 @@ use crate::support::http::Kept;
 use crate::support::http::Request;
 use crate::support::http::receive;
 use crate::support::idp::Idp;
+use crate::support::process::wrapping;
 
 /// Descriptors of the process, its own included.
 const DESCRIPTORS: usize = 96;
@@ -72,16 +73,8 @@ fn a_daemon_without_descriptors_serves_whom_it_has_and_recovers_when_they_leave(
 
 /// Starts a daemon whose limit of descriptors nothing in it can raise.
 fn begin_with_few(daemon: &mut Daemon) {
-    let daemons = daemon.command();
     let mut command = Command::new("sh");
     command.args(["-c", &format!("ulimit -n {DESCRIPTORS} && exec \"$0\" \"$@\"")]);
-    command.arg(daemons.get_program()).args(daemons.get_args());
-    for (name, value) in daemons.get_envs() {
-        match value {
-            Some(value) => command.env(name, value),
-            None => command.env_remove(name),
-        };
-    }
     let log = File::options().append(true).create(true).open(daemon.path("log")).unwrap();
-    daemon.begin_as(command, OwnedFd::from(log));
+    daemon.begin_as(wrapping(command, &daemon.command()), OwnedFd::from(log));
 }

@@ -24,6 +24,7 @@ use crate::support::daemon::Daemon;
 use crate::support::process::Process;
 use crate::support::process::run;
 use crate::support::process::said;
+use crate::support::process::wrapping;
 use crate::support::skipped;
 
 #[test]
@@ -65,14 +66,7 @@ fn a_daemon_that_crashes_leaves_no_core_file() {
     // Where whoever starts it would like one.
     let mut command = Command::new("sh");
     command.args(["-c", "ulimit -c unlimited && exec \"$0\" \"$@\""]);
-    let daemons = daemon.command();
-    command.arg(daemons.get_program()).args(daemons.get_args());
-    for (name, value) in daemons.get_envs() {
-        match value {
-            Some(value) => command.env(name, value),
-            None => command.env_remove(name),
-        };
-    }
+    let mut command = wrapping(command, &daemon.command());
     command.current_dir(daemon.home());
     daemon.begin_as(command, log.into());
     let limits = fs::read_to_string(format!("/proc/{}/limits", daemon.id())).unwrap();

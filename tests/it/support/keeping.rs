@@ -18,6 +18,7 @@ use rustix::net::RecvFlags;
 
 use super::daemon::Daemon;
 use super::process::Process;
+use super::process::wrapping;
 
 /// What a manager has of one service.
 pub(crate) struct Keeping {
@@ -35,17 +36,10 @@ impl Keeping {
 
     /// Starts the daemon with what is kept, and returns when it is ready.
     pub(crate) fn start(&mut self, daemon: &mut Daemon) {
-        let program = daemon.command();
         // Only the shell knows the id of the process that it becomes.
         let mut command = Command::new("/bin/sh");
         command.args(["-c", "LISTEN_PID=$$ exec \"$0\" \"$@\""]);
-        command.arg(program.get_program()).args(program.get_args());
-        for (name, value) in program.get_envs() {
-            match value {
-                Some(value) => command.env(name, value),
-                None => command.env_remove(name),
-            };
-        }
+        let mut command = wrapping(command, &daemon.command());
         let names = self.names().join(":");
         if !names.is_empty() {
             command.env("LISTEN_FDS", self.kept.len().to_string()).env("LISTEN_FDNAMES", names);

@@ -83,6 +83,18 @@ impl Process {
     }
 }
 
+/// `wrapper`, which runs `program` with its arguments and variables.
+pub(crate) fn wrapping(mut wrapper: Command, program: &Command) -> Command {
+    wrapper.arg(program.get_program()).args(program.get_args());
+    for (name, value) in program.get_envs() {
+        match value {
+            Some(value) => wrapper.env(name, value),
+            None => wrapper.env_remove(name),
+        };
+    }
+    wrapper
+}
+
 impl Drop for Process {
     fn drop(&mut self) {
         // It may have ended by itself.
