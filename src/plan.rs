@@ -30,6 +30,26 @@ pub struct Plan {
     pub expiry_ahead: Arc<[Duration]>,
 }
 
+#[cfg(test)]
+impl Plan {
+    /// Of a refresh token that a person hands in, and everything else left as it is by default.
+    pub(crate) fn plain(rotation: Rotation) -> Self {
+        Self {
+            rotation,
+            refresh_before: None,
+            has_refresh_token: true,
+            requests: 1,
+            alarm_before: Duration::from_secs(600),
+            on_refresh_failure: FailureAction::Raise,
+            sign_in: SignIn::Never,
+            entry: Entry::Login,
+            refresh_token_lifetime: None,
+            refresh_token_idle: None,
+            expiry_ahead: EXPIRY_AHEAD.into(),
+        }
+    }
+}
+
 /// Whether an account can sign in without a person, and what for.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub enum SignIn {

@@ -13,12 +13,8 @@ use crate::lifecycle::words::Input;
 use crate::lifecycle::words::Ticket;
 use crate::name::AccountId;
 use crate::notice::Event;
-use crate::plan::EXPIRY_AHEAD;
-use crate::plan::Entry;
-use crate::plan::FailureAction;
 use crate::plan::Plan;
 use crate::plan::Rotation;
-use crate::plan::SignIn;
 use crate::provider::Outcome;
 use crate::record::Intent;
 use crate::record::Lineage;
@@ -277,19 +273,7 @@ pub(super) fn plan(rotation: Rotation) -> Arc<Plan> {
 }
 
 pub(super) fn unshared(rotation: Rotation) -> Plan {
-    Plan {
-        rotation,
-        refresh_before: None,
-        has_refresh_token: true,
-        requests: 1,
-        alarm_before: secs(600),
-        on_refresh_failure: FailureAction::Raise,
-        sign_in: SignIn::Never,
-        entry: Entry::Login,
-        refresh_token_lifetime: None,
-        refresh_token_idle: None,
-        expiry_ahead: EXPIRY_AHEAD.into(),
-    }
+    Plan::plain(rotation)
 }
 
 pub(super) fn granted(lifetime: u64) -> Outcome {

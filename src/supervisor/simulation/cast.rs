@@ -11,7 +11,6 @@ use crate::hook::Hook;
 use crate::hook::Role;
 use crate::name::AccountId;
 use crate::notice::EventName;
-use crate::plan::EXPIRY_AHEAD;
 use crate::plan::Entry;
 use crate::plan::FailureAction;
 use crate::plan::Plan;
@@ -50,18 +49,13 @@ impl Part {
         let lifetime = Duration::from_secs(*chance.pick(LIFETIMES));
         let has_refresh_token = !chance.happens(0.1);
         let signs_in = has_refresh_token && chance.happens(0.15);
+        let rotation = rotation(conduct, chance);
         let plan = Plan {
-            rotation: rotation(conduct, chance),
             refresh_before: refresh_before(chance),
             has_refresh_token,
-            requests: 1,
-            alarm_before: Duration::from_secs(600),
             on_refresh_failure: if signs_in { FailureAction::SignIn } else { FailureAction::Raise },
             sign_in: if signs_in { SignIn::Possible } else { SignIn::Never },
-            entry: Entry::Login,
-            refresh_token_lifetime: None,
-            refresh_token_idle: None,
-            expiry_ahead: EXPIRY_AHEAD.into(),
+            ..Plan::plain(rotation)
         };
         let host = if chance.happens(0.7) { "one.example" } else { "other.example" };
         let hooks = if chance.happens(0.1) { vec![Arc::new(gate())] } else { Vec::new() };
@@ -73,19 +67,7 @@ impl Part {
     /// a minute.
     pub(super) fn ordinary(index: usize) -> (Self, Service) {
         let grace = Duration::from_secs(60);
-        let plan = Plan {
-            rotation: Rotation::Grace(grace),
-            refresh_before: None,
-            has_refresh_token: true,
-            requests: 1,
-            alarm_before: Duration::from_secs(600),
-            on_refresh_failure: FailureAction::Raise,
-            sign_in: SignIn::Never,
-            entry: Entry::Login,
-            refresh_token_lifetime: None,
-            refresh_token_idle: None,
-            expiry_ahead: EXPIRY_AHEAD.into(),
-        };
+        let plan = Plan::plain(Rotation::Grace(grace));
         let id = AccountId::parse(&format!("a{index}")).unwrap();
         let part =
             Self { id, plan, host: "one.example".into(), place: 0, hooks: Vec::new().into() };

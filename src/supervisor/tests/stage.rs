@@ -24,12 +24,8 @@ use crate::keeper::Keeper;
 use crate::keeper::Order;
 use crate::lifecycle::words::Action;
 use crate::name::AccountId;
-use crate::plan::EXPIRY_AHEAD;
-use crate::plan::Entry;
-use crate::plan::FailureAction;
 use crate::plan::Plan;
 use crate::plan::Rotation;
-use crate::plan::SignIn;
 use crate::provider::silent;
 use crate::record::Lineage;
 use crate::record::Record;
@@ -169,19 +165,7 @@ pub(super) fn settings() -> Arc<Settings> {
 }
 
 pub(super) fn plain() -> Settings {
-    let plan = Plan {
-        rotation: Rotation::Unknown,
-        refresh_before: None,
-        has_refresh_token: true,
-        requests: 1,
-        alarm_before: Duration::from_secs(600),
-        on_refresh_failure: FailureAction::Raise,
-        sign_in: SignIn::Never,
-        entry: Entry::Login,
-        refresh_token_lifetime: None,
-        refresh_token_idle: None,
-        expiry_ahead: EXPIRY_AHEAD.into(),
-    };
+    let plan = Plan::plain(Rotation::Unknown);
     Settings {
         provider: silent::provider("here"),
         plan: Arc::new(plan),
