@@ -123,14 +123,19 @@ impl Daemon {
 
     /// Has it read its configuration again as the service manager would, and waits until it did.
     pub(crate) fn reload_by_signal(&self) {
-        let manager = self.manager.as_ref().unwrap();
         // What it told before is about other reloads.
-        manager.set_nonblocking(true).unwrap();
-        while manager.recv(&mut [0; 4096]).is_ok() {}
-        manager.set_nonblocking(false).unwrap();
+        self.is_heard();
         self.signal(Signal::HUP);
         self.tells("RELOADING=1");
         self.tells("READY=1");
+    }
+
+    /// Reads what it told the service manager so far, for which it would wait at some time.
+    pub(crate) fn is_heard(&self) {
+        let manager = self.manager.as_ref().unwrap();
+        manager.set_nonblocking(true).unwrap();
+        while manager.recv(&mut [0; 4096]).is_ok() {}
+        manager.set_nonblocking(false).unwrap();
     }
 
     /// Waits until the process tells the service manager this.

@@ -37,7 +37,11 @@ impl Held {
         };
         waits("connections", &|| counted(daemon, "tokenkeeper_connections") <= self.connections);
         // While nobody asks: the connection of a question goes a moment after its answer.
-        waits("descriptors", &|| descriptors(daemon) <= self.descriptors);
+        waits("descriptors", &|| {
+            // A message that no service manager reads holds a socket.
+            daemon.is_heard();
+            descriptors(daemon) <= self.descriptors
+        });
     }
 }
 
