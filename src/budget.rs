@@ -2,7 +2,8 @@
 //!
 //! Exact sliding windows, below all other logic: proactive, forced, replayed and
 //! retried attempts count alike. The starts of the last attempts are stored, so a kill
-//! does not buy new ones.
+//! does not buy new ones; one that cannot be stored waits until whoever counts has counted for as
+//! long as a window lasts ([`Window::covers`]).
 
 use std::time::Duration;
 
@@ -63,6 +64,11 @@ impl Window {
     /// Whether nothing in it matters any more at `now`.
     pub fn is_over(&self, now: Moment) -> bool {
         self.starts.last().is_none_or(|last| *last + self.limit.span <= now)
+    }
+
+    /// Whether nothing from before `begun` matters any more at `now`.
+    pub fn covers(&self, begun: Moment, now: Moment) -> bool {
+        begun + self.limit.span <= now
     }
 
     /// The same window after `starts`, oldest first.
@@ -150,6 +156,13 @@ mod tests {
         window.take(at(5), 1);
         assert!(!window.is_over(at(65)));
         assert!(window.is_over(at(66)));
+    }
+
+    #[test]
+    fn what_was_before_the_counting_matters_for_as_long_as_a_window_lasts() {
+        let window = Window::requests();
+        assert!(!window.covers(at(5), at(65)));
+        assert!(window.covers(at(5), at(66)));
     }
 
     #[test]

@@ -54,6 +54,7 @@ mod tests;
 mod turn;
 pub mod words;
 
+use std::num::NonZero;
 use std::sync::Arc;
 
 use crate::budget::Window;
@@ -130,11 +131,13 @@ pub struct Account {
     discovery: Discovery,
     /// How it comes by a credential, where the provider was asked.
     entry: Option<Entry>,
+    /// Since when its attempts are counted here; older ones are known as far as they were stored.
+    begun: Moment,
     /// Starts of the last attempts, and of those that local programs forced.
     requests: Window,
     forced: Window,
     /// The newest ticket that was given out.
-    tickets: u64,
+    tickets: Option<Ticket>,
     told: Told,
     /// When the end of the login is told next.
     ahead: Option<Moment>,
@@ -170,9 +173,10 @@ impl Account {
             doubt: None,
             discovery: Discovery::ToDo,
             entry: None,
+            begun: now.boot,
             requests: Window::requests(),
             forced: Window::forced(),
-            tickets: 0,
+            tickets: None,
             told: Told::default(),
             ahead: None,
             lacks: None,
@@ -333,8 +337,8 @@ impl Account {
     }
 
     fn next_ticket(&mut self) -> Ticket {
-        self.tickets += 1;
-        Ticket(self.tickets)
+        let number = self.tickets.map_or(NonZero::<u64>::MIN, |newest| newest.0.saturating_add(1));
+        *self.tickets.insert(Ticket::new(number))
     }
 
     /// Whether an attempt is queued or under way, or a logout is.

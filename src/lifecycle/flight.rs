@@ -155,7 +155,7 @@ impl Account {
         if attempt.ticket != ticket {
             return;
         }
-        match self.may_send(attempt.stake, result) {
+        match self.may_send(attempt.stake, result, now) {
             Ok(()) => {
                 self.requests.put_off(now.boot, self.cost());
                 self.state = State::Exchanging(attempt, Step::Sent(Sent(now)));
@@ -177,6 +177,7 @@ impl Account {
         &self,
         stake: Stake,
         handed_out: Result<bool, RefreshError>,
+        now: Now,
     ) -> Result<(), RefreshError> {
         if self.destination != self.lineage {
             // It belongs elsewhere by now.
@@ -184,12 +185,18 @@ impl Account {
             return Err(RefreshError::Unreachable(why.to_owned()));
         }
         let durable = handed_out?;
-        if durable || self.risk_of(stake) == Risk::None {
-            Ok(())
+        let why = if durable {
+            return Ok(());
+        } else if self.risk_of(stake) != Risk::None {
+            "the attempt could not be announced durably"
+        } else if !self.requests.covers(self.begun, now.boot) {
+            // Kill upon kill would send one each time.
+            "the attempt could not be announced durably, and for a minute after a start the daemon \
+             cannot know what it asked for before"
         } else {
-            let why = "the attempt could not be announced durably";
-            Err(RefreshError::StoreUnavailable(why.to_owned()))
-        }
+            return Ok(());
+        };
+        Err(RefreshError::StoreUnavailable(why.to_owned()))
     }
 
     /// The attempt that was counted last was not sent: the provider knows nothing of it.

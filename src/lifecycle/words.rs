@@ -1,6 +1,7 @@
 //! The words between an account and the loop that owns it: what it hears, and what it
 //! wants done.
 
+use std::num::NonZero;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -35,11 +36,13 @@ pub struct Beginning {
 }
 
 /// Names one piece of work; an answer to an older one is void.
+// They count from 1, so that an `Option` of one takes no more room.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
-pub struct Ticket(pub(super) u64);
+pub struct Ticket(pub(super) NonZero<u64>);
 
-impl From<u64> for Ticket {
-    fn from(number: u64) -> Self {
+impl Ticket {
+    /// The one of that number.
+    pub const fn new(number: NonZero<u64>) -> Self {
         Self(number)
     }
 }

@@ -1,5 +1,7 @@
 //! What the queue lets through, and when.
 
+use std::num::NonZero;
+
 use super::Admission;
 use super::GATES;
 use super::IN_FLIGHT;
@@ -291,7 +293,7 @@ fn fill(pacing: &mut Pacing, name: &str, count: u64, rank: Rank) {
 }
 
 fn place(account: &str, urgency: Urgency, risk: Risk) -> Place {
-    let (ticket, stake) = (Ticket::from(1), Stake::Current);
+    let (ticket, stake) = (Ticket::new(NonZero::<u64>::MIN), Stake::Current);
     Place { urgency, account: id(account), ticket, stake, risk, asks: false }
 }
 

@@ -1,5 +1,7 @@
 //! A refresh that comes in its time, fails, and comes again.
 
+use std::num::NonZero;
+
 use super::sim::Sim;
 use super::sim::boot;
 use super::sim::failed;
@@ -54,18 +56,19 @@ fn a_gate_that_refuses_takes_nothing_from_the_budget_and_is_asked_once_a_minute(
 #[test]
 fn a_life_told_by_its_log() {
     let mut sim = Sim::resumed(Rotation::Grace(secs(60)), 1000);
+    let [first, second] = [1, 2].map(|number| Ticket::new(NonZero::new(number).unwrap()));
 
     sim.feed(3549, Input::Woken);
-    sim.feed(3549, Input::Admitted(Ticket(1)));
-    sim.feed(3549, Input::Intended(Ticket(1), Ok(true)));
-    sim.feed(3550, Input::Exchanged(Ticket(1), failed(unreachable())));
-    sim.feed(3550, Input::Written(Ticket(1), Ok(None)));
+    sim.feed(3549, Input::Admitted(first));
+    sim.feed(3549, Input::Intended(first, Ok(true)));
+    sim.feed(3550, Input::Exchanged(first, failed(unreachable())));
+    sim.feed(3550, Input::Written(first, Ok(None)));
     sim.feed(3551, Input::Woken);
-    sim.feed(3551, Input::Admitted(Ticket(2)));
-    sim.feed(3551, Input::Intended(Ticket(2), Ok(true)));
-    sim.feed(3552, Input::Exchanged(Ticket(1), granted(3600)));
-    sim.feed(3552, Input::Exchanged(Ticket(2), granted(3600)));
-    sim.feed(3552, Input::Written(Ticket(2), Ok(Some(Generation(2)))));
+    sim.feed(3551, Input::Admitted(second));
+    sim.feed(3551, Input::Intended(second, Ok(true)));
+    sim.feed(3552, Input::Exchanged(first, granted(3600)));
+    sim.feed(3552, Input::Exchanged(second, granted(3600)));
+    sim.feed(3552, Input::Written(second, Ok(Some(Generation(2)))));
     sim.feed(3553, Input::Ordered(Action::Demand(Kind::Access)));
     sim.feed(3554, Input::Ordered(Action::Report { generation: Generation(1), stream: false }));
     sim.feed(3555, Input::Ordered(Action::Report { generation: Generation(2), stream: false }));

@@ -5,6 +5,8 @@ use super::sim::granted;
 use super::sim::here;
 use super::sim::plan;
 use crate::error::RefreshError;
+use crate::lifecycle::words::Action;
+use crate::lifecycle::words::Command;
 use crate::lifecycle::words::Input;
 use crate::plan::Rotation;
 use crate::provider::Outcome;
@@ -212,4 +214,17 @@ fn a_full_disk_does_not_hold_up_an_account_with_nothing_to_lose() {
     3550  saving                 Commit, Publish
     3550  fresh until 6171       Publish, token_changed, refresh_failed
     ");
+}
+
+#[test]
+fn what_no_disk_remembers_is_asked_for_only_when_a_minute_can_be_accounted_for() {
+    // A minute and a second after the start it knows all that it can have asked for.
+    for (at, goes) in [(1060, false), (1061, true)] {
+        let mut sim = Sim::resumed(Rotation::Never, 1000);
+        sim.feed(at, Input::Ordered(Action::Refresh));
+        sim.feed(at, Input::Admitted(sim.ticket()));
+        let commands = sim.feed(at, Input::Intended(sim.ticket(), Ok(false)));
+        let sent = |command: &Command| matches!(command, Command::Exchange { .. });
+        assert_eq!(commands.iter().any(sent), goes, "at {at} s");
+    }
 }

@@ -129,7 +129,7 @@ impl Sim {
     }
 
     pub(super) fn ticket(&self) -> Ticket {
-        Ticket(self.account.tickets)
+        self.account.tickets.unwrap()
     }
 
     /// Wakes it, gives it its turn and sends its request, all at `at`.
