@@ -35,6 +35,9 @@ const INTERVAL: Duration = Duration::from_secs(5);
 /// RFC 8628 section 3.5: what `slow_down` adds to that.
 const SLOWER: Duration = Duration::from_secs(5);
 
+/// Shortest interval that is kept to, whatever the provider puts up with.
+const SHORTEST_INTERVAL: Duration = Duration::from_secs(1);
+
 /// Longest interval that is kept to: the code would expire before the second question.
 const LONGEST_INTERVAL: Duration = Duration::from_secs(60);
 
@@ -219,13 +222,14 @@ fn read(answer: &Response, url: &Url, now: Timestamp) -> Result<Code, RefreshErr
     };
     let (longest, usual) = GOOD_FOR;
     let good_for = span(&given.expires_in).unwrap_or(usual).min(longest);
-    let interval = span(&given.interval).unwrap_or(INTERVAL).min(LONGEST_INTERVAL);
+    // None at all says nothing about how long to wait.
+    let interval = span(&given.interval).filter(|span| !span.is_zero()).unwrap_or(INTERVAL);
     Ok(Code {
         device_code: given.device_code.into_text().ok_or_else(unusable)?,
         user_code,
         url,
         complete,
-        interval,
+        interval: interval.clamp(SHORTEST_INTERVAL, LONGEST_INTERVAL),
         until: now + good_for,
         now,
     })

@@ -70,6 +70,21 @@ fn a_device_login_shows_the_code_and_asks_until_it_is_typed() {
 }
 
 #[test]
+fn a_provider_is_never_asked_without_a_pause_and_a_long_one_is_cut() {
+    for (interval, secs) in
+        [("0", 5.0), ("-3", 5.0), ("0.2", 1.0), ("1", 1.0), ("7", 7.0), ("900", 60.0)]
+    {
+        let mut login = device().login(start()).unwrap();
+        asked_for(login.next(Heard::Begun));
+        let given = format!(
+            r#"{{"device_code":"d","user_code":"u","verification_uri":"https://idp.example/d","interval":{interval}}}"#
+        );
+        let (span, _) = paused(login.next(answer(0, &response(200, "application/json", &given))));
+        assert_eq!(span, Duration::from_secs_f64(secs), "{interval}");
+    }
+}
+
+#[test]
 fn the_end_of_a_device_login_is_told_in_the_right_words() {
     #[rustfmt::skip]
     let cases = [
