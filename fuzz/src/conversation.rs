@@ -12,6 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokenkeeper::error::RefreshError;
+use tokenkeeper::error::foreign::is_unsafe_to_show;
 use tokenkeeper::provider::Exchange;
 use tokenkeeper::provider::MAX_BODY;
 use tokenkeeper::provider::Outcome;
@@ -36,7 +37,6 @@ use url::Url;
 use zeroize::Zeroizing;
 
 use super::hygiene;
-use super::hygiene::CANARY;
 use super::hygiene::OWN;
 use super::input;
 
@@ -163,13 +163,13 @@ pub fn login(profile: &Profile, mut login: Box<dyn Login>, parts: &[&[u8]]) {
                 Heard::Called(called(part))
             }
             Turn::Prompt(prompt) => {
-                prompted(&prompt);
+                prompted(prompt);
                 let Some(part) = parts.next() else { return };
                 let answer = part.strip_suffix(b"\n").unwrap_or(part);
                 Heard::Answer(Secret::new(String::from_utf8_lossy(answer)), NOW)
             }
             Turn::Pause { span, shown } => {
-                prompted(&shown);
+                prompted(shown);
                 assert!(!span.is_zero(), "a pause that is none asks without end");
                 Heard::Waited(NOW + span)
             }
@@ -274,17 +274,19 @@ fn failed(error: &RefreshError) {
     assert_eq!(read, *error, "it is another failure when it is read again");
 }
 
-/// Checks what a person is shown in a login.
-fn prompted(prompt: &Prompt) {
-    match prompt {
-        Prompt::Password { of } => hygiene::message(of),
-        Prompt::Code { from, .. } => hygiene::message(from),
+/// Checks what a person is shown in a login, as the daemon shows it. What the provider has them open or
+/// type stands there as it is, but for what the provider was told.
+fn prompted(prompt: Prompt) {
+    match prompt.hiding(&[Secret::new(OWN)]) {
+        Prompt::Password { of } => hygiene::message(&of),
+        Prompt::Code { from, .. } => hygiene::message(&from),
         Prompt::Device { url, complete, user_code, good_for } => {
-            hygiene::message(url);
-            hygiene::message(user_code);
-            complete.iter().for_each(|url| hygiene::message(url));
+            for text in [Some(url), complete, Some(user_code)].into_iter().flatten() {
+                assert!(!text.chars().any(is_unsafe_to_show), "it steers terminals: {text:?}");
+                assert!(!text.contains(OWN), "a secret shows: {text}");
+            }
             assert!(!good_for.is_zero(), "a code that is good for no time");
         }
-        Prompt::Browser { url } => assert!(!url.contains(CANARY) && !url.contains(OWN), "{url}"),
+        Prompt::Browser { url } => hygiene::hides(&url),
     }
 }

@@ -119,7 +119,7 @@ impl<R: Reach> Talk<R> {
         password: Password,
     ) -> Result<Box<Grant>, Refusal> {
         let secrets = self.secrets(password).await;
-        // What the provider may say back in its refusal.
+        // What the provider may say back.
         let mut hidden = secrets.iter().map(|(_, secret)| secret.clone()).collect::<Vec<_>>();
         let mut login = self.begin(redirect, secrets)?;
         let mut is_given = password == Password::Typed;
@@ -152,7 +152,7 @@ impl<R: Reach> Talk<R> {
                 }
                 Turn::Prompt(prompt) => {
                     is_given = false;
-                    self.show_prompt(prompt, true);
+                    self.show_prompt(prompt.hiding(&hidden), true);
                     let answer = tokio::select! {
                         answer = self.answers.recv() => answer,
                         () = &mut patience => None,
@@ -172,7 +172,7 @@ impl<R: Reach> Talk<R> {
                     heard = Heard::Called(self.reach.call(call, REQUEST_LIMIT).await);
                 }
                 Turn::Pause { span, shown } => {
-                    self.show_prompt(shown, false);
+                    self.show_prompt(shown.hiding(&hidden), false);
                     let (shortest, longest) = PAUSES;
                     tokio::select! {
                         () = sleep(span.clamp(shortest, longest)) => {}

@@ -34,6 +34,7 @@ use crate::provider::Request;
 use crate::provider::deed::Session;
 use crate::provider::deed::SessionOrder;
 use crate::provider::deed::Sessions;
+use crate::provider::login::Prompt;
 use crate::provider::login::Turn;
 use crate::snapshot::Refusal;
 use crate::time::Moment;
@@ -131,6 +132,23 @@ async fn a_device_is_polled_with_pauses_and_shown_to_the_person_once() {
             assert_eq!(visit.stage.borrow().turn, turn + 1, "asked again without a pause");
             order.reply.send(Ok(Done::Current(Generation(1)))).unwrap();
             assert_eq!(until_ended(&visit).await, Ok(Generation(1)));
+        })
+        .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_person_typed_is_not_shown_again_though_the_provider_says_it() {
+    let repeats = || {
+        let from = "what was sent to hunter2".into();
+        Turn::Prompt(Prompt::Code { from, again: false, good_for: None })
+    };
+    let stage = Stand::new(move || vec![prompt("password"), repeats()], 200);
+    stage
+        .play(async {
+            let visit = stage.begin().await.unwrap();
+            until_asked(&visit).await;
+            let shown = stage.answer(&visit, "hunter2").await.unwrap();
+            assert_eq!(until_asked(&shown).await, "code from what was sent to [masked]");
         })
         .await;
 }

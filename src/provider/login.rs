@@ -23,6 +23,7 @@ use super::Response;
 use super::call::Call;
 use super::call::Called;
 use crate::error::RefreshError;
+use crate::error::foreign;
 use crate::time::Timestamp;
 use crate::token::Grant;
 use crate::token::Secret;
@@ -125,4 +126,25 @@ pub enum Prompt {
         /// Where.
         url: Box<str>,
     },
+}
+
+impl Prompt {
+    /// Without any of `secrets`, which a provider may say back.
+    #[must_use]
+    pub fn hiding(self, secrets: &[Secret]) -> Self {
+        let words = |text: Box<str>| foreign::hiding(&text, secrets).into();
+        match self {
+            Self::Password { of } => Self::Password { of: words(of) },
+            Self::Code { from, again, good_for } => {
+                Self::Code { from: words(from), again, good_for }
+            }
+            Self::Device { url, complete, user_code, good_for } => Self::Device {
+                url: words(url),
+                complete: complete.map(words),
+                user_code: words(user_code),
+                good_for,
+            },
+            Self::Browser { url } => Self::Browser { url: words(url) },
+        }
+    }
 }
