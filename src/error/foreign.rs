@@ -54,20 +54,23 @@ impl std::fmt::Display for OauthError {
     }
 }
 
-/// Makes foreign text harmless for messages: at most `limit` characters, control and
-/// bidirectional characters escaped, runs that look like a token masked.
+/// Makes foreign text harmless for messages: at most `limit` characters of it and [`CUT`] where there
+/// are more, control and bidirectional characters escaped, runs that look like a token masked.
 ///
 /// A run of 20 or more characters of the base64url, base64, hex or JWT alphabets that
-/// holds a digit looks like a token; so does any run of 40.
+/// holds a digit looks like a token; so does any run of 40. A run that the limit cuts is judged by
+/// its whole: the beginning of a token is short.
 pub fn scrubbed(text: &str, limit: usize) -> String {
+    let end = text.char_indices().nth(limit).map_or(text.len(), |(at, _)| at);
+    let (within, beyond) = text.split_at(end);
     let mut out = String::new();
     let mut run = String::new();
-    for character in text.chars().take(limit).chain([' ']) {
-        if character.is_ascii_alphanumeric() || "-_.~+/=%".contains(character) {
+    for character in within.chars() {
+        if is_of_a_run(character) {
             run.push(character);
             continue;
         }
-        push_run(&mut out, &run);
+        push_run(&mut out, &run, "");
         run.clear();
         if is_unsafe_to_show(character) {
             // Writing into a String cannot fail.
@@ -76,43 +79,98 @@ pub fn scrubbed(text: &str, limit: usize) -> String {
             out.push(character);
         }
     }
-    push_run(&mut out, &run);
+    let after_run = beyond.find(|character| !is_of_a_run(character)).unwrap_or(beyond.len());
+    push_run(&mut out, &run, beyond.get(..after_run).unwrap_or_default());
     out.truncate(out.trim_end().len());
+    if !beyond.is_empty() {
+        out.push(CUT);
+    }
     out
 }
 
-fn push_run(out: &mut String, run: &str) {
-    let length = run.len();
-    let token_like = length >= 40 || (length >= 20 && run.bytes().any(|b| b.is_ascii_digit()));
+fn is_of_a_run(character: char) -> bool {
+    character.is_ascii_alphanumeric() || "-_.~+/=%".contains(character)
+}
+
+/// Shows `run`, which goes on with `beyond`, or its mask.
+fn push_run(out: &mut String, run: &str, beyond: &str) {
+    let length = run.len() + beyond.len();
+    let has_digit = || run.bytes().chain(beyond.bytes()).any(|byte| byte.is_ascii_digit());
+    let token_like = !run.is_empty() && (length >= 40 || (length >= 20 && has_digit()));
     out.push_str(if token_like { MASKED } else { run });
 }
 
-/// Shortest secret that is looked for, in bytes: a shorter one is a part of every other word.
-const SHORTEST_HIDDEN: usize = 4;
+/// Stands where the rest of a text is left out.
+const CUT: char = '…';
 
-/// No text is capped shorter, in characters.
-const SHORTEST_CAP: usize = 64;
+/// Shortest secret, and shortest part of one, that is looked for, in bytes: a shorter one is a part
+/// of every other word.
+const SHORTEST_HIDDEN: usize = 4;
 
 /// Text that was [`scrubbed`], without any of `secrets`: a password of words looks like no token.
 ///
-/// Where the text was capped within a secret, the beginning of that is masked. In a text that was
-/// not, the same letters are a word, and to mask it would tell how a secret begins.
+/// Where the text was cut within a secret, the beginning of that is masked, and so is what stands
+/// beside a mask that took the rest of it. Elsewhere the same letters are a word, and to mask it
+/// would tell how a secret begins.
 pub fn hiding(text: &str, secrets: &[Secret]) -> String {
-    let may_be_cut = text.chars().count() >= SHORTEST_CAP;
     let mut text = text.to_owned();
     for written in secrets.iter().flat_map(spellings) {
         // As it was written, and as it became when the text was made harmless.
+        text = text.replace(written.as_str(), MASKED);
         let harmless = Zeroizing::new(scrubbed(&written, usize::MAX));
-        for spelled in [written, harmless] {
-            text = text.replace(spelled.as_str(), MASKED);
-            let cut = spelled.char_indices().map(|(at, _)| at).filter(|at| *at >= SHORTEST_HIDDEN);
-            let mut cut = cut.rev().filter_map(|at| spelled.get(..at));
-            if may_be_cut && let Some(rest) = cut.find_map(|begin| text.strip_suffix(begin)) {
-                text = format!("{rest}{MASKED}");
-            }
+        if harmless.len() >= SHORTEST_HIDDEN {
+            text = text.replace(harmless.as_str(), MASKED);
         }
+        text = without_rests(&text, &Zeroizing::new(shown(&written).into_owned()));
     }
     text
+}
+
+/// `text` without what is left of `secret` beside its cuts and masks.
+fn without_rests(text: &str, secret: &str) -> String {
+    let cuts = text.matches(CUT).count();
+    let parts = text.split(CUT).enumerate().map(|(part_at, part)| {
+        let masks = part.matches(MASKED).count();
+        let pieces = part.split(MASKED).enumerate().map(|(at, piece)| {
+            let follows_a_mask = at > 0;
+            let precedes_a_mask = at < masks;
+            let is_open = precedes_a_mask || part_at < cuts;
+            let is_part = piece.len() >= SHORTEST_HIDDEN && secret.contains(piece);
+            if follows_a_mask && is_open && is_part {
+                return String::new();
+            }
+            let ending = endings(secret).find_map(|ending| piece.strip_prefix(ending));
+            let piece = ending.filter(|_| follows_a_mask).unwrap_or(piece);
+            let beginning = beginnings(secret).find_map(|begin| piece.strip_suffix(begin));
+            match beginning.filter(|_| is_open) {
+                Some(rest) if precedes_a_mask => rest.to_owned(),
+                Some(rest) => format!("{rest}{MASKED}"),
+                None => piece.to_owned(),
+            }
+        });
+        pieces.collect::<Vec<_>>().join(MASKED)
+    });
+    let mut out = String::new();
+    for (at, part) in parts.enumerate() {
+        if at > 0 {
+            out.push(CUT);
+        }
+        out.push_str(&part);
+    }
+    out
+}
+
+/// What a secret begins with, the whole first.
+fn beginnings(secret: &str) -> impl Iterator<Item = &str> {
+    let ends = secret.char_indices().map(|(at, _)| at).chain([secret.len()]);
+    let ends = ends.filter(|end| *end >= SHORTEST_HIDDEN).collect::<Vec<_>>();
+    ends.into_iter().rev().filter_map(|end| secret.get(..end))
+}
+
+/// What a secret ends with, the whole first.
+fn endings(secret: &str) -> impl Iterator<Item = &str> {
+    let begins = secret.char_indices().map(|(at, _)| at);
+    begins.filter_map(|at| secret.get(at..)).filter(|ending| ending.len() >= SHORTEST_HIDDEN)
 }
 
 /// A secret as it is, and as JSON and a form spell it: whoever says back what it was told may not
@@ -176,7 +234,6 @@ mod tests {
 
     #[test]
     fn foreign_text_is_capped_escaped_and_masked() {
-        let long = "word ".repeat(100);
         #[rustfmt::skip]
         let cases = [
             ("plain words stay",          "The token was revoked.",            "The token was revoked."),
@@ -190,22 +247,38 @@ mod tests {
         for (name, text, expected) in cases {
             assert_eq!(scrubbed(text, 200), expected, "{name}");
         }
-        assert!(scrubbed(&long, 50).chars().count() <= 51);
+        #[rustfmt::skip]
+        let cut = [
+            ("words",                      "The token was revoked.",            11, "The token w…"),
+            ("at its very end",            "The token",                          9, "The token"),
+            ("after a word",               "The token",                          4, "The…"),
+            ("a token",                    "token 4f9aKq0ZtYxLm3Pq7Rw2 is bad", 16, "token [masked]…"),
+            ("a token at its first digit", "token abcdefghijabcdefghi9 is bad", 10, "token [masked]…"),
+            ("before a token",             "token 4f9aKq0ZtYxLm3Pq7Rw2 is bad",  6, "token…"),
+            ("a long word",                "internationalisation of errors",     5, "inter…"),
+        ];
+        for (name, text, limit, expected) in cut {
+            assert_eq!(scrubbed(text, limit), expected, "{name}");
+        }
     }
 
     #[test]
     fn a_secret_that_is_said_back_is_masked_also_where_the_text_was_cut_within_it() {
-        let secrets = ["hunter2", "pass & word\n\"é\"", "rt-1", "a"].map(Secret::new);
-        // As long as the shortest cap but for the last two characters.
-        let long = "wrong ".repeat(10) + ": ";
+        let secrets =
+            ["hunter2", "pass & word\n\"é\"", "a dog and cat", "rt-1", "a"].map(Secret::new);
         let whole = "pass & word\n\"é\"";
         #[rustfmt::skip]
         let cases = [
             ("as it is",              "wrong: hunter2, hunter2!".to_owned(), 200, "wrong: [masked], [masked]!"),
             ("escaped",               format!("wrong: {whole}."),            200, "wrong: [masked]."),
-            ("cut at the cap",        format!("{long}{whole}."),             70,  &format!("{long}[masked]")),
-            ("cut in what is escaped", format!("{long}{whole}."),            74,  &format!("{long}[masked]")),
-            ("a word of a short text", "wrong pass".to_owned(),               200, "wrong pass"),
+            ("cut",                   format!("wrong: {whole}."),            14,  "wrong: [masked]…"),
+            ("cut after what is escaped", format!("wrong: {whole}."),        20,  "wrong: [masked]…"),
+            ("cut beside a mask",     format!("4f9aKq0ZtYxLm3Pq7Rw2 {whole}."), 28, "[masked] [masked]…"),
+            ("cut after four letters", "wrong: hunter2".to_owned(),          11,  "wrong: [masked]…"),
+            ("a word of a text that is not cut", "wrong pass".to_owned(),    200, "wrong pass"),
+            ("begins in the run of a mask", format!("the-right-password-4-you={whole}."), 200, "[masked]."),
+            ("and is cut as well",    format!("the-right-password-4-you={whole}."), 34, "[masked]…"),
+            ("ends in the run of a mask", "tell a dog and cat/that-the-pass-is-12, ok".to_owned(), 200, "tell [masked], ok"),
             ("as JSON",               r#"{"password":"pass & word\n\"é\""}"#.to_owned(), 200, r#"{"password":"[masked]"}"#),
             ("as a form",             "p=pass+%26+word%0A%22%C3%A9%22&x".to_owned(), 200, "[masked]&x"),
             ("a short one",           "rt-1 is spent".to_owned(),            200, "[masked] is spent"),
@@ -214,6 +287,32 @@ mod tests {
         ];
         for (name, text, limit, expected) in cases {
             assert_eq!(hiding(&scrubbed(&text, limit), &secrets), expected, "{name}");
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn no_eight_characters_in_a_row_of_a_secret_are_left_wherever_it_is_cut(
+            // Nothing of the secret is in what stands around it.
+            around in ["[A-M :]{0,90}", "[A-M0-3:=/]{0,40}"],
+            secret in "[a-z5-9&\"\\\\é\\n \u{1b}/=+-]{7,60}[a-z]",
+            spelling in 0_usize..3,
+            limit in 1_usize..200,
+        ) {
+            let secret = Secret::new(secret);
+            let spelled = spellings(&secret);
+            let spelled = spelled.get(spelling).unwrap_or(&spelled[0]).as_str();
+            let [before, after] = &around;
+            let text = scrubbed(&format!("{before}{spelled}{after}"), limit);
+
+            let told = hiding(&text, &[secret]);
+
+            let spelled = spelled.chars().collect::<Vec<_>>();
+            for eight in spelled.windows(8) {
+                let eight = eight.iter().collect::<String>();
+                let eight = shown(&eight);
+                proptest::prop_assert!(!told.contains(&*eight), "{eight} in {told}");
+            }
         }
     }
 
