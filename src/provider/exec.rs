@@ -99,7 +99,7 @@ impl Exec {
             Stage::Beginning(self.call(action, spent.as_ref(), spend.secrets))
         };
         let default_lifetime = self.profile.default_lifetime();
-        Conversation { stage, rules: Rules { action, default_lifetime, spent } }
+        Conversation { stage, rules: Rules { action, default_lifetime, spends: spent.is_some() } }
     }
 
     fn call(

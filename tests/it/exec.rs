@@ -136,6 +136,8 @@ fn each_way_to_fail_is_told_apart() {
         ("garbage",   "echo 'Traceback: no such thing'",                     "in_doubt",    "IN_DOUBT"),
         ("status",    "exit 3",                                              "in_doubt",    "IN_DOUBT"),
         ("large",     "yes",                                                 "in_doubt",    "IN_DOUBT"),
+        // The refresh token that it was given is no new one.
+        ("repeating", r#"echo '{"refresh_token":"r2"}'"#,                    "in_doubt",    "IN_DOUBT"),
     ];
     let mut daemon = Daemon::new(&Config::default());
     let mut config = Config::default();

@@ -31,22 +31,21 @@ pub(super) struct Rules {
     pub(super) action: Action,
     /// Lifetime of tokens whose lifetime nothing in the answer says.
     pub(super) default_lifetime: Duration,
-    /// The refresh token that the question carried.
-    pub(super) spent: Option<Secret>,
+    /// Whether the question carried the refresh token.
+    pub(super) spends: bool,
 }
 
 /// Reads what came of a call.
 pub(super) fn read(called: Called, rules: &Rules) -> Outcome {
-    let outcome = match called {
+    match called {
         Called::NotStarted(why) => Outcome::Failed(RefreshError::Unreachable(why)),
         Called::Missing(why) => Outcome::Failed(RefreshError::ProgramMissing(why)),
-        Called::Broken { output, why } if rules.spent.is_some() => {
+        Called::Broken { output, why } if rules.spends => {
             salvaged(&output, rules, RefreshError::ReplyLost(why))
         }
         Called::Broken { why, .. } => Outcome::Failed(RefreshError::Unreachable(why)),
         Called::Answered(output) => answered(output, rules),
-    };
-    outcome.unless_repeated(rules.spent.as_ref())
+    }
 }
 
 /// The members that a token endpoint does not have.
@@ -78,7 +77,7 @@ fn answered(output: Zeroizing<Vec<u8>>, rules: &Rules) -> Outcome {
     let reading = reply::Rules {
         endpoint: "the program",
         default_lifetime: rules.default_lifetime,
-        spends: rules.spent.is_some(),
+        spends: rules.spends,
     };
     match (reply::read(&response, reading), rules.action) {
         (Outcome::Granted(mut grant), _) => {
@@ -101,7 +100,7 @@ fn answered(output: Zeroizing<Vec<u8>>, rules: &Rules) -> Outcome {
 /// The failure, and the new refresh token that the remains may hold.
 fn salvaged(output: &[u8], rules: &Rules, error: RefreshError) -> Outcome {
     match token_in(output, "refresh_token") {
-        Some(token) if rules.spent.is_some() => Outcome::Salvaged(token, error),
+        Some(token) if rules.spends => Outcome::Salvaged(token, error),
         Some(_) | None => Outcome::Failed(error),
     }
 }

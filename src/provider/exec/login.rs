@@ -25,7 +25,7 @@ pub(super) fn begin(exec: &Exec, start: LoginStart) -> SignIn {
         None => Ok(exec.call(Action::Login, None, start.secrets)),
     };
     let default_lifetime = exec.profile.default_lifetime();
-    let rules = Rules { action: Action::Login, default_lifetime, spent: None };
+    let rules = Rules { action: Action::Login, default_lifetime, spends: false };
     SignIn { call: Some(call), rules }
 }
 

@@ -69,8 +69,6 @@ fn an_answer_means_what_the_table_says() {
         ("tokens and more",                  whole(r#"{"refresh_token":"r2"} done"#),                                  "salvaged r2: PROVIDER_MALFORMED Ambiguous unusable answer of the provider: it is not one JSON object"),
         ("a program that failed",            broken(""),                                                               "PROVIDER_UNREACHABLE Ambiguous the provider's reply was lost: /p: exit status: 1"),
         ("one that failed with tokens",      broken(r#"{"refresh_token":"r2","#),                                      "salvaged r2: PROVIDER_UNREACHABLE Ambiguous the provider's reply was lost: /p: exit status: 1"),
-        ("one that repeated the question",   broken(r#"{"refresh_token":"r1"}"#),                                      "PROVIDER_UNREACHABLE Ambiguous the provider's reply was lost: /p: exit status: 1"),
-        ("one that repeated it and is well", whole(r#"{"refresh_token":"r1"}"#),                                       "PROVIDER_MALFORMED Ambiguous unusable answer of the provider: no access token in it"),
         ("one that is not there",            Called::Missing("/p: no".into()),                                         "CONFIG_INVALID Config a program that the configuration names cannot be run: /p: no"),
         ("one that did not start",           Called::NotStarted("/p: no".into()),                                      "PROVIDER_UNREACHABLE NotSent provider unreachable: /p: no"),
     ];
