@@ -83,20 +83,17 @@ fn because(rule: &Rule, peer: &Peer) -> String {
             return format!("{name} means nobody on this host");
         }
     }
+    if peer.uid == NO_USER && (user.is_some() || group.is_some()) {
+        return OF_NO_USER.to_owned();
+    }
     if let Some(Principal::Id(uid)) = user
         && *uid != peer.uid
     {
-        if peer.uid == NO_USER {
-            return OF_NO_USER.to_owned();
-        }
         return format!("the peer's user is {}", peer.uid);
     }
     if let Some(Principal::Id(gid)) = group
         && !peer.in_group(*gid)
     {
-        if peer.uid == NO_USER {
-            return OF_NO_USER.to_owned();
-        }
         return format!("the peer is not in group {gid}");
     }
     match (unit, &peer.unit) {
