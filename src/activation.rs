@@ -25,7 +25,9 @@ use std::path::PathBuf;
 use listenfd::ListenFd;
 use rustix::fs::SealFlags;
 
+use crate::clock;
 use crate::limits;
+use crate::time::Moment;
 
 /// The name of the sockets that serve the API.
 pub const API: &str = "api";
@@ -189,8 +191,9 @@ impl Passed {
         self.api.iter().for_each(|(socket, _)| turn_away(socket));
         for (socket, _) in &self.credential {
             for stream in waiting(socket, limits::CREDENTIALS_TURNED_AWAY) {
+                let until = clock::now().boot + limits::BLOCKED_WRITE;
                 // Whoever has enough of it hangs up, and has been refused.
-                let _has_enough = overfeed(stream).is_err();
+                let _has_enough = overfeed(stream, until).is_err();
             }
         }
     }
@@ -207,14 +210,20 @@ fn waiting(socket: &UnixListener, most: usize) -> impl Iterator<Item = UnixStrea
     accepted.take(if blocks { 0 } else { most })
 }
 
-/// Sends more than the service manager takes for a credential.
-fn overfeed(mut stream: UnixStream) -> io::Result<()> {
+/// Sends more than the service manager takes for a credential, until then at the latest: a peer
+/// that reads a little now and then gets no more time than one that reads nothing.
+fn overfeed(mut stream: UnixStream, until: Moment) -> io::Result<()> {
     const PIECE: &[u8] = &[b'\n'; 64 * 1024];
 
     stream.set_nonblocking(false)?;
-    stream.set_write_timeout(Some(limits::BLOCKED_WRITE))?;
-    for _piece in 0..=limits::CREDENTIAL / PIECE.len() {
-        stream.write_all(PIECE)?;
+    let mut sent = 0;
+    while sent <= limits::CREDENTIAL {
+        // No time left is none that a timeout can be, and so an error.
+        stream.set_write_timeout(Some(until.since(clock::now().boot)))?;
+        sent += match stream.write(PIECE) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => 0,
+            written => written?,
+        };
     }
     Ok(())
 }
@@ -331,5 +340,15 @@ mod tests {
         passed.turn_away();
         let length = reading.join().unwrap().unwrap();
         assert!(length > limits::CREDENTIAL, "{length}");
+    }
+
+    /// Otherwise the peers of one socket could hold up an end for longer than the service manager
+    /// waits for it.
+    #[test]
+    fn a_peer_whose_time_is_over_is_sent_no_further_piece_even_if_it_reads() {
+        let (ours, mut theirs) = UnixStream::pair().unwrap();
+        let now = clock::now().boot;
+        assert!(overfeed(ours, now).is_err());
+        assert_eq!(theirs.read(&mut [0]).unwrap(), 0);
     }
 }

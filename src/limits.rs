@@ -115,8 +115,8 @@ pub const SOCKET_MODE: u32 = 0o666;
 /// many as its backlog has. Whoever comes after them is met by the next start.
 pub const TURNED_AWAY: usize = 4_096;
 
-/// The same at a socket for credentials. Each may take [`BLOCKED_WRITE`], and all of them less than
-/// the service manager waits for a start.
+/// The same at a socket for credentials. Each may take [`BLOCKED_WRITE`] in all, and all of them
+/// together less than the service manager waits for a start.
 pub const CREDENTIALS_TURNED_AWAY: usize = 24;
 
 /// Kinds of refusals that have a record in one minute. Beyond that a kind has none.
