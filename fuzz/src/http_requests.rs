@@ -32,14 +32,15 @@ use tokenkeeper::front::Listening;
 use tokenkeeper::keeper::Directory;
 use tokenkeeper::keeper::Keeper;
 use tokenkeeper::keeper::Seat;
+use tokenkeeper::lifecycle::Account;
+use tokenkeeper::lifecycle::words::Beginning;
 use tokenkeeper::limits;
 use tokenkeeper::metrics::Metrics;
-use tokenkeeper::name::AccountId;
-use tokenkeeper::plan::Entry;
 use tokenkeeper::protocol::error::ErrorBody;
 use tokenkeeper::snapshot::Held;
 use tokenkeeper::snapshot::Snapshot;
 use tokenkeeper::snapshot::StateName;
+use tokenkeeper::time::Jitter;
 use tokenkeeper::token::Generation;
 use tokenkeeper::token::Secret;
 use tokenkeeper::token::TokenSet;
@@ -192,25 +193,23 @@ fn keeper() -> Keeper {
         expires_wall: now.wall + hour * 24 * 365,
         aws: None,
     };
+    let (account, settings) = token_replies::config(ACCOUNT).accounts.pop_first().expect("one");
+    let beginning = Beginning {
+        id: account.clone(),
+        plan: Arc::clone(&settings.plan),
+        lineage: settings.provider.profile().lineage.clone(),
+        record: None,
+    };
+    let (vacant, _) = Account::begin(beginning, now, Jitter::new(0.0));
     let snapshot = Snapshot {
         state: StateName::Fresh,
         generation: Generation(7),
         held: Some(held),
-        next: None,
-        failure: None,
-        alarm: None,
-        unsaved: false,
-        released: false,
-        taken_over: None,
-        gave_up_signing_in: false,
-        origin: None,
-        entry: Entry::Login,
-        rare: None,
+        ..vacant.snapshot()
     };
-    let account = AccountId::parse("mail").expect("a name");
     let seat = Seat {
         account: account.clone(),
-        provider: token_replies::of(ACCOUNT).remove(0).1,
+        provider: Arc::clone(&settings.provider),
         rules: Arc::default(),
         hooks: Arc::default(),
         snapshot: watch::channel(Arc::new(snapshot)).1,

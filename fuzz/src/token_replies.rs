@@ -174,13 +174,17 @@ fn accounts() -> &'static [(String, Arc<dyn Provider>)] {
     READ.get_or_init(|| of(ACCOUNTS))
 }
 
-/// The accounts of a configuration, by name.
+/// The providers of a configuration's accounts, by name.
 pub fn of(text: &str) -> Vec<(String, Arc<dyn Provider>)> {
+    let accounts = config(text).accounts;
+    accounts.iter().map(|(id, account)| (id.to_string(), account.provider.clone())).collect()
+}
+
+/// A configuration that is right.
+pub fn config(text: &str) -> Config {
     let file = File { name: "config.toml".into(), text: text.into() };
     let config = Config::parse(&[file], Mode::System, Defaults::system());
-    let config = config.unwrap_or_else(|invalid| panic!("{invalid}"));
-    let accounts = config.accounts.iter();
-    accounts.map(|(id, account)| (id.to_string(), account.provider.clone())).collect()
+    config.unwrap_or_else(|invalid| panic!("{invalid}"))
 }
 
 fn told(sessions: &Sessions) {
