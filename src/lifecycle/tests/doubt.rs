@@ -18,10 +18,7 @@ use crate::token::Generation;
 
 #[test]
 fn a_lost_reply_is_replayed_inside_the_grace() {
-    let mut sim = Sim::resumed(Rotation::Grace(secs(60)), 1000);
-
-    sim.fly(3549);
-    sim.fails_at(3564, lost());
+    let mut sim = lost_at(3564, Rotation::Grace(secs(60)));
     sim.fly(3565);
     sim.fails_at(3566, unreachable());
     sim.fly(3566);
@@ -63,10 +60,7 @@ fn a_token_that_is_over_when_a_replay_brings_it_is_renewed_at_once() {
 /// counts from the first send.
 #[test]
 fn a_replay_that_is_refused_is_confirmed_inside_the_grace() {
-    let mut sim = Sim::resumed(Rotation::Grace(secs(40)), 1000);
-
-    sim.fly(3549);
-    sim.fails_at(3550, lost());
+    let mut sim = lost_at(3550, Rotation::Grace(secs(40)));
     sim.fly(3550);
     sim.fails_at(3551, invalid_grant());
     sim.fly(3554);
@@ -97,10 +91,7 @@ fn a_replay_that_is_refused_is_confirmed_inside_the_grace() {
 /// A refusal that stands is confirmed as any other, once no replay is to come.
 #[test]
 fn replays_that_are_all_refused_end_in_a_suspicion() {
-    let mut sim = Sim::resumed(Rotation::Grace(secs(40)), 1000);
-
-    sim.fly(3549);
-    sim.fails_at(3550, lost());
+    let mut sim = lost_at(3550, Rotation::Grace(secs(40)));
     for at in [3550, 3554, 3559, 3580] {
         sim.fly(at);
         sim.fails_at(at + 1, invalid_grant());
@@ -110,10 +101,7 @@ fn replays_that_are_all_refused_end_in_a_suspicion() {
 
 #[test]
 fn a_strict_provider_gets_no_replay_until_the_token_is_nearly_spent() {
-    let mut sim = Sim::resumed(Rotation::Strict, 1000);
-
-    sim.fly(3549);
-    sim.fails_at(3609, lost());
+    let mut sim = lost_at(3609, Rotation::Strict);
     sim.feed(3809, Input::Ordered(Action::Refresh));
     sim.fly(4535);
     sim.fails_at(4536, invalid_grant());
@@ -136,9 +124,7 @@ fn a_strict_provider_gets_no_replay_until_the_token_is_nearly_spent() {
 
 #[test]
 fn a_replay_that_waits_for_the_end_of_the_token_follows_a_step_of_the_clock() {
-    let mut sim = Sim::resumed(Rotation::Strict, 1000);
-    sim.fly(3549);
-    sim.fails_at(3609, lost());
+    let mut sim = lost_at(3609, Rotation::Strict);
     assert_eq!(sim.account.snapshot().next, Some(boot(4535)));
 
     sim.wall_ahead = 600;
@@ -165,9 +151,7 @@ fn after_a_kill_in_an_exchange_the_replay_comes_before_anything_else() {
 
 #[test]
 fn a_replay_that_is_too_late_waits_until_the_token_is_nearly_spent() {
-    let mut sim = Sim::resumed(Rotation::Grace(secs(20)), 1000);
-    sim.fly(3549);
-    sim.fails_at(3555, lost());
+    let mut sim = lost_at(3555, Rotation::Grace(secs(20)));
     sim.feed(3600, Input::Woken);
 
     insta::assert_snapshot!(sim.log, @r"
@@ -184,9 +168,7 @@ fn a_replay_that_is_too_late_waits_until_the_token_is_nearly_spent() {
 /// It may be the one that the provider took, if it had not seen those before.
 #[test]
 fn a_replay_that_comes_after_the_grace_is_replayed_inside_its_own() {
-    let mut sim = Sim::resumed(Rotation::Grace(secs(60)), 1000);
-    sim.fly(3549);
-    sim.fails_at(3564, lost());
+    let mut sim = lost_at(3564, Rotation::Grace(secs(60)));
     sim.feed(3700, Input::Woken);
     sim.fly(4535);
     sim.fails_at(4536, lost());
@@ -218,9 +200,7 @@ fn a_replay_that_comes_after_the_grace_is_replayed_inside_its_own() {
 /// whole lifetime.
 #[test]
 fn what_a_replay_brings_is_good_from_the_first_send_on() {
-    let mut sim = Sim::resumed(Rotation::Grace(secs(60)), 1000);
-    sim.fly(3549);
-    sim.fails_at(3564, lost());
+    let mut sim = lost_at(3564, Rotation::Grace(secs(60)));
     sim.fly(3565);
     sim.fails_at(3566, unreachable());
     sim.fly(3566);
@@ -241,6 +221,14 @@ fn what_a_first_send_brings_is_good_from_that_send_on() {
     sim.fly(3551);
     sim.renewed_at(3553, Generation(2));
     assert_eq!(expiry(&sim), boot(3551) + schedule::usable(secs(3600)));
+}
+
+/// An account that was refreshed at 3549, when the reply was lost at `at`.
+fn lost_at(at: u64, rotation: Rotation) -> Sim {
+    let mut sim = Sim::resumed(rotation, 1000);
+    sim.fly(3549);
+    sim.fails_at(at, lost());
+    sim
 }
 
 fn expiry(sim: &Sim) -> Moment {

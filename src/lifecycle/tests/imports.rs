@@ -68,14 +68,8 @@ fn a_failed_import_sends_the_old_refresh_token_nowhere_else() {
 /// asked for at once otherwise.
 #[test]
 fn a_failed_import_leaves_the_failure_of_the_account_and_when_it_is_tried_next() {
-    let mut sim = Sim::resumed(Rotation::Unknown, 1000);
-    sim.fly(3549);
-    sim.fails_at(3550, throttled(300));
-    let own = sim.account.snapshot().failure;
-    sim.imported_at(3900, "typo");
-    sim.go(3900);
-    sim.fails_at(3901, throttled(60));
-    assert_eq!(sim.account.snapshot().failure, own);
+    let mut sim = failing(throttled(300));
+    fails_to_import(&mut sim, 3900, throttled(60));
     insta::assert_snapshot!(sim.log, @r"
     1000  fresh until 3548       Publish
     3549  queued                 Queue(1, Planned), Publish
@@ -91,14 +85,8 @@ fn a_failed_import_leaves_the_failure_of_the_account_and_when_it_is_tried_next()
     3901  waiting until 3961     answer 2: refused PROVIDER_UNAVAILABLE
     ");
 
-    let mut sim = Sim::resumed(Rotation::Unknown, 1000);
-    sim.fly(3549);
-    sim.fails_at(3550, invalid_client());
-    let own = sim.account.snapshot().failure;
-    sim.imported_at(3600, "typo");
-    sim.go(3600);
-    sim.fails_at(3601, invalid_grant());
-    assert_eq!(sim.account.snapshot().failure, own);
+    let mut sim = failing(invalid_client());
+    fails_to_import(&mut sim, 3600, invalid_grant());
 
     insta::assert_snapshot!(sim.log, @r"
     1000  fresh until 3548       Publish
@@ -162,9 +150,7 @@ fn a_refresh_token_that_was_taken_over_is_not_spent_again() {
 
 #[test]
 fn an_import_after_a_change_of_issuer_is_not_refused_for_its_subject() {
-    let mut sim = Sim::resumed(Rotation::Unknown, 1000);
-    sim.fly(3549);
-    sim.renewed_for(3550, "pat", Generation(2));
+    let mut sim = of_pat();
     sim.feed(3600, Input::Reconfigured(plan(Rotation::Unknown), Lineage("elsewhere".into())));
     sim.imported_at(3700, "r9");
     sim.go(3700);
@@ -196,9 +182,7 @@ fn an_import_after_a_change_of_issuer_is_not_refused_for_its_subject() {
 
 #[test]
 fn an_import_of_somebody_else_at_the_same_issuer_is_refused_and_set_aside() {
-    let mut sim = Sim::resumed(Rotation::Unknown, 1000);
-    sim.fly(3549);
-    sim.renewed_for(3550, "pat", Generation(2));
+    let mut sim = of_pat();
     sim.imported_at(3700, "r9");
     sim.go(3700);
     sim.feed(3701, Input::Exchanged(sim.ticket(), granted_to("sam")));
@@ -237,6 +221,31 @@ fn a_credential_that_is_forgotten_while_another_is_staged_takes_that_one_with_it
     1101  vacant                 -
     1101  vacant                 -
     ");
+}
+
+/// An account whose refresh fails at 3550.
+fn failing(error: RefreshError) -> Sim {
+    let mut sim = Sim::resumed(Rotation::Unknown, 1000);
+    sim.fly(3549);
+    sim.fails_at(3550, error);
+    sim
+}
+
+/// What is handed in at `at` fails within a second, and leaves the account's own failure.
+fn fails_to_import(sim: &mut Sim, at: u64, error: RefreshError) {
+    let own = sim.account.snapshot().failure;
+    sim.imported_at(at, "typo");
+    sim.go(at);
+    sim.fails_at(at + 1, error);
+    assert_eq!(sim.account.snapshot().failure, own);
+}
+
+/// An account that is known to be Pat's.
+fn of_pat() -> Sim {
+    let mut sim = Sim::resumed(Rotation::Unknown, 1000);
+    sim.fly(3549);
+    sim.renewed_for(3550, "pat", Generation(2));
+    sim
 }
 
 fn throttled(secs: u64) -> RefreshError {

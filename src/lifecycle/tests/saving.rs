@@ -16,11 +16,7 @@ use crate::token::Secret;
 
 #[test]
 fn what_cannot_be_saved_is_served_and_saved_again() {
-    let mut sim = Sim::resumed(Rotation::Unknown, 1000);
-
-    sim.fly(3549);
-    sim.feed(3550, Input::Exchanged(sim.ticket(), granted(3600)));
-    sim.feed(3550, Input::Written(sim.ticket(), Err(StoreError::Full)));
+    let mut sim = unsaved(Rotation::Unknown, granted(3600), StoreError::Full);
     assert!(sim.account.is_unsaved());
     sim.feed(3551, Input::Woken);
     sim.feed(3551, Input::Written(sim.ticket(), Err(StoreError::Full)));
@@ -100,10 +96,7 @@ fn tokens_that_are_dead_on_arrival_take_nothings_place() {
 
 #[test]
 fn a_token_that_expires_before_it_is_saved_is_told_to_expire_once() {
-    let mut sim = Sim::resumed(Rotation::Unknown, 1000);
-    sim.fly(3549);
-    sim.feed(3550, Input::Exchanged(sim.ticket(), granted(3600)));
-    sim.feed(3550, Input::Written(sim.ticket(), Err(StoreError::Full)));
+    let mut sim = unsaved(Rotation::Unknown, granted(3600), StoreError::Full);
     sim.feed(7150, Input::Woken);
     sim.feed(7150, Input::Written(sim.ticket(), Ok(Some(Generation(2)))));
     sim.feed(7150, Input::Woken);
@@ -115,10 +108,7 @@ fn a_token_that_expires_before_it_is_saved_is_told_to_expire_once() {
 fn what_brings_no_tokens_is_not_told_as_a_change_of_them_where_it_cannot_be_saved() {
     let torn = RefreshError::Malformed("it ends in the middle".into());
     for outcome in [granted(0), Outcome::Salvaged(Secret::new("r2"), torn)] {
-        let mut sim = Sim::resumed(Rotation::Unknown, 1000);
-        sim.fly(3549);
-        sim.feed(3550, Input::Exchanged(sim.ticket(), outcome));
-        sim.feed(3550, Input::Written(sim.ticket(), Err(StoreError::Full)));
+        let sim = unsaved(Rotation::Unknown, outcome, StoreError::Full);
 
         assert!(sim.account.is_unsaved());
         assert!(!sim.log.contains("token_changed"), "{}", sim.log);
@@ -128,10 +118,7 @@ fn what_brings_no_tokens_is_not_told_as_a_change_of_them_where_it_cannot_be_save
 /// It gives no tokens, and the disk takes none: what there is to do is to wait.
 #[test]
 fn an_account_with_nothing_to_lose_waits_where_tokens_are_dead_on_arrival() {
-    let mut sim = Sim::resumed(Rotation::Never, 1000);
-    sim.fly(3549);
-    sim.feed(3550, Input::Exchanged(sim.ticket(), granted(0)));
-    sim.feed(3550, Input::Written(sim.ticket(), Err(StoreError::Full)));
+    let sim = unsaved(Rotation::Never, granted(0), StoreError::Full);
 
     insta::assert_snapshot!(sim.log, @r"
     1000  fresh until 3548       Publish
@@ -163,10 +150,7 @@ fn a_token_of_one_login_is_not_served_after_another_one_has_taken_its_place() {
 /// The refresh token in memory is the only one that is good.
 #[test]
 fn a_reload_does_not_give_up_what_is_unsaved() {
-    let mut sim = Sim::resumed(Rotation::Unknown, 1000);
-    sim.fly(3549);
-    sim.feed(3550, Input::Exchanged(sim.ticket(), granted(3600)));
-    sim.feed(3550, Input::Written(sim.ticket(), Err(StoreError::ReadOnly)));
+    let mut sim = unsaved(Rotation::Unknown, granted(3600), StoreError::ReadOnly);
     assert!(sim.account.is_unsaved());
 
     sim.feed(3551, Input::Reconfigured(plan(Rotation::Never), here()));
@@ -200,10 +184,7 @@ fn what_an_earlier_process_could_not_save_is_served_and_saved_first() {
 
 #[test]
 fn a_full_disk_does_not_hold_up_an_account_with_nothing_to_lose() {
-    let mut sim = Sim::resumed(Rotation::Never, 1000);
-    sim.fly(3549);
-    sim.feed(3550, Input::Exchanged(sim.ticket(), granted(3600)));
-    sim.feed(3550, Input::Written(sim.ticket(), Err(StoreError::Full)));
+    let sim = unsaved(Rotation::Never, granted(3600), StoreError::Full);
     assert!(!sim.account.is_unsaved());
 
     insta::assert_snapshot!(sim.log, @r"
@@ -227,4 +208,13 @@ fn what_no_disk_remembers_is_asked_for_only_when_a_minute_can_be_accounted_for()
         let sent = |command: &Command| matches!(command, Command::Exchange { .. });
         assert_eq!(commands.iter().any(sent), goes, "at {at} s");
     }
+}
+
+/// An account that was refreshed at 3549, which brought this at 3550, when the store refused it.
+fn unsaved(rotation: Rotation, outcome: Outcome, why: StoreError) -> Sim {
+    let mut sim = Sim::resumed(rotation, 1000);
+    sim.fly(3549);
+    sim.feed(3550, Input::Exchanged(sim.ticket(), outcome));
+    sim.feed(3550, Input::Written(sim.ticket(), Err(why)));
+    sim
 }

@@ -86,9 +86,7 @@ fn a_wrong_password_is_tried_once_and_again_when_somebody_did_something_about_it
 
 #[test]
 fn by_default_a_refused_refresh_token_is_raised_although_a_password_is_stored() {
-    let mut sim = Sim::planned(with_password(FailureAction::Raise), 1000);
-    sim.fly(3549);
-    sim.fails_at(3550, invalid_grant());
+    let sim = refused(FailureAction::Raise);
 
     insta::assert_snapshot!(sim.log, @r"
     1000  fresh until 3548       Publish
@@ -102,9 +100,7 @@ fn by_default_a_refused_refresh_token_is_raised_although_a_password_is_stored() 
 
 #[test]
 fn where_the_policy_says_so_a_refused_refresh_token_is_raised_and_one_sign_in_follows() {
-    let mut sim = Sim::planned(with_password(FailureAction::SignIn), 1000);
-    sim.fly(3549);
-    sim.fails_at(3550, invalid_grant());
+    let mut sim = refused(FailureAction::SignIn);
     sim.fly(3550);
     sim.fails_at(3551, unreachable());
     sim.fly(3553);
@@ -172,9 +168,7 @@ fn a_secret_that_was_seen_to_is_not_blamed_for_the_wait_that_follows() {
 /// A server that refuses what it issues must not be logged in to for ever.
 #[test]
 fn when_the_first_refresh_after_a_sign_in_is_refused_too_there_is_no_second_one() {
-    let mut sim = Sim::planned(with_password(FailureAction::SignIn), 1000);
-    sim.fly(3549);
-    sim.fails_at(3550, invalid_grant());
+    let mut sim = refused(FailureAction::SignIn);
     sim.fly(3550);
     sim.renewed_at(3551, Generation(2));
     let mut sim = sim.restarted(4000);
@@ -213,9 +207,7 @@ fn when_the_first_refresh_after_a_sign_in_is_refused_too_there_is_no_second_one(
 
 #[test]
 fn aws_credentials_are_renewed_by_a_sign_in_before_they_expire_and_tokens_by_a_refresh() {
-    let mut sim = Sim::new(for_aws(), 1000);
-    sim.fly(1000);
-    brings(&mut sim, 1001, Generation(1), 1800, Some(3600));
+    let mut sim = signed_in_for_aws(1800, Some(3600));
     sim.fly(2300);
     brings(&mut sim, 2301, Generation(2), 1800, None);
     sim.fly(3610);
@@ -243,9 +235,7 @@ fn aws_credentials_are_renewed_by_a_sign_in_before_they_expire_and_tokens_by_a_r
 
 #[test]
 fn who_waits_for_aws_credentials_that_are_over_gets_a_sign_in() {
-    let mut sim = Sim::new(for_aws(), 1000);
-    sim.fly(1000);
-    brings(&mut sim, 1001, Generation(1), 86_400, Some(900));
+    let mut sim = signed_in_for_aws(86_400, Some(900));
     sim.feed(1300, Input::Ordered(Action::Demand(Kind::Aws)));
     sim.fly(1300);
 
@@ -265,9 +255,7 @@ fn who_waits_for_aws_credentials_that_are_over_gets_a_sign_in() {
 
 #[test]
 fn tokens_do_not_suffer_for_a_sign_in_that_fails() {
-    let mut sim = Sim::new(for_aws(), 1000);
-    sim.fly(1000);
-    brings(&mut sim, 1001, Generation(1), 1800, Some(1800));
+    let mut sim = signed_in_for_aws(1800, Some(1800));
     sim.fly(2300);
     sim.fails_at(2301, unreachable());
     sim.fly(2303);
@@ -295,9 +283,7 @@ fn tokens_do_not_suffer_for_a_sign_in_that_fails() {
 
 #[test]
 fn tokens_are_refreshed_while_the_password_for_aws_credentials_is_missing() {
-    let mut sim = Sim::new(for_aws(), 1000);
-    sim.fly(1000);
-    brings(&mut sim, 1001, Generation(1), 1800, Some(1800));
+    let mut sim = signed_in_for_aws(1800, Some(1800));
     sim.fly(2272);
     sim.fails_at(2272, no_password());
     sim.fly(2275);
@@ -341,6 +327,23 @@ fn a_forgotten_login_is_not_begun_anew_by_itself() {
     1100  vacant                 answer 1 later, Clear, Note, Publish, state_changed
     1200  vacant                 Publish
     ");
+}
+
+/// An account with a password whose refresh token is refused at 3550.
+fn refused(on_refresh_failure: FailureAction) -> Sim {
+    let mut sim = Sim::planned(with_password(on_refresh_failure), 1000);
+    sim.fly(3549);
+    sim.fails_at(3550, invalid_grant());
+    sim
+}
+
+/// An account that signed in at 1000, and got tokens, and perhaps AWS credentials, of so many
+/// seconds.
+fn signed_in_for_aws(tokens: u64, keys: Option<u64>) -> Sim {
+    let mut sim = Sim::new(for_aws(), 1000);
+    sim.fly(1000);
+    brings(&mut sim, 1001, Generation(1), tokens, keys);
+    sim
 }
 
 /// The exchange under way brings tokens, and perhaps AWS credentials, of so many seconds.
