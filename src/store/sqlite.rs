@@ -14,8 +14,10 @@
 //!   fresh one; until that has been made, every write is refused.
 //! * A disk that could not be written at the start is looked at again with every write.
 //! * Every transaction begins with what an earlier process could not write.
-//! * Before each batch it is looked whether paths still lead to the files: what is written into one
-//!   that has none is gone with the process. If not, everything goes into fresh ones first.
+//! * Before each batch and after its commit it is looked whether paths still lead to the files: what
+//!   is written into one that has none is gone with the process. If not, everything goes into fresh
+//!   ones, and only then is the batch answered. Whoever takes files away after that takes away what
+//!   was durable.
 
 use std::path::Path;
 use std::path::PathBuf;
@@ -169,7 +171,9 @@ impl Sqlite {
         answers
     }
 
-    /// Makes every change of the batch in one transaction. An error is one of all of them.
+    /// Makes every change of the batch in one transaction, in files that are there when it is over.
+    /// An error is one of all of them; only one of files that were taken away meanwhile, and could
+    /// not be made anew, leaves the changes in what somebody may put back.
     fn transact(&mut self, batch: &[Change]) -> Result<Answers, StoreError> {
         let conn = self.conn.as_mut().ok_or_else(lost)?;
         let transaction = conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
@@ -205,6 +209,9 @@ impl Sqlite {
         }
         transaction.commit()?;
         self.files.complete(&self.dir, &self.name);
+        if !self.files.are_in_place(&self.dir, &self.name) {
+            self.rewrite()?;
+        }
         self.shelved.settled(&settled);
         Ok(answers)
     }

@@ -79,6 +79,38 @@ fn nothing_is_spent_while_the_directory_is_elsewhere_and_all_is_there_when_it_is
     assert_eq!(access_of(&Sqlite::open(&place).unwrap().only()), "at-1");
 }
 
+/// Between the look before a batch and its commit.
+#[test]
+fn what_was_committed_while_its_files_were_taken_away_is_answered_only_when_it_has_files_again() {
+    let home = Home::new();
+    let mut store = home.open();
+    store.commit("mail", "at-1", Some("rt-1"));
+    fs::remove_file(home.at.path().join("state.db")).unwrap();
+    let mut answers = store.transact(&[Change::Account(intent("mail"))]).unwrap();
+
+    assert_eq!(refresh_of(&leased(answers.remove(0))), Some("rt-1"));
+    assert!(is_in_place(&store));
+    assert!(home.crashed().open().only().intent.is_some());
+}
+
+#[test]
+fn what_was_committed_while_the_directory_was_taken_away_is_refused_and_there_when_it_is_back() {
+    let above = private_dir();
+    let [state, away] = ["state", "away"].map(|name| above.path().join(name));
+    let database = state.join("state.db");
+    let place = Place { database, credentials: None, boot_id: "boot-1".to_owned() };
+    let mut store = Sqlite::open(&place).unwrap();
+    store.commit("mail", "at-1", Some("rt-1"));
+    fs::rename(&state, &away).unwrap();
+    let refused = store.transact(&[Change::Account(intent("mail"))]).map(drop);
+    let why = "the state directory was moved or removed".to_owned();
+    assert_eq!(refused, Err(StoreError::Io(why)));
+    assert!(!store.health().writable, "the next write begins with fresh files");
+
+    fs::rename(&away, &state).unwrap();
+    assert_eq!(refresh_of(&store.spend("mail")), Some("rt-1"));
+}
+
 fn is_in_place(store: &Sqlite) -> bool {
     store.files.are_in_place(&store.dir, &store.name)
 }
