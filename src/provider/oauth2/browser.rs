@@ -60,6 +60,11 @@ impl Browser {
         Self { client, url, token, redirect, issuer, state, verifier, code: None }
     }
 
+    /// What proves at the provider that the tokens are for this login.
+    pub(super) fn told(&self) -> impl Iterator<Item = &Secret> {
+        [&self.verifier].into_iter().chain(&self.code)
+    }
+
     /// Takes what the last turn asked for and says what comes next.
     pub(super) fn next(&mut self, heard: Heard) -> Result<Turn, RefreshError> {
         match heard {

@@ -75,6 +75,11 @@ impl Device {
         Self { client, url, token, code: None }
     }
 
+    /// What names this login at the provider: whoever has it gets the tokens.
+    pub(super) fn told(&self) -> Option<&Secret> {
+        self.code.as_ref().map(|code| &code.device_code)
+    }
+
     /// Takes what the last turn asked for and says what comes next.
     pub(super) fn next(&mut self, heard: Heard) -> Result<Turn, RefreshError> {
         let Some(code) = &mut self.code else { return self.begin(heard) };

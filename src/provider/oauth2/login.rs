@@ -78,11 +78,20 @@ enum Stage {
 
 impl Login for Conversation {
     fn next(&mut self, heard: Heard) -> Turn {
-        self.turn(heard).unwrap_or_else(|error| Turn::Done(Err(error)))
+        self.turn(heard).unwrap_or_else(|error| Turn::Done(Err(error.hiding(&self.told()))))
     }
 }
 
 impl Conversation {
+    /// What the provider was told, and may say back, that no driver knows to be secret.
+    fn told(&self) -> Vec<Secret> {
+        match &self.stage {
+            Stage::Beginning | Stage::Discovering(_) => Vec::new(),
+            Stage::Device(device) => device.told().cloned().into_iter().collect(),
+            Stage::Browser(browser) => browser.told().cloned().collect(),
+        }
+    }
+
     fn turn(&mut self, heard: Heard) -> Result<Turn, RefreshError> {
         match (&mut self.stage, heard) {
             (Stage::Beginning, Heard::Begun) => match self.client.account.endpoint.clone() {

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde_json::json;
 use url::Url;
 
 use super::account;
@@ -196,6 +197,29 @@ fn a_code_of_the_browser_that_the_provider_does_not_take_is_a_refused_login() {
     let reply = response(200, "application/json", r#"{"error":"bad_verification_code"}"#);
     let error = done(login.next(Heard::Response(reply, at(9)))).err().unwrap();
     assert_eq!(error.code(), Code::LoginRejected, "{error}");
+}
+
+#[test]
+fn what_a_login_told_the_provider_is_masked_where_that_says_it_back() {
+    let mut login = browser().login(start()).unwrap();
+    let params = opened(login.next(Heard::Begun));
+    let (_, state) = params.iter().find(|(name, _)| name == "state").unwrap();
+    asked_for(login.next(typed(&format!("code=a+code+of+words&state={state}"))));
+    let said = format!("a code of words and {NONCE}");
+    let reply = json!({ "error": "invalid_grant", "error_description": said }).to_string();
+    let reply = response(400, "application/json", &reply);
+    let error = done(login.next(Heard::Response(reply, at(9)))).err().unwrap();
+    assert!(error.to_string().ends_with("invalid_grant ([masked] and [masked])"), "{error}");
+
+    let mut login = device().login(start()).unwrap();
+    asked_for(login.next(Heard::Begun));
+    let given = r#"{"device_code":"a device of words","user_code":"AB-CD","verification_uri":"https://idp.example/d","expires_in":900}"#;
+    paused(login.next(answer(0, &response(200, "application/json", given))));
+    asked_for(login.next(Heard::Waited(at(5))));
+    let reply = r#"{"error":"access_denied","error_description":"a device of words"}"#;
+    let reply = response(400, "application/json", reply);
+    let error = done(login.next(Heard::Response(reply, at(5)))).err().unwrap();
+    assert!(error.to_string().ends_with("access_denied ([masked])"), "{error}");
 }
 
 #[test]
