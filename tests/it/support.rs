@@ -2,13 +2,14 @@
 //!
 //! Reading order: [`process`] (one program), [`http`] (one request), [`daemon`] and [`idp`] (the two
 //! programs with their vocabulary), [`keeping`] (a service manager that keeps descriptors), [`relay`]
-//! (a network that loses replies), [`credential`] (systemd asking for a unit), [`held`] (what a daemon
-//! holds and gives back).
+//! (a network that loses replies), [`door`] (a provider that a test plays), [`credential`] (systemd
+//! asking for a unit), [`held`] (what a daemon holds and gives back).
 
 pub(crate) mod bus;
 pub(crate) mod config;
 pub(crate) mod credential;
 pub(crate) mod daemon;
+pub(crate) mod door;
 pub(crate) mod held;
 pub(crate) mod http;
 pub(crate) mod idp;

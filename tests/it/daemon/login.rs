@@ -1,30 +1,19 @@
 //! A login from its beginning to its end, at a provider that this test plays itself.
 
-use std::io::BufRead as _;
-use std::io::BufReader;
-use std::io::Read as _;
-use std::io::Write as _;
-use std::net::SocketAddr;
-use std::net::TcpListener;
-use std::net::TcpStream;
-use std::sync::Arc;
-use std::sync::Mutex;
-use std::thread;
-use std::thread::JoinHandle;
-
 use serde_json::Value;
 use serde_json::json;
 use tokenkeeper::protocol::login::LoginView;
 
 use crate::support::config::Config;
 use crate::support::daemon::Daemon;
+use crate::support::door::Door;
 use crate::support::http::Request;
 
 const LOGIN: &str = "/v1/accounts/mail/login?wait=20";
 
 #[test]
 fn a_person_logs_in_by_a_device_and_out_again() {
-    let door = Door::open();
+    let door = provider();
     let keys = format!(
         "token_endpoint = \"{0}/token\"\ndevice_endpoint = \"{0}/device\"\n\
          revocation_endpoint = \"{0}/revoke\"\nclient_id = \"x\"\n",
@@ -59,7 +48,7 @@ fn a_person_logs_in_by_a_device_and_out_again() {
 
 #[test]
 fn a_login_that_is_cancelled_leaves_the_account_as_it_was() {
-    let door = Door::open();
+    let door = provider();
     let keys = format!(
         "token_endpoint = \"{0}/token\"\nauthorization_endpoint = \"{0}/authorize\"\n\
          client_id = \"x\"\n",
@@ -83,91 +72,22 @@ fn a_login_that_is_cancelled_leaves_the_account_as_it_was() {
     assert_eq!(refused.status.code(), Some(3), "there is nothing to end");
 }
 
-/// A provider that grants a device code, then tokens by number, and takes note of what it is
-/// asked. It answers one request on each connection.
-struct Door {
-    address: SocketAddr,
-    asked: Arc<Mutex<Vec<String>>>,
-    serving: Option<JoinHandle<()>>,
-}
-
-impl Door {
-    fn open() -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let address = listener.local_addr().unwrap();
-        let asked = Arc::<Mutex<Vec<String>>>::default();
-        let noted = Arc::clone(&asked);
-        let serving = thread::spawn(move || {
-            let mut grants = 0;
-            loop {
-                let (stream, _) = listener.accept().unwrap();
-                let Some((request, stream)) = hear(stream) else { return };
-                let first = !noted.lock().unwrap().iter().any(|it| it.starts_with("/token"));
-                let (status, answer) = match request.split(' ').next().unwrap() {
-                    "/device" => (200, code()),
-                    "/token" if first => (400, json!({ "error": "authorization_pending" })),
-                    "/token" => {
-                        grants += 1;
-                        (200, tokens(grants))
-                    }
-                    _ => (200, json!({})),
-                };
-                noted.lock().unwrap().push(request);
-                say(stream, status, &answer);
-            }
-        });
-        Self { address, asked, serving: Some(serving) }
-    }
-
-    fn url(&self) -> String {
-        format!("http://{}", self.address)
-    }
-
-    /// Path and body of each request so far.
-    fn asked(&self) -> Vec<String> {
-        self.asked.lock().unwrap().clone()
-    }
-}
-
-impl Drop for Door {
-    fn drop(&mut self) {
-        // A connection without a request is how it ends.
-        drop(TcpStream::connect(self.address));
-        if let Some(serving) = self.serving.take() {
-            assert!(serving.join().is_ok() || thread::panicking(), "the provider panicked");
+/// A provider that grants a device code, lets the first question for it wait, and then grants tokens
+/// by number.
+fn provider() -> Door {
+    let (mut questions, mut grants) = (0, 0);
+    Door::open(move |path, _| match path {
+        "/device" => (200, code()),
+        "/token" if questions == 0 => {
+            questions += 1;
+            (400, json!({ "error": "authorization_pending" }))
         }
-    }
-}
-
-fn hear(stream: TcpStream) -> Option<(String, TcpStream)> {
-    let mut reader = BufReader::new(stream);
-    let (mut line, mut length) = (String::new(), 0);
-    reader.read_line(&mut line).unwrap();
-    let path = line.split(' ').nth(1)?.to_owned();
-    loop {
-        let mut header = String::new();
-        reader.read_line(&mut header).unwrap();
-        if header.trim().is_empty() {
-            break;
+        "/token" => {
+            grants += 1;
+            (200, tokens(grants))
         }
-        if let Some(value) = header.to_ascii_lowercase().strip_prefix("content-length:") {
-            length = value.trim().parse().unwrap();
-        }
-    }
-    let mut body = vec![0; length];
-    reader.read_exact(&mut body).unwrap();
-    Some((format!("{path} {}", String::from_utf8(body).unwrap()), reader.into_inner()))
-}
-
-fn say(mut stream: TcpStream, status: u16, answer: &Value) {
-    let body = answer.to_string();
-    let length = body.len();
-    write!(
-        stream,
-        "HTTP/1.1 {status} Said\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\
-         connection: close\r\n\r\n{body}"
-    )
-    .unwrap();
+        _ => (200, json!({})),
+    })
 }
 
 fn code() -> Value {
