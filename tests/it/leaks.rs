@@ -5,7 +5,8 @@
 //! 1. The search of all that was said, written and kept, here.
 //! 2. `canary`: secrets, and every spelling in which they are looked for.
 //! 3. `cast`: accounts and their secrets. `life`: what happens to them. `recorder`: where every token of
-//!    a provider is taken down. `traffic`: the message bus. `image`: the memory.
+//!    a provider is taken down. `terminal`: where lines are logged. `traffic`: the message bus. `image`:
+//!    the memory.
 //! 4. `onlookers`: who may look into the process.
 
 mod canary;
@@ -14,6 +15,7 @@ mod image;
 mod life;
 mod onlookers;
 mod recorder;
+mod terminal;
 mod traffic;
 
 use std::collections::BTreeMap;
@@ -26,8 +28,11 @@ use self::canary::Canaries;
 use self::canary::Canary;
 use self::canary::Sort;
 use self::life::Life;
+use self::terminal::Terminal;
 use self::traffic::Traffic;
 use crate::support::PATIENCE;
+use crate::support::config::Config;
+use crate::support::daemon::Daemon;
 use crate::support::skipped;
 
 /// The most copies of a token that the daemon holds for programs: one in the account's snapshot,
@@ -36,8 +41,31 @@ const COPIES: usize = 3;
 
 #[test]
 fn in_a_whole_life_nothing_secret_is_told_written_or_kept() {
+    let life = search(|_| None);
+    assert!(life.daemon.log().starts_with('{'), "it logs for programs");
+}
+
+#[test]
+fn in_a_whole_life_nothing_secret_is_told_on_a_terminal() {
+    let mut is_there = false;
+    let life = search(|daemon| {
+        let terminal = Terminal::open(&daemon.path("log"));
+        is_there = terminal.is_some();
+        terminal
+    });
+    let line = |line: &str| line.trim_end().ends_with("info    stopped");
+    assert!(!is_there || life.daemon.log().lines().any(line), "it logs for people");
+}
+
+/// Searches all that comes of a life whose daemon logs on that terminal, or for programs.
+fn search(terminal: impl FnOnce(&Daemon) -> Option<Terminal>) -> Life {
     let traffic = Traffic::begin();
-    let mut life = Life::begin(traffic.as_ref().map(Traffic::address).as_deref());
+    let mut daemon = Daemon::new(&Config::default());
+    if let Some(traffic) = &traffic {
+        daemon = daemon.with_bus(&traffic.address());
+    }
+    let terminal = terminal(&daemon);
+    let mut life = Life::begin(daemon, terminal);
     if let Some(traffic) = &traffic {
         traffic.is_followed();
     }
@@ -46,7 +74,7 @@ fn in_a_whole_life_nothing_secret_is_told_written_or_kept() {
         traffic.passes();
     }
     let canaries = life.canaries();
-    let mut finds = in_files(&canaries, life.daemon.home());
+    let mut finds = Vec::new();
     if let Some(traffic) = traffic {
         finds.extend(found(&canaries, "the bus", &traffic.end(), |_| true));
     }
@@ -61,6 +89,9 @@ fn in_a_whole_life_nothing_secret_is_told_written_or_kept() {
     } else {
         skipped("only root may read the memory of the daemon");
     }
+    // The log is whole when the daemon has ended.
+    life.daemon.stop();
+    finds.extend(in_files(&canaries, life.daemon.home()));
     for told in life.told() {
         let matters = |it: &Canary| it.sort != Sort::Token || !told.is_token;
         finds.extend(found(&canaries, &told.what, &told.text, matters));
@@ -70,6 +101,7 @@ fn in_a_whole_life_nothing_secret_is_told_written_or_kept() {
     eprintln!("{}; {} texts", counts.join(", "), life.told().len());
     assert!(canaries.count(Sort::RefreshToken) >= 10, "providers rotated less than they should");
     assert!(finds.is_empty(), "{} finds:\n{}", finds.len(), finds.join("\n"));
+    life
 }
 
 /// What stands in a text and must not.

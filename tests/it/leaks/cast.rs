@@ -5,12 +5,14 @@ use std::collections::BTreeMap;
 use data_encoding::BASE32;
 use serde_json::Value;
 use serde_json::json;
+use url::form_urlencoded;
 
 use super::canary::Canary;
 use super::canary::Sort;
 use super::recorder::Recorder;
 use crate::support::config::Config;
 use crate::support::daemon::Daemon;
+use crate::support::door::Door;
 use crate::support::idp::Idp;
 
 /// Written as they are by every protocol, and with characters that each escapes in its own way.
@@ -26,6 +28,13 @@ pub(super) const LITERAL: &str = "canary-literal-in-a-configuration-3d86";
 pub(super) const MISTAKEN: &str = "canary-refresh-token-in-a-wrong-place-4e97";
 /// In base32, as an authenticator shows it.
 pub(super) const SEED: &str = "MNQW4YLSPEWXGZLFMQWTKZRQHBRDCNZV";
+
+/// What a login by device and one by browser are known by. They look like no token.
+pub(super) const DEVICE_CODE: &str = "canary & device=code of \"words\"";
+pub(super) const BROWSER_CODE: &str = "canary, browser's code of + words";
+
+/// The accounts that a person logs in, by device and by browser, at another provider.
+pub(super) const LOGGED_IN: [&str; 2] = ["tv", "desk"];
 
 /// The accounts with a refresh token, and which of a provider's operations spends it.
 pub(super) const REFRESHED: [&str; 6] = ["mail", "form", "pool", "heatpump", "boiler", "plugs"];
@@ -66,6 +75,8 @@ pub(super) fn secrets() -> Vec<Canary> {
         ("password for a program", METER_PASSWORD),
         ("literal in a configuration", LITERAL),
         ("seed", SEED),
+        ("device code", DEVICE_CODE),
+        ("code of a browser", BROWSER_CODE),
     ];
     let own = own.map(|(name, text)| Canary::new(Sort::AccountSecret, name, text));
     let seed = BASE32.decode(SEED.as_bytes()).unwrap();
@@ -117,6 +128,47 @@ pub(super) fn script(idp: &Idp) {
     }
 }
 
+/// A provider of logins, which refuses the first of each account with all that it was told.
+pub(super) fn provider_of_logins() -> Door {
+    let mut grants = BTreeMap::<String, u32>::new();
+    Door::open(move |path, body| {
+        let told = form_urlencoded::parse(body.as_bytes()).into_owned();
+        let told = told.collect::<BTreeMap<String, String>>();
+        let account = told["client_id"].clone();
+        if path.ends_with("/device") {
+            return (200, device());
+        }
+        let grants = grants.entry(account.clone()).or_default();
+        *grants += 1;
+        if *grants > 1 {
+            return (200, tokens(&account, *grants));
+        }
+        let secrets = ["code", "code_verifier", "device_code"].iter();
+        let secrets = secrets.filter_map(|name| told.get(*name)).cloned().collect::<Vec<_>>();
+        let said = format!("sent: {}", secrets.join(" and "));
+        (400, json!({ "error": "access_denied", "error_description": said }))
+    })
+}
+
+fn device() -> Value {
+    json!({
+        "device_code": DEVICE_CODE,
+        "user_code": "ABCD-EFGH",
+        "verification_uri": "https://idp.example/device",
+        "expires_in": 600,
+        "interval": 1,
+    })
+}
+
+fn tokens(account: &str, number: u32) -> Value {
+    json!({
+        "access_token": format!("canary-granted-access-{account}-{number:06}"),
+        "refresh_token": format!("canary-granted-refresh-{account}-{number:06}"),
+        "token_type": "Bearer",
+        "expires_in": 3600,
+    })
+}
+
 /// The accounts of the daemon.
 pub(super) fn config(recorders: &BTreeMap<&str, Recorder>, daemon: &Daemon) -> Config {
     let url = |account: &str, path: &str| recorders[account].url(&format!("/{account}{path}"));
@@ -138,7 +190,9 @@ pub(super) fn config(recorders: &BTreeMap<&str, Recorder>, daemon: &Daemon) -> C
     Config::default()
         .daemon("log = \"trace\"")
         .account("mail", &oauth2("mail", "client_auth = \"basic\"\nrotation = \"30s\"\n"))
-        .account("form", &oauth2("form", "rotation = \"30s\"\n"))
+        .account("form", &oauth2("form", &format!("rotation = \"30s\"\nca_file = \"{}\"\n", daemon.path("ca.pem").display())))
+        .account("tv", &oauth2("tv", &format!("device_endpoint = \"{}\"\n", url("tv", "/device"))))
+        .account("desk", &oauth2("desk", "authorization_endpoint = \"https://idp.example/authorize\"\n"))
         .account("ci", &oauth2("ci", &format!("grant = \"client_credentials\"\nclient_auth = \"post\"\n{}", file("client_secret", "secret.post"))))
         .account("pool", &format!(
             "provider = \"cognito\"\nendpoint = \"{}\"\nclient_id = \"pool\"\nusername = \"pat\"\nclient_auth = \"secret-hash\"\nrotation = \"30s\"\n{}",

@@ -2,7 +2,7 @@
 //! to whom.
 //!
 //! Reading order: [`Life::begin`], with the accounts of `cast`; [`Life::passes`], what happens;
-//! [`Life::told`], everything that left the daemon.
+//! [`Life::told`], everything that left the daemon but for files, of which the log and a backup are two.
 
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
@@ -15,21 +15,27 @@ use std::thread;
 use std::thread::JoinHandle;
 use std::time::Instant;
 
+use age::secrecy::ExposeSecret as _;
+use age::x25519::Identity;
 use data_encoding::HEXLOWER;
 use serde_json::Value;
 use serde_json::json;
 use tokenkeeper::protocol::account::AccountView;
 use tokenkeeper::protocol::login::LoginView;
+use url::Url;
+use url::form_urlencoded;
 
 use super::canary::Canaries;
 use super::canary::Canary;
 use super::canary::Sort;
 use super::cast;
 use super::cast::BOILER_PASSWORD;
+use super::cast::BROWSER_CODE;
 use super::cast::CELLAR_PASSWORD;
 use super::cast::CLIENT_SECRET;
 use super::cast::HOOK;
 use super::cast::LITERAL;
+use super::cast::LOGGED_IN;
 use super::cast::METER;
 use super::cast::METER_PASSWORD;
 use super::cast::METER_TOKEN;
@@ -42,16 +48,20 @@ use super::cast::REFRESHED;
 use super::cast::SEED;
 use super::cast::config;
 use super::cast::echo;
+use super::cast::provider_of_logins;
 use super::cast::script;
+use super::recorder::CERTIFICATE;
 use super::recorder::Recorder;
+use super::terminal::Terminal;
 use crate::support::PATIENCE;
-use crate::support::config::Config;
 use crate::support::daemon::Daemon;
+use crate::support::door::Door;
 use crate::support::http::Kept;
 use crate::support::http::Reply;
 use crate::support::http::Request;
 use crate::support::http::receive;
 use crate::support::idp::Idp;
+use crate::support::process::said;
 
 /// What somebody was told.
 pub(super) struct Told {
@@ -66,8 +76,12 @@ pub(super) struct Told {
 /// The accounts, where they get their tokens, and what is said of them.
 pub(super) struct Life {
     idp: Idp,
+    /// The provider of logins. Ends with the test.
+    _door: Door,
     /// One for each account: providers count logins by address.
     recorders: BTreeMap<&'static str, Recorder>,
+    /// Where it logs, if not for programs.
+    terminal: Option<Terminal>,
     /// The daemon.
     pub(super) daemon: Daemon,
     told: Vec<Told>,
@@ -78,15 +92,20 @@ pub(super) struct Life {
 }
 
 impl Life {
-    /// A daemon with every sort of account, on a bus where there is one.
-    pub(super) fn begin(bus: Option<&str>) -> Self {
+    /// A daemon with every sort of account, with files of its own and perhaps on a bus.
+    ///
+    /// It logs as for programs, or on a terminal that its files are given.
+    pub(super) fn begin(daemon: Daemon, terminal: Option<Terminal>) -> Self {
         let idp = Idp::start();
-        let accounts = REFRESHED.into_iter().chain(["ci", "cellar"]);
-        let recorders = accounts.map(|account| (account, Recorder::before(&idp.address))).collect();
-        let mut daemon = Daemon::new(&Config::default());
-        if let Some(address) = bus {
-            daemon = daemon.with_bus(address);
-        }
+        let door = provider_of_logins();
+        let recorder = |account| match account {
+            "form" => Recorder::before_in_tls(&idp.address),
+            account if LOGGED_IN.contains(&account) => Recorder::before(&door.address()),
+            _ => Recorder::before(&idp.address),
+        };
+        let accounts = REFRESHED.into_iter().chain(LOGGED_IN).chain(["ci", "cellar"]);
+        let recorders = accounts.map(|account| (account, recorder(account))).collect();
+        daemon.write("ca.pem", CERTIFICATE);
         for (file, secret) in [
             ("secret.post", POST_SECRET),
             ("secret.pool", POOL_SECRET),
@@ -102,34 +121,47 @@ impl Life {
         fs::set_permissions(daemon.path("spool"), fs::Permissions::from_mode(0o700)).unwrap();
         script(&idp);
         daemon.configure(&config(&recorders, &daemon));
-        daemon.begin();
-        let stream = daemon.begin_to(Request::get("/v1/events"));
-        let events = thread::spawn(move || {
+        let mut life = Self {
+            idp,
+            _door: door,
+            recorders,
+            terminal,
+            daemon,
+            told: Vec::new(),
+            handed_in: Vec::new(),
+            events: None,
+            kept: None,
+        };
+        life.the_daemon_begins();
+        let stream = life.daemon.begin_to(Request::get("/v1/events"));
+        life.events = Some(thread::spawn(move || {
             let (mut stream, mut heard) = (stream, Vec::new());
             // It ends with the daemon.
             drop(stream.read_to_end(&mut heard));
             heard
-        });
-        Self {
-            idp,
-            recorders,
-            daemon,
-            told: Vec::new(),
-            handed_in: Vec::new(),
-            events: Some(events),
-            kept: None,
+        }));
+        life
+    }
+
+    fn the_daemon_begins(&mut self) {
+        match &self.terminal {
+            None => self.daemon.begin(),
+            Some(terminal) => self.daemon.begin_as(self.daemon.command(), terminal.screen()),
         }
     }
 
     /// All that happens.
     pub(super) fn passes(&mut self) {
         self.credentials_come();
+        // A user has five logins and logouts in a minute: those after the longest part are further ones.
+        self.people_log_in_elsewhere();
         self.tokens_are_refreshed_and_fetched();
         self.providers_say_what_they_were_told();
         self.a_person_logs_in_and_another_leaves();
         self.people_make_mistakes();
         self.administrators_look_at_everything();
         self.the_configuration_is_wrong_for_a_while();
+        self.a_backup_is_taken();
         self.programs_keep_their_connections();
     }
 
@@ -140,8 +172,8 @@ impl Life {
         let text = self.events.take().unwrap().join().unwrap();
         assert!(!text.is_empty(), "nobody was told of anything");
         self.told.push(Told { what: "events".to_owned(), text, is_token: false });
-        self.daemon.begin();
-        for account in REFRESHED {
+        self.the_daemon_begins();
+        for account in REFRESHED.into_iter().chain(LOGGED_IN) {
             self.daemon.token_after(account, 0);
         }
     }
@@ -152,14 +184,15 @@ impl Life {
         let key = HEXLOWER.decode(key.trim_ascii_end()).unwrap();
         let key = Canary::new(Sort::StoreKey, "store key", key);
         let handed_in = self.handed_in.iter().cloned();
-        let granted = self.recorders.values().flat_map(Recorder::granted);
+        let granted = self.recorders.values().flat_map(Recorder::secrets);
         Canaries::new(cast::secrets().into_iter().chain([key]).chain(handed_in).chain(granted))
     }
 
     /// The tokens that it serves, after it has been asked for each.
     pub(super) fn served(&self) -> BTreeSet<String> {
         let mut served = BTreeSet::new();
-        for account in REFRESHED.into_iter().chain(["ci", "cellar", "meter"]) {
+        let served_ones = REFRESHED.into_iter().chain(LOGGED_IN);
+        for account in served_ones.chain(["ci", "cellar", "meter"]) {
             for kind in ["access", "id", "aws"] {
                 let path = format!("/v1/accounts/{account}/token?kind={kind}");
                 let reply = self.daemon.ask(Request::get(&path));
@@ -330,6 +363,49 @@ impl Life {
         self.tokenctl(&["logout", "form", "--local"]);
         let token = self.idp.mint("form");
         self.import("form", &token);
+    }
+
+    /// On another device, and in a browser. The provider refuses the first login of each.
+    fn people_log_in_elsewhere(&mut self) {
+        for _login in 0..2 {
+            self.tokenctl(&["login", "tv"]);
+            self.tokenctl(&["why", "tv"]);
+        }
+        let login = "/v1/accounts/desk/login?wait=60";
+        for _login in 0..2 {
+            let begin = json!({ "redirect": "http://127.0.0.1:4711/callback" }).to_string();
+            let asked = self.daemon.ask(Request::with("POST", login, &begin));
+            let begun = asked.json::<LoginView>();
+            let url = begun.prompt.and_then(|prompt| prompt.url).unwrap();
+            let state = Url::parse(&url).unwrap();
+            let state = state.query_pairs().find(|(name, _)| name == "state").unwrap().1;
+            let mut answer = form_urlencoded::Serializer::new(String::new());
+            let answer = answer.append_pair("code", BROWSER_CODE).append_pair("state", &state);
+            let body =
+                json!({ "login": begun.login, "answer": answer.finish(), "seen": begun.turn });
+            self.answer(Request::with("POST", login, &body.to_string()));
+            self.tokenctl(&["why", "desk"]);
+        }
+        for account in LOGGED_IN {
+            self.daemon.token_after(account, 0);
+            self.refresh(account);
+        }
+    }
+
+    /// It lies beside the log, and is searched like that.
+    fn a_backup_is_taken(&mut self) {
+        let identity = Identity::generate();
+        let recipient = identity.to_public().to_string();
+        self.daemon.write("identity", identity.to_string().expose_secret());
+        let [file, identity] = ["backup.age", "identity"].map(|name| self.daemon.path(name));
+        let [file, identity] = [file, identity].map(|path| path.to_str().unwrap().to_owned());
+        self.tokenctl(&["backup", "--recipient", &recipient, "--output", &file]);
+        let looked = ["restore", "--identity", &identity, &file, "--dry-run"];
+        let output = self.daemon.tokenctl(&looked);
+        for account in REFRESHED {
+            assert!(said(&output).contains(account), "{}", said(&output));
+        }
+        self.printed(&looked, output);
     }
 
     fn the_configuration_is_wrong_for_a_while(&mut self) {
