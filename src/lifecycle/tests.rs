@@ -14,3 +14,4 @@ mod release;
 mod saving;
 mod signing_in;
 mod sim;
+mod turn;
