@@ -301,3 +301,34 @@ pub enum Class {
     /// changes by itself.
     Config,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_provider_said_goes_with_every_failure_in_which_it_spoke() {
+        let answer = || OauthError::new("its_word", None);
+        let patience = Some(Duration::from_secs(7));
+        let (stored, slot) = (true, "mail.password".to_owned());
+        #[rustfmt::skip]
+        let cases = [
+            // failure                                                                                   said   retry after
+            (RefreshError::Unavailable { answer: answer(), retry_after: patience, maybe_rotated: true }, true,  patience),
+            (RefreshError::Throttled { answer: answer(), retry_after: patience },                        true,  patience),
+            (RefreshError::GrantRejected(answer()),                                                      true,  None),
+            (RefreshError::LoginRequired(answer()),                                                      true,  None),
+            (RefreshError::LoginRejected(answer()),                                                      true,  None),
+            (RefreshError::SecretRefused { slot, stored, answer: answer() },                             true,  None),
+            (RefreshError::SessionExpired(answer()),                                                     true,  None),
+            (RefreshError::ClientRejected(answer()),                                                     true,  None),
+            (RefreshError::Unreachable("refused".to_owned()),                                            false, None),
+            (RefreshError::NotTheProvider("a portal".to_owned()),                                        false, None),
+            (RefreshError::BornExpired,                                                                  false, None),
+        ];
+        for (failure, said, retry_after) in cases {
+            assert_eq!(failure.provider_error(), said.then(answer).as_ref(), "{failure}");
+            assert_eq!(failure.retry_after(), retry_after, "{failure}");
+        }
+    }
+}

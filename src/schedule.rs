@@ -229,6 +229,37 @@ mod tests {
         }
     }
 
+    #[test]
+    fn a_first_replay_is_spread_by_half_a_second_or_an_eighth_of_the_grace() {
+        #[rustfmt::skip]
+        let cases = [
+            // grace  lost  due (ms after the send)
+            (40,      4,    4_500),
+            (2,       1,    1_250),
+        ];
+        for (grace, lost, due) in cases {
+            let replay = Replay { count: 1, grace: secs(grace), lost_after: secs(lost) };
+            let got = replay_after(replay, Jitter::new(1.0));
+            assert_eq!(got, Some(Duration::from_millis(due)), "{replay:?}");
+        }
+    }
+
+    #[test]
+    fn a_retry_after_is_stretched_by_a_tenth_at_the_most() {
+        #[rustfmt::skip]
+        let cases = [
+            // name                             asked  share  pause (ms)
+            ("as asked, at the least",            100, 0.0,   100_000),
+            ("and a tenth, at the most",          100, 1.0,   110_000),
+            ("at once is in a second",              0, 0.0,   1_000),
+            ("longer than an hour is an hour", 99_999, 0.0,   3_600_000),
+        ];
+        for (name, asked, share, pause) in cases {
+            let got = retry_after(secs(asked), Jitter::new(share));
+            assert_eq!(got, Duration::from_millis(pause), "{name}");
+        }
+    }
+
     proptest::proptest! {
         #[test]
         fn refresh_is_never_late_and_never_a_loop(
