@@ -90,7 +90,7 @@ pub struct Stamp {
 pub struct Intent {
     /// The newest generation then.
     pub generation: Generation,
-    /// When it was made durable, just before sending.
+    /// When it was made durable, just before sending; of replays, when the first send was.
     pub at: Stamp,
 }
 

@@ -14,6 +14,9 @@ use crate::time::Jitter;
 use crate::time::Moment;
 use crate::time::Now;
 
+/// So many replays that one more is planned, at half of the grace or at once after that.
+pub(super) const ALL_BUT_ONE: u32 = 3;
+
 impl Account {
     /// The doubt about a credential once one more reply to it was lost.
     ///
@@ -21,8 +24,6 @@ impl Account {
     /// its own. It gets one more replay inside of that, and not a whole plan each time: the
     /// provider may have trouble enough.
     pub(super) fn doubt_after(&self, doubt: Option<Doubt>, sent: Sent) -> Doubt {
-        const ALL_BUT_ONE: u32 = 3;
-
         let Sent(sent) = sent;
         let Some(doubt) = doubt else {
             return Doubt { sent, grace_from: sent.boot, replays: 0, late: false };

@@ -9,6 +9,7 @@ use std::time::Duration;
 use super::Account;
 use super::Candidate;
 use super::Doubt;
+use super::doubt::ALL_BUT_ONE;
 use super::words::Command;
 use crate::error::RefreshError;
 use crate::notice::Reason;
@@ -73,12 +74,26 @@ impl Account {
 
     /// The doubt about a spend that the last process began. After a reboot only the wall
     /// clock tells how long ago; if it was set back, it tells nothing.
+    ///
+    /// The plan of its replays goes on where it was: if each life had a replay at once, a few kills
+    /// in a row would use up the requests of a minute long before the grace is over. However
+    /// many the last processes made, one is still to come.
     fn doubt_since(&self, at: Stamp, now: Now) -> Doubt {
         let sent = Now { boot: moment(at, now), wall: at.wall };
         let elapsed = now.wall.since(at.wall);
         let grace = self.plan.rotation.grace().unwrap_or_default();
         let late = at.boot.is_none() && (elapsed >= grace || now.wall < at.wall);
-        Doubt { sent, grace_from: sent.boot, replays: 0, late }
+        let replays = self.attempts_since(sent.boot).saturating_sub(1).min(ALL_BUT_ONE);
+        Doubt { sent, grace_from: sent.boot, replays, late }
+    }
+
+    /// How many attempts were begun at `moment` or later, of those that still count. One may be of
+    /// several requests, which are counted at one moment.
+    fn attempts_since(&self, moment: Moment) -> u32 {
+        let starts = self.requests.starts();
+        let since = starts.get(starts.partition_point(|start| *start < moment)..);
+        let attempts = since.unwrap_or_default().chunk_by(PartialEq::eq).count();
+        u32::try_from(attempts).unwrap_or(u32::MAX)
     }
 }
 

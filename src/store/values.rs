@@ -76,11 +76,16 @@ impl Rows {
                 };
                 let row = self.0.entry(account.clone()).or_default();
                 row.attempts = attempts.iter().copied().map(past).collect();
-                let intent = Some((lease.generation, past(now.boot)));
-                match stake {
-                    Stake::Current => row.intent = intent,
-                    Stake::Staged => row.staged_intent = intent,
-                    Stake::SignIn => {}
+                let intent = match stake {
+                    Stake::Current => Some(&mut row.intent),
+                    Stake::Staged => Some(&mut row.staged_intent),
+                    Stake::SignIn => None,
+                };
+                let is_replay = |it: &Option<(Generation, Past)>| {
+                    it.as_ref().is_some_and(|(generation, _)| *generation == lease.generation)
+                };
+                if let Some(intent) = intent.filter(|it| !is_replay(it)) {
+                    *intent = Some((lease.generation, past(now.boot)));
                 }
                 Ok(Written::Leased(lease))
             }

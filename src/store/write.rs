@@ -119,9 +119,13 @@ impl Tables<'_> {
             // It spends nothing that could be in doubt after a crash.
             return Ok(Written::Leased(lease));
         }
+        // A replay spends what was spent before: the grace of its provider counts from the first send.
         self.run(
-            "INSERT OR REPLACE INTO intent (account, generation, staged, wall_ms, boot_ms, boot_id)
-             VALUES (?, ?, ?, ?, ?, ?)",
+            "INSERT INTO intent (account, generation, staged, wall_ms, boot_ms, boot_id)
+             VALUES (?, ?, ?, ?, ?, ?)
+             ON CONFLICT DO UPDATE SET generation = excluded.generation,
+                wall_ms = excluded.wall_ms, boot_ms = excluded.boot_ms, boot_id = excluded.boot_id
+             WHERE generation <> excluded.generation",
             (
                 id,
                 signed(lease.generation.0),

@@ -149,6 +149,25 @@ fn after_a_kill_in_an_exchange_the_replay_comes_before_anything_else() {
     ");
 }
 
+/// If each life had a replay at once, four kills within seconds would use up what a minute has left.
+#[test]
+fn kills_in_a_row_leave_replays_for_the_rest_of_the_grace() {
+    #[rustfmt::skip]
+    let cases: &[(&str, &[u64], u64)] = &[
+        // name                                      requests, s ago     due (s after the start)
+        ("the first replay comes at once",           &[2],                 0),
+        ("the second at an eighth of the grace",     &[2, 1],              3),
+        ("the third at a quarter",                   &[6, 5, 1],           4),
+        ("the fourth at half",                       &[12, 11, 7, 1],      8),
+        ("after that at once, while there are any",  &[21, 20, 16, 11, 1], 0),
+        ("a start that asks twice is one attempt",   &[2, 2, 1, 1],        3),
+    ];
+    for (name, ago, due) in cases {
+        let sim = Sim::killed_again(Rotation::Grace(secs(40)), 1000, ago);
+        assert_eq!(sim.account.snapshot().next, Some(boot(1000 + due)), "{name}");
+    }
+}
+
 #[test]
 fn a_replay_that_is_too_late_waits_until_the_token_is_nearly_spent() {
     let mut sim = lost_at(3555, Rotation::Grace(secs(20)));

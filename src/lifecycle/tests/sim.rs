@@ -58,6 +58,15 @@ impl Sim {
         Self::begin(rotation, at, Some(intent))
     }
 
+    /// The same, and the processes before that were killed in replays: so many seconds ago each
+    /// request was announced, oldest first.
+    pub(super) fn killed_again(rotation: Rotation, at: u64, ago: &[u64]) -> Self {
+        let stamp = |ago: &u64| Stamp { wall: wall(at - ago, 0), boot: Some(boot(at - ago)) };
+        let intent = Intent { generation: Generation(1), at: stamp(&ago[0]) };
+        let attempts = ago.iter().map(stamp).collect();
+        Self::of(plan(rotation), Some(Record { attempts, ..record(at, Some(intent)) }), at)
+    }
+
     /// An account whose host went down in an exchange, and was off for so long.
     pub(super) fn rebooted(rotation: Rotation, at: u64, off: Duration) -> Self {
         let sent = Stamp { wall: wall(at, 0).before(off), boot: None };

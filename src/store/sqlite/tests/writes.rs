@@ -112,6 +112,30 @@ fn an_intent_hands_out_the_refresh_token_and_is_known_until_the_commit() {
     assert_eq!(refresh_of(&store.spend("mail")), Some("r2"));
 }
 
+/// The grace of the provider counts from there, and so does the life of what a replay brings.
+#[test]
+fn a_replay_leaves_the_time_of_the_first_send_and_the_next_generation_has_its_own() {
+    let home = Home::new();
+    let mut store = home.open();
+    store.commit("mail", "a1", Some("r1"));
+    let sent = |after: u64| {
+        let boot = NOW.boot + Duration::from_secs(after);
+        Now { boot, wall: NOW.wall + Duration::from_secs(after) }
+    };
+    store.done(intent_at("mail", sent(0)));
+    store.done(intent_at("mail", sent(5)));
+    let first = home.crashed().open().only();
+    assert_eq!(first.intent.unwrap().at, Stamp { wall: sent(0).wall, boot: Some(sent(0).boot) });
+    assert_eq!(first.attempts.len(), 1, "what counts against the budget is written all the same");
+    assert_eq!(first.attempts[0].boot, Some(sent(5).boot));
+
+    store.commit("mail", "a2", Some("r2"));
+    store.done(intent_at("mail", sent(9)));
+    let next = store.only().intent.unwrap();
+    assert_eq!(next.at, Stamp { wall: sent(9).wall, boot: Some(sent(9).boot) });
+    assert_eq!(next.generation, Generation(2));
+}
+
 #[test]
 fn only_the_last_ten_attempts_are_kept() {
     let home = Home::new();
