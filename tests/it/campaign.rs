@@ -1,9 +1,9 @@
 //! The daemon is struck at one system call after the other: killed, or told that the disk or the
 //! network failed.
 //!
-//! Every call that a refresh, a replay after a lost reply or a start makes on the state directory,
-//! and on the connection to the provider, has its turn; which there are is written down first. What must
-//! hold after each: what is on disk is whole and tells of every refresh token that was sent; and the
+//! Every call that a refresh, a replay after a lost reply, a start, or the rewrite of the database that
+//! follows an I/O error makes on the state directory, and on the connection to the provider, has its
+//! turn; which there are is written down first. What must hold after each: what is on disk is whole and tells of every refresh token that was sent; and the
 //! account becomes well by itself, after a restart where the process ended. Not one account may be
 //! lost, and nothing may hang.
 //!
@@ -22,6 +22,7 @@ mod scene;
 
 use std::collections::BTreeMap;
 use std::io;
+use std::ops::RangeInclusive;
 
 use self::blow::Blow;
 use self::blow::Point;
@@ -50,6 +51,9 @@ const NETWORK: &[Blow] = &[Blow::Once("ECONNRESET"), Blow::Once("EIO")];
 enum Thread {
     /// It writes what is to be durable.
     Store,
+    /// The same, once the first call of this name has failed: it writes all of it into a fresh
+    /// database, and goes on with that.
+    StoreAfter(&'static str),
     /// It speaks with the provider.
     Act,
 }
@@ -61,6 +65,9 @@ const HELD: &[(&str, &str)] = &[("if-none-match", "\"access-1\"")];
 
 /// Every so manieth blow is dealt where there are many, unless the environment says otherwise.
 const EVERY: u64 = 10;
+
+/// Which calls of each name there are to strike.
+type Calls = BTreeMap<String, RangeInclusive<u32>>;
 
 /// What came of many trials.
 #[derive(Clone, Copy, Debug, Default)]
@@ -88,6 +95,17 @@ fn an_error_of_any_call_of_a_refresh_costs_nothing() {
 #[test]
 fn an_error_of_any_call_of_a_replay_costs_nothing() {
     during(Before::InDoubtAndPaused, DISK, NETWORK, every(), 8);
+}
+
+/// The kill is followed by another one in the start after it.
+#[test]
+fn kills_in_the_rewrite_after_an_io_error_and_in_the_start_after_that_cost_nothing() {
+    during_a_rewrite(KILL, 8);
+}
+
+#[test]
+fn an_error_of_any_call_of_the_rewrite_after_an_io_error_costs_nothing() {
+    during_a_rewrite(DISK, 30);
 }
 
 #[test]
@@ -153,6 +171,22 @@ fn during(before: Before, disk: &[Blow], network: &[Blow], every: usize, least: 
     trials.check(least);
 }
 
+/// Strikes the thread of the store while it makes up for an I/O error of a refresh.
+fn during_a_rewrite(blows: &[Blow], least: u32) {
+    let Some(mut scene) = scene(Provider::Forgiving) else { return };
+    let mut trials = Trials::default();
+    // strace strikes calls of one name in one way, so each is the one that fails while the other is struck.
+    for fault in ["pwrite64", "fdatasync"] {
+        let thread = Thread::StoreAfter(fault);
+        let mut calls = calls_during(&mut scene, Before::AtRest, thread);
+        calls.remove(fault);
+        let strike = |point: Point<'_>| strike(&mut scene, Before::AtRest, thread, point);
+        trials = trials.and(each(&calls, blows, every(), strike));
+    }
+    eprintln!("{trials:?} during a rewrite");
+    trials.check(least);
+}
+
 /// Strikes what a start does with the state directory.
 fn at_start(before: Before, blows: &[Blow], least: u32) {
     let Some(mut scene) = scene(Provider::Forgiving) else { return };
@@ -167,7 +201,7 @@ fn at_start(before: Before, blows: &[Blow], least: u32) {
 }
 
 /// The calls that a thread makes where nothing strikes it.
-fn calls_during(scene: &mut Scene, before: Before, thread: Thread) -> BTreeMap<String, u32> {
+fn calls_during(scene: &mut Scene, before: Before, thread: Thread) -> Calls {
     scene.set(before);
     scene.daemon.begin();
     let watched = watched(scene, thread);
@@ -180,12 +214,13 @@ fn calls_during(scene: &mut Scene, before: Before, thread: Thread) -> BTreeMap<S
 
 /// Deals every so manieth of these blows to these calls.
 fn each(
-    calls: &BTreeMap<String, u32>,
+    calls: &Calls,
     blows: &[Blow],
     every: usize,
     mut strike: impl FnMut(Point<'_>) -> bool,
 ) -> Trials {
-    let all = calls.iter().flat_map(|(call, times)| (1..=*times).map(move |count| (call, count)));
+    let all =
+        calls.iter().flat_map(|(call, counts)| counts.clone().map(move |count| (call, count)));
     let dealt = |blow: &Blow| {
         let blow = *blow;
         all.clone().map(move |(call, count)| Point { call, count, blow })
@@ -236,12 +271,26 @@ fn strike(scene: &mut Scene, before: Before, thread: Thread, point: Point<'_>) -
     ambush.ends();
     if struck {
         scene.check_remains(requests, &when);
+        if was_killed && matches!(thread, Thread::StoreAfter(_)) {
+            start_is_killed(scene, point);
+            scene.check_remains(requests, &when);
+        }
         scene.daemon.begin();
         resume_where_that_was_lost(scene);
         scene.check_well(&when);
         scene.daemon.kill();
     }
     struck
+}
+
+/// Kills a start at one of the first calls of that name, or when it is ready.
+fn start_is_killed(scene: &mut Scene, point: Point<'_>) {
+    const FIRST: u32 = 4;
+
+    let again = Point { count: 1 + point.count % FIRST, ..point };
+    if let Started::Ready = scene.starts_under(&watched(scene, Thread::Store), Some(again)) {
+        scene.daemon.kill();
+    }
 }
 
 /// Has the daemon refresh, or replay, and waits for what comes of it.
@@ -299,15 +348,21 @@ fn resume_where_that_was_lost(scene: &Scene) {
 fn watched(scene: &Scene, thread: Thread) -> Watched {
     let record = scene.daemon.path("strace");
     drop(std::fs::remove_file(&record));
+    let fault = match thread {
+        Thread::StoreAfter(fault) => Some(fault),
+        Thread::Store | Thread::Act => None,
+    };
     match thread {
-        Thread::Store => Watched { calls: "all", paths: scene.state_files(), record },
-        Thread::Act => Watched { calls: "%network", paths: Vec::new(), record },
+        Thread::Store | Thread::StoreAfter(_) => {
+            Watched { calls: "all", paths: scene.state_files(), fault, record }
+        }
+        Thread::Act => Watched { calls: "%network", paths: Vec::new(), fault, record },
     }
 }
 
 fn id(scene: &Scene, thread: Thread) -> u32 {
     match thread {
-        Thread::Store => scene.thread("store"),
+        Thread::Store | Thread::StoreAfter(_) => scene.thread("store"),
         Thread::Act => scene.daemon.id(),
     }
 }

@@ -142,12 +142,16 @@ fn commit(name: &str, access: &str, refresh: Option<&str>) -> Write {
 }
 
 fn intent(name: &str) -> Write {
+    intent_at(name, NOW)
+}
+
+fn intent_at(name: &str, now: Now) -> Write {
     Write::Intent {
         account: account(name),
         stake: Stake::Current,
         spends: true,
-        now: NOW,
-        attempts: vec![NOW.boot],
+        now,
+        attempts: vec![now.boot],
     }
 }
 

@@ -6,12 +6,16 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::process::Command;
 use std::process::Stdio;
 
 use crate::support::process::Process;
 use crate::support::process::wrapping;
+
+/// What strace writes behind an error that is its own.
+const INJECTED: &str = "(INJECTED)";
 
 /// What a call comes to.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -40,6 +44,8 @@ pub(super) struct Watched {
     pub(super) calls: &'static str,
     /// Only those on one of these, if there are any.
     pub(super) paths: Vec<PathBuf>,
+    /// The first call of this name fails with `EIO`, and what counts is what comes after it.
+    pub(super) fault: Option<&'static str>,
     /// The file that strace writes to.
     pub(super) record: PathBuf,
 }
@@ -56,8 +62,12 @@ impl Watched {
                     Blow::Once(error) => format!("inject={call}:error={error}:when={count}"),
                     Blow::FromThenOn(error) => format!("inject={call}:error={error}:when={count}+"),
                 };
-                options.extend([format!("trace={call}"), "-e".to_owned(), inject]);
+                let fault = self.fault.map_or_else(String::new, |fault| format!(",{fault}"));
+                options.extend([format!("trace={call}{fault}"), "-e".to_owned(), inject]);
             }
+        }
+        if let Some(fault) = self.fault {
+            options.extend(["-e".to_owned(), format!("inject={fault}:error=EIO:when=1")]);
         }
         for path in &self.paths {
             options.extend(["-P".to_owned(), path.display().to_string()]);
@@ -85,24 +95,40 @@ impl Watched {
         Ambush { process }
     }
 
-    /// Whether an error was injected.
+    /// Whether an error was injected, beside the fault that came before.
     pub(super) fn struck(&self) -> bool {
-        fs::read_to_string(&self.record).is_ok_and(|text| text.contains("(INJECTED)"))
+        let injected = |text: String| text.matches(INJECTED).count();
+        let injected = fs::read_to_string(&self.record).map_or(0, injected);
+        injected > usize::from(self.fault.is_some())
     }
 
-    /// How often each call was made.
-    pub(super) fn made(&self) -> BTreeMap<String, u32> {
-        let mut made = BTreeMap::new();
-        for line in fs::read_to_string(&self.record).unwrap().lines() {
-            let name = line.split_once('(').map(|(name, _)| name);
-            let plain =
-                |name: &&str| name.bytes().all(|it| it.is_ascii_alphanumeric() || it == b'_');
-            if let Some(name) = name.filter(plain) {
-                *made.entry(name.to_owned()).or_default() += 1;
+    /// Which calls of each name were made, from 1.
+    pub(super) fn made(&self) -> BTreeMap<String, RangeInclusive<u32>> {
+        let text = fs::read_to_string(&self.record).unwrap();
+        let before = match self.fault {
+            None => BTreeMap::new(),
+            Some(fault) => {
+                let at = text.find(INJECTED).unwrap_or_else(|| panic!("no {fault} was made"));
+                made_in(&text[..at])
             }
-        }
-        made
+        };
+        let since = |name: &str, all: u32| before.get(name).map_or(0, |before| *before) + 1..=all;
+        let all = made_in(&text).into_iter();
+        all.map(|(name, all)| (name.to_owned(), since(name, all))).collect()
     }
+}
+
+/// How often each call is in a record.
+fn made_in(record: &str) -> BTreeMap<&str, u32> {
+    let mut made = BTreeMap::new();
+    for line in record.lines() {
+        let name = line.split_once('(').map(|(name, _)| name);
+        let plain = |name: &&str| name.bytes().all(|it| it.is_ascii_alphanumeric() || it == b'_');
+        if let Some(name) = name.filter(plain) {
+            *made.entry(name).or_default() += 1;
+        }
+    }
+    made
 }
 
 /// A strace that lies in wait.

@@ -3,7 +3,8 @@
 //! The state lies on a file system of its own, in a file that is mounted by a loop device. A cut is
 //! the ioctl by which a file system shuts down without writing its log (`GOINGDOWN` of XFS, `SHUTDOWN`
 //! of ext4), and a kill; then the file system is mounted again, which replays what its log has.
-//! `TOKENKEEPER_TEST_CUTS` says how often, and `TOKENKEEPER_TEST_SEED` repeats the moments.
+//! `TOKENKEEPER_TEST_CUTS` says how often, over all the disks, `TOKENKEEPER_TEST_DISKS` how many there
+//! are, and `TOKENKEEPER_TEST_SEED` repeats the moments.
 
 use std::fs;
 use std::fs::File;
@@ -14,13 +15,12 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::path::PathBuf;
 use std::process::Command;
-use std::time::Duration;
 
-use crate::crash::Chance;
 use crate::crash::herd::Herd;
+use crate::crash::herd::Tally;
+use crate::crash::side_by_side;
 use crate::support::daemon::Daemon;
 use crate::support::number_from_environment;
-use crate::support::process::let_pass;
 use crate::support::process::run;
 use crate::support::process::said;
 use crate::support::skipped;
@@ -28,10 +28,11 @@ use crate::support::skipped;
 /// How often the power goes, of each file system, unless the environment says otherwise.
 const CUTS: u64 = 30;
 
-const ACCOUNTS: usize = 240;
+/// Disks of each file system, each with a daemon of its own, unless the environment says otherwise.
+const DISKS: u64 = 2;
 
-/// The shortest and the longest life after a start, in milliseconds.
-const LIVES: (u64, u64) = (200, 1_400);
+/// Accounts on each disk.
+const ACCOUNTS: usize = 40;
 
 #[test]
 fn no_power_cut_costs_an_account_on_ext4() {
@@ -46,22 +47,25 @@ fn no_power_cut_costs_an_account_on_xfs() {
 
 fn the_power_goes(make: &str, options: &[&str], bytes: u64) {
     let cuts = number_from_environment("TOKENKEEPER_TEST_CUTS", CUTS);
+    let disks = number_from_environment("TOKENKEEPER_TEST_DISKS", DISKS);
     let seed = number_from_environment("TOKENKEEPER_TEST_SEED", RandomState::new().hash_one(0));
     eprintln!("TOKENKEEPER_TEST_SEED={seed} TOKENKEEPER_TEST_CUTS={cuts}");
-    let mut disk = None;
-    let herd = Herd::new(ACCOUNTS, |daemon| {
-        disk = Disk::made_for(daemon, make, options, bytes);
-        disk.is_some()
+    let tallies = side_by_side(disks, seed, |mut chance| {
+        let mut disk = None;
+        let herd = Herd::new(ACCOUNTS, |daemon| {
+            disk = Disk::made_for(daemon, make, options, bytes);
+            disk.is_some()
+        });
+        // The disk goes first, and then the directory that it was mounted in.
+        let (mut herd, disk) = (herd?, disk?);
+        herd.survives(cuts.div_ceil(disks), &mut chance, |daemon| disk.loses_power(daemon));
+        Some(herd.recovers())
     });
-    let (Some(mut herd), Some(disk)) = (herd, disk) else { return };
-    let mut chance = Chance(seed);
-    let (shortest, longest) = LIVES;
-    for _ in 0..cuts {
-        let_pass(Duration::from_millis(shortest + chance.below(longest - shortest)));
-        herd.survives(|daemon| disk.loses_power(daemon));
+    let tallies = tallies.into_iter().flatten().collect::<Vec<_>>();
+    // Without a disk, what is missing was said.
+    if !tallies.is_empty() {
+        tallies.into_iter().fold(Tally::default(), Tally::and).check(15);
     }
-    // A few dozen cuts are few, and some campaigns have less luck than others.
-    herd.recovers().check(5);
 }
 
 /// A file system in a file, until this goes.
@@ -96,12 +100,13 @@ impl Disk {
         run(command.args(["-o", "loop"]).arg(&self.image).arg(&self.at), None).status.success()
     }
 
-    /// What is not in the log when the power goes never was.
-    fn loses_power(&self, daemon: &mut Daemon) {
+    /// What is not in the log when the power goes never was. The power always goes.
+    fn loses_power(&self, daemon: &mut Daemon) -> bool {
         does(Command::new("xfs_io").args(["-x", "-c", "shutdown"]).arg(&self.at));
         daemon.kill();
         does(Command::new("umount").arg(&self.at));
         assert!(self.mount(), "{} cannot be mounted any more", Path::display(&self.image));
+        true
     }
 }
 

@@ -1,23 +1,56 @@
 //! A daemon whose many accounts refresh all the time, which ends again and again and is started
 //! again, and what must hold of them each time and in the end.
 //!
-//! The provider rotates at every use and forgives a spent token for a while. An account is lost if it
-//! is not fresh in the end without anybody's help.
+//! The provider rotates at every use and forgives a spent token for a while: 10 s or 30 s. An account
+//! is lost if it is not fresh in the end without anybody's help, and that is excused only where the host
+//! had no daemon for as long as the grace lasts, which is measured.
+//!
+//! An end comes at a random moment after the daemon is ready; each eighth time a second one follows
+//! at a random moment of the start after it, and each eighth time the daemon was about to
+//! stop. An end counts as a hit if the next daemon that becomes ready finds an exchange that was not
+//! concluded, so that two ends in a row are one hit at the most.
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::time::Duration;
+use std::time::Instant;
 
+use rustix::process::Signal;
 use serde_json::json;
 use tokenkeeper::protocol::account::AccountList;
 
+use super::Chance;
 use crate::support::config::Config;
 use crate::support::daemon::Daemon;
 use crate::support::http::Request;
 use crate::support::idp::Idp;
 use crate::support::idp::Totals;
+use crate::support::process::let_pass;
 
-/// How long the provider forgives, in seconds; the daemon is told the same.
-const GRACE_SECS: u64 = 30;
+/// How long the provider forgives, in seconds, of one account after the other; the daemon is told
+/// the same.
+const GRACES_SECS: [u64; 3] = [30, 10, 30];
+
+/// How long tokens are good, in seconds: they are renewed after about 20.
+const LIFETIME_SECS: u64 = 30;
+
+/// The same of the first tokens, from the one account to the other: their renewals begin after ten
+/// seconds, which is the shortest pause, and are spread over as long as a renewal takes.
+const FIRST_LIFETIMES_SECS: (u64, u64) = (12, 42);
+
+/// The longest life after a daemon is ready.
+const LONGEST_LIFE: Duration = Duration::from_millis(1_300);
+
+/// The longest life from the start of a process on, where the start is what is cut: about as long
+/// as it takes on a busy host.
+const LONGEST_START: Duration = Duration::from_millis(200);
+
+/// How long a stop may go on before it is cut. It takes no longer where no exchange is under way.
+const LONGEST_STOP: Duration = Duration::from_millis(20);
+
+/// What passes of a grace beside the time without a daemon, at the most: the rest of an exchange that
+/// was cut, and the spread of the first replay.
+const NOT_MEASURED: Duration = Duration::from_secs(1);
 
 /// What a daemon says of each account whose exchange its predecessor did not conclude.
 const OPEN_INTENT: &str = "the daemon ended while an exchange was under way";
@@ -28,43 +61,59 @@ const READY: &str = "\"event\":\"ready\"";
 /// The accounts, their daemon and their provider.
 pub(crate) struct Herd {
     idp: Idp,
-    pub(crate) daemon: Daemon,
-    /// The newest generation that was seen of each account.
-    generations: BTreeMap<String, u64>,
+    daemon: Daemon,
+    accounts: BTreeMap<String, Account>,
+    /// The longest time for which no daemon was ready.
+    longest_absence: Duration,
     tally: Tally,
+}
+
+struct Account {
+    grace: Duration,
+    /// The newest generation that was seen.
+    generation: u64,
 }
 
 /// What happened, in numbers.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Tally {
+    accounts: usize,
+    /// Accounts of which nothing is demanded.
+    excused: usize,
     /// Ends of the daemon.
-    pub(crate) ends: u64,
+    ends: u64,
+    /// Those of them that came in a start, and in a stop.
+    starts: u64,
+    stops: u64,
     /// Those of them that found an exchange under way.
-    pub(crate) hits: u64,
+    hits: u64,
     /// Exchanges that were under way then.
-    pub(crate) opened: u64,
+    opened: u64,
     /// What the provider counted.
-    pub(crate) granted: u64,
-    pub(crate) replays: u64,
-    pub(crate) reuses: u64,
+    granted: u64,
+    replays: u64,
+    reuses: u64,
     /// The fullest minute of any account.
-    pub(crate) fullest: u64,
+    fullest: u64,
 }
 
 impl Herd {
-    /// So many accounts that all have a token. `prepare` is given the daemon before it starts, and may
-    /// refuse.
+    /// So many accounts that all have a token, when the first of them has renewed it. `prepare` is
+    /// given the daemon before it starts, and may refuse.
     pub(crate) fn new(accounts: usize, prepare: impl FnOnce(&Daemon) -> bool) -> Option<Self> {
         let idp = Idp::start();
-        let accounts = (0..accounts).map(|number| format!("crash-{number}")).collect::<Vec<_>>();
-        let rotation = json!({ "grace_secs": GRACE_SECS });
-        let behaviour = json!({ "lifetime_secs": 30, "rotation": rotation });
-        let behaviours = accounts.iter().map(|account| (account.clone(), behaviour.clone()));
+        let grace = |number: usize| GRACES_SECS[number % GRACES_SECS.len()];
+        let names = (0..accounts).map(|number| format!("crash-{number}")).collect::<Vec<_>>();
+        let behaviours = names.iter().enumerate().map(|(number, account)| {
+            let rotation = json!({ "grace_secs": grace(number) });
+            let lifetime = first_lifetime(number, accounts);
+            (account.clone(), json!({ "lifetime_secs": lifetime, "rotation": rotation }))
+        });
         let refresh_tokens = idp.put_all(&behaviours.collect());
         // So that what many accounts say alike is said by each.
         let mut config = Config::default().daemon("log = \"debug\"\ndbus = \"off\"");
-        for account in &accounts {
-            let keys = idp.keys(account) + &format!("rotation = \"{GRACE_SECS}s\"\n");
+        for (number, account) in names.iter().enumerate() {
+            let keys = idp.keys(account) + &format!("rotation = \"{}s\"\n", grace(number));
             config = config.account(account, &keys);
         }
         let mut daemon = Daemon::new(&config);
@@ -73,73 +122,129 @@ impl Herd {
         }
         daemon.begin();
         daemon.logs(READY);
-        for account in &accounts {
+        for (number, account) in names.iter().enumerate() {
             daemon.import(account, &refresh_tokens[account]);
-            // The reply is decided and on its way for a while: that is when an end hurts.
-            let pause = json!({ "min": 25, "max": 200 });
-            idp.patch(account, &json!({ "delay_ms": pause, "delay_after_commit_ms": pause }));
+            // The reply is decided and on its way for a while: that is when an end hurts. Where
+            // there is less time to replay, replays are under way for less.
+            let pause = json!({ "min": grace(number) / 2, "max": grace(number) * 4 });
+            let delays = json!({ "delay_ms": pause, "delay_after_commit_ms": pause });
+            idp.patch(account, &delays);
+            idp.patch(account, &json!({ "lifetime_secs": LIFETIME_SECS }));
         }
-        let generations = accounts.into_iter().map(|account| (account, 1)).collect();
-        Some(Self { idp, daemon, generations, tally: Tally::default() })
+        idp.wait(&names[0], "requests=2");
+        let begun = |number| Account { grace: Duration::from_secs(grace(number)), generation: 1 };
+        let tally = Tally { accounts, ..Tally::default() };
+        let accounts = names.into_iter().enumerate();
+        let accounts = accounts.map(|(number, account)| (account, begun(number))).collect();
+        Some(Self { idp, daemon, accounts, longest_absence: Duration::ZERO, tally })
     }
 
-    /// Has the daemon end as `end` does, and starts another one. Nothing goes back, and nothing is
-    /// forgotten.
-    pub(crate) fn survives(&mut self, end: impl FnOnce(&mut Daemon)) {
-        self.look();
-        end(&mut self.daemon);
-        // The log of one life, so that a long campaign does not read all of it again each time.
-        fs::write(self.daemon.path("log"), "").unwrap();
-        self.daemon.begin();
-        // It says that it is ready after all that its predecessor left.
-        self.daemon.logs(READY);
-        let opened = u64::try_from(self.daemon.log().matches(OPEN_INTENT).count()).unwrap();
-        self.tally.ends += 1;
-        self.tally.hits += u64::from(opened > 0);
-        self.tally.opened += opened;
-        self.look();
+    /// Has the daemon end so many times as `end` does, which tells whether it did, and starts another
+    /// one each time. Nothing goes back, and nothing is forgotten.
+    pub(crate) fn survives(
+        &mut self,
+        ends: u64,
+        chance: &mut Chance,
+        end: impl Fn(&mut Daemon) -> bool,
+    ) {
+        for life in 0_u64.. {
+            if self.tally.ends >= ends {
+                break;
+            }
+            let_pass(chance.span(LONGEST_LIFE));
+            self.look();
+            let absent_since = Instant::now();
+            if life % 8 == 7 {
+                self.daemon.signal(Signal::TERM);
+                let_pass(chance.span(LONGEST_STOP));
+                self.tally.stops += self.ends(&end);
+            } else {
+                self.ends(&end);
+            }
+            if life % 8 == 3 {
+                self.daemon.launch();
+                let_pass(chance.span(LONGEST_START));
+                self.tally.starts += self.ends(&end);
+            }
+            self.begins();
+            self.longest_absence = self.longest_absence.max(absent_since.elapsed());
+            self.look();
+        }
     }
 
     /// Every account becomes fresh by itself, or was lost.
     pub(crate) fn recovers(&mut self) -> Tally {
-        for account in self.generations.keys() {
+        let totals = self.idp.all_totals();
+        for (account, Account { grace, .. }) in &self.accounts {
+            if self.longest_absence + NOT_MEASURED >= *grace {
+                self.tally.excused += 1;
+                continue;
+            }
             self.daemon.until(account, "fresh", |view| {
                 view.ready && view.refresh_error.is_none() && view.state == "fresh"
             });
             let token = self.daemon.token(account, "").unwrap();
             let good = self.idp.accepts(account, &token.token);
             assert!(good, "{account} has a token that is not good");
+            self.tally.reuses += self.idp.totals(account).reuses;
         }
-        let totals = self.idp.all_totals();
         let sum = |of: fn(&Totals) -> u64| totals.values().map(of).sum::<u64>();
         self.tally.granted = sum(|it| it.granted);
         self.tally.replays = sum(|it| it.replays);
-        self.tally.reuses = sum(|it| it.reuses);
         self.tally.fullest = totals.values().map(|it| it.max_requests_in_60s).max().unwrap();
         self.tally
     }
 
+    /// Counts an end, if it was one.
+    fn ends(&mut self, end: impl Fn(&mut Daemon) -> bool) -> u64 {
+        let ended = u64::from(end(&mut self.daemon));
+        self.tally.ends += ended;
+        // The log of one life, so that a long campaign does not read all of it again each time.
+        fs::write(self.daemon.path("log"), "").unwrap();
+        ended
+    }
+
+    /// Starts a daemon, which says that it is ready after all that its predecessor left.
+    fn begins(&mut self) {
+        self.daemon.begin();
+        self.daemon.logs(READY);
+        let opened = u64::try_from(self.daemon.log().matches(OPEN_INTENT).count()).unwrap();
+        self.tally.hits += u64::from(opened > 0);
+        self.tally.opened += opened;
+    }
+
     /// What the daemon tells of its accounts is never older than what it told before, in any life.
     fn look(&mut self) {
-        let accounts = self.daemon.ask(Request::get("/v1/accounts")).success::<AccountList>();
-        assert_eq!(accounts.accounts.len(), self.generations.len());
-        for view in accounts.accounts {
+        let told = self.daemon.ask(Request::get("/v1/accounts")).success::<AccountList>();
+        assert_eq!(told.accounts.len(), self.accounts.len());
+        for view in told.accounts {
             assert_ne!(view.state, "vacant", "{}", view.account);
-            let newest = self.generations.get_mut(&view.account).unwrap();
-            let (generation, account) = (view.generation, &view.account);
-            assert!(generation >= *newest, "{account} went back from {newest} to {generation}");
+            let account = self.accounts.get_mut(&view.account).unwrap();
+            let (newest, generation) = (account.generation, view.generation);
+            let name = &view.account;
+            assert!(generation >= newest, "{name} went back from {newest} to {generation}");
             if !view.unsaved {
-                *newest = generation;
+                account.generation = generation;
             }
         }
     }
+}
+
+fn first_lifetime(number: usize, accounts: usize) -> u64 {
+    let (shortest, longest) = FIRST_LIFETIMES_SECS;
+    let [number, accounts] = [number, accounts].map(|it| u64::try_from(it).unwrap());
+    shortest + (longest - shortest) * number / accounts
 }
 
 impl Tally {
     /// Both together.
     pub(crate) fn and(self, other: Self) -> Self {
         Self {
+            accounts: self.accounts + other.accounts,
+            excused: self.excused + other.excused,
             ends: self.ends + other.ends,
+            starts: self.starts + other.starts,
+            stops: self.stops + other.stops,
             hits: self.hits + other.hits,
             opened: self.opened + other.opened,
             granted: self.granted + other.granted,
@@ -150,12 +255,14 @@ impl Tally {
     }
 
     /// Says what happened, and fails unless it was what the campaign is about: `percent` of the ends
-    /// at least fell on an exchange.
+    /// at least fell on an exchange, and some on a start.
     pub(crate) fn check(self, percent: u64) {
         eprintln!("{self:?}");
-        let Self { ends, hits, reuses, fullest, .. } = self;
+        let Self { accounts, excused, ends, starts, hits, reuses, fullest, .. } = self;
         assert_eq!(reuses, 0, "a spent refresh token was presented outside its grace");
         assert!(fullest <= 10, "an account made {fullest} requests in a minute");
         assert!(hits * 100 >= ends * percent, "only {hits} of {ends} ends fell on an exchange");
+        assert!(starts * 20 >= ends, "only {starts} of {ends} ends fell on a start");
+        assert!(excused * 2 < accounts, "{excused} of {accounts} accounts had no daemon in time");
     }
 }

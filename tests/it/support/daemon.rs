@@ -35,6 +35,7 @@ use super::http::Reply;
 use super::http::Request;
 use super::http::receive;
 use super::process::Process;
+use super::process::program;
 use super::process::run;
 use super::process::said;
 
@@ -88,13 +89,29 @@ impl Daemon {
 
     /// Starts the process and returns when it says that it is ready.
     pub(crate) fn begin(&mut self) {
-        let log = File::options().append(true).create(true).open(self.path("log")).unwrap();
-        let command = self.command();
-        self.begin_as(command, log.into());
+        self.launch();
+        self.is_ready();
     }
 
-    /// The same by a command of the test's, which logs somewhere else.
-    pub(crate) fn begin_as(&mut self, mut command: Command, log: OwnedFd) {
+    /// Starts the process and waits for nothing.
+    pub(crate) fn launch(&mut self) {
+        let log = File::options().append(true).create(true).open(self.path("log")).unwrap();
+        let command = self.command();
+        self.launch_as(command, log.into());
+    }
+
+    /// Waits until a process that was started says that it is ready.
+    pub(crate) fn is_ready(&self) {
+        self.tells("READY=1");
+    }
+
+    /// As [`begin`](Self::begin), by a command of the test's, which logs somewhere else.
+    pub(crate) fn begin_as(&mut self, command: Command, log: OwnedFd) {
+        self.launch_as(command, log);
+        self.is_ready();
+    }
+
+    fn launch_as(&mut self, mut command: Command, log: OwnedFd) {
         let ready = self.path("notify");
         // The one of an earlier process is in the way.
         drop(fs::remove_file(&ready));
@@ -108,7 +125,6 @@ impl Daemon {
         );
         self.process = Some(process);
         self.manager = Some(manager);
-        self.tells("READY=1");
     }
 
     /// Takes over a process that something else started in its directory.
@@ -164,7 +180,7 @@ impl Daemon {
 
     /// The command that starts it.
     pub(crate) fn command(&self) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_tokenkeeperd"));
+        let mut command = Command::new(program("tokenkeeperd"));
         command.arg("--config").arg(self.path("config.toml")).env_remove("CREDENTIALS_DIRECTORY");
         command.env("DBUS_SYSTEM_BUS_ADDRESS", &self.bus);
         command
@@ -187,10 +203,10 @@ impl Daemon {
         assert!(status.success(), "{status}\n{}", self.log());
     }
 
-    /// Ends it as a power cut would.
-    pub(crate) fn kill(&mut self) {
+    /// Ends it as a power cut would. Tells how it ended, since it may have been about to by itself.
+    pub(crate) fn kill(&mut self) -> ExitStatus {
         self.signal(Signal::KILL);
-        self.ended();
+        self.ended()
     }
 
     /// The process id.

@@ -14,6 +14,7 @@ use super::PATIENCE;
 use super::http::Reply;
 use super::http::Request;
 use super::process::Process;
+use super::process::program;
 
 /// A running provider.
 pub(crate) struct Idp {
@@ -48,7 +49,7 @@ impl Idp {
 
     /// Starts one without accounts where another one was.
     pub(crate) fn start_at(address: &str) -> Self {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_tokenkeeper-idp"));
+        let mut command = Command::new(program("tokenkeeper-idp"));
         command.args(["--listen", address]);
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::inherit());
         let mut process = Process::start(&mut command);

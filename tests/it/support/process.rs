@@ -5,6 +5,8 @@ use std::io::BufReader;
 use std::os::fd::AsFd;
 use std::os::fd::BorrowedFd;
 use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::path::PathBuf;
 use std::process::Child;
 use std::process::ChildStdout;
 use std::process::Command;
@@ -81,6 +83,15 @@ impl Process {
         BufReader::new(stdout).read_line(&mut line).unwrap();
         line
     }
+}
+
+/// One of the programs that are tested: as it was built with the tests, or from the directory that
+/// `TOKENKEEPER_TEST_PROGRAMS` names, such as one of optimised programs for a campaign that kills them
+/// many thousand times.
+pub(crate) fn program(name: &str) -> PathBuf {
+    let built = Path::new(env!("CARGO_BIN_EXE_tokenkeeperd")).with_file_name(name);
+    let others = std::env::var_os("TOKENKEEPER_TEST_PROGRAMS");
+    others.map_or(built, |others| Path::new(&others).join(name))
 }
 
 /// `wrapper`, which runs `program` with its arguments and variables.
