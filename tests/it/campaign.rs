@@ -176,7 +176,7 @@ fn during_a_rewrite(blows: &[Blow], least: u32) {
     let Some(mut scene) = scene(Provider::Forgiving) else { return };
     let mut trials = Trials::default();
     // strace strikes calls of one name in one way, so each is the one that fails while the other is struck.
-    for fault in ["pwrite64", "fdatasync"] {
+    for fault in ["pwrite64", "fsync"] {
         let thread = Thread::StoreAfter(fault);
         let mut calls = calls_during(&mut scene, Before::AtRest, thread);
         calls.remove(fault);

@@ -8,8 +8,8 @@
 //! No storm of kills is survived whatever it does: an account makes at most ten requests a minute, and
 //! where one kill cuts an exchange, and others each replay of it for as long as the grace lasts, it is
 //! lost. So more kills come from more daemons, and not from shorter lives. An account makes about three
-//! requests a minute by itself, and a kill falls on it once or twice. One replay in ten is cut
-//! again, so that more than four in a row are as good as never.
+//! requests a minute by itself, and a kill falls on an exchange of it once. One replay in ten is
+//! cut again, so that all that a grace has room for are as good as never.
 
 pub(crate) mod herd;
 
