@@ -74,6 +74,7 @@ use crate::time::Moment;
 use crate::time::Now;
 use crate::time::Timestamp;
 use crate::token::Generation;
+use crate::token::TokenSet;
 
 use self::words::Beginning;
 use self::words::Command;
@@ -265,6 +266,11 @@ impl Account {
             entry: self.entry(),
             rare: self.rare().boxed(),
         }
+    }
+
+    /// The tokens that it holds.
+    pub fn tokens(&self) -> Option<Arc<TokenSet>> {
+        self.held.as_ref().map(|held| Arc::clone(&held.tokens))
     }
 
     fn rare(&self) -> Rare {

@@ -201,7 +201,7 @@ impl Pacing {
         }
         let (route, place) = loop {
             let (_, route) = self.ready.first()?.clone();
-            if let Some(place) = self.first(&route, now) {
+            if let Some(place) = self.first(&route, now).cloned() {
                 break (route, place);
             }
             // Others have taken the last gate since it was listed.
@@ -293,7 +293,7 @@ impl Pacing {
 
     /// Puts a route where it belongs: ready, later, or neither.
     fn place(&mut self, route: &Route, now: Moment) {
-        let first = self.first(route, now);
+        let urgency = self.first(route, now).map(|first| first.urgency);
         let no_gate = self.gates >= GATES;
         let Some(host) = self.routes.get_mut(route) else { return };
         match std::mem::take(&mut host.listed) {
@@ -308,12 +308,12 @@ impl Pacing {
         if no_gate && host.asks() {
             self.crowded.insert(route.clone());
         }
-        let Some(first) = first else { return };
-        match host.gate(first.urgency.rank, now) {
+        let Some(urgency) = urgency else { return };
+        match host.gate(urgency.rank, now) {
             // One that is barred gets its answer at once.
             Gate::Open | Gate::Closed(_) => {
-                host.listed = Listed::Ready(first.urgency);
-                self.ready.insert((first.urgency, route.clone()));
+                host.listed = Listed::Ready(urgency);
+                self.ready.insert((urgency, route.clone()));
             }
             Gate::Later(at) => {
                 host.listed = Listed::Later(at);
@@ -323,8 +323,8 @@ impl Pacing {
         }
     }
 
-    fn first(&self, route: &Route, now: Moment) -> Option<Place> {
+    fn first(&self, route: &Route, now: Moment) -> Option<&Place> {
         let gates_left = GATES.saturating_sub(self.gates);
-        self.routes.get(route)?.first(self.admission, gates_left, now).cloned()
+        self.routes.get(route)?.first(self.admission, gates_left, now)
     }
 }

@@ -329,7 +329,7 @@ impl<W: World> Supervisor<W> {
         let learned = seat.learned.as_deref().cloned();
         // What is held belongs to the current credential, and not to one that is staged.
         let held = match stake {
-            Stake::Current | Stake::SignIn => seat.account.snapshot().held.map(|it| it.tokens),
+            Stake::Current | Stake::SignIn => seat.account.tokens(),
             Stake::Staged => None,
         };
         let now = self.world.now().wall;
