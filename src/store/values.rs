@@ -64,18 +64,22 @@ impl Past {
 
 impl Rows {
     /// Carries out a write of the boot that is called so.
-    pub(crate) fn apply(&mut self, write: &Write, boot_id: &str) -> Result<Written, StoreError> {
+    pub(crate) fn apply(
+        &mut self,
+        write: &Write,
+        boot_id: &Arc<str>,
+    ) -> Result<Written, StoreError> {
         match write {
             Write::Intent { account, stake, now, attempts, .. } => {
                 let lease = self.lease(account, *stake)?;
-                let boot: Arc<str> = boot_id.into();
                 let past = |moment: Moment| Past {
-                    boot_id: Arc::clone(&boot),
+                    boot_id: Arc::clone(boot_id),
                     boot: moment,
                     wall: now.wall_at(moment),
                 };
                 let row = self.0.entry(account.clone()).or_default();
-                row.attempts = attempts.iter().copied().map(past).collect();
+                row.attempts.clear();
+                row.attempts.extend(attempts.iter().copied().map(past));
                 let intent = match stake {
                     Stake::Current => Some(&mut row.intent),
                     Stake::Staged => Some(&mut row.staged_intent),
@@ -90,10 +94,9 @@ impl Rows {
                 Ok(Written::Leased(lease))
             }
             Write::Commit { account, .. } | Write::Salvage { account, .. } => {
-                let (row, _) = self.after(account, write, boot_id);
-                let generation = row.count;
-                self.0.insert(account.clone(), row);
-                Ok(Written::Committed(generation))
+                let row = self.0.entry(account.clone()).or_default();
+                row.follow(write, boot_id);
+                Ok(Written::Committed(row.count))
             }
             Write::Note { account, standing, ends_intent } => {
                 let row = self.0.entry(account.clone()).or_default();
@@ -135,8 +138,8 @@ impl Rows {
         let (Write::Commit { account, .. } | Write::Salvage { account, .. }) = write else {
             return None;
         };
-        let (row, rotates) = self.after(account, write, boot_id);
-        rotates.then(|| (account.clone(), row))
+        let mut row = self.0.get(account).cloned().unwrap_or_default();
+        row.follow(write, boot_id).then(|| (account.clone(), row))
     }
 
     /// Puts an account's row in the place of the one that is there.
@@ -144,27 +147,12 @@ impl Rows {
         self.0.insert(account, row);
     }
 
-    fn after(&self, account: &AccountId, write: &Write, boot_id: &str) -> (Row, bool) {
-        let mut row = self.0.get(account).cloned().unwrap_or_default();
-        let (base, staged) = (row.newest.clone(), row.staged.clone());
-        let ground = Ground {
-            count: row.count,
-            base: base.as_deref(),
-            staged: staged.as_ref().map(|(_, token)| token),
-            boot_id,
-        };
-        let Some(next) = Next::of(write, ground) else { return (row, false) };
-        let rotates = next.rotates;
-        row.take(next);
-        (row, rotates)
-    }
-
     /// What one exchange may spend.
     pub(crate) fn lease(&self, account: &AccountId, stake: Stake) -> Result<Lease, StoreError> {
         let row = self.0.get(account);
         let generation = row.map_or_else(Generation::default, |row| row.count);
         let refresh_token = match stake {
-            Stake::Current => row.and_then(Row::refresh_token),
+            Stake::Current => row.and_then(Row::refresh_token).cloned(),
             Stake::Staged => {
                 let staged = row.and_then(|row| row.staged.as_ref());
                 Some(staged.ok_or(StoreError::Missing)?.1.clone())
@@ -175,14 +163,14 @@ impl Rows {
     }
 
     /// The refresh token that an account lives by.
-    pub(crate) fn refresh_token(&self, account: &AccountId) -> Option<Secret> {
+    pub(crate) fn refresh_token(&self, account: &AccountId) -> Option<&Secret> {
         self.0.get(account)?.refresh_token()
     }
 
     /// The access token of the newest generation.
-    pub(crate) fn access_token(&self, account: &AccountId) -> Option<Secret> {
+    pub(crate) fn access_token(&self, account: &AccountId) -> Option<&Secret> {
         let (_, body) = self.0.get(account)?.newest.as_deref()?;
-        Some(body.tokens.as_ref()?.access.clone())
+        Some(&body.tokens.as_ref()?.access)
     }
 
     /// Whether a spend of it is announced.
@@ -215,8 +203,24 @@ impl Rows {
 
 impl Row {
     /// Its refresh token.
-    pub(crate) fn refresh_token(&self) -> Option<Secret> {
-        self.newest.as_ref()?.1.refresh_token.clone()
+    pub(crate) fn refresh_token(&self) -> Option<&Secret> {
+        self.newest.as_ref()?.1.refresh_token.as_ref()
+    }
+
+    /// Goes on as it stands after a write that makes a generation. Says whether that brings a
+    /// refresh token in the place of one that was spent for it.
+    fn follow(&mut self, write: &Write, boot_id: &str) -> bool {
+        let base = self.newest.clone();
+        let ground = Ground {
+            count: self.count,
+            base: base.as_deref(),
+            staged: self.staged.as_ref().map(|(_, token)| token),
+            boot_id,
+        };
+        let Some(next) = Next::of(write, ground) else { return false };
+        let rotates = next.rotates;
+        self.take(next);
+        rotates
     }
 
     fn take(&mut self, next: Next<'_>) {

@@ -1,6 +1,7 @@
 //! What happens next, in the order of time: a world goes from event to event and never ticks.
 
-use std::collections::BTreeMap;
+use std::cmp::Ordering;
+use std::collections::BinaryHeap;
 use std::time::Duration;
 
 use super::people::Deed;
@@ -56,8 +57,7 @@ pub(super) struct Arrival {
 /// Everything that is to happen.
 #[derive(Default)]
 pub(super) struct Agenda {
-    /// Boxed, because the tree moves them about.
-    events: BTreeMap<(Duration, u64), Box<Event>>,
+    events: BinaryHeap<Entry>,
     count: u64,
 }
 
@@ -65,17 +65,46 @@ impl Agenda {
     /// Has something happen at that time, after what is to happen then already.
     pub(super) fn put(&mut self, at: Duration, event: Event) {
         self.count += 1;
-        self.events.insert((at, self.count), Box::new(event));
+        self.events.push(Entry { at, count: self.count, event: Box::new(event) });
     }
 
     /// When something happens next.
     pub(super) fn next_at(&self) -> Option<Duration> {
-        self.events.first_key_value().map(|((at, _), _)| *at)
+        self.events.peek().map(|first| first.at)
     }
 
     /// Takes what happens next, if it does not happen after `at`.
     pub(super) fn take(&mut self, at: Duration) -> Option<Event> {
-        let first = self.events.first_entry()?;
-        (first.key().0 <= at).then(|| *first.remove())
+        self.next_at().filter(|first| *first <= at)?;
+        self.events.pop().map(|first| *first.event)
     }
 }
+
+/// Something that is to happen. What happens first is the greatest, as the heap has it.
+struct Entry {
+    at: Duration,
+    /// Where it stands among what happens at one time.
+    count: u64,
+    /// Boxed, because the heap moves them about.
+    event: Box<Event>,
+}
+
+impl Ord for Entry {
+    fn cmp(&self, other: &Self) -> Ordering {
+        (other.at, other.count).cmp(&(self.at, self.count))
+    }
+}
+
+impl PartialOrd for Entry {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl PartialEq for Entry {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other).is_eq()
+    }
+}
+
+impl Eq for Entry {}

@@ -36,8 +36,9 @@ pub(super) struct Part {
     pub(super) id: AccountId,
     plan: Plan,
     host: Arc<str>,
-    /// Where the configuration sends its credential: 0 or 1.
-    place: u64,
+    /// Where the configuration sends its credential, and where else it may.
+    lineage: Lineage,
+    elsewhere: Lineage,
     hooks: Arc<[Arc<Hook>]>,
 }
 
@@ -46,6 +47,9 @@ impl Part {
     pub(super) fn drawn(index: u64, chance: &mut Chance) -> (Self, Service) {
         let id = AccountId::parse(&format!("a{index}")).unwrap();
         let conduct = conduct(chance);
+/// Where the configuration sends a credential at first.
+const HOME: &str = "0";
+
         let lifetime = Duration::from_secs(*chance.pick(LIFETIMES));
         let has_refresh_token = !chance.happens(0.1);
         let signs_in = has_refresh_token && chance.happens(0.15);
@@ -59,8 +63,7 @@ impl Part {
         };
         let host = if chance.happens(0.7) { "one.example" } else { "other.example" };
         let hooks = if chance.happens(0.1) { vec![Arc::new(gate())] } else { Vec::new() };
-        let part = Self { id, plan, host: host.into(), place: 0, hooks: hooks.into() };
-        (part, Service::new(conduct, lifetime))
+        (Self::of(id, plan, host, hooks), Service::new(conduct, lifetime))
     }
 
     /// One of many that are all alike: an hour at a time, from a provider that rotates and forgives for
@@ -69,8 +72,7 @@ impl Part {
         let grace = Duration::from_secs(60);
         let plan = Plan::plain(Rotation::Grace(grace));
         let id = AccountId::parse(&format!("a{index}")).unwrap();
-        let part =
-            Self { id, plan, host: "one.example".into(), place: 0, hooks: Vec::new().into() };
+        let part = Self::of(id, plan, "one.example", Vec::new());
         (part, Service::new(Conduct::Grace(grace), Duration::from_secs(3_600)))
     }
 
@@ -79,6 +81,18 @@ impl Part {
     }
 
     /// Whether a spend of its refresh token has to be announced.
+    fn of(id: AccountId, plan: Plan, host: &str, hooks: Vec<Arc<Hook>>) -> Self {
+        let place = |name: &str| Lineage(name.into());
+        Self {
+            id,
+            plan,
+            host: host.into(),
+            lineage: place(HOME),
+            elsewhere: place("1"),
+            hooks: hooks.into(),
+        }
+    }
+
     pub(super) fn announces(&self) -> bool {
         self.plan.has_refresh_token && self.plan.rotation != Rotation::Never
     }
@@ -91,16 +105,21 @@ impl Part {
 
     /// The configuration sends its credential somewhere else, or back.
     pub(super) const fn move_to_and_fro(&mut self) {
-        self.place = 1 - self.place;
+        std::mem::swap(&mut self.lineage, &mut self.elsewhere);
     }
 
     /// The configuration sends its credential where it always did. Says whether that was elsewhere.
-    pub(super) const fn move_back(&mut self) -> bool {
-        std::mem::replace(&mut self.place, 0) != 0
+    pub(super) fn move_back(&mut self) -> bool {
+        let away = *self.lineage.0 != *HOME;
+        if away {
+            self.move_to_and_fro();
+        }
+        away
     }
 
-    pub(super) fn lineage(&self) -> Lineage {
-        Lineage(self.place.to_string().into())
+    /// Where the configuration sends its credential.
+    pub(super) const fn lineage(&self) -> &Lineage {
+        &self.lineage
     }
 
     pub(super) fn settings(&self) -> Arc<Settings> {
@@ -109,7 +128,7 @@ impl Part {
                 name: "oauth2",
                 host: Arc::clone(&self.host),
                 client: "c".into(),
-                lineage: self.lineage(),
+                lineage: self.lineage.clone(),
                 has_refresh_token: self.plan.has_refresh_token,
                 email: Some(self.id.as_str().into()),
                 default_kind: Kind::Access,

@@ -2,6 +2,7 @@
 //!
 //! True time is a [`Duration`] since the world began, and only the simulation knows it.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::time::Moment;
@@ -21,13 +22,22 @@ pub(super) struct Clocks {
     ahead: i64,
     /// Counts boots.
     boots: u64,
+    /// What tells this boot from others.
+    boot_id: Arc<str>,
     /// Counts the times that somebody set the wall clock.
     steps: u64,
 }
 
 impl Default for Clocks {
     fn default() -> Self {
-        Self { at: Duration::from_secs(1000), booted: Duration::ZERO, ahead: 0, boots: 0, steps: 0 }
+        Self {
+            at: Duration::from_secs(1000),
+            booted: Duration::ZERO,
+            ahead: 0,
+            boots: 0,
+            boot_id: boot_id(0),
+            steps: 0,
+        }
     }
 }
 
@@ -66,11 +76,12 @@ impl Clocks {
     pub(super) fn boot(&mut self) {
         self.booted = self.at.saturating_sub(Duration::from_secs(5));
         self.boots += 1;
+        self.boot_id = boot_id(self.boots);
     }
 
     /// What tells this boot from others.
-    pub(super) fn boot_id(&self) -> String {
-        format!("boot-{}", self.boots)
+    pub(super) fn boot_id(&self) -> Arc<str> {
+        Arc::clone(&self.boot_id)
     }
 
     /// Counts boots.
@@ -82,6 +93,10 @@ impl Clocks {
     pub(super) const fn steps(&self) -> u64 {
         self.steps
     }
+}
+
+fn boot_id(boots: u64) -> Arc<str> {
+    format!("boot-{boots}").into()
 }
 
 fn as_millis(span: Duration) -> u64 {

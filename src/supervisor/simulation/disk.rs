@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 use tokio::sync::oneshot;
 
@@ -42,7 +43,7 @@ impl Disk {
     pub(super) fn write_next(
         &mut self,
         refusal: Option<StoreError>,
-        boot_id: &str,
+        boot_id: &Arc<str>,
     ) -> Option<(Write, Waiter, Result<Written, StoreError>)> {
         let (write, waiter) = self.queue.pop_front()?;
         let result = match refusal {
@@ -52,7 +53,7 @@ impl Disk {
         Some((write, waiter, result))
     }
 
-    fn take(&mut self, write: &Write, boot_id: &str) -> Result<Written, StoreError> {
+    fn take(&mut self, write: &Write, boot_id: &Arc<str>) -> Result<Written, StoreError> {
         let makes_one = matches!(write, Write::Commit { .. } | Write::Salvage { .. });
         for (account, row) in std::mem::take(&mut self.shelf) {
             // What this very write brings is what could not be taken before.
@@ -85,7 +86,7 @@ impl Disk {
     }
 
     /// The process has ended; the first of its writes may have come through.
-    pub(super) fn lose_all_but(&mut self, count: usize, boot_id: &str) {
+    pub(super) fn lose_all_but(&mut self, count: usize, boot_id: &Arc<str>) {
         for (write, _) in self.queue.drain(..).take(count).collect::<Vec<_>>() {
             let _nobody_hears = self.take(&write, boot_id);
         }
@@ -121,7 +122,7 @@ impl Disk {
     }
 
     /// The refresh token that an account lives by, wherever it is kept.
-    pub(super) fn refresh_token(&self, account: &AccountId) -> Option<Secret> {
+    pub(super) fn refresh_token(&self, account: &AccountId) -> Option<&Secret> {
         match self.shelf.get(account) {
             Some(row) => row.refresh_token(),
             None => self.rows.refresh_token(account),
@@ -129,7 +130,7 @@ impl Disk {
     }
 
     /// The access token that survives a kill.
-    pub(super) fn access_token(&self, account: &AccountId) -> Option<Secret> {
+    pub(super) fn access_token(&self, account: &AccountId) -> Option<&Secret> {
         self.rows.access_token(account)
     }
 

@@ -73,8 +73,8 @@ fn drill(seed: u64) {
     for account in &play.accounts {
         let snapshot = play.snapshot(account).unwrap();
         let flying = snapshot.is_in_flight() || snapshot.state == StateName::Fresh;
-        let login = play.outside.scene().disk.refresh_token(account);
-        let login = login.map(|token| Serial::of(&token).login);
+        let scene = play.outside.scene();
+        let login = scene.disk.refresh_token(account).map(|token| Serial::of(token).login);
         if !flying || snapshot.failure.is_some() || login != Some(1) {
             ill.push(format!("{account}: {:?}, login {login:?}", snapshot.state));
         }

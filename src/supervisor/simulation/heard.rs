@@ -75,7 +75,7 @@ impl Witness {
         }
         if let Some(error) = error {
             // What one place asks for does not hold at another.
-            let here = life.sent_to.as_ref() == Some(&part.lineage());
+            let here = life.sent_to.as_ref() == Some(part.lineage());
             let asked = error.retry_after().filter(|_| here);
             let asked = asked.map(|asked| at + asked.min(LONGEST_RETRY_AFTER));
             life.patience = asked;

@@ -151,7 +151,7 @@ impl Play {
         scene.hang_up();
         let at = scene.at();
         for account in &self.accounts {
-            let saved = scene.disk.refresh_token(account).map(|token| Serial::of(&token));
+            let saved = scene.disk.refresh_token(account).map(Serial::of);
             scene.witness.ended(account, saved, at);
         }
         if was_there || self.off {

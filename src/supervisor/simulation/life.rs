@@ -92,7 +92,8 @@ impl Life {
         while self.sends.front().is_some_and(|sent| *sent + AN_HOUR.0 <= at) {
             self.sends.pop_front();
         }
-        let minute = self.sends.iter().filter(|sent| **sent + A_MINUTE.0 > at).count();
+        let newest = self.sends.iter().rev();
+        let minute = newest.take_while(|sent| **sent + A_MINUTE.0 > at).count();
         let odd = !self.odd.is_zero() && at < self.odd + AN_HOUR.0;
         let announces = part.announces() && stake != Stake::SignIn;
         let serial = token.filter(|_| announces).map(Serial::of);

@@ -1,6 +1,5 @@
 //! Which inputs the lifecycle has heard in which states.
 
-use std::collections::BTreeMap;
 use std::fmt;
 
 use super::super::Product;
@@ -99,33 +98,40 @@ impl Kind {
     }
 }
 
-/// How often each input was heard in each state.
+/// How often each input was heard in each state: in the order in which both are declared.
 #[derive(Default)]
-pub(super) struct Pairs(BTreeMap<(StateName, Kind), u64>);
+pub(super) struct Pairs([[u64; Kind::ALL.len()]; StateName::ALL.len()]);
 
 impl Pairs {
-    pub(super) fn saw(&mut self, state: StateName, kind: Kind) {
-        *self.0.entry((state, kind)).or_default() += 1;
+    pub(super) const fn saw(&mut self, state: StateName, kind: Kind) {
+        self.0[state as usize][kind as usize] += 1;
     }
 
     pub(super) fn add(&mut self, other: &Self) {
-        for (pair, count) in &other.0 {
-            *self.0.entry(*pair).or_default() += count;
+        let counts = self.0.as_flattened_mut().iter_mut();
+        for (count, theirs) in counts.zip(other.0.as_flattened()) {
+            *count += theirs;
         }
+    }
+
+    const fn count(&self, state: StateName, kind: Kind) -> u64 {
+        self.0[state as usize][kind as usize]
+    }
+
+    fn all() -> impl Iterator<Item = (StateName, Kind)> {
+        StateName::ALL.iter().flat_map(|state| Kind::ALL.iter().map(|kind| (*state, *kind)))
     }
 
     /// The pairs that were seen and cannot be.
     pub(super) fn impossible(&self) -> Vec<(StateName, Kind)> {
-        let seen = self.0.keys().copied();
-        seen.filter(|(state, kind)| kind.never_in(*state).is_some()).collect()
+        let cannot_be = Self::all().filter(|(state, kind)| kind.never_in(*state).is_some());
+        cannot_be.filter(|(state, kind)| self.count(*state, *kind) > 0).collect()
     }
 
     /// The pairs that were not seen, though nothing speaks against them.
     pub(super) fn missing(&self) -> Vec<(StateName, Kind)> {
-        let pairs =
-            StateName::ALL.iter().flat_map(|state| Kind::ALL.iter().map(|it| (*state, *it)));
-        let unseen = pairs.filter(|pair| !self.0.contains_key(pair));
-        unseen.filter(|(state, kind)| kind.never_in(*state).is_none()).collect()
+        let can_be = Self::all().filter(|(state, kind)| kind.never_in(*state).is_none());
+        can_be.filter(|(state, kind)| self.count(*state, *kind) == 0).collect()
     }
 }
 
@@ -140,10 +146,10 @@ impl fmt::Display for Pairs {
         for kind in Kind::ALL {
             write!(f, "{:<14}", format!("{kind:?}"))?;
             for state in StateName::ALL {
-                match (self.0.get(&(*state, *kind)), kind.never_in(*state)) {
-                    (Some(count), _) => write!(f, "{count:>12}")?,
-                    (None, Some(_)) => write!(f, "{:>12}", "-")?,
-                    (None, None) => write!(f, "{:>12}", "none")?,
+                match (self.count(*state, *kind), kind.never_in(*state)) {
+                    (0, Some(_)) => write!(f, "{:>12}", "-")?,
+                    (0, None) => write!(f, "{:>12}", "none")?,
+                    (count, _) => write!(f, "{count:>12}")?,
                 }
             }
             writeln!(f)?;

@@ -59,6 +59,16 @@ pub(super) struct Daemon {
     notices: broadcast::Receiver<Arc<Notice>>,
     /// Pieces of work that have got as far as they can.
     stuck: usize,
+    /// Whether somebody may have told it something since it came to rest.
+    touched: bool,
+}
+
+impl Daemon {
+    /// Whether it has something to do that it told itself, or that the world tells it.
+    fn is_due(&self, scene: &Scene) -> bool {
+        let now = scene.clocks.now().boot;
+        scene.stirred || self.supervisor.next_at().is_some_and(|at| at <= now)
+    }
 }
 
 impl Play {
@@ -102,8 +112,9 @@ impl Play {
                 self.happens(event);
             }
             self.interferes();
-            self.settle().await;
-            self.hear();
+            if self.settle().await {
+                self.hear();
+            }
             self.outside.scene().witness.check(at);
             rounds = if at > last { 0 } else { rounds + 1 };
             last = last.max(at);
@@ -116,21 +127,23 @@ impl Play {
 
     /// When something happens next.
     fn next_at(&self) -> Option<Duration> {
-        let scene = self.outside.scene();
-        let event = scene.agenda.next_at();
-        drop(scene);
         let awake = self.asleep.is_none();
         let due = self.daemon.as_ref().filter(|_| awake).and_then(|it| it.supervisor.next_at());
-        let due = due.map(|due| self.outside.scene().clocks.true_time(due));
+        let scene = self.outside.scene();
+        let due = due.map(|due| scene.clocks.true_time(due));
+        let event = scene.agenda.next_at();
         event.into_iter().chain(due).min()
     }
 
-    /// Lets everything run that can, until nothing can.
-    async fn settle(&mut self) {
+    /// Lets everything run that can, until nothing can. Says whether anything could.
+    async fn settle(&mut self) -> bool {
         if self.asleep.is_some() {
-            return;
+            return false;
         }
-        let Some(daemon) = &mut self.daemon else { return };
+        let Some(daemon) = &mut self.daemon else { return false };
+        if !std::mem::take(&mut daemon.touched) && !daemon.is_due(&self.outside.scene()) {
+            return false;
+        }
         let supervisor = &mut daemon.supervisor;
         loop {
             let now = self.outside.scene().clocks.now().boot;
@@ -157,7 +170,8 @@ impl Play {
             }
             // What was begun, and what heard something, gets as far as it can.
             tokio::task::yield_now().await;
-            daemon.stuck = supervisor.work.len();
+            let begun = supervisor.work.len();
+            daemon.stuck = begun;
             while let Some(work) = supervisor.work.try_join_next_with_id() {
                 match &work {
                     Ok((id, product)) => {
@@ -177,10 +191,15 @@ impl Play {
                 daemon.stuck -= 1;
                 supervisor.work_ended(work);
             }
+            if daemon.stuck == begun {
+                // Nobody heard of anything, and has nothing to do.
+                break;
+            }
         }
         if supervisor.stopping && supervisor.is_quiet() {
             self.has_stopped();
         }
+        true
     }
 
     /// Hears what the daemon tells.
@@ -203,7 +222,7 @@ impl Play {
         let (sender, notices) = broadcast::channel(512);
         let (caller, _) = Caller::new(watch::Sender::default());
         let supervisor = Supervisor::new(self.outside.clone(), directory, sender, caller);
-        self.daemon = Some(Daemon { supervisor, notices, stuck: 0 });
+        self.daemon = Some(Daemon { supervisor, notices, stuck: 0, touched: true });
         let mut scene = self.outside.scene();
         let at = scene.at();
         scene.witness.counts.starts += 1;
@@ -214,6 +233,7 @@ impl Play {
     }
 
     /// The configuration is read. It says something else of `changed`.
+        daemon.touched = true;
     pub(super) fn apply(&mut self, changed: &[AccountId]) {
         let Some(daemon) = &mut self.daemon else { return };
         let supervisor = &mut daemon.supervisor;
@@ -291,8 +311,9 @@ impl Play {
     /// The supervisor, while it takes orders.
     pub(super) fn running(&mut self) -> Option<&mut Supervisor<Outside>> {
         let awake = self.asleep.is_none();
-        let supervisor = &mut self.daemon.as_mut().filter(|_| awake)?.supervisor;
-        (!supervisor.stopping).then_some(supervisor)
+        let daemon = self.daemon.as_mut().filter(|_| awake)?;
+        daemon.touched = true;
+        (!daemon.supervisor.stopping).then_some(&mut daemon.supervisor)
     }
 
     /// What is published of an account.

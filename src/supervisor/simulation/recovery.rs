@@ -86,7 +86,7 @@ impl Play {
             if snapshot.is_paused() && !snapshot.released {
                 self.does(&account, Deed::Resume);
             }
-            let lineage = self.outside.scene().parts[&account].lineage();
+            let lineage = self.outside.scene().parts[&account].lineage().clone();
             let elsewhere = snapshot.origin.as_ref() != Some(&lineage);
             if doomed || elsewhere || snapshot.released {
                 self.logs_in(&account);

@@ -71,10 +71,15 @@ enum Waiter {
 }
 
 impl Scene {
-    pub(super) fn new(mut chance: Chance, cast: Vec<(Part, Service)>, witness: Witness) -> Self {
+    pub(super) fn new(
+        mut chance: Chance,
+        cast: Vec<(Part, Service)>,
+        mut witness: Witness,
+    ) -> Self {
         let (mut parts, mut services) = (BTreeMap::new(), BTreeMap::new());
         for (part, service) in cast {
             services.insert(part.id.clone(), service);
+            witness.begins(&part.id);
             parts.insert(part.id.clone(), part);
         }
         let weather = Weather::drawn(&mut chance);
@@ -143,10 +148,9 @@ impl Scene {
         let refusal = self.prevails(Fault::DiskFull).then_some(StoreError::Full);
         let (at, boot_id) = (self.at(), self.clocks.boot_id());
         let Some(account) = self.disk.front().cloned() else { return };
-        let before = self.disk.refresh_token(&account);
+        let before = self.disk.refresh_token(&account).is_some();
         let Some((write, waiter, result)) = self.disk.write_next(refusal, &boot_id) else { return };
-        let after = self.disk.refresh_token(&account);
-        let erased = before.is_some() && after.is_none();
+        let erased = before && self.disk.refresh_token(&account).is_none();
         self.witness.written(&account, &write, &result, erased, at);
         // The process may be gone.
         let _gone = waiter.send(result);
@@ -254,6 +258,12 @@ impl Outside {
     pub(super) fn scene(&self) -> MutexGuard<'_, Scene> {
         self.0.lock().unwrap()
     }
+
+    /// The account of a scripted provider: each has its own.
+    fn whose(&self, provider: &Arc<dyn Provider>) -> AccountId {
+        let name = provider.profile().email.as_deref().unwrap();
+        self.scene().parts[name].id.clone()
+    }
 }
 
 impl World for Outside {
@@ -321,7 +331,7 @@ impl World for Outside {
         spend: Spend,
         timeout: Duration,
     ) -> impl Future<Output = Ended> + Send + 'static {
-        let (outside, account) = (self.clone(), whose(provider));
+        let (outside, account) = (self.clone(), self.whose(provider));
         async move {
             let answer = outside.scene().send(account, stake, spend, timeout);
             answer.await.unwrap_or_else(|_| {
@@ -337,15 +347,10 @@ impl World for Outside {
         spend: Spend,
         _: Duration,
     ) -> impl Future<Output = Revocation> + Send + 'static {
-        let (outside, account) = (self.clone(), whose(provider));
+        let (outside, account) = (self.clone(), self.whose(provider));
         async move {
             let answer = outside.scene().revoke(account, &spend);
             answer.await.unwrap_or(Revocation::Impossible)
         }
     }
-}
-
-/// The account of a scripted provider: each has its own.
-fn whose(provider: &Arc<dyn Provider>) -> AccountId {
-    AccountId::parse(provider.profile().email.as_deref().unwrap()).unwrap()
 }

@@ -46,7 +46,7 @@ impl Scene {
     /// An account says that its login is lost.
     pub(super) fn lost_login(&mut self, notice: &Notice) {
         let account = &notice.account;
-        let elsewhere = notice.snapshot.origin.as_ref() != Some(&self.parts[account].lineage());
+        let elsewhere = notice.snapshot.origin.as_ref() != Some(self.parts[account].lineage());
         if !elsewhere && !self.is_doomed(account) && !self.witness.was_refused(account) {
             self.witness.violated(account, || "gives up a login that goes on".to_owned());
         }

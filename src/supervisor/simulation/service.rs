@@ -2,7 +2,7 @@
 //!
 //! It knows what is true: which refresh tokens work, and how long each access token is good.
 
-use std::collections::BTreeMap;
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -47,15 +47,15 @@ impl Serial {
 
 /// Access tokens that are remembered: those of a provider that tears one reply after the other as
 /// long as the one before them is good.
-const REMEMBERED: u64 = 4_096;
+const REMEMBERED: usize = 4_096;
 
 /// One account at its provider.
 pub(super) struct Service {
     conduct: Conduct,
     lifetime: Duration,
     logins: Vec<Login>,
-    /// Access tokens that were granted, by number: when the newest ones end.
-    granted: BTreeMap<u64, Span>,
+    /// When the newest access tokens end that were granted; the last one has the number `count`.
+    granted: VecDeque<Span>,
     count: u64,
 }
 
@@ -98,7 +98,7 @@ pub(super) struct Refused {
 
 impl Service {
     pub(super) fn new(conduct: Conduct, lifetime: Duration) -> Self {
-        let (logins, granted) = (Vec::new(), BTreeMap::new());
+        let (logins, granted) = (Vec::new(), VecDeque::new());
         Self { conduct, lifetime, logins, granted, count: 0 }
     }
 
@@ -180,12 +180,10 @@ impl Service {
             boots: clocks.boots(),
             steps: clocks.steps(),
         };
-        self.granted.insert(self.count, span);
-        while let Some(oldest) = self.granted.first_entry()
-            && self.count - *oldest.key() >= REMEMBERED
-        {
-            oldest.remove();
+        if self.granted.len() == REMEMBERED {
+            self.granted.pop_front();
         }
+        self.granted.push_back(span);
         Grant {
             tokens: Arc::new(TokenSet {
                 access: Secret::new(self.count.to_string()),
@@ -204,14 +202,16 @@ impl Service {
     /// The newest access token gets another lifetime than is usual.
     pub(super) fn odd(&mut self, grant: &mut Grant, lifetime: Duration) {
         grant.lifetime = lifetime;
-        if let Some(span) = self.granted.get_mut(&self.count) {
+        if let Some(span) = self.granted.back_mut() {
             span.lifetime = lifetime;
         }
     }
 
     /// When an access token is good, unless it was granted long ago.
     pub(super) fn span_of(&self, access: &Secret) -> Option<Span> {
-        self.granted.get(&access.expose().parse().unwrap()).copied()
+        let number: u64 = access.expose().parse().unwrap();
+        let newer = usize::try_from(self.count - number).unwrap();
+        self.granted.iter().nth_back(newer).copied()
     }
 }
 

@@ -24,7 +24,7 @@ impl Witness {
         let wrong = match &notice.event {
             Event::RefreshStarted { reason, .. } => {
                 life.reason = Some(*reason);
-                life.began_at = Some(part.lineage());
+                life.began_at = Some(part.lineage().clone());
                 None
             }
             Event::TokenChanged { .. } => {
@@ -44,7 +44,7 @@ impl Witness {
                 // What began at a place that a reload led away from says nothing of the new one,
                 // where the account begins anew.
                 let elsewhere = !part.plan().has_refresh_token
-                    && life.began_at.as_ref().is_some_and(|it| *it != part.lineage());
+                    && life.began_at.as_ref().is_some_and(|it| it != part.lineage());
                 let beside = unwritten || elsewhere;
                 (!shown && !beside).then_some("told of a failure that it does not show")
             }

@@ -70,10 +70,12 @@ impl Witness {
     }
 
     pub(super) fn life(&mut self, account: &AccountId) -> &mut Life {
-        if !self.lives.contains_key(account) {
-            self.lives.insert(account.clone(), Life::default());
-        }
         self.lives.get_mut(account).unwrap()
+    }
+
+    /// There is an account.
+    pub(super) fn begins(&mut self, account: &AccountId) {
+        self.lives.insert(account.clone(), Life::default());
     }
 
     /// A request leaves the host.
@@ -93,7 +95,7 @@ impl Witness {
         let life = self.life(account);
         let wrong = life.wrong_to_send(at, part, stake, token, announced);
         life.in_flight = true;
-        life.sent_to = Some(part.lineage());
+        life.sent_to = Some(part.lineage().clone());
         life.sends.push_back(at);
         life.plan_grace = part.plan().rotation.grace().unwrap_or_default();
         life.doubted = life.doubted.filter(|first| at < *first + life.plan_grace);
@@ -236,3 +238,13 @@ const fn word(write: &Write) -> &'static str {
         Write::Settle { .. } => "what was kept",
     }
 }
+    /// The process begins, and knows what is noted.
+    pub(super) fn starts(&mut self, at: Duration) {
+        self.counts.starts += 1;
+        self.trace.note(at, || "the daemon starts".to_owned());
+        for life in self.lives.values_mut() {
+            life.patience = life.patience.filter(|_| life.patience_noted == Noted::Yes);
+        }
+        self.absent_until(at);
+    }
+
