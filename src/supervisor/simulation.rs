@@ -20,15 +20,21 @@
 //!
 //! * No token is served at or after its end by either clock, nor one that is neither on disk nor
 //!   said to be unsaved.
-//! * One request of an account at a time, at most ten in any minute, none before the provider
-//!   wants one, and none for the sake of a token that is not the current one.
+//! * One request of an account at a time, at most ten in any minute, 240 in an hour where lifetimes
+//!   are not odd, none before the provider wants one, and none for the sake of a token that is not
+//!   the current one. What the provider wants is forgotten over a restart only where it was said of
+//!   a credential that was handed in, where the failure that says so had not reached the disk, or
+//!   where the wall clock was set since.
 //! * No reply is waited for so long that it could not be asked for again inside the grace.
-//! * No refresh token is spent without a durable intent, and none twice but as a replay.
+//! * No refresh token is spent without a durable intent, and none twice but as a replay; where a
+//!   replay may kill the login, not of the account's own accord before its token is nearly spent.
 //! * No write erases a refresh token, but for an order to forget it.
 //! * With a grace of 10 s or more no rotated refresh token is lost, unless something kept the host
-//!   from asking again for most of that time. Without a grace, none is that had reached the host.
+//!   from asking again for most of that time. One refusal in error does not, since more replays are
+//!   planned after it. Without a grace, none is that had reached the host.
 //! * A failure is told to those who follow within a second, and what is to be told once is.
-//! * A login that goes on is not given up, unless it was refused four times in a row.
+//! * A login that goes on is not given up, unless it was refused four times in a row itself: what
+//!   was said of a credential that was handed in beside it does not count.
 //! * Once all is well, every account has a token again: in 20 minutes where nobody has to do
 //!   anything, and with what a person does otherwise.
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::cast::Part;
 use super::clocks::Clocks;
 use super::life::Fate;
+use super::life::Noted;
 use super::service::Conduct;
 use super::service::Refused;
 use super::service::Serial;
@@ -66,12 +67,20 @@ impl Witness {
                 life.doubted = None;
             }
         }
-        if class == Some(Class::Suspect) {
-            // A sign-in that is refused leaves nothing to confirm.
-            life.refusals += if stake == Stake::SignIn { REFUSALS } else { 1 };
-        }
-        if class.is_some() {
-            life.deny(at);
+        match (class, stake) {
+            (Some(Class::Suspect), Stake::Current) => {
+                life.refusals += 1;
+                life.put_off(at);
+            }
+            (Some(class), stake) => {
+                // A sign-in that is refused leaves nothing to confirm, and what was handed in is
+                // not the login that the account has.
+                if class == Class::Suspect && stake == Stake::SignIn {
+                    life.refusals += REFUSALS;
+                }
+                life.deny(at);
+            }
+            (None, _) => {}
         }
         if let Some(error) = error {
             // What one place asks for does not hold at another.
@@ -79,7 +88,7 @@ impl Witness {
             let asked = error.retry_after().filter(|_| here);
             let asked = asked.map(|asked| at + asked.min(LONGEST_RETRY_AFTER));
             life.patience = asked;
-            life.patience_is_unsaved = stake == Stake::Staged;
+            life.patience_noted = if stake == Stake::Staged { Noted::Never } else { Noted::No };
             life.asked_until = asked.map(|until| until + LONGEST_RETRY_AFTER / 10);
             // What was tried beside the account's own credential says nothing of it.
             let own = class == Some(Class::Throttled) && stake == Stake::Current && here;

@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::cast::Part;
 use super::service::Serial;
 use crate::notice::Reason;
+use crate::plan::Rotation;
 use crate::record::Lineage;
 use crate::record::Stake;
 use crate::token::Secret;
@@ -16,7 +17,7 @@ const A_MINUTE: (Duration, usize) = (Duration::from_secs(60), 10);
 /// Requests in any hour of an account whose tokens live for minutes at least: retries whose pauses
 /// grow, and what people and programs force. One retry after another without a pause would fill
 /// each minute's budget.
-const AN_HOUR: (Duration, usize) = (Duration::from_secs(3_600), 300);
+const AN_HOUR: (Duration, usize) = (Duration::from_secs(3_600), 240);
 
 /// What is remembered of an account.
 #[derive(Default)]
@@ -28,13 +29,18 @@ pub(super) struct Life {
     pub(super) sent_to: Option<Lineage>,
     pub(super) sends: VecDeque<Duration>,
     pub(super) reason: Option<Reason>,
+    /// The number of the last attempt that was told.
+    pub(super) attempt: u32,
+    /// Whether an operator wants what is in doubt tried again at once.
+    pub(super) urged: bool,
+    /// Whether the attempt under way was begun of the account's own accord, and while its token was
+    /// good.
+    pub(super) hasty: bool,
     /// The newest refresh token that reached the host and was not lost there.
     pub(super) knows: Serial,
     pub(super) spent: Option<(Serial, Fate)>,
     pub(super) patience: Option<Duration>,
-    /// Whether no disk remembers that: it was said of a credential that was handed in, or was not
-    /// written down.
-    pub(super) patience_is_unsaved: bool,
+    pub(super) patience_noted: Noted,
     /// Until when the daemon may stay away for that reason, whatever was set or forgotten since.
     pub(super) asked_until: Option<Duration>,
     /// Until when it stays away after a throttled answer, by itself.
@@ -43,7 +49,8 @@ pub(super) struct Life {
     pub(super) owed: Option<Duration>,
     /// How often in a row the refresh token was refused.
     pub(super) refusals: u32,
-    /// When something last kept a request from succeeding, and when before that.
+    /// When something last kept a request from succeeding, and when something other than a refusal
+    /// did before that.
     pub(super) denied: Duration,
     pub(super) denied_before: Duration,
     /// Whether somebody else's tokens came.
@@ -66,6 +73,20 @@ pub(super) struct Told {
     pub(super) expiry: bool,
     pub(super) failure: bool,
     pub(super) token: Option<u64>,
+}
+
+/// Whether a restart remembers how long the provider is to be left alone.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(super) enum Noted {
+    /// The failure that says so is not on disk, or the wall clock was set since by which it is
+    /// written down there.
+    #[default]
+    No,
+    /// It is.
+    Yes,
+    /// It was said of a credential that was handed in, and the account's own failure, which is
+    /// what is written down, says nothing of it.
+    Never,
 }
 
 /// What came of spending a refresh token.
@@ -94,7 +115,6 @@ impl Life {
         }
         let newest = self.sends.iter().rev();
         let minute = newest.take_while(|sent| **sent + A_MINUTE.0 > at).count();
-        let odd = !self.odd.is_zero() && at < self.odd + AN_HOUR.0;
         let announces = part.announces() && stake != Stake::SignIn;
         let serial = token.filter(|_| announces).map(Serial::of);
         let again = self.spent.filter(|(spent, _)| Some(*spent) == serial).map(|(_, fate)| fate);
@@ -104,7 +124,7 @@ impl Life {
             Some("two requests at a time".to_owned())
         } else if minute >= A_MINUTE.1 {
             Some(format!("{} requests in a minute", minute + 1))
-        } else if self.sends.len() >= AN_HOUR.1 && !odd {
+        } else if self.sends.len() >= AN_HOUR.1 && !self.is_odd(at) {
             Some(format!("{} requests in an hour", self.sends.len() + 1))
         } else if let Some(patience) = self.patience.filter(|patience| at < *patience) {
             Some(format!("a request {:?} before the provider wants one", patience - at))
@@ -119,15 +139,32 @@ impl Life {
             Some(format!("spends {serial:?}, though it has {:?}", self.knows))
         } else if in_doubt && self.reason != Some(Reason::Replay) {
             Some(format!("spends {serial:?} again, and not as a replay"))
+        } else if in_doubt
+            && self.hasty
+            && stake == Stake::Current
+            && part.plan().rotation == Rotation::Strict
+        {
+            Some(format!("spends {serial:?} again, while what a replay could kill is good"))
         } else {
             None
         }
+    }
+
+    /// Whether lifetimes were odd in the last hour.
+    pub(super) fn is_odd(&self, at: Duration) -> bool {
+        !self.odd.is_zero() && at < self.odd + AN_HOUR.0
     }
 
     pub(super) fn deny(&mut self, at: Duration) {
         if at > self.denied {
             self.denied_before = std::mem::replace(&mut self.denied, at);
         }
+    }
+
+    /// A refresh token is refused that the provider may take yet: it keeps the request from
+    /// succeeding, but no other of those that are planned from being made.
+    pub(super) fn put_off(&mut self, at: Duration) {
+        self.denied = self.denied.max(at);
     }
 
     pub(super) fn learn(&mut self, stake: Stake, token: Option<&Secret>) {

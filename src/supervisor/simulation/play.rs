@@ -225,17 +225,15 @@ impl Play {
         self.daemon = Some(Daemon { supervisor, notices, stuck: 0, touched: true });
         let mut scene = self.outside.scene();
         let at = scene.at();
-        scene.witness.counts.starts += 1;
-        scene.witness.trace.note(at, || "the daemon starts".to_owned());
-        scene.witness.absent_until(at);
+        scene.witness.starts(at);
         drop(scene);
         self.apply(&self.accounts.clone());
     }
 
     /// The configuration is read. It says something else of `changed`.
-        daemon.touched = true;
     pub(super) fn apply(&mut self, changed: &[AccountId]) {
         let Some(daemon) = &mut self.daemon else { return };
+        daemon.touched = true;
         let supervisor = &mut daemon.supervisor;
         let mut accounts = std::collections::BTreeMap::new();
         let mut scene = self.outside.scene();
@@ -283,6 +281,9 @@ impl Play {
         scene.witness.trace.note(at, || format!("{account}: {kind:?} is ordered in {state:?}"));
         if !matches!(kind, Kind::Demand | Kind::Refresh | Kind::Report) {
             scene.witness.may_go_on(account);
+        }
+        if kind == Kind::Retry && state == StateName::InDoubt {
+            scene.witness.urged(account);
         }
         if !matches!(
             kind,

@@ -8,6 +8,10 @@ use crate::error::RefreshError;
 use crate::notice::Event;
 use crate::notice::Notice;
 
+/// The last part of a token's life, in which a replay has nothing left to kill: a twentieth of it,
+/// within these bounds.
+const LAST_PART: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs(60));
+
 /// Until a failure must have been told to everyone.
 pub(super) const TOLD_WITHIN: Duration = Duration::from_secs(1);
 
@@ -22,9 +26,10 @@ impl Witness {
         self.trace.note(at, || format!("{account} tells {:?}, {state}", notice.event.name()));
         let life = self.life(account);
         let wrong = match &notice.event {
-            Event::RefreshStarted { reason, .. } => {
-                life.reason = Some(*reason);
+            Event::RefreshStarted { reason, attempt } => {
+                (life.reason, life.attempt) = (Some(*reason), *attempt);
                 life.began_at = Some(part.lineage().clone());
+                life.hasty = !std::mem::take(&mut life.urged) && is_good(notice);
                 None
             }
             Event::TokenChanged { .. } => {
@@ -90,4 +95,11 @@ impl Witness {
             life.owed = life.owed.map(|owed| owed.max(at + TOLD_WITHIN + SLOW_DISK));
         }
     }
+}
+
+/// Whether the token is held for longer than its last part.
+fn is_good(notice: &Notice) -> bool {
+    let (low, high) = LAST_PART;
+    let held = notice.snapshot.held.as_ref();
+    held.is_some_and(|held| held.ttl(notice.at) > (held.lifetime / 20).clamp(low, high))
 }

@@ -11,6 +11,7 @@ use super::clocks::Clocks;
 use super::heard::REFUSALS;
 use super::life::Fate;
 use super::life::Life;
+use super::life::Noted;
 use super::life::Told;
 use super::service::Serial;
 use super::told::TOLD_WITHIN;
@@ -40,15 +41,21 @@ pub(super) struct Counts {
     pub(super) answers: u64,
     pub(super) lost: u64,
     pub(super) starts: u64,
+    /// Requests of one account in its busiest hour, with lifetimes as they are granted, and with
+    /// odd ones.
+    pub(super) busiest: usize,
+    pub(super) busiest_odd: usize,
 }
 
 impl Counts {
     /// Sums up.
-    pub(super) const fn add(&mut self, other: Self) {
+    pub(super) fn add(&mut self, other: Self) {
         self.requests += other.requests;
         self.answers += other.answers;
         self.lost += other.lost;
         self.starts += other.starts;
+        self.busiest = self.busiest.max(other.busiest);
+        self.busiest_odd = self.busiest_odd.max(other.busiest_odd);
     }
 }
 
@@ -69,13 +76,13 @@ impl Witness {
         self.violation.as_deref()
     }
 
-    pub(super) fn life(&mut self, account: &AccountId) -> &mut Life {
-        self.lives.get_mut(account).unwrap()
-    }
-
     /// There is an account.
     pub(super) fn begins(&mut self, account: &AccountId) {
         self.lives.insert(account.clone(), Life::default());
+    }
+
+    pub(super) fn life(&mut self, account: &AccountId) -> &mut Life {
+        self.lives.get_mut(account).unwrap()
     }
 
     /// A request leaves the host.
@@ -97,6 +104,7 @@ impl Witness {
         life.in_flight = true;
         life.sent_to = Some(part.lineage().clone());
         life.sends.push_back(at);
+        let (odd, sends) = (life.is_odd(at), life.sends.len());
         life.plan_grace = part.plan().rotation.grace().unwrap_or_default();
         life.doubted = life.doubted.filter(|first| at < *first + life.plan_grace);
         if life.doubted.is_some() {
@@ -106,6 +114,8 @@ impl Witness {
         if let Some(token) = token.filter(|_| stake != Stake::SignIn) {
             life.spent = Some((Serial::of(token), Fate::Open));
         }
+        let busiest = if odd { &mut self.counts.busiest_odd } else { &mut self.counts.busiest };
+        *busiest = sends.max(*busiest);
         if let Some(wrong) = wrong {
             self.violated(account, || wrong);
         }
@@ -145,9 +155,17 @@ impl Witness {
             format!("{account} writes {}: {result:?}", word(write))
         });
         if result.is_err() {
-            self.life(account).patience_is_unsaved = true;
             // While one account is not saved, no other spends what could be lost.
             self.lives.values_mut().for_each(|life| life.deny(at));
+        }
+        if let (Write::Note { standing, .. }, Ok(_)) = (write, result)
+            && let Some(failure) = &standing.failure
+        {
+            let life = self.life(account);
+            let says_so = failure.attempt == life.attempt && failure.error.retry_after().is_some();
+            if says_so && life.patience_noted == Noted::No {
+                life.patience_noted = Noted::Yes;
+            }
         }
         let cleared = matches!(write, Write::Clear { .. });
         if erased && !cleared {
@@ -183,6 +201,11 @@ impl Witness {
         (life.told.alarm, life.told.expiry) = (false, false);
     }
 
+    /// An operator wants what is in doubt tried again at once.
+    pub(super) fn urged(&mut self, account: &AccountId) {
+        self.life(account).urged = true;
+    }
+
     /// Somebody ends the pause after a throttled answer.
     pub(super) fn may_go_on(&mut self, account: &AccountId) {
         self.life(account).throttled = None;
@@ -196,7 +219,9 @@ impl Witness {
     /// The wall clock was set, `back` by so much: what was stored by it means something else.
     pub(super) fn clock_was_set(&mut self, back: Duration) {
         for life in self.lives.values_mut() {
-            life.patience = None;
+            if life.patience_noted == Noted::Yes {
+                life.patience_noted = Noted::No;
+            }
             life.asked_until = life.asked_until.map(|until| until + back);
         }
     }
@@ -209,10 +234,19 @@ impl Witness {
         life.knows = saved.unwrap_or_default();
         life.throttled = None;
         life.deny(at);
-        if life.owed.take().is_some() || life.patience_is_unsaved {
-            life.patience = None;
-        }
+        life.owed = None;
+        life.urged = false;
         life.told = Told { failure: true, ..Told::default() };
+    }
+
+    /// The process begins, and knows what is noted.
+    pub(super) fn starts(&mut self, at: Duration) {
+        self.counts.starts += 1;
+        self.trace.note(at, || "the daemon starts".to_owned());
+        for life in self.lives.values_mut() {
+            life.patience = life.patience.filter(|_| life.patience_noted == Noted::Yes);
+        }
+        self.absent_until(at);
     }
 
     /// The host slept, or the daemon was not there: nobody could be told anything.
@@ -238,13 +272,3 @@ const fn word(write: &Write) -> &'static str {
         Write::Settle { .. } => "what was kept",
     }
 }
-    /// The process begins, and knows what is noted.
-    pub(super) fn starts(&mut self, at: Duration) {
-        self.counts.starts += 1;
-        self.trace.note(at, || "the daemon starts".to_owned());
-        for life in self.lives.values_mut() {
-            life.patience = life.patience.filter(|_| life.patience_noted == Noted::Yes);
-        }
-        self.absent_until(at);
-    }
-
