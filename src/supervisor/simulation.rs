@@ -16,6 +16,13 @@
 //! 6. `witness`: what must hold, of requests (`life`), of what is heard (`heard`), told (`told`)
 //!    and handed out (`served`); `pairs`: what was seen of the lifecycle.
 //!
+//! # How the years are made up
+//!
+//! A world is 60 days of two to eight accounts, in which a fault sets in every two hours, for
+//! seconds or hours. Nearly all time goes into requests, so what an account-year costs depends on how
+//! long its tokens live, and how many faults it meets hardly does: `cast` says which lifetimes there
+//! are, and a run says how often each kind of fault was met.
+//!
 //! # What must hold
 //!
 //! * No token is served at or after its end by either clock, nor one that is neither on disk nor
@@ -72,6 +79,7 @@ use std::time::Duration;
 
 use self::cast::Part;
 use self::chance::Chance;
+use self::faults::Met;
 use self::pairs::Pairs;
 use self::play::Play;
 use self::scene::Scene;
@@ -104,6 +112,7 @@ fn whatever_goes_wrong_no_promise_is_broken() {
         panic!("{}", world(seed, Trace::kept()).told(seed));
     }
     println!("{:.1} account-years in {} worlds: {:?}", run.years, run.worlds, run.counts);
+    println!("Faults met:{}", run.met);
     println!("{}", run.pairs);
     assert_eq!(run.pairs.impossible(), []);
     if run.years >= ALL_PAIRS {
@@ -169,6 +178,7 @@ impl Worlds {
             run.years += end.years;
             run.pairs.add(&end.pairs);
             run.counts.add(end.counts);
+            run.met.add(&end.met);
         }
     }
 }
@@ -180,6 +190,7 @@ struct Run {
     years: f64,
     pairs: Pairs,
     counts: Counts,
+    met: Met,
     violated: Option<u64>,
 }
 
@@ -189,6 +200,7 @@ impl Run {
         self.years += other.years;
         self.pairs.add(&other.pairs);
         self.counts.add(other.counts);
+        self.met.add(&other.met);
     }
 }
 
@@ -199,6 +211,7 @@ struct End {
     pairs: Pairs,
     years: f64,
     counts: Counts,
+    met: Met,
     faults: String,
 }
 
@@ -236,6 +249,7 @@ fn world(seed: u64, trace: Trace) -> End {
         violation: violation.map(str::to_owned),
         years: years_of(count),
         counts: scene.witness.counts,
+        met: scene.weather.met(),
         faults,
         pairs: std::mem::take(&mut play.pairs),
     }

@@ -26,9 +26,14 @@ use crate::record::Lineage;
 use crate::supervisor::lineup::Settings;
 use crate::token::Kind;
 
-/// How long access tokens are good, in seconds: an hour is what most providers grant.
-const LIFETIMES: &[u64] =
-    &[900, 3600, 3600, 3600, 3600, 3600, 7200, 14_400, 28_800, 86_400, 86_400, 864_000];
+/// How long access tokens are good, in seconds, and how many of 32 accounts have such.
+///
+/// Faults come by the hour and requests by the token. A year of tokens of a quarter of an hour takes as
+/// long to play as four of tokens of an hour and a hundred of tokens of a day, and most of its
+/// requests meet the same fault as the one before. So what is short is rare, what lasts for hours is
+/// common, and of what lasts for days there is enough for faults that take a long token to show.
+const LIFETIMES: &[(u64, usize)] =
+    &[(900, 1), (3_600, 6), (7_200, 6), (14_400, 5), (28_800, 4), (86_400, 7), (864_000, 3)];
 
 /// One account.
 #[derive(Clone)]
@@ -42,15 +47,15 @@ pub(super) struct Part {
     hooks: Arc<[Arc<Hook>]>,
 }
 
+/// Where the configuration sends a credential at first.
+const HOME: &str = "0";
+
 impl Part {
     /// One of the accounts of a world, and its provider.
     pub(super) fn drawn(index: u64, chance: &mut Chance) -> (Self, Service) {
         let id = AccountId::parse(&format!("a{index}")).unwrap();
         let conduct = conduct(chance);
-/// Where the configuration sends a credential at first.
-const HOME: &str = "0";
-
-        let lifetime = Duration::from_secs(*chance.pick(LIFETIMES));
+        let lifetime = lifetime(chance);
         let has_refresh_token = !chance.happens(0.1);
         let signs_in = has_refresh_token && chance.happens(0.15);
         let rotation = rotation(conduct, chance);
@@ -76,11 +81,6 @@ const HOME: &str = "0";
         (part, Service::new(Conduct::Grace(grace), Duration::from_secs(3_600)))
     }
 
-    pub(super) const fn plan(&self) -> &Plan {
-        &self.plan
-    }
-
-    /// Whether a spend of its refresh token has to be announced.
     fn of(id: AccountId, plan: Plan, host: &str, hooks: Vec<Arc<Hook>>) -> Self {
         let place = |name: &str| Lineage(name.into());
         Self {
@@ -93,6 +93,11 @@ const HOME: &str = "0";
         }
     }
 
+    pub(super) const fn plan(&self) -> &Plan {
+        &self.plan
+    }
+
+    /// Whether a spend of its refresh token has to be announced.
     pub(super) fn announces(&self) -> bool {
         self.plan.has_refresh_token && self.plan.rotation != Rotation::Never
     }
@@ -147,6 +152,12 @@ const HOME: &str = "0";
             hooks: Arc::clone(&self.hooks),
         })
     }
+}
+
+fn lifetime(chance: &mut Chance) -> Duration {
+    let each = |(secs, count): &(u64, usize)| std::iter::repeat_n(*secs, *count);
+    let lifetimes = LIFETIMES.iter().flat_map(each).collect::<Vec<_>>();
+    Duration::from_secs(*chance.pick(&lifetimes))
 }
 
 fn conduct(chance: &mut Chance) -> Conduct {

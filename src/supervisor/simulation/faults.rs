@@ -3,6 +3,7 @@
 //! Half of the kinds never happen in a given world (*swarm testing*, Groce and others 2012): some
 //! bugs show only where another fault does not get in the way first.
 
+use std::fmt;
 use std::time::Duration;
 
 use super::chance::Chance;
@@ -66,7 +67,7 @@ pub(super) enum Fault {
 }
 
 impl Fault {
-    const ALL: &[Self] = &[
+    pub(super) const ALL: &[Self] = &[
         Self::Unreachable,
         Self::CutBefore,
         Self::CutAfter,
@@ -136,6 +137,32 @@ impl Fault {
 pub(super) struct Weather {
     possible: Vec<Fault>,
     active: Vec<Spell>,
+    met: Met,
+}
+
+/// How often each kind of fault was met: by a request, by a write, or by the host.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Met([u64; Fault::ALL.len()]);
+
+impl Met {
+    const fn meets(&mut self, fault: Fault) {
+        self.0[fault as usize] += 1;
+    }
+
+    pub(super) fn add(&mut self, other: &Self) {
+        for (count, theirs) in self.0.iter_mut().zip(other.0) {
+            *count += theirs;
+        }
+    }
+}
+
+impl fmt::Display for Met {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for fault in Fault::ALL {
+            write!(f, " {fault:?} {}", self.0[*fault as usize])?;
+        }
+        Ok(())
+    }
 }
 
 /// A fault that lasts.
@@ -152,12 +179,13 @@ impl Weather {
     /// The faults that are possible in a world.
     pub(super) fn drawn(chance: &mut Chance) -> Self {
         let possible = Fault::ALL.iter().copied().filter(|_| chance.happens(0.5)).collect();
-        Self { possible, active: Vec::new() }
+        Self { possible, active: Vec::new(), met: Met::default() }
     }
 
     /// Fair weather but for one fault, which strikes everybody at that rate until then.
     pub(super) fn only(fault: Fault, rate: f64, until: Duration) -> Self {
-        Self { possible: Vec::new(), active: vec![Spell { fault, until, whom: None, rate }] }
+        let active = vec![Spell { fault, until, whom: None, rate }];
+        Self { possible: Vec::new(), active, met: Met::default() }
     }
 
     /// One of those that are possible, if any is.
@@ -177,7 +205,10 @@ impl Weather {
         accounts: &[AccountId],
         chance: &mut Chance,
     ) -> bool {
-        let Some((low, high)) = fault.lasts() else { return false };
+        let Some((low, high)) = fault.lasts() else {
+            self.met.meets(fault);
+            return false;
+        };
         let whom = chance.happens(0.5).then(|| chance.pick(accounts).clone());
         let rate = *chance.pick(&[0.2, 0.5, 0.9, 1.0]);
         // Short ones are as likely as long ones.
@@ -201,17 +232,31 @@ impl Weather {
         chance: &mut Chance,
     ) -> bool {
         self.active.retain(|spell| spell.until > at);
-        self.active.iter().any(|spell| {
+        let strikes = self.active.iter().any(|spell| {
             spell.fault == fault
                 && spell.whom.as_ref().is_none_or(|whom| whom == account)
                 && chance.happens(spell.rate)
-        })
+        });
+        self.meets_if(strikes, fault)
     }
 
     /// Whether a fault of the host strikes at this time: it hits everybody.
     pub(super) fn prevails(&mut self, fault: Fault, at: Duration, chance: &mut Chance) -> bool {
         let active = self.active.iter();
         let mut active = active.filter(|spell| spell.fault == fault && spell.until > at);
-        active.any(|spell| chance.happens(spell.rate))
+        let prevails = active.any(|spell| chance.happens(spell.rate));
+        self.meets_if(prevails, fault)
+    }
+
+    const fn meets_if(&mut self, strikes: bool, fault: Fault) -> bool {
+        if strikes {
+            self.met.meets(fault);
+        }
+        strikes
+    }
+
+    /// What was met so far.
+    pub(super) const fn met(&self) -> Met {
+        self.met
     }
 }
