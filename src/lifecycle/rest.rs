@@ -101,13 +101,14 @@ impl Account {
             Condition::NeedsLogin => self.rest(State::NeedsLogin, out),
             Condition::SigningIn if !self.must_sign_in() => self.rest(State::NeedsLogin, out),
             Condition::SigningIn => self.rest(State::Waiting { until: soon }, out),
-            Condition::Suspect { probes } => {
+            Condition::Suspect { probes } if self.doubt.is_none() => {
                 let [.., longest] = schedule::SUSPECT_PROBES;
                 let pause = schedule::SUSPECT_PROBES.get(usize::from(probes)).copied();
                 let until = now.boot + pause.unwrap_or(longest);
                 self.rest(State::Suspect { until: until.max(soon) }, out);
             }
-            Condition::Sound => {
+            // A confirmation of what is in doubt is a replay, and waits for what a replay waits for.
+            Condition::Sound | Condition::Suspect { .. } => {
                 if let Some(doubt) = self.doubt {
                     let next = self.next_replay(doubt, Duration::ZERO, now, jitter);
                     let next = next.max(self.budgeted(now.boot));

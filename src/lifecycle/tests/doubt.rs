@@ -122,6 +122,22 @@ fn a_strict_provider_gets_no_replay_until_the_token_is_nearly_spent() {
     ");
 }
 
+/// What is resumed, reloaded or restarted finds its place anew.
+#[test]
+fn a_suspicion_whose_confirmation_was_lost_gets_no_strict_replay_by_a_resume() {
+    let mut sim = Sim::resumed(Rotation::Strict, 1000);
+    sim.fly(3549);
+    sim.fails_at(3550, invalid_grant());
+    sim.fly(3610);
+    sim.fails_at(3611, lost());
+    assert_eq!(sim.account.snapshot().next, Some(boot(4535)), "{}", sim.log);
+
+    sim.feed(3700, Input::Ordered(Action::Pause));
+    sim.feed(3800, Input::Ordered(Action::Resume));
+    assert_eq!(sim.account.snapshot().state, StateName::InDoubt, "{}", sim.log);
+    assert_eq!(sim.account.snapshot().next, Some(boot(4535)), "{}", sim.log);
+}
+
 #[test]
 fn a_replay_that_waits_for_the_end_of_the_token_follows_a_step_of_the_clock() {
     let mut sim = lost_at(3609, Rotation::Strict);
