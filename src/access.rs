@@ -386,6 +386,29 @@ mod tests {
         }
     }
 
+    /// The verdicts above are made of these, so they are held to what each right says alone.
+    #[test]
+    fn sets_of_rights_are_joined_and_met_right_by_right() {
+        for (one, other) in (0..16_u8).flat_map(|one| (0..16_u8).map(move |other| (one, other))) {
+            let (one, other) = (Rights(one), Rights(other));
+            for right in Right::ALL.iter().copied() {
+                let (in_one, in_other) = (one.has(right), other.has(right));
+                assert_eq!(one.or(other).has(right), in_one || in_other, "{one:?}, {other:?}");
+                assert_eq!(one.and(other).has(right), in_one && in_other, "{one:?}, {other:?}");
+                for added in Right::ALL.iter().copied() {
+                    assert_eq!(one.with(added).has(right), in_one || right == added, "{one:?}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_rule_names_a_unit_or_does_not() {
+        let unit = Rule { unit: Some("backup.service".into()), ..user_rule_of_nobody() };
+        assert!(unit.names_a_unit());
+        assert!(!user(ALICE, Rights::ALL).names_a_unit());
+    }
+
     #[test]
     fn no_rule_is_no_right() {
         let mail = AccountId::parse("mail").unwrap();

@@ -223,6 +223,44 @@ fn a_clock_that_was_set_back_makes_no_patience_longer_than_a_provider_can_ask_fo
     assert_eq!(sim.account.snapshot().next, Some(boot(3600 + 3960)));
 }
 
+/// All that was refused may have met the same trouble of the provider's, and there is no hurry.
+#[test]
+fn there_is_a_fourth_confirmation_where_the_others_came_early_or_a_token_is_left() {
+    const WHOLE: u64 = 60 + 600 + 3600;
+    #[rustfmt::skip]
+    let cases = [
+        // name                                       lifetime  refusals after the first one   asked again
+        ("a person had all of them made at once",     3_600,    [1, 2, 3],                     true),
+        ("they came in their time",                   3_600,    [60, 660, WHOLE],              false),
+        ("they came almost in their time",            3_600,    [60, 660, WHOLE - 1],          true),
+        ("the token is still good",                   86_400,   [60, 660, WHOLE],              true),
+    ];
+    for (name, lifetime, after, expected) in cases {
+        let mut sim = Sim::resumed(Rotation::Never, 1000);
+        sim.fly(4600);
+        sim.feed(4600, Input::Exchanged(sim.ticket(), granted(lifetime)));
+        sim.feed(4600, Input::Written(sim.ticket(), Ok(Some(Generation(2)))));
+        let first = 4600 + lifetime - lifetime / 10;
+        for at in [0].into_iter().chain(after).map(|after| first + after) {
+            sim.feed(at, Input::Ordered(Action::Retry));
+            sim.feed(at, Input::Woken);
+            sim.go(at);
+            sim.fails_at(at, invalid_grant());
+        }
+        let asked_again = sim.account.snapshot().state == StateName::Suspect;
+        assert_eq!(asked_again, expected, "{name}:\n{}", sim.log);
+    }
+}
+
+#[test]
+fn a_provider_that_asks_for_patience_is_left_alone_for_as_long() {
+    let mut sim = Sim::resumed(Rotation::Unknown, 1000);
+    sim.fly(3549);
+    let answer = OauthError::new("429", None);
+    sim.fails_at(3550, RefreshError::Throttled { answer, retry_after: Some(secs(120)) });
+    assert_eq!(sim.account.snapshot().next, Some(boot(3550 + 120)));
+}
+
 /// It does not pass by itself.
 #[test]
 fn a_program_that_is_missing_is_an_alarm_at_once_and_looked_for_every_minute() {

@@ -329,6 +329,17 @@ fn a_forgotten_login_is_not_begun_anew_by_itself() {
     ");
 }
 
+/// An account that has never had a credential waits for one without a failure; this one has.
+#[test]
+fn a_password_that_was_never_stored_is_a_failure_of_an_account_that_has_tokens() {
+    let mut sim = signed_in_for_aws(3600, Some(600));
+    let due = sim.account.snapshot().next.unwrap().as_millis() / 1000 + 1;
+    sim.fly(due);
+    sim.fails_at(due, RefreshError::SecretNotStored { slot: "mail.password".into() });
+    let snapshot = sim.account.snapshot();
+    assert_eq!(snapshot.failure.unwrap().error.code(), Code::SecretUnavailable, "{}", sim.log);
+}
+
 /// An account with a password whose refresh token is refused at 3550.
 fn refused(on_refresh_failure: FailureAction) -> Sim {
     let mut sim = Sim::planned(with_password(on_refresh_failure), 1000);
