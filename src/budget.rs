@@ -197,6 +197,16 @@ mod tests {
         assert_eq!(window.earliest(at(30), 1), at(61));
     }
 
+    #[test]
+    fn a_window_remembers_no_more_than_it_may_hold() {
+        let restored = Window::requests().after((0..14).map(at));
+        assert_eq!(restored.starts().len(), REQUESTS_PER_MINUTE);
+        assert_eq!(restored.starts().first(), Some(&at(4)));
+        let mut taken = Window::forced();
+        taken.take(at(1), 5);
+        assert_eq!(taken.starts().len(), FORCED_PER_FIVE_MINUTES);
+    }
+
     proptest::proptest! {
         #[test]
         fn no_minute_ever_holds_more_than_ten(

@@ -231,6 +231,14 @@ fn a_replay_that_comes_after_the_grace_is_replayed_inside_its_own() {
     ");
 }
 
+#[test]
+fn a_replay_after_a_reboot_that_outlasted_the_grace_is_replayed_inside_its_own() {
+    let mut sim = Sim::rebooted(Rotation::Grace(secs(60)), 1000, secs(120));
+    sim.fly(4535);
+    sim.fails_at(4536, lost());
+    assert_eq!(sim.account.snapshot().next, Some(boot(4535 + 30)), "{}", sim.log);
+}
+
 /// A provider may answer a replay with the very tokens whose reply was lost, and with their
 /// whole lifetime.
 #[test]

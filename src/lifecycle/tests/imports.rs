@@ -3,12 +3,14 @@
 use std::time::Duration;
 
 use super::sim::Sim;
+use super::sim::boot;
 use super::sim::failed;
 use super::sim::granted_to;
 use super::sim::invalid_client;
 use super::sim::invalid_grant;
 use super::sim::lost;
 use super::sim::plan;
+use super::sim::secs;
 use super::sim::unreachable;
 use crate::error::RefreshError;
 use crate::error::foreign::OauthError;
@@ -16,8 +18,24 @@ use crate::lifecycle::words::Action;
 use crate::lifecycle::words::Input;
 use crate::plan::Rotation;
 use crate::record::Lineage;
+use crate::snapshot::StateName;
 use crate::token::Generation;
 use crate::token::Secret;
+
+/// It is the same provider.
+#[test]
+fn what_is_handed_in_waits_for_as_long_as_the_provider_asked_and_moves_no_alarm() {
+    let mut sim = Sim::resumed(Rotation::Unknown, 1000);
+    sim.fly(3549);
+    let (answer, retry_after) = (OauthError::new("429", None), Some(secs(120)));
+    sim.fails_at(3550, RefreshError::Throttled { answer, retry_after });
+    let alarm = sim.account.snapshot().alarm;
+
+    sim.imported_at(3560, "r9");
+    let snapshot = sim.account.snapshot();
+    assert_eq!((snapshot.state, snapshot.next), (StateName::Waiting, Some(boot(3670))));
+    assert_eq!(snapshot.alarm, alarm, "{}", sim.log);
+}
 
 #[test]
 fn an_import_that_fails_leaves_the_old_credential_untouched() {

@@ -9,6 +9,7 @@ use super::sim::granted;
 use super::sim::invalid_grant;
 use super::sim::secs;
 use super::sim::unreachable;
+use super::sim::unshared;
 use super::sim::wall;
 use crate::error::RefreshError;
 use crate::error::code::Code;
@@ -18,6 +19,7 @@ use crate::lifecycle::words::Command;
 use crate::lifecycle::words::Done;
 use crate::lifecycle::words::Input;
 use crate::lifecycle::words::Ticket;
+use crate::plan::Plan;
 use crate::plan::Rotation;
 use crate::snapshot::StateName;
 use crate::time::Now;
@@ -259,6 +261,46 @@ fn a_provider_that_asks_for_patience_is_left_alone_for_as_long() {
     let answer = OauthError::new("429", None);
     sim.fails_at(3550, RefreshError::Throttled { answer, retry_after: Some(secs(120)) });
     assert_eq!(sim.account.snapshot().next, Some(boot(3550 + 120)));
+}
+
+#[test]
+fn the_pause_doubles_with_each_answer_that_there_were_too_many_requests() {
+    let throttled = || {
+        let answer = OauthError::new("429", None);
+        RefreshError::Throttled { answer, retry_after: None }
+    };
+    let mut sim = Sim::resumed(Rotation::Unknown, 1000);
+    let mut at = 3549;
+    for (failure, pause) in
+        [(throttled(), 5), (throttled(), 10), (unreachable(), 1), (throttled(), 5)]
+    {
+        sim.fly(at);
+        sim.fails_at(at, failure);
+        assert_eq!(sim.account.snapshot().next, Some(boot(at + pause)), "{}", sim.log);
+        at += pause;
+    }
+}
+
+#[test]
+fn a_lost_login_is_told_as_one_while_it_is_tried_once_more() {
+    let mut sim = Sim::resumed(Rotation::Unknown, 1000);
+    sim.fly(3549);
+    sim.fails_at(3550, RefreshError::SessionExpired(OauthError::new("expired", None)));
+    sim.feed(3600, Input::Ordered(Action::Retry));
+    let snapshot = sim.account.snapshot();
+    assert_eq!(snapshot.state, StateName::Queued, "{}", sim.log);
+    assert_eq!(snapshot.refusal().code, Code::NeedsLogin);
+}
+
+/// Nobody can log in there: what refuses its grant is its configuration.
+#[test]
+fn a_refused_grant_of_an_account_without_a_refresh_token_is_one_of_its_configuration() {
+    let plan = Plan { has_refresh_token: false, ..unshared(Rotation::Never) };
+    let mut sim = Sim::planned(plan, 1000);
+    sim.fly(3549);
+    sim.fails_at(3550, invalid_grant());
+    let snapshot = sim.account.snapshot();
+    assert_eq!((snapshot.state, snapshot.next), (StateName::Frozen, Some(boot(3550 + 3600))));
 }
 
 /// It does not pass by itself.

@@ -4,6 +4,7 @@ use super::sim::Sim;
 use super::sim::granted;
 use super::sim::here;
 use super::sim::plan;
+use super::sim::unreachable;
 use crate::error::RefreshError;
 use crate::lifecycle::words::Action;
 use crate::lifecycle::words::Command;
@@ -11,8 +12,26 @@ use crate::lifecycle::words::Input;
 use crate::plan::Rotation;
 use crate::provider::Outcome;
 use crate::record::StoreError;
+use crate::snapshot::StateName;
 use crate::token::Generation;
 use crate::token::Secret;
+
+#[test]
+fn only_the_end_of_the_write_under_way_ends_the_saving() {
+    let mut sim = Sim::resumed(Rotation::Unknown, 1000);
+    sim.fly(3549);
+    sim.fails_at(3549, unreachable());
+    let older = sim.ticket();
+    sim.fly(3552);
+    let ours = sim.ticket();
+    sim.feed(3553, Input::Exchanged(ours, granted(3600)));
+    sim.feed(3553, Input::Written(older, Ok(Some(Generation(2)))));
+    assert_eq!(sim.account.snapshot().state, StateName::Saving, "of another attempt");
+
+    sim.feed(3553, Input::Written(ours, Err(StoreError::Full)));
+    sim.feed(3553, Input::Written(ours, Ok(Some(Generation(2)))));
+    assert!(sim.account.is_unsaved(), "of a write that is over");
+}
 
 #[test]
 fn what_cannot_be_saved_is_served_and_saved_again() {

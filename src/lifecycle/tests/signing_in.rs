@@ -1,5 +1,7 @@
 //! Accounts that sign in without a person.
 
+use std::sync::Arc;
+
 use super::sim::Sim;
 use super::sim::aws;
 use super::sim::boot;
@@ -8,20 +10,25 @@ use super::sim::invalid_grant;
 use super::sim::secs;
 use super::sim::unreachable;
 use super::sim::unshared;
+use super::sim::wall;
 use crate::error::RefreshError;
 use crate::error::code::Code;
 use crate::error::foreign::OauthError;
 use crate::lifecycle::words::Action;
 use crate::lifecycle::words::Bar;
+use crate::lifecycle::words::Credential;
 use crate::lifecycle::words::Input;
 use crate::plan::FailureAction;
 use crate::plan::Plan;
 use crate::plan::Rotation;
 use crate::plan::SignIn;
 use crate::provider::Outcome;
+use crate::snapshot::StateName;
 use crate::snapshot::aid::Aid;
+use crate::time::Now;
 use crate::token::Generation;
 use crate::token::Kind;
+use crate::token::Secret;
 
 #[test]
 fn a_password_account_signs_in_once_by_itself_and_refreshes_from_then_on() {
@@ -338,6 +345,48 @@ fn a_password_that_was_never_stored_is_a_failure_of_an_account_that_has_tokens()
     sim.fails_at(due, RefreshError::SecretNotStored { slot: "mail.password".into() });
     let snapshot = sim.account.snapshot();
     assert_eq!(snapshot.failure.unwrap().error.code(), Code::SecretUnavailable, "{}", sim.log);
+}
+
+/// The exchange that proves a login brings none again, unless it does.
+#[test]
+fn aws_credentials_that_came_with_a_login_hold_for_what_was_left_when_it_was_proven() {
+    for (brought, left) in [(None, 3600 - 110), (Some(900), 900)] {
+        let mut sim = Sim::planned(for_aws(), 1000);
+        let came = Now { boot: boot(1000), wall: wall(1000, 0) };
+        let credential = Credential {
+            refresh_token: Secret::new("r9"),
+            aws: Some((aws(3600), came)),
+            found: false,
+        };
+        sim.ordered_at(1100, Action::Import(Box::new(credential)));
+        sim.go(1110);
+        brings(&mut sim, 1111, Generation(1), 3600, brought);
+        let held = sim.account.snapshot().held.unwrap();
+        assert_eq!(held.aws.clone().unwrap().lifetime, secs(left), "{}", sim.log);
+    }
+}
+
+#[test]
+fn a_step_of_the_clock_that_shortens_aws_credentials_has_them_renewed_sooner() {
+    let mut sim = signed_in_for_aws(86_400, Some(3600));
+    let planned = sim.account.snapshot().next.unwrap();
+
+    sim.wall_ahead = 600;
+    sim.feed(1100, Input::ClockStepped);
+    assert_eq!(sim.account.snapshot().next, Some(planned.before(secs(600))), "{}", sim.log);
+}
+
+#[test]
+fn a_sign_in_that_was_to_come_comes_after_a_restart_if_it_still_may() {
+    for (sign_in, state) in
+        [(SignIn::Possible, StateName::Waiting), (SignIn::Never, StateName::NeedsLogin)]
+    {
+        let mut sim = refused(FailureAction::SignIn);
+        let plan = Plan { sign_in, ..with_password(FailureAction::SignIn) };
+        sim.account.plan = Arc::new(plan);
+        let sim = sim.restarted(3551);
+        assert_eq!(sim.account.snapshot().state, state, "{}", sim.log);
+    }
 }
 
 /// An account with a password whose refresh token is refused at 3550.
