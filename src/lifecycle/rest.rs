@@ -89,7 +89,8 @@ impl Account {
         if !waits {
             self.series = Series::default();
         }
-        self.standing = Standing { hold: self.standing.hold, failure, ..Standing::default() };
+        // It is not on hold: such an account has come to rest already.
+        self.standing = Standing { failure, ..Standing::default() };
         self.owe(What::Standing, now, out);
         self.launch(Reason::Scheduled, Stake::Current, now, out);
     }
