@@ -1,6 +1,8 @@
 //! Lives told by their logs: reviewing a change of behaviour means reading a diff of these tables.
 
 mod ahead;
+mod alarm;
+mod aws;
 mod chance;
 mod doubt;
 mod duties;

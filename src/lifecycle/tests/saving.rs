@@ -11,10 +11,45 @@ use crate::lifecycle::words::Command;
 use crate::lifecycle::words::Input;
 use crate::plan::Rotation;
 use crate::provider::Outcome;
+use crate::record::Hold;
 use crate::record::StoreError;
 use crate::snapshot::StateName;
 use crate::token::Generation;
 use crate::token::Secret;
+
+/// What an earlier process could not save says nothing of why the account is at rest.
+#[test]
+fn what_was_inherited_and_is_saved_ends_no_pause_and_is_no_recovery() {
+    for (hold, state) in [(Hold::None, StateName::Fresh), (Hold::Paused, StateName::Frozen)] {
+        let mut sim = Sim::inherited(Rotation::Unknown, 1000);
+        sim.account.standing.hold = hold;
+        sim.feed(1001, Input::Written(sim.ticket(), Ok(Some(Generation(2)))));
+        assert_eq!(sim.account.snapshot().state, state, "{}", sim.log);
+        assert!(!sim.log.contains("recovered"), "{}", sim.log);
+    }
+}
+
+#[test]
+fn what_is_handed_in_ends_no_pause_that_came_while_it_was_proven() {
+    let mut sim = Sim::resumed(Rotation::Unknown, 1000);
+    sim.imported_at(1100, "r9");
+    let flight = sim.ticket();
+    sim.go(1100);
+    sim.feed(1101, Input::Ordered(Action::Pause));
+    sim.feed(1102, Input::Exchanged(flight, granted(3600)));
+    sim.feed(1102, Input::Written(flight, Ok(Some(Generation(2)))));
+    let snapshot = sim.account.snapshot();
+    assert_eq!((snapshot.state, snapshot.generation), (StateName::Frozen, Generation(2)));
+}
+
+#[test]
+fn the_end_of_each_token_is_told() {
+    let mut sim = Sim::resumed(Rotation::Unknown, 1000);
+    sim.fly(4600);
+    sim.renewed_at(4601, Generation(2));
+    sim.feed(8200, Input::Woken);
+    assert_eq!(sim.log.matches("expired").count(), 2, "{}", sim.log);
+}
 
 #[test]
 fn only_the_end_of_the_write_under_way_ends_the_saving() {
