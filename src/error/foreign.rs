@@ -83,7 +83,7 @@ pub fn scrubbed(text: &str, limit: usize) -> String {
     push_run(&mut out, &run, beyond.get(..after_run).unwrap_or_default());
     out.truncate(out.trim_end().len());
     if !beyond.is_empty() {
-        out.push(CUT);
+        out.push_str(CUT);
     }
     out
 }
@@ -101,7 +101,7 @@ fn push_run(out: &mut String, run: &str, beyond: &str) {
 }
 
 /// Stands where the rest of a text is left out.
-const CUT: char = '…';
+const CUT: &str = "…";
 
 /// Shortest secret, and shortest part of one, that is looked for, in bytes: a shorter one is a part
 /// of every other word.
@@ -128,49 +128,42 @@ pub fn hiding(text: &str, secrets: &[Secret]) -> String {
 
 /// `text` without what is left of `secret` beside its cuts and masks.
 fn without_rests(text: &str, secret: &str) -> String {
-    let cuts = text.matches(CUT).count();
-    let parts = text.split(CUT).enumerate().map(|(part_at, part)| {
+    let parts = text.split_inclusive(CUT).map(|part| {
+        let (part, cut) = part.strip_suffix(CUT).map_or((part, ""), |part| (part, CUT));
         let masks = part.matches(MASKED).count();
         let pieces = part.split(MASKED).enumerate().map(|(at, piece)| {
-            let follows_a_mask = at > 0;
-            let precedes_a_mask = at < masks;
-            let is_open = precedes_a_mask || part_at < cuts;
-            let is_part = piece.len() >= SHORTEST_HIDDEN && secret.contains(piece);
-            if follows_a_mask && is_open && is_part {
-                return String::new();
-            }
-            let ending = endings(secret).find_map(|ending| piece.strip_prefix(ending));
-            let piece = ending.filter(|_| follows_a_mask).unwrap_or(piece);
-            let beginning = beginnings(secret).find_map(|begin| piece.strip_suffix(begin));
-            match beginning.filter(|_| is_open) {
-                Some(rest) if precedes_a_mask => rest.to_owned(),
-                Some(rest) => format!("{rest}{MASKED}"),
-                None => piece.to_owned(),
-            }
+            let after = if at < masks { MASKED } else { cut };
+            let piece = if at > 0 { without_ending(piece, after, secret) } else { piece };
+            without_beginning(piece, after, secret)
         });
-        pieces.collect::<Vec<_>>().join(MASKED)
+        pieces.collect::<Vec<_>>().join(MASKED) + cut
     });
-    let mut out = String::new();
-    for (at, part) in parts.enumerate() {
-        if at > 0 {
-            out.push(CUT);
-        }
-        out.push_str(&part);
+    parts.collect()
+}
+
+/// What follows a mask, without the part of `secret` that it begins with: its ending, or all of a
+/// piece before which, and `after` which, something is missing.
+fn without_ending<'a>(piece: &'a str, after: &str, secret: &str) -> &'a str {
+    if !after.is_empty() && piece.len() >= SHORTEST_HIDDEN && secret.contains(piece) {
+        return "";
     }
-    out
-}
-
-/// What a secret begins with, the whole first.
-fn beginnings(secret: &str) -> impl Iterator<Item = &str> {
-    let ends = secret.char_indices().map(|(at, _)| at).chain([secret.len()]);
-    let ends = ends.filter(|end| *end >= SHORTEST_HIDDEN).collect::<Vec<_>>();
-    ends.into_iter().rev().filter_map(|end| secret.get(..end))
-}
-
-/// What a secret ends with, the whole first.
-fn endings(secret: &str) -> impl Iterator<Item = &str> {
     let begins = secret.char_indices().map(|(at, _)| at);
-    begins.filter_map(|at| secret.get(at..)).filter(|ending| ending.len() >= SHORTEST_HIDDEN)
+    let endings = begins.filter_map(|at| secret.get(at..));
+    let mut endings = endings.filter(|ending| ending.len() >= SHORTEST_HIDDEN);
+    endings.find_map(|ending| piece.strip_prefix(ending)).unwrap_or(piece)
+}
+
+/// What stands before a cut or a mask, `after`, with the beginning of `secret` masked in which it
+/// ends.
+fn without_beginning<'a>(piece: &'a str, after: &str, secret: &str) -> Cow<'a, str> {
+    let ends = secret.char_indices().rev().map(|(at, _)| at);
+    let beginnings = [secret.len()].into_iter().chain(ends).filter_map(|end| secret.get(..end));
+    let mut beginnings = beginnings.filter(|beginning| beginning.len() >= SHORTEST_HIDDEN);
+    match beginnings.find_map(|beginning| piece.strip_suffix(beginning)) {
+        Some(rest) if after == MASKED => rest.into(),
+        Some(rest) if after == CUT => format!("{rest}{MASKED}").into(),
+        Some(_) | None => piece.into(),
+    }
 }
 
 /// A secret as it is, and as JSON and a form spell it: whoever says back what it was told may not
