@@ -122,6 +122,22 @@ fn a_strict_provider_gets_no_replay_until_the_token_is_nearly_spent() {
     ");
 }
 
+/// A twentieth of the token's life, 5 s to a minute: in that, nothing is left to protect.
+#[test]
+fn the_replay_at_a_strict_provider_waits_for_the_last_stretch_of_the_token() {
+    for (lifetime, usable, stretch) in [(7200, 7195, 60), (300, 295, 15), (60, 57, 5)] {
+        let mut sim = Sim::resumed(Rotation::Strict, 1000);
+        sim.fly(4600);
+        sim.feed(4600, Input::Exchanged(sim.ticket(), granted(lifetime)));
+        sim.feed(4600, Input::Written(sim.ticket(), Ok(Some(Generation(2)))));
+        sim.ordered_at(4600 + lifetime / 2, Action::Refresh);
+        sim.go(4600 + lifetime / 2);
+        sim.fails_at(4600 + lifetime / 2, lost());
+        let next = sim.account.snapshot().next;
+        assert_eq!(next, Some(boot(4600 + usable - stretch)), "{lifetime} s:\n{}", sim.log);
+    }
+}
+
 /// What is resumed, reloaded or restarted finds its place anew.
 #[test]
 fn a_suspicion_whose_confirmation_was_lost_gets_no_strict_replay_by_a_resume() {

@@ -133,6 +133,17 @@ fn an_alarm_of_the_old_place_hides_none_of_the_new_one() {
     assert_eq!(sim.log.matches("alarm").count(), 2, "{}", sim.log);
 }
 
+#[test]
+fn a_restart_that_leads_elsewhere_sends_the_credential_nowhere_and_one_that_leads_back_does() {
+    let sim = Sim::resumed(Rotation::Unknown, 1000).restarted_with(1100, elsewhere());
+    let snapshot = sim.account.snapshot();
+    assert_eq!(snapshot.state, StateName::NeedsLogin, "{}", sim.log);
+    assert_eq!(snapshot.origin, Some(here()));
+
+    let sim = Sim::resumed(Rotation::Unknown, 1000).restarted_with(1100, here());
+    assert_eq!(sim.account.snapshot().state, StateName::Fresh, "{}", sim.log);
+}
+
 /// Which of the two asked for it, the store does not know.
 #[test]
 fn after_a_restart_that_leads_elsewhere_patience_goes_on_and_says_why() {
