@@ -122,6 +122,23 @@ fn a_strict_provider_gets_no_replay_until_the_token_is_nearly_spent() {
     ");
 }
 
+#[test]
+fn a_reboot_inside_the_grace_is_followed_by_a_replay_at_once() {
+    for (off, next) in [(20, 1000), (59, 1000), (60, 4535)] {
+        let sim = Sim::rebooted(Rotation::Grace(secs(60)), 1000, secs(off));
+        assert_eq!(sim.account.snapshot().next, Some(boot(next)), "off for {off} s:\n{}", sim.log);
+    }
+}
+
+/// Nothing is known of how long ago that was.
+#[test]
+fn after_a_reboot_with_a_clock_that_was_set_back_nothing_is_replayed_at_once() {
+    for (by, next) in [(0, 1000), (1, 4535)] {
+        let sim = Sim::set_back(Rotation::Grace(secs(60)), 1000, by);
+        assert_eq!(sim.account.snapshot().next, Some(boot(next)), "by {by} s:\n{}", sim.log);
+    }
+}
+
 /// A twentieth of the token's life, 5 s to a minute: in that, nothing is left to protect.
 #[test]
 fn the_replay_at_a_strict_provider_waits_for_the_last_stretch_of_the_token() {

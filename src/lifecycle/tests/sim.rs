@@ -74,6 +74,14 @@ impl Sim {
         Self::begin(rotation, at, Some(intent))
     }
 
+    /// An account whose host went down in an exchange, and came back with its clock set back by
+    /// so many seconds.
+    pub(super) fn set_back(rotation: Rotation, at: u64, by: i64) -> Self {
+        let sent = Stamp { wall: wall(at, by), boot: None };
+        let intent = Intent { generation: Generation(1), at: sent };
+        Self::begin(rotation, at, Some(intent))
+    }
+
     /// An account that the store knows nothing of.
     pub(super) fn new(plan: Plan, at: u64) -> Self {
         Self::of(Arc::new(plan), None, at)
