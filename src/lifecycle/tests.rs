@@ -13,6 +13,7 @@ mod moved;
 mod orders;
 mod refreshing;
 mod release;
+mod restart;
 mod saving;
 mod signing_in;
 mod sim;
