@@ -17,6 +17,7 @@ use crate::plan::Plan;
 use crate::plan::Rotation;
 use crate::plan::SignIn;
 use crate::provider::Outcome;
+use crate::record::Stake;
 use crate::time::Now;
 use crate::token::Generation;
 use crate::token::Grant;
@@ -143,6 +144,16 @@ fn a_password_that_was_never_stored_is_a_failure_of_an_account_that_has_tokens()
     sim.fails_at(due, RefreshError::SecretNotStored { slot: "mail.password".into() });
     let snapshot = sim.account.snapshot();
     assert_eq!(snapshot.failure.unwrap().error.code(), Code::SecretUnavailable, "{}", sim.log);
+}
+
+#[test]
+fn who_wants_aws_credentials_gets_a_sign_in_only_where_nothing_else_brings_them() {
+    let now = Now { boot: boot(1100), wall: wall(1100, 0) };
+    for (plan, stake) in [(for_aws(), Stake::SignIn), (unshared(Rotation::Unknown), Stake::Current)]
+    {
+        let sim = Sim::planned(plan, 1000);
+        assert_eq!(sim.account.stake_for(Kind::Aws, now), stake);
+    }
 }
 
 /// The exchange that proves a login brings none again, unless it does.

@@ -66,9 +66,9 @@ fn a_replay_is_urgent_until_its_grace_is_over() {
         sim.fly(4590);
         sim.fails_at(4596, lost());
         let commands = sim.feed(at, Input::Woken);
-        let urgency = commands.iter().find_map(|command| match command {
-            Command::Queue { urgency, .. } => Some(*urgency),
-            _ => None,
+        let urgency = commands.iter().find_map(|command| {
+            let Command::Queue { urgency, .. } = command else { return None };
+            Some(*urgency)
         });
         assert_eq!(urgency.unwrap().rank, rank, "{}", sim.log);
     }
@@ -101,9 +101,11 @@ fn an_intent_says_whether_the_attempt_spends_what_could_be_lost() {
         let mut sim = Sim::resumed(rotation, 1000);
         sim.feed(3549, Input::Woken);
         let commands = sim.feed(3549, Input::Admitted(sim.ticket()));
-        let spends = commands.iter().find_map(|command| match command {
-            Command::Intend { write: Write::Intent { spends, .. }, .. } => Some(*spends),
-            _ => None,
+        let spends = commands.iter().find_map(|command| {
+            let Command::Intend { write: Write::Intent { spends, .. }, .. } = command else {
+                return None;
+            };
+            Some(*spends)
         });
         assert_eq!(spends, Some(expected), "{rotation:?}");
     }
