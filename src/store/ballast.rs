@@ -30,7 +30,7 @@ pub(super) fn is_kept(dir: &StateDir) -> bool {
 /// Gives the ballast up, on a disk that is full, and records that. Tells whether there was any to
 /// give.
 pub(super) fn give_up(dir: &StateDir) -> bool {
-    let given = dir.has(NAME) && dir.remove(NAME).is_ok() && dir.sync().is_ok();
+    let given = dir.has(NAME) == Ok(true) && dir.remove(NAME).is_ok() && dir.sync().is_ok();
     if given {
         warn!(event = Message::ReserveUsed.as_str(), "the disk is full: {NAME} is given up for it");
     }

@@ -120,7 +120,7 @@ pub(super) fn copy(conn: &Connection, dir: &StateDir, name: &str) -> Result<(), 
 /// The old log goes first: beside the fresh database it would be taken for its own.
 pub(super) fn finish_switch(dir: &StateDir, name: &str) -> Result<(), Errno> {
     let fresh = fresh_name(name);
-    if !dir.has(&fresh) {
+    if !dir.has(&fresh)? {
         return Ok(());
     }
     dir.remove(&log_name(name))?;

@@ -127,9 +127,14 @@ impl StateDir {
         }
     }
 
-    /// Whether anything has that name, safe or not.
-    pub(super) fn has(&self, name: &str) -> bool {
-        rustix::fs::statat(&self.fd, name, AtFlags::SYMLINK_NOFOLLOW).is_ok()
+    /// Whether anything has that name, safe or not. A disk that does not say is no answer: what is
+    /// taken for absent may be the newer database.
+    pub(super) fn has(&self, name: &str) -> Result<bool, Errno> {
+        match rustix::fs::statat(&self.fd, name, AtFlags::SYMLINK_NOFOLLOW) {
+            Ok(_) => Ok(true),
+            Err(Errno::NOENT) => Ok(false),
+            Err(errno) => Err(errno),
+        }
     }
 
     /// Opens the file `name` with `flags`, and finds it safe. Created files get mode 0600.
@@ -301,6 +306,15 @@ pub(super) mod tests {
             let mode = std::fs::metadata(made).unwrap().permissions().mode();
             assert_eq!(mode & 0o777, 0o700, "{}", made.display());
         }
+    }
+
+    #[test]
+    fn what_the_disk_does_not_say_is_not_taken_for_absent() {
+        let (at, dir) = state_dir();
+        plant(&at.path().join("state.db"), 0o600);
+        assert_eq!(dir.has("state.db"), Ok(true));
+        assert_eq!(dir.has("state.db.fresh"), Ok(false));
+        assert_eq!(dir.has("state.db/fresh"), Err(Errno::NOTDIR));
     }
 
     #[test]

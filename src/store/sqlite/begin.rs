@@ -27,6 +27,8 @@ impl Sqlite {
             return Self::open_on(dir, name, place, Footing::ReadOnly);
         }
         let is_there = dir.has(name);
+        let is_there =
+            is_there.map_err(|errno| OpenError::io("inspect", &place.database, errno))?;
         if is_there && dir.is_full() {
             ballast::give_up(&dir);
         }
