@@ -3,7 +3,8 @@
 //!
 //! The provider rotates at every use and forgives a spent token for a while: 10 s or 30 s. An account
 //! is lost if it is not fresh in the end without anybody's help, and that is excused only where the host
-//! had no daemon for as long as the grace lasts, which is measured.
+//! had no daemon for half of some span as long as the grace, which is measured. Where starts take long,
+//! on a busy host, lives are longer too, so that it seldom comes to that.
 //!
 //! An end comes at a random moment after the daemon is ready; each eighth time a second one follows
 //! at a random moment of the start after it, and each eighth time the daemon was about to
@@ -11,6 +12,7 @@
 //! concluded, so that two ends in a row are one hit at the most.
 
 use std::collections::BTreeMap;
+use std::collections::VecDeque;
 use std::fs;
 use std::time::Duration;
 use std::time::Instant;
@@ -48,9 +50,8 @@ const LONGEST_START: Duration = Duration::from_millis(200);
 /// How long a stop may go on before it is cut. It takes no longer where no exchange is under way.
 const LONGEST_STOP: Duration = Duration::from_millis(20);
 
-/// What passes of a grace beside the time without a daemon, at the most: the rest of an exchange that
-/// was cut, and the spread of the first replay.
-const NOT_MEASURED: Duration = Duration::from_secs(1);
+/// How many times as long as the last absence a life may at least be.
+const LIFE_PER_ABSENCE: u32 = 4;
 
 /// What a daemon says of each account whose exchange its predecessor did not conclude.
 const OPEN_INTENT: &str = "the daemon ended while an exchange was under way";
@@ -63,13 +64,12 @@ pub(crate) struct Herd {
     idp: Idp,
     daemon: Daemon,
     accounts: BTreeMap<String, Account>,
-    /// The longest time for which no daemon was ready.
-    longest_absence: Duration,
+    absences: Absences,
     tally: Tally,
 }
 
 struct Account {
-    grace: Duration,
+    grace_secs: u64,
     /// The newest generation that was seen.
     generation: u64,
 }
@@ -132,11 +132,11 @@ impl Herd {
             idp.patch(account, &json!({ "lifetime_secs": LIFETIME_SECS }));
         }
         idp.wait(&names[0], "requests=2");
-        let begun = |number| Account { grace: Duration::from_secs(grace(number)), generation: 1 };
+        let begun = |number| Account { grace_secs: grace(number), generation: 1 };
         let tally = Tally { accounts, ..Tally::default() };
         let accounts = names.into_iter().enumerate();
         let accounts = accounts.map(|(number, account)| (account, begun(number))).collect();
-        Some(Self { idp, daemon, accounts, longest_absence: Duration::ZERO, tally })
+        Some(Self { idp, daemon, accounts, absences: Absences::default(), tally })
     }
 
     /// Has the daemon end so many times as `end` does, which tells whether it did, and starts another
@@ -147,11 +147,12 @@ impl Herd {
         chance: &mut Chance,
         end: impl Fn(&mut Daemon) -> bool,
     ) {
+        let mut absence = Duration::ZERO;
         for life in 0_u64.. {
             if self.tally.ends >= ends {
                 break;
             }
-            let_pass(chance.span(LONGEST_LIFE));
+            let_pass(chance.span(LONGEST_LIFE.max(absence * LIFE_PER_ABSENCE)));
             self.look();
             let absent_since = Instant::now();
             if life % 8 == 7 {
@@ -167,7 +168,7 @@ impl Herd {
                 self.tally.starts += self.ends(&end);
             }
             self.begins();
-            self.longest_absence = self.longest_absence.max(absent_since.elapsed());
+            absence = self.absences.end(absent_since);
             self.look();
         }
     }
@@ -175,8 +176,8 @@ impl Herd {
     /// Every account becomes fresh by itself, or was lost.
     pub(crate) fn recovers(&mut self) -> Tally {
         let totals = self.idp.all_totals();
-        for (account, Account { grace, .. }) in &self.accounts {
-            if self.longest_absence + NOT_MEASURED >= *grace {
+        for (account, Account { grace_secs, .. }) in &self.accounts {
+            if self.absences.most_of(*grace_secs) * 2 >= Duration::from_secs(*grace_secs) {
                 self.tally.excused += 1;
                 continue;
             }
@@ -227,6 +228,38 @@ impl Herd {
                 account.generation = generation;
             }
         }
+    }
+}
+
+/// When no daemon was ready.
+#[derive(Default)]
+struct Absences {
+    /// When the last ones ended, and how long they were.
+    last: VecDeque<(Instant, Duration)>,
+    /// The most of a grace, by its seconds, for which there was none.
+    most: BTreeMap<u64, Duration>,
+}
+
+impl Absences {
+    /// One that began then is over. Tells how long it was.
+    fn end(&mut self, begun: Instant) -> Duration {
+        let (now, absence) = (Instant::now(), begun.elapsed());
+        self.last.push_back((now, absence));
+        for grace in GRACES_SECS {
+            let ago = |end: &Instant| now.duration_since(*end);
+            let rest = |end| Duration::from_secs(grace).saturating_sub(ago(end));
+            let without: Duration =
+                self.last.iter().map(|(end, absence)| rest(end).min(*absence)).sum();
+            let most = self.most.entry(grace).or_default();
+            *most = without.max(*most);
+        }
+        let longest = GRACES_SECS.into_iter().max().map_or(Duration::ZERO, Duration::from_secs);
+        self.last.retain(|(end, _)| now.duration_since(*end) < longest);
+        absence
+    }
+
+    fn most_of(&self, grace_secs: u64) -> Duration {
+        self.most.get(&grace_secs).copied().unwrap_or_default()
     }
 }
 
