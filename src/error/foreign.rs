@@ -54,7 +54,7 @@ impl std::fmt::Display for OauthError {
     }
 }
 
-/// Makes foreign text harmless for messages: at most `limit` characters of it and [`CUT`] where there
+/// Makes foreign text harmless for messages: at most `limit` characters of it and `…` where there
 /// are more, control and bidirectional characters escaped, runs that look like a token masked.
 ///
 /// A run of 20 or more characters of the base64url, base64, hex or JWT alphabets that
