@@ -1,10 +1,13 @@
 //! A daemon whose many accounts refresh all the time, which ends again and again and is started
 //! again, and what must hold of them each time and in the end.
 //!
-//! The provider rotates at every use and forgives a spent token for a while: 10 s or 30 s. An account
-//! is lost if it is not fresh in the end without anybody's help, and that is excused only where the host
-//! had no daemon for half of some span as long as the grace, which is measured. Where starts take long,
-//! on a busy host, lives are longer too, so that it seldom comes to that.
+//! The provider rotates at every use and forgives a spent token for a while: 30 s, and of every third
+//! account for what `TOKENKEEPER_TEST_GRACE` says, in seconds. The long form says 10; beside other
+//! tests, exchanges may take as long as lives, and a short grace is over before one of its replays
+//! was not cut. An account is lost if it is not fresh in the end without anybody's help, and that is
+//! excused only where the host had no daemon for half of some span as long as the grace, which is
+//! measured. Where starts take long, on a busy host, lives are longer too, so that it seldom comes
+//! to that.
 //!
 //! An end comes at a random moment after the daemon is ready; each eighth time a second one follows
 //! at a random moment of the start after it, and each eighth time the daemon was about to
@@ -27,11 +30,14 @@ use crate::support::daemon::Daemon;
 use crate::support::http::Request;
 use crate::support::idp::Idp;
 use crate::support::idp::Totals;
+use crate::support::number_from_environment;
 use crate::support::process::let_pass;
 
-/// How long the provider forgives, in seconds, of one account after the other; the daemon is told
-/// the same.
-const GRACES_SECS: [u64; 3] = [30, 10, 30];
+/// How long the provider forgives, in seconds; the daemon is told the same.
+const GRACE_SECS: u64 = 30;
+
+/// Of how many accounts one has the grace that the environment says, if it says one.
+const SHORT_GRACES: usize = 3;
 
 /// How long tokens are good, in seconds: they are renewed after about 20.
 const LIFETIME_SECS: u64 = 30;
@@ -102,7 +108,8 @@ impl Herd {
     /// given the daemon before it starts, and may refuse.
     pub(crate) fn new(accounts: usize, prepare: impl FnOnce(&Daemon) -> bool) -> Option<Self> {
         let idp = Idp::start();
-        let grace = |number: usize| GRACES_SECS[number % GRACES_SECS.len()];
+        let short = number_from_environment("TOKENKEEPER_TEST_GRACE", GRACE_SECS);
+        let grace = |number: usize| if number % SHORT_GRACES == 1 { short } else { GRACE_SECS };
         let names = (0..accounts).map(|number| format!("crash-{number}")).collect::<Vec<_>>();
         let behaviours = names.iter().enumerate().map(|(number, account)| {
             let rotation = json!({ "grace_secs": grace(number) });
@@ -136,7 +143,8 @@ impl Herd {
         let tally = Tally { accounts, ..Tally::default() };
         let accounts = names.into_iter().enumerate();
         let accounts = accounts.map(|(number, account)| (account, begun(number))).collect();
-        Some(Self { idp, daemon, accounts, absences: Absences::default(), tally })
+        let absences = Absences::of([GRACE_SECS, short]);
+        Some(Self { idp, daemon, accounts, absences, tally })
     }
 
     /// Has the daemon end so many times as `end` does, which tells whether it did, and starts another
@@ -232,7 +240,6 @@ impl Herd {
 }
 
 /// When no daemon was ready.
-#[derive(Default)]
 struct Absences {
     /// When the last ones ended, and how long they were.
     last: VecDeque<(Instant, Duration)>,
@@ -241,19 +248,24 @@ struct Absences {
 }
 
 impl Absences {
+    fn of(graces: [u64; 2]) -> Self {
+        let most = graces.map(|grace| (grace, Duration::ZERO)).into();
+        Self { last: VecDeque::new(), most }
+    }
+
     /// One that began then is over. Tells how long it was.
     fn end(&mut self, begun: Instant) -> Duration {
         let (now, absence) = (Instant::now(), begun.elapsed());
         self.last.push_back((now, absence));
-        for grace in GRACES_SECS {
+        for (grace, most) in &mut self.most {
             let ago = |end: &Instant| now.duration_since(*end);
-            let rest = |end| Duration::from_secs(grace).saturating_sub(ago(end));
+            let rest = |end| Duration::from_secs(*grace).saturating_sub(ago(end));
             let without: Duration =
                 self.last.iter().map(|(end, absence)| rest(end).min(*absence)).sum();
-            let most = self.most.entry(grace).or_default();
             *most = without.max(*most);
         }
-        let longest = GRACES_SECS.into_iter().max().map_or(Duration::ZERO, Duration::from_secs);
+        let longest =
+            self.most.keys().max().map_or(Duration::ZERO, |grace| Duration::from_secs(*grace));
         self.last.retain(|(end, _)| now.duration_since(*end) < longest);
         absence
     }
