@@ -31,7 +31,7 @@ pub(super) struct Life {
     pub(super) reason: Option<Reason>,
     /// The number of the last attempt that was told.
     pub(super) attempt: u32,
-    /// Whether an operator wants what is in doubt tried again at once.
+    /// Whether an operator wants what is in doubt tried again, and that was not done yet.
     pub(super) urged: bool,
     /// Whether the attempt under way was begun of the account's own accord, and while its token was
     /// good.

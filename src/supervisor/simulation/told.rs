@@ -29,7 +29,7 @@ impl Witness {
             Event::RefreshStarted { reason, attempt } => {
                 (life.reason, life.attempt) = (Some(*reason), *attempt);
                 life.began_at = Some(part.lineage().clone());
-                life.hasty = !std::mem::take(&mut life.urged) && is_good(notice);
+                life.hasty = !life.urged && is_good(notice);
                 None
             }
             Event::TokenChanged { .. } => {

@@ -102,6 +102,7 @@ impl Witness {
         let life = self.life(account);
         let wrong = life.wrong_to_send(at, part, stake, token, announced);
         life.in_flight = true;
+        life.urged &= stake != Stake::Current;
         life.sent_to = Some(part.lineage().clone());
         life.sends.push_back(at);
         let (odd, sends) = (life.is_odd(at), life.sends.len());
@@ -201,7 +202,7 @@ impl Witness {
         (life.told.alarm, life.told.expiry) = (false, false);
     }
 
-    /// An operator wants what is in doubt tried again at once.
+    /// An operator wants what is in doubt tried again at once, or as soon as what that lacks is there.
     pub(super) fn urged(&mut self, account: &AccountId) {
         self.life(account).urged = true;
     }
