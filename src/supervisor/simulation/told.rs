@@ -7,6 +7,7 @@ use super::witness::Witness;
 use crate::error::RefreshError;
 use crate::notice::Event;
 use crate::notice::Notice;
+use crate::snapshot::aid::led_elsewhere;
 
 /// The last part of a token's life, in which a replay has nothing left to kill: a twentieth of it,
 /// within these bounds.
@@ -43,6 +44,8 @@ impl Witness {
             Event::RefreshFailed { failure, .. } => {
                 life.owed = None;
                 life.told.failure = true;
+                // Whatever failed before, this is something else.
+                life.told.alarm &= failure.error != led_elsewhere();
                 let shown = notice.snapshot.failure.is_some();
                 // A write that no attempt waits for is told beside what is said of the account.
                 let unwritten = matches!(failure.error, RefreshError::StoreUnavailable(_));
