@@ -184,17 +184,17 @@ impl Account {
             let why = "the configuration changed before it was sent";
             return Err(RefreshError::Unreachable(why.to_owned()));
         }
-        let durable = handed_out?;
-        let why = if durable {
-            return Ok(());
-        } else if self.risk_of(stake) != Risk::None {
-            "the attempt could not be announced durably"
-        } else if !self.requests.covers(self.begun, now.boot) {
+        let why = match (handed_out?, self.risk_of(stake)) {
+            (true, _) => return Ok(()),
+            (false, Risk::Replayable | Risk::Account) => {
+                "the attempt could not be announced durably"
+            }
+            (false, Risk::None) if self.requests.covers(self.begun, now.boot) => return Ok(()),
             // Kill upon kill would send one each time.
-            "the attempt could not be announced durably, and for a minute after a start the daemon \
-             cannot know what it asked for before"
-        } else {
-            return Ok(());
+            (false, Risk::None) => {
+                "the attempt could not be announced durably, and for a minute after a start the \
+                 daemon cannot know what it asked for before"
+            }
         };
         Err(RefreshError::StoreUnavailable(why.to_owned()))
     }

@@ -137,6 +137,11 @@ impl StateDir {
         }
     }
 
+    /// The same, where a store is opened.
+    pub(super) fn is_there(&self, name: &str) -> Result<bool, OpenError> {
+        self.has(name).map_err(|errno| OpenError::io("inspect", &self.path(name), errno))
+    }
+
     /// Opens the file `name` with `flags`, and finds it safe. Created files get mode 0600.
     pub(super) fn open_file(&self, name: &str, flags: OFlags) -> Result<File, OpenError> {
         let path = self.path(name);

@@ -93,10 +93,7 @@ impl Site<'_> {
         let lock = Lock::take_read_only(dir)?;
         // A switch that stopped half-way cannot be finished here; its result can be read.
         let fresh = connection::fresh_name(name);
-        let is_there = dir.has(&fresh);
-        let is_there =
-            is_there.map_err(|errno| OpenError::io("inspect", &dir.path(&fresh), errno))?;
-        let name = if is_there { fresh.as_str() } else { name };
+        let name = if dir.is_there(&fresh)? { fresh.as_str() } else { name };
         if dir.inspect(name)?.is_none() {
             return Err(self.refused(StoreError::ReadOnly));
         }

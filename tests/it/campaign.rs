@@ -3,9 +3,9 @@
 //!
 //! Every call that a refresh, a replay after a lost reply, a start, or the rewrite of the database that
 //! follows an I/O error makes on the state directory, and on the connection to the provider, has its
-//! turn; which there are is written down first. What must hold after each: what is on disk is whole and tells of every refresh token that was sent; and the
-//! account becomes well by itself, after a restart where the process ended. Not one account may be
-//! lost, and nothing may hang.
+//! turn; which there are is written down first. What must hold after each: what is on disk is whole
+//! and tells of every refresh token that was sent; and the account becomes well by itself, after a
+//! restart where the process ended. Not one account may be lost, and nothing may hang.
 //!
 //! `TOKENKEEPER_TEST_EVERY` says that only every so manieth blow is dealt where there are many; those
 //! to a refresh, and kills during a replay, are never left out.

@@ -26,9 +26,7 @@ impl Sqlite {
         if dir.is_read_only() {
             return Self::open_on(dir, name, place, Footing::ReadOnly);
         }
-        let is_there = dir.has(name);
-        let is_there =
-            is_there.map_err(|errno| OpenError::io("inspect", &place.database, errno))?;
+        let is_there = dir.is_there(name)?;
         if is_there && dir.is_full() {
             ballast::give_up(&dir);
         }

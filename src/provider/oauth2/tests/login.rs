@@ -190,10 +190,7 @@ fn a_browser_login_proves_with_the_code_that_it_is_the_one_that_asked() {
 /// GitHub says it with a 200.
 #[test]
 fn a_code_of_the_browser_that_the_provider_does_not_take_is_a_refused_login() {
-    let mut login = browser().login(start()).unwrap();
-    let params = opened(login.next(Heard::Begun));
-    let (_, state) = params.iter().find(|(name, _)| name == "state").unwrap();
-    asked_for(login.next(typed(&format!("code=c&state={state}"))));
+    let mut login = came_back_with("c");
     let reply = response(200, "application/json", r#"{"error":"bad_verification_code"}"#);
     let error = done(login.next(Heard::Response(reply, at(9)))).err().unwrap();
     assert_eq!(error.code(), Code::LoginRejected, "{error}");
@@ -201,10 +198,7 @@ fn a_code_of_the_browser_that_the_provider_does_not_take_is_a_refused_login() {
 
 #[test]
 fn what_a_login_told_the_provider_is_masked_where_that_says_it_back() {
-    let mut login = browser().login(start()).unwrap();
-    let params = opened(login.next(Heard::Begun));
-    let (_, state) = params.iter().find(|(name, _)| name == "state").unwrap();
-    asked_for(login.next(typed(&format!("code=a+code+of+words&state={state}"))));
+    let mut login = came_back_with("a+code+of+words");
     let said = format!("a code of words and {NONCE}");
     let reply = json!({ "error": "invalid_grant", "error_description": said }).to_string();
     let reply = response(400, "application/json", &reply);
@@ -422,6 +416,15 @@ fn answer(secs: u64, response: &Response) -> Heard {
         ..*response
     };
     Heard::Response(response, at(secs))
+}
+
+/// A login from whose browser that code came, as a form spells it, and which asks for tokens.
+fn came_back_with(code: &str) -> Box<dyn Login> {
+    let mut login = browser().login(start()).unwrap();
+    let params = opened(login.next(Heard::Begun));
+    let (_, state) = params.iter().find(|(name, _)| name == "state").unwrap();
+    asked_for(login.next(typed(&format!("code={code}&state={state}"))));
+    login
 }
 
 fn typed(query: &str) -> Heard {

@@ -53,10 +53,7 @@ fn a_copy_that_is_put_in_the_place_of_an_open_database_gives_way_to_what_is_newe
 
 #[test]
 fn nothing_is_spent_while_the_directory_is_elsewhere_and_all_is_there_when_it_is_back() {
-    let above = private_dir();
-    let [state, away] = ["state", "away"].map(|name| above.path().join(name));
-    let database = state.join("state.db");
-    let place = Place { database, credentials: None, boot_id: "boot-1".to_owned() };
+    let Elsewhere { above: _above, state, away, place } = Elsewhere::begin();
     let mut store = Sqlite::open(&place).unwrap();
     store.commit("mail", "at-1", Some("rt-1"));
 
@@ -67,8 +64,7 @@ fn nothing_is_spent_while_the_directory_is_elsewhere_and_all_is_there_when_it_is
             drop(Sqlite::open(&place).unwrap());
         }
         let refused = store.one(Change::Account(intent("mail"))).map(drop);
-        let why = "the state directory was moved or removed".to_owned();
-        assert_eq!(refused, Err(StoreError::Io(why)), "{stranger}");
+        assert_eq!(refused, Err(moved()), "{stranger}");
         assert!(!store.health().writable);
     }
 
@@ -95,16 +91,12 @@ fn what_was_committed_while_its_files_were_taken_away_is_answered_only_when_it_h
 
 #[test]
 fn what_was_committed_while_the_directory_was_taken_away_is_refused_and_there_when_it_is_back() {
-    let above = private_dir();
-    let [state, away] = ["state", "away"].map(|name| above.path().join(name));
-    let database = state.join("state.db");
-    let place = Place { database, credentials: None, boot_id: "boot-1".to_owned() };
+    let Elsewhere { above: _above, state, away, place } = Elsewhere::begin();
     let mut store = Sqlite::open(&place).unwrap();
     store.commit("mail", "at-1", Some("rt-1"));
     fs::rename(&state, &away).unwrap();
     let refused = store.transact(&[Change::Account(intent("mail"))]).map(drop);
-    let why = "the state directory was moved or removed".to_owned();
-    assert_eq!(refused, Err(StoreError::Io(why)));
+    assert_eq!(refused, Err(moved()));
     assert!(!store.health().writable, "the next write begins with fresh files");
 
     fs::rename(&away, &state).unwrap();
@@ -113,4 +105,26 @@ fn what_was_committed_while_the_directory_was_taken_away_is_refused_and_there_wh
 
 fn is_in_place(store: &Sqlite) -> bool {
     store.files.are_in_place(&store.dir, &store.name)
+}
+
+/// Where a state directory lies, and where it can be moved to.
+struct Elsewhere {
+    above: TempDir,
+    state: PathBuf,
+    away: PathBuf,
+    place: Place,
+}
+
+impl Elsewhere {
+    fn begin() -> Self {
+        let above = private_dir();
+        let [state, away] = ["state", "away"].map(|name| above.path().join(name));
+        let database = state.join("state.db");
+        let place = Place { database, credentials: None, boot_id: "boot-1".to_owned() };
+        Self { above, state, away, place }
+    }
+}
+
+fn moved() -> StoreError {
+    StoreError::Io("the state directory was moved or removed".to_owned())
 }
