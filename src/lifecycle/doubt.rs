@@ -26,10 +26,12 @@ impl Account {
     pub(super) fn doubt_after(&self, doubt: Option<Doubt>, sent: Sent) -> Doubt {
         let Sent(sent) = sent;
         let Some(doubt) = doubt else {
-            return Doubt { sent, grace_from: sent.boot, replays: 0, late: false };
+            let (grace_from, last) = (sent.boot, sent.boot);
+            return Doubt { sent, grace_from, last, replays: 0, late: false };
         };
         let grace = self.plan.rotation.grace();
         let over = |grace| doubt.late || sent.boot >= doubt.grace_from + grace;
+        let doubt = Doubt { last: sent.boot, ..doubt };
         if grace.is_some_and(over) {
             Doubt { grace_from: sent.boot, replays: ALL_BUT_ONE, late: false, ..doubt }
         } else {
@@ -67,6 +69,23 @@ impl Account {
         let count = doubt.replays.saturating_add(1);
         let after = schedule::replay_after(Replay { count, grace, lost_after }, jitter)?;
         Some(doubt.grace_from + after)
+    }
+
+    /// When a replay that was refused is followed by another one; `None` where none is to come.
+    ///
+    /// If the provider did not mean it, only another replay inside the grace brings what was lost;
+    /// and it confirms no less than a confirmation would. After those that are planned there is one
+    /// more, at half of the grace of the request that may have been taken last.
+    pub(super) fn replay_once_refused(
+        &self,
+        doubt: Doubt,
+        now: Now,
+        jitter: Jitter,
+    ) -> Option<Moment> {
+        self.planned_replay(doubt, now, jitter).or_else(|| {
+            let grace = self.plan.rotation.grace().filter(|_| !doubt.late)?;
+            Some(doubt.last + grace / 2).filter(|replay| *replay > now.boot)
+        })
     }
 
     /// When the held token is so close to its end that a replay has nothing left to kill.

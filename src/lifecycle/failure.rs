@@ -135,10 +135,8 @@ impl Account {
             }
             Class::Suspect => {
                 let doubt = self.doubt.take();
-                let replay = doubt.and_then(|doubt| self.planned_replay(doubt, now, jitter));
+                let replay = doubt.and_then(|doubt| self.replay_once_refused(doubt, now, jitter));
                 if let Some(replay) = replay {
-                    // If the provider did not mean it, only another replay inside the grace brings
-                    // what was lost; and it confirms no less than a confirmation would.
                     self.doubt = doubt;
                     State::InDoubt { next: replay.max(self.budgeted(now.boot)) }
                 } else {

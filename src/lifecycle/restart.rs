@@ -84,7 +84,8 @@ impl Account {
         let grace = self.plan.rotation.grace().unwrap_or_default();
         let late = at.boot.is_none() && (elapsed >= grace || now.wall < at.wall);
         let replays = self.attempts_since(sent.boot).saturating_sub(1).min(ALL_BUT_ONE);
-        Doubt { sent, grace_from: sent.boot, replays, late }
+        let last = self.requests.starts().last().map_or(sent.boot, |begun| sent.boot.max(*begun));
+        Doubt { sent, grace_from: sent.boot, last, replays, late }
     }
 
     /// How many attempts were begun at `moment` or later, of those that still count. One may be of

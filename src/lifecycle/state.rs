@@ -147,6 +147,8 @@ pub(super) struct Doubt {
     /// From when its grace counts: from the first send, or from a replay that came after the grace
     /// of that. Where the provider had not seen the earlier ones, that is the one that it took.
     pub(super) grace_from: Moment,
+    /// When the last request was sent whose reply was lost: it may be the one that was taken, too.
+    pub(super) last: Moment,
     /// Replays begun.
     pub(super) replays: u32,
     /// Whether the grace is known to be over, or nothing can be said of it.

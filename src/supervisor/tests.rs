@@ -275,5 +275,5 @@ async fn a_released_account_is_one_until_the_moment_of_its_resume() {
 fn an_account_holds_no_more_than_was_measured() {
     assert!(size_of::<Snapshot>() <= 144, "{}", size_of::<Snapshot>());
     assert!(size_of::<OAuth2>() <= 368, "{}", size_of::<OAuth2>());
-    assert!(size_of::<Seat>() <= 648, "{}", size_of::<Seat>());
+    assert!(size_of::<Seat>() <= 656, "{}", size_of::<Seat>());
 }

@@ -99,6 +99,31 @@ fn replays_that_are_all_refused_end_in_a_suspicion() {
     assert_eq!(sim.account.snapshot().state, StateName::Suspect, "{}", sim.log);
 }
 
+/// Where the provider had seen none of the others, it is the one that was taken.
+#[test]
+fn a_request_that_was_lost_after_others_is_asked_for_inside_its_own_grace() {
+    let mut sim = Sim::resumed(Rotation::Grace(secs(60)), 1000);
+    sim.fly(3549);
+    sim.feed(3550, Input::Exchanged(sim.ticket(), granted(60)));
+    sim.feed(3550, Input::Written(sim.ticket(), Ok(Some(Generation(2)))));
+    for (at, error) in [
+        (3594, lost()),
+        (3594, invalid_grant()),
+        (3602, invalid_grant()),
+        (3609, lost()),
+        (3624, lost()),
+        (3629, invalid_grant()),
+    ] {
+        sim.fly(at);
+        sim.fails_at(at, error);
+    }
+    assert_eq!(sim.account.snapshot().next, Some(boot(3654)), "{}", sim.log);
+
+    sim.fly(3654);
+    sim.fails_at(3655, invalid_grant());
+    assert_eq!(sim.account.snapshot().state, StateName::Suspect, "{}", sim.log);
+}
+
 #[test]
 fn a_strict_provider_gets_no_replay_until_the_token_is_nearly_spent() {
     let mut sim = lost_at(3609, Rotation::Strict);
@@ -215,6 +240,15 @@ fn kills_in_a_row_leave_replays_for_the_rest_of_the_grace() {
         let sim = Sim::killed_again(Rotation::Grace(secs(40)), 1000, ago);
         assert_eq!(sim.account.snapshot().next, Some(boot(1000 + due)), "{name}");
     }
+}
+
+/// The last process may have made it when its token was over and its plan used up.
+#[test]
+fn the_last_request_of_a_killed_process_has_a_grace_of_its_own() {
+    let mut sim = Sim::killed_again(Rotation::Grace(secs(60)), 1000, &[50, 49, 42, 35, 20, 12]);
+    sim.fly(1000);
+    sim.fails_at(1001, invalid_grant());
+    assert_eq!(sim.account.snapshot().next, Some(boot(1000 - 12 + 30)), "{}", sim.log);
 }
 
 #[test]
