@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::error::RefreshError;
+use crate::error::foreign::shortened;
 use crate::hook::Deed;
 use crate::hook::Manager;
 use crate::hook::Template;
@@ -92,7 +93,7 @@ async fn run(call: &Call, argv: &[Box<str>], limit: Duration) -> Result<(), Flaw
         limit,
     };
     let Answer { end, report, .. } = programs::run(program).await?;
-    end.map_err(|cut| Flaw::Ended { cut, said: report.chars().take(SAID).collect() })
+    end.map_err(|cut| Flaw::Ended { cut, said: shortened(&report, SAID).into() })
 }
 
 /// The command that starts the unit. It ends when the unit has started, so that one that fails is

@@ -88,6 +88,14 @@ pub fn scrubbed(text: &str, limit: usize) -> String {
     out
 }
 
+/// At most `limit` characters of a text that is fit to be shown, and `…` where there are more.
+pub fn shortened(text: &str, limit: usize) -> Cow<'_, str> {
+    match text.char_indices().nth(limit) {
+        Some((end, _)) => (text.get(..end).unwrap_or_default().to_owned() + CUT).into(),
+        None => text.into(),
+    }
+}
+
 fn is_of_a_run(character: char) -> bool {
     character.is_ascii_alphanumeric() || "-_.~+/=%".contains(character)
 }
@@ -314,5 +322,14 @@ mod tests {
         let hostile = "a\u{1b}[2J\u{9b}31m\u{202e}\u{7}\r\n";
         assert_eq!(shown(hostile), "a\\u{1b}[2J\\u{9b}31m\\u{202e}\\u{7}\\u{d}\\u{a}");
         assert_eq!(shown("plain, and so as it is"), "plain, and so as it is");
+    }
+
+    #[test]
+    fn what_is_left_out_is_seen_to_be() {
+        for (text, expected) in
+            [("", ""), ("four", "four"), ("fivefold", "five…"), ("überall", "über…")]
+        {
+            assert_eq!(shortened(text, 4), expected);
+        }
     }
 }

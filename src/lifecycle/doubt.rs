@@ -47,19 +47,29 @@ impl Account {
         now: Now,
         jitter: Jitter,
     ) -> Moment {
-        const AT_ONCE: Duration = Duration::from_millis(500);
-
         if let Some(planned) = self.planned_replay(doubt, now, jitter) {
             return planned;
         }
-        let first = doubt.replays == 0;
-        let soon = now.boot + if first { jitter.of(AT_ONCE) } else { pause };
+        let soon = soon(doubt, pause, now, jitter);
         match self.plan.rotation {
             // Nobody said that a replay does harm.
             Rotation::Unknown | Rotation::Never => soon,
             // A replay outside the grace may kill the token that is still good.
             Rotation::Grace(_) | Rotation::Strict => soon.max(self.nearly_spent(now)),
         }
+    }
+
+    /// The same of a credential that was handed in: it is of another login than the account's token,
+    /// which no replay of it can kill, and whoever handed it in is refused another one meanwhile.
+    pub(super) fn next_staged_replay(
+        &self,
+        doubt: Doubt,
+        pause: Duration,
+        now: Now,
+        jitter: Jitter,
+    ) -> Moment {
+        let planned = self.planned_replay(doubt, now, jitter);
+        planned.unwrap_or_else(|| soon(doubt, pause, now, jitter))
     }
 
     /// When the next replay of a spend in doubt is due inside the grace; `None` where none is to come.
@@ -93,6 +103,13 @@ impl Account {
         let good = self.held.as_ref().filter(|held| !held.ttl(now).is_zero());
         good.map_or(now.boot, |held| held.expires_boot.before(last_stretch(held)))
     }
+}
+
+/// At once the first time, and then in the ordinary pace.
+fn soon(doubt: Doubt, pause: Duration, now: Now, jitter: Jitter) -> Moment {
+    const AT_ONCE: Duration = Duration::from_millis(500);
+
+    now.boot + if doubt.replays == 0 { jitter.of(AT_ONCE) } else { pause }
 }
 
 /// The last part of a token's life, in which nothing is left to protect.

@@ -142,7 +142,8 @@ impl Account {
         };
         if let Some(doubt) = doubt {
             let pause = self.next_pause(class, now, jitter);
-            let next = self.next_replay(doubt, pause, now, jitter).max(self.budgeted(now.boot));
+            let next = self.next_staged_replay(doubt, pause, now, jitter);
+            let next = next.max(self.budgeted(now.boot));
             self.state = State::InDoubt { next };
             out.push(Command::Publish);
             self.answer_importer(Err(refusal), out);

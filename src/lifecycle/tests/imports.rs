@@ -147,6 +147,23 @@ fn a_failed_import_leaves_the_doubt_about_the_current_credential() {
     ");
 }
 
+/// The account's own token is of another login, which a replay cannot kill.
+#[test]
+fn a_handed_in_credential_in_doubt_is_replayed_at_once_whatever_the_provider_forgives() {
+    for rotation in [Rotation::Strict, Rotation::Grace(secs(30)), Rotation::Unknown] {
+        let mut sim = Sim::resumed(rotation, 1000);
+        sim.imported_at(1100, "r5");
+        sim.go(1100);
+        sim.feed(1110, Input::Exchanged(sim.ticket(), failed(lost())));
+        assert_eq!(sim.account.snapshot().next, Some(boot(1110)), "{rotation:?}\n{}", sim.log);
+
+        sim.fly(1110);
+        sim.feed(1111, Input::Exchanged(sim.ticket(), failed(lost())));
+        let next = sim.account.snapshot().next.unwrap();
+        assert!(next >= boot(1111) && next < boot(1120), "{rotation:?}\n{}", sim.log);
+    }
+}
+
 #[test]
 fn a_refresh_token_that_was_taken_over_is_not_spent_again() {
     let mut sim = Sim::resumed(Rotation::Strict, 1000);
