@@ -115,7 +115,9 @@ impl Play {
             if self.settle().await {
                 self.hear();
             }
-            self.outside.scene().witness.check(at);
+            if self.asleep.is_none() {
+                self.outside.scene().witness.check(at);
+            }
             rounds = if at > last { 0 } else { rounds + 1 };
             last = last.max(at);
             if rounds > ROUNDS {
