@@ -15,13 +15,13 @@ use crate::time::Moment;
 use crate::time::Now;
 
 impl Account {
-    /// The first moment at which the budget and the provider's `Retry-After` allow an attempt.
+    /// The first moment at which the budget and the provider's `Retry-After` allow an attempt with
+    /// what is next. What is no replay leaves room for its own replays, even where the budget went
+    /// into those of another credential.
     pub(super) fn budgeted(&self, now: Moment) -> Moment {
-        let replays =
-            [Stake::Current, Stake::Staged].map(|stake| self.doubt_about(stake).is_some());
+        let is_replay = self.doubt_about(self.stake_at_rest()).is_some();
         let none_to_come = self.risk() == Risk::None;
-        let reserved =
-            if replays.contains(&true) || none_to_come { 0 } else { RESERVED_FOR_REPLAYS };
+        let reserved = if is_replay || none_to_come { 0 } else { RESERVED_FOR_REPLAYS };
         let free = self.requests.earliest(now, self.cost() + reserved);
         self.series.not_before.map_or(free, |bound| bound.max(free))
     }

@@ -164,6 +164,15 @@ fn a_handed_in_credential_in_doubt_is_replayed_at_once_whatever_the_provider_for
     }
 }
 
+/// The window of a request is 61 s, and ten fit into it: four are to be free.
+#[test]
+fn a_handed_in_credential_leaves_room_for_its_own_replays_after_those_of_the_current_one() {
+    let (attempts, spent) = (&[50, 45, 40, 35, 30, 20, 10], 1000 - 50);
+    let mut sim = Sim::killed_again(Rotation::Grace(secs(10)), 1000, attempts);
+    sim.imported_at(1000, "r9");
+    assert_eq!(sim.account.snapshot().next, Some(boot(spent + 61)), "{}", sim.log);
+}
+
 #[test]
 fn a_refresh_token_that_was_taken_over_is_not_spent_again() {
     let mut sim = Sim::resumed(Rotation::Strict, 1000);
