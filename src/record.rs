@@ -239,6 +239,10 @@ pub enum Write {
         account: AccountId,
         /// What it works with.
         stake: Stake,
+        /// Whether it spends again what an earlier attempt may have spent, which keeps the time of
+        /// that: a grace counts from the first send. An intent that is no replay takes the place
+        /// of one that was left behind.
+        replays: bool,
         /// Whether a lost reply could cost the account, so that the attempt must be
         /// known after a crash. Where it could not, a store that cannot be written
         /// still hands out the refresh token, with `durable: false`.
@@ -328,6 +332,19 @@ pub enum Write {
     },
 }
 
+impl Write {
+    /// An intent is announced at `at`: what the attempt waited for until then counts neither against
+    /// the grace of what it spends nor against what the account may ask of its provider.
+    pub fn begin_at(&mut self, at: Now) {
+        if let Self::Intent { now, attempts, .. } = self {
+            for begun in attempts.iter_mut().filter(|begun| **begun >= now.boot) {
+                *begun = at.boot;
+            }
+            *now = at;
+        }
+    }
+}
+
 /// What an attempt works with.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub enum Stake {
@@ -414,6 +431,25 @@ impl fmt::Display for Refuge {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Attempts before it stay where they were.
+    #[test]
+    fn an_intent_that_had_to_wait_begins_when_it_is_written() {
+        let moments = |all: [u64; 3]| all.map(Moment::from_millis).to_vec();
+        let at =
+            |millis| Now { boot: Moment::from_millis(millis), wall: Timestamp::from_millis(0) };
+        let mut write = Write::Intent {
+            account: AccountId::parse("mail").unwrap(),
+            stake: Stake::Current,
+            replays: false,
+            spends: true,
+            now: at(2_000),
+            attempts: moments([1_000, 2_000, 2_000]),
+        };
+        write.begin_at(at(9_000));
+        let Write::Intent { now, attempts, .. } = write else { panic!("no intent") };
+        assert_eq!((now.boot, attempts), (at(9_000).boot, moments([1_000, 9_000, 9_000])));
+    }
 
     /// A store that an older daemon wrote is read, and so is by an older daemon what this one
     /// writes.

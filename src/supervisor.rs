@@ -80,7 +80,7 @@ use self::seat::Seat;
 use self::seat::Slot;
 
 /// What the loop needs of the outside. Slow work is handed out as futures that own what they need.
-pub trait World {
+pub trait World: Clone + Send + 'static {
     /// Both clocks.
     fn now(&self) -> Now;
 

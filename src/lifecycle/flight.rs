@@ -92,6 +92,7 @@ impl Account {
         let write = Write::Intent {
             account: self.id.clone(),
             stake: attempt.stake,
+            replays: self.doubt_about(attempt.stake).is_some(),
             spends: self.risk_of(attempt.stake) != Risk::None,
             now,
             attempts: self.requests.starts().to_vec(),
@@ -182,6 +183,11 @@ impl Account {
         if self.destination != self.lineage {
             // It belongs elsewhere by now.
             let why = "the configuration changed before it was sent";
+            return Err(RefreshError::Unreachable(why.to_owned()));
+        }
+        if self.may_kill(stake, now) {
+            let why =
+                "the provider forgives no replay any more by the time at which it could be sent";
             return Err(RefreshError::Unreachable(why.to_owned()));
         }
         let why = match (handed_out?, self.risk_of(stake)) {

@@ -45,6 +45,7 @@ impl Account {
         let write = Write::Intent {
             account: self.id.clone(),
             stake: Stake::Current,
+            replays: self.doubt.is_some(),
             // A store that cannot be written must not keep a stolen login alive.
             spends: false,
             now,

@@ -70,7 +70,7 @@ impl Rows {
         boot_id: &Arc<str>,
     ) -> Result<Written, StoreError> {
         match write {
-            Write::Intent { account, stake, now, attempts, .. } => {
+            Write::Intent { account, stake, replays, spends: _, now, attempts } => {
                 let lease = self.lease(account, *stake)?;
                 let past = |moment: Moment| Past {
                     boot_id: Arc::clone(boot_id),
@@ -85,10 +85,11 @@ impl Rows {
                     Stake::Staged => Some(&mut row.staged_intent),
                     Stake::SignIn => None,
                 };
-                let is_replay = |it: &Option<(Generation, Past)>| {
-                    it.as_ref().is_some_and(|(generation, _)| *generation == lease.generation)
+                let goes_on = |it: &Option<(Generation, Past)>| {
+                    let generation = it.as_ref().map(|(generation, _)| *generation);
+                    *replays && generation == Some(lease.generation)
                 };
-                if let Some(intent) = intent.filter(|it| !is_replay(it)) {
+                if let Some(intent) = intent.filter(|it| !goes_on(it)) {
                     *intent = Some((lease.generation, past(now.boot)));
                 }
                 Ok(Written::Leased(lease))

@@ -61,8 +61,8 @@ impl Tables<'_> {
 
     fn write(&self, write: &Write) -> Result<Written, StoreError> {
         match write {
-            Write::Intent { account, stake, spends: _, now, attempts } => {
-                self.intend(account, *stake, *now, attempts)
+            Write::Intent { account, stake, replays, spends: _, now, attempts } => {
+                self.intend(account, *stake, *replays, *now, attempts)
             }
             Write::Commit { account, .. } | Write::Salvage { account, .. } => {
                 let seat = self.seat(account)?;
@@ -101,6 +101,7 @@ impl Tables<'_> {
         &self,
         account: &AccountId,
         stake: Stake,
+        replays: bool,
         now: Now,
         attempts: &[Moment],
     ) -> Result<Written, StoreError> {
@@ -122,10 +123,10 @@ impl Tables<'_> {
         // A replay spends what was spent before: the grace of its provider counts from the first send.
         self.run(
             "INSERT INTO intent (account, generation, staged, wall_ms, boot_ms, boot_id)
-             VALUES (?, ?, ?, ?, ?, ?)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6)
              ON CONFLICT DO UPDATE SET generation = excluded.generation,
                 wall_ms = excluded.wall_ms, boot_ms = excluded.boot_ms, boot_id = excluded.boot_id
-             WHERE generation <> excluded.generation",
+             WHERE generation <> excluded.generation OR NOT ?7",
             (
                 id,
                 signed(lease.generation.0),
@@ -133,6 +134,7 @@ impl Tables<'_> {
                 now.wall.as_millis(),
                 signed(now.boot.as_millis()),
                 self.boot_id,
+                replays,
             ),
         )?;
         Ok(Written::Leased(lease))

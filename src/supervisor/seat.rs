@@ -310,7 +310,7 @@ impl<W: World> Supervisor<W> {
         id: &AccountId,
         ticket: Ticket,
         stake: Stake,
-        write: Write,
+        mut write: Write,
         started: Option<Arc<Notice>>,
     ) {
         let Some(seat) = self.seats.get_mut(id) else { return };
@@ -325,14 +325,13 @@ impl<W: World> Supervisor<W> {
         });
         let asks = gate.is_some();
         let secrets = self.world.secrets(id, &seat.settings.provider, stake);
-        let write = self.world.write(write);
+        let world = self.world.clone();
         let learned = seat.learned.as_deref().cloned();
         // What is held belongs to the current credential, and not to one that is staged.
         let held = match stake {
             Stake::Current | Stake::SignIn => seat.account.tokens(),
             Stake::Staged => None,
         };
-        let now = self.world.now().wall;
         let preparing = async move {
             if let Some(gate) = gate {
                 gate.await?;
@@ -354,9 +353,12 @@ impl<W: World> Supervisor<W> {
                 Ok(secrets) => secrets,
                 Err(error) => return Product::Spend(Err(error)),
             };
-            match write.await {
+            let now = world.now();
+            write.begin_at(now);
+            let written = world.write(write);
+            match written.await {
                 Ok(Written::Leased(lease)) => {
-                    let refresh_token = lease.refresh_token;
+                    let (refresh_token, now) = (lease.refresh_token, now.wall);
                     let spend = Spend { refresh_token, secrets, learned, held, now };
                     Product::Spend(Ok((spend, lease.durable)))
                 }

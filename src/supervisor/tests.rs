@@ -58,6 +58,18 @@ async fn a_stop_ends_an_attempt_before_its_intent_and_who_waits_for_it_is_told()
     }
 }
 
+/// The grace of a provider counts from a send, and not from when its secrets began to be fetched.
+#[tokio::test(start_paused = true)]
+async fn an_intent_is_of_the_moment_at_which_it_is_written() {
+    let stage = Stage::with(&["secretive"]);
+    let script = async {
+        stage.refresh("secretive").await;
+        stage.until_said("secretive intent at 11000").await;
+        stage.control.send(Control::Stop).await.unwrap();
+    };
+    let ((), ()) = tokio::join!(stage.run(), script);
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_logout_that_has_not_begun_is_answered_by_the_stop() {
     let stage = Stage::with(&["secretive"]);

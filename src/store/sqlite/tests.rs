@@ -149,6 +149,7 @@ fn intent_at(name: &str, now: Now) -> Write {
     Write::Intent {
         account: account(name),
         stake: Stake::Current,
+        replays: false,
         spends: true,
         now,
         attempts: vec![now.boot],

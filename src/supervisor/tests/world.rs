@@ -34,6 +34,7 @@ use crate::token::TokenSet;
 /// A world of values. The account called `bomb` panics in its exchange; the one called
 /// `discovers` learns an endpoint in each; `refused` and `cut-off` fail, and what `full` brings
 /// cannot be written but for once in a while; how `slow` stands takes a second to be written. The secrets of `secretive` take their time.
+#[derive(Clone)]
 pub(super) struct Values {
     pub(super) began: Instant,
     pub(super) log: Log,
@@ -81,8 +82,11 @@ impl World for Values {
         let log = self.log.clone();
         async move {
             match write {
-                Write::Intent { account, .. } => {
-                    log.say(format!("{account} intent"));
+                Write::Intent { account, now, .. } => {
+                    log.say(match account.as_str() {
+                        "secretive" => format!("{account} intent at {}", now.boot.as_millis()),
+                        account => format!("{account} intent"),
+                    });
                     let refresh_token = Some(Secret::new(account.as_str()));
                     let generation = Generation(1);
                     Ok(Written::Leased(Lease { generation, refresh_token, durable: true }))

@@ -284,7 +284,8 @@ fn start(command: &mut Command, notify: &Path, log: File) -> Process {
 
 fn intent(now: Now) -> Write {
     let attempts = vec![now.boot];
-    Write::Intent { account: account(), stake: Stake::Current, spends: true, now, attempts }
+    let (stake, replays, spends) = (Stake::Current, false, true);
+    Write::Intent { account: account(), stake, replays, spends, now, attempts }
 }
 
 fn write(store: &mut Sqlite, write: Write) {

@@ -65,6 +65,7 @@ fn an_account_with_nothing_to_lose_is_not_darkened_by_a_full_disk() {
         let write = Write::Intent {
             account: account("ci"),
             stake: Stake::Current,
+            replays: false,
             spends,
             now: NOW,
             attempts,
@@ -132,6 +133,7 @@ fn a_read_only_disk_is_read_with_what_a_crash_left_in_the_log_and_never_written(
         let write = Write::Intent {
             account: account("mail"),
             stake: Stake::Current,
+            replays: false,
             spends: false,
             now: NOW,
             attempts: Vec::new(),

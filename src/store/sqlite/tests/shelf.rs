@@ -278,6 +278,7 @@ fn an_import_that_could_not_be_saved_is_not_lost_either() {
     let intent = Write::Intent {
         account: account("mail"),
         stake: Stake::Staged,
+        replays: false,
         spends: true,
         now: NOW,
         attempts: vec![NOW.boot],

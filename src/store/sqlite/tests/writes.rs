@@ -123,7 +123,7 @@ fn a_replay_leaves_the_time_of_the_first_send_and_the_next_generation_has_its_ow
         Now { boot, wall: NOW.wall + Duration::from_secs(after) }
     };
     store.done(intent_at("mail", sent(0)));
-    store.done(intent_at("mail", sent(5)));
+    store.done(replay_at("mail", sent(5)));
     let first = home.crashed().open().only();
     assert_eq!(first.intent.unwrap().at, Stamp { wall: sent(0).wall, boot: Some(sent(0).boot) });
     assert_eq!(first.attempts.len(), 1, "what counts against the budget is written all the same");
@@ -136,6 +136,18 @@ fn a_replay_leaves_the_time_of_the_first_send_and_the_next_generation_has_its_ow
     assert_eq!(next.generation, Generation(2));
 }
 
+/// One was left behind whose end could not be written: the grace of what comes after it is its own.
+#[test]
+fn an_intent_that_is_no_replay_takes_the_place_of_one_that_was_left_behind() {
+    let home = Home::new();
+    let mut store = home.open();
+    store.commit("mail", "a1", Some("r1"));
+    let later = Now { boot: NOW.boot + Duration::from_secs(600), ..NOW };
+    store.done(intent("mail"));
+    store.done(intent_at("mail", later));
+    assert_eq!(home.crashed().open().only().intent.unwrap().at.boot, Some(later.boot));
+}
+
 #[test]
 fn only_the_last_ten_attempts_are_kept() {
     let home = Home::new();
@@ -144,6 +156,7 @@ fn only_the_last_ten_attempts_are_kept() {
     store.done(Write::Intent {
         account: account("mail"),
         stake: Stake::Current,
+        replays: false,
         spends: true,
         now: NOW,
         attempts: attempts.clone(),
@@ -516,10 +529,20 @@ fn one_refused_write_of_a_batch_loses_none_of_the_others() {
     assert_eq!(names.collect::<Vec<_>>(), ["one", "three"]);
 }
 
+fn replay_at(name: &str, now: Now) -> Write {
+    let Write::Intent { account, stake, replays: false, spends, now, attempts } =
+        intent_at(name, now)
+    else {
+        panic!("no first send")
+    };
+    Write::Intent { account, stake, replays: true, spends, now, attempts }
+}
+
 fn staged_intent(name: &str) -> Write {
     Write::Intent {
         account: account(name),
         stake: Stake::Staged,
+        replays: false,
         spends: true,
         now: NOW,
         attempts: Vec::new(),
