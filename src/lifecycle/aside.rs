@@ -32,7 +32,8 @@ impl Account {
         let Aside { rest, series } = *aside;
         let not_before = series.not_before.max(self.series.not_before);
         self.series = Series { not_before, ..series };
-        if self.standing.hold != Hold::None || self.leads_elsewhere() {
+        let handed_in = self.staged().is_some();
+        if self.standing.hold != Hold::None || self.leads_elsewhere() || handed_in {
             return self.settle(now, jitter, out);
         }
         let free = self.budgeted(now.boot);

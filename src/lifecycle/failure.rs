@@ -43,8 +43,7 @@ impl Account {
         out: &mut Vec<Command>,
     ) {
         if let Some(slot) = self.kept_from_beginning(attempt, &error) {
-            self.lacks = Some(slot.into());
-            self.wait_for_a_login(now, out);
+            self.wait_for_a_login(slot, now, jitter, out);
             return;
         }
         let class = self.class_for_us(attempt.stake, &error, now);
@@ -110,13 +109,19 @@ impl Account {
     }
 
     /// There is nothing that failed: a person logs in, or stores the secret.
-    fn wait_for_a_login(&mut self, now: Now, out: &mut Vec<Command>) {
+    fn wait_for_a_login(&mut self, lacks: &str, now: Now, jitter: Jitter, out: &mut Vec<Command>) {
         self.series = Series::default();
         self.told.alarm = false;
         if self.standing.failure.take().is_some() {
             self.owe(What::Standing, now, out);
         }
         self.rest(State::Vacant, out);
+        if self.staged().is_some() {
+            // Somebody has logged in meanwhile.
+            self.settle(now, jitter, out);
+        } else {
+            self.lacks = Some(lacks.into());
+        }
     }
 
     /// Where a failure of this class leaves the account.

@@ -244,6 +244,9 @@ impl Account {
             // What the other place asked for does not hold here.
             self.series = Series::default();
             self.lineage = lineage;
+            if !self.has_credential() {
+                self.origin = self.lineage.clone();
+            }
         }
         if let State::Queued(_) = self.state {
             out.push(Command::Unqueue);

@@ -56,6 +56,10 @@ impl Account {
             self.held = held(&saved, now);
             self.told.expiry = self.held.is_none();
         }
+        if !self.has_credential() {
+            // What it will have first comes from where the configuration sends it.
+            self.origin = self.lineage.clone();
+        }
         if self.risk() == super::words::Risk::None {
             return;
         }
@@ -82,7 +86,8 @@ impl Account {
         let sent = Now { boot: moment(at, now), wall: at.wall };
         let elapsed = now.wall.since(at.wall);
         let grace = self.plan.rotation.grace().unwrap_or_default();
-        let late = at.boot.is_none() && (elapsed >= grace || now.wall < at.wall);
+        let set_back = now.wall + TRUSTED_SETBACK < at.wall;
+        let late = at.boot.is_none() && (elapsed >= grace || set_back);
         let replays = self.attempts_since(sent.boot).saturating_sub(1).min(ALL_BUT_ONE);
         let last = self.requests.starts().last().map_or(sent.boot, |begun| sent.boot.max(*begun));
         Doubt { sent, grace_from: sent.boot, last, replays, late }

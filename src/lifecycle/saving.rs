@@ -182,8 +182,10 @@ impl Account {
             }
         };
         self.doubt = None;
-        if attempt.stake == Stake::Staged {
+        if attempt.stake != Stake::Current {
             self.origin = self.destination.clone();
+        }
+        if attempt.stake == Stake::Staged {
             self.subject = None;
             self.candidate = None;
             self.aside = None;

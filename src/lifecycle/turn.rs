@@ -31,17 +31,21 @@ impl Account {
     /// that it might kill.
     pub(super) fn free_at(&self, stake: Stake, now: Now) -> Moment {
         let free = self.budgeted(now.boot);
+        if self.is_too_late(stake, free) { free.max(self.nearly_spent(now)) } else { free }
+    }
+
+    /// Whether what would be sent at that moment is a replay after the grace.
+    fn is_too_late(&self, stake: Stake, at: Moment) -> bool {
         let doubt = self.doubt.filter(|_| stake == Stake::Current);
-        let grace = match self.plan.rotation {
-            Rotation::Grace(grace) => Some(grace),
-            Rotation::Unknown | Rotation::Never | Rotation::Strict => None,
-        };
-        let (Some(doubt), Some(grace)) = (doubt, grace) else { return free };
-        if doubt.late || free >= doubt.grace_from + grace {
-            free.max(self.nearly_spent(now))
-        } else {
-            free
+        match (doubt, self.plan.rotation) {
+            (Some(doubt), Rotation::Grace(grace)) => doubt.late || at >= doubt.grace_from + grace,
+            (Some(_), Rotation::Unknown | Rotation::Never | Rotation::Strict) | (None, _) => false,
         }
+    }
+
+    /// Whether it is, and may kill a token that is good: what came before it took its time.
+    pub(super) fn may_kill(&self, stake: Stake, now: Now) -> bool {
+        self.is_too_late(stake, now.boot) && now.boot < self.nearly_spent(now)
     }
 
     /// How many requests the next attempt may make.

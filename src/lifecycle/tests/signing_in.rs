@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use super::sim::Sim;
 use super::sim::boot;
+use super::sim::invalid_client;
 use super::sim::invalid_grant;
+use super::sim::lost;
 use super::sim::unreachable;
 use super::sim::unshared;
 use crate::error::RefreshError;
@@ -13,10 +15,12 @@ use crate::error::foreign::OauthError;
 use crate::lifecycle::words::Action;
 use crate::lifecycle::words::Bar;
 use crate::lifecycle::words::Input;
+use crate::lifecycle::words::Revocation;
 use crate::plan::FailureAction;
 use crate::plan::Plan;
 use crate::plan::Rotation;
 use crate::plan::SignIn;
+use crate::record::Lineage;
 use crate::snapshot::StateName;
 use crate::snapshot::aid::Aid;
 use crate::token::Generation;
@@ -230,6 +234,47 @@ fn a_sign_in_that_was_to_come_comes_after_a_restart_if_it_still_may() {
 }
 
 /// An account with a password whose refresh token is refused at 3550.
+/// Nothing was there that belongs to another place.
+#[test]
+fn a_first_sign_in_that_failed_is_made_by_the_next_process_or_at_another_place() {
+    for moves in [false, true] {
+        let plan = with_password(FailureAction::Raise);
+        let mut sim = Sim::new(plan.clone(), 1000);
+        sim.fly(1000);
+        sim.fails_at(1001, unreachable());
+        if moves {
+            sim.feed(1100, Input::Reconfigured(Arc::new(plan), Lineage("elsewhere".into())));
+        } else {
+            sim = sim.restarted(1100);
+        }
+        sim.fly(1110);
+        sim.renewed_at(1111, Generation(1));
+        assert_eq!(sim.account.snapshot().state, StateName::Fresh, "{}", sim.log);
+    }
+}
+
+/// An import is staged while an attempt waits for its secrets, or during a logout.
+#[test]
+fn what_was_handed_in_meanwhile_has_its_turn_when_what_was_under_way_has_failed() {
+    let mut sim = Sim::new(with_password(FailureAction::Raise), 1000);
+    sim.feed(1000, Input::Admitted(sim.ticket()));
+    let under_way = sim.ticket();
+    sim.imported_at(1005, "r1");
+    let why = RefreshError::SecretNotStored { slot: "password".into() };
+    sim.feed(1010, Input::Intended(under_way, Err(why)));
+    assert_eq!(sim.account.snapshot().state, StateName::Queued, "{}", sim.log);
+
+    let mut sim = Sim::resumed(Rotation::Unknown, 1000);
+    sim.fly(3549);
+    sim.fails_at(3550, invalid_client());
+    sim.feed(3600, Input::Ordered(Action::Logout));
+    let under_way = sim.ticket();
+    sim.imported_at(3601, "r9");
+    sim.feed(3602, Input::Intended(under_way, Ok(true)));
+    sim.feed(3603, Input::Revoked(under_way, Revocation::Failed(lost())));
+    assert_eq!(sim.account.snapshot().state, StateName::Queued, "{}", sim.log);
+}
+
 fn refused(on_refresh_failure: FailureAction) -> Sim {
     let mut sim = Sim::planned(with_password(on_refresh_failure), 1000);
     sim.fly(3549);

@@ -111,7 +111,11 @@ impl Sim {
             issued: Stamp { wall: aws.issued_at, boot: None },
             lifetime: aws.lifetime,
         });
+        // What nothing was ever committed of comes from nowhere.
+        let origin = self.account.generation != Generation::default();
+        let origin = origin.then(|| self.account.origin.clone());
         let record = Record {
+            lineage: origin.unwrap_or_default(),
             current: held.map(|held| Saved {
                 generation: held.generation,
                 tokens: Some(Arc::clone(&held.tokens)),
