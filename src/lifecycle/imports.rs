@@ -4,23 +4,13 @@
 //! It is staged, proven by one exchange, and only then takes the place of the account's own.
 //! After a release only its owner's own word takes the account back, and nothing that is found.
 
-use std::sync::Arc;
-
 use super::Account;
 use super::Candidate;
-use super::Sent;
-use super::State;
-use super::What;
-use super::failure::is_verdict;
+use super::Proof;
 use super::words::Command;
 use super::words::Credential;
 use super::words::Done;
-use crate::error::Class;
-use crate::error::RefreshError;
 use crate::error::code::Code;
-use crate::notice::Event;
-use crate::notice::Reason;
-use crate::record::Foreign;
 use crate::record::Hold;
 use crate::record::StoreError;
 use crate::record::Write;
@@ -54,6 +44,7 @@ impl Account {
             mark: Some(mark),
             aws,
             found,
+            proof: Proof::Awaited,
             doubt: None,
         }));
         let write = Write::Stage { account: self.id.clone(), lineage, refresh_token };
@@ -112,71 +103,6 @@ impl Account {
                 let refusal = Refusal::new(Code::StoreUnavailable, error.to_string());
                 self.answer_importer(Err(refusal), out);
             }
-        }
-    }
-
-    /// The staged credential did not prove itself. The account's own one is untouched.
-    pub(super) fn not_proven(
-        &mut self,
-        class: Class,
-        error: &RefreshError,
-        sent: Sent,
-        now: Now,
-        jitter: Jitter,
-        out: &mut Vec<Command>,
-    ) {
-        let found = self.candidate.as_ref().is_some_and(|candidate| candidate.found);
-        let foreign = found && matches!(error, RefreshError::SubjectChanged);
-        let error = if foreign { &RefreshError::ForeignWriter } else { error };
-        let refusal = Refusal {
-            provider_error: error.provider_error().cloned(),
-            ..Refusal::new(error.code(), format!("the credential was not taken over: {error}"))
-        };
-        self.note_patience(class, error, now, jitter);
-        let before = self.candidate.as_ref().and_then(|candidate| candidate.doubt);
-        let after = self.doubt_after(before, sent);
-        let doubt = match &mut self.candidate {
-            Some(candidate) if class == Class::Ambiguous => Some(*candidate.doubt.insert(after)),
-            Some(candidate) if !is_verdict(class) => candidate.doubt,
-            Some(_) | None => None,
-        };
-        if let Some(doubt) = doubt {
-            let pause = self.next_pause(class, now, jitter);
-            let next = self.next_staged_replay(doubt, pause, now, jitter);
-            let next = next.max(self.budgeted(now.boot));
-            self.state = State::InDoubt { next };
-            out.push(Command::Publish);
-            self.answer_importer(Err(refusal), out);
-        } else {
-            let mark = self.candidate.take().and_then(|candidate| candidate.mark);
-            if let Some(mark) = mark.filter(|_| foreign) {
-                self.standing.foreign =
-                    Some(Box::new(Foreign { mark, at_ms: now.wall.as_millis() }));
-                self.owe(What::Standing, now, out);
-            }
-            self.owe(What::Unstage(Some(Box::new(refusal))), now, out);
-            self.take_up_again(now, jitter, out);
-            if foreign {
-                self.tell_foreign_writer(error, now, out);
-            }
-        }
-    }
-
-    /// Raises that somebody else logged in where the account's token is kept: to everyone who
-    /// follows, beside what is said of the account's own credential, of which it says nothing.
-    fn tell_foreign_writer(&self, error: &RefreshError, now: Now, out: &mut Vec<Command>) {
-        let failure = Arc::new(self.failure(error.clone(), now));
-        out.push(Command::Tell(Event::RefreshFailed { reason: Reason::Requested, failure }));
-    }
-
-    /// Tells whoever handed in the staged credential what came of it.
-    pub(super) fn answer_importer(
-        &mut self,
-        answer: Result<Done, Refusal>,
-        out: &mut Vec<Command>,
-    ) {
-        if let Some(ticket) = self.importer.take() {
-            out.push(Command::AnswerTo(ticket, answer));
         }
     }
 }

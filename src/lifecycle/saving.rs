@@ -7,6 +7,7 @@ use super::Account;
 use super::Attempt;
 use super::Brought;
 use super::Catch;
+use super::Proof;
 use super::Sent;
 use super::State;
 use super::words::Command;
@@ -264,6 +265,10 @@ impl Account {
         if first && let Brought::Tokens(grant) = &catch.what {
             self.generation = self.generation.next();
             changed = self.hold(grant, attempt.stake, catch.sent, self.generation);
+            let proven = changed && attempt.stake == Stake::Staged;
+            if let Some(candidate) = self.candidate.as_mut().filter(|_| proven) {
+                candidate.proof = Proof::Unsaved { refusals: 0 };
+            }
         }
         // What is unsaved stays so whatever the configuration says of the provider by now.
         self.state = if !first || self.risk() != Risk::None {

@@ -128,6 +128,8 @@ pub(super) struct Candidate {
     pub(super) aws: Option<(AwsGrant, Now)>,
     /// Whether it was found where another program logs in by itself.
     pub(super) found: bool,
+    /// Who cares whether it works.
+    pub(super) proof: Proof,
     /// A spend of it whose reply was lost.
     pub(super) doubt: Option<Doubt>,
 }
@@ -135,8 +137,22 @@ pub(super) struct Candidate {
 impl Candidate {
     /// One that the store had staged before this process began.
     pub(super) const fn left_over(lineage: Lineage) -> Self {
-        Self { lineage, staging: None, mark: None, aws: None, found: false, doubt: None }
+        let proof = Proof::LeftOver;
+        Self { lineage, staging: None, mark: None, aws: None, found: false, proof, doubt: None }
     }
+}
+
+/// Who cares whether a credential works that was handed in.
+pub(super) enum Proof {
+    /// Whoever handed it in, and waits.
+    Awaited,
+    /// Nobody any more: an earlier process left it behind.
+    LeftOver,
+    /// Everybody: it works, and the account lives by what it brought, which the disk did not take.
+    Unsaved {
+        /// How often in a row it was refused since.
+        refusals: u8,
+    },
 }
 
 /// A spend whose reply was lost.

@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::sim::Sim;
 use super::sim::boot;
 use super::sim::failed;
+use super::sim::granted;
 use super::sim::granted_to;
 use super::sim::invalid_client;
 use super::sim::invalid_grant;
@@ -18,6 +19,7 @@ use crate::lifecycle::words::Action;
 use crate::lifecycle::words::Input;
 use crate::plan::Rotation;
 use crate::record::Lineage;
+use crate::record::StoreError;
 use crate::snapshot::StateName;
 use crate::token::Generation;
 use crate::token::Secret;
@@ -162,6 +164,58 @@ fn a_handed_in_credential_in_doubt_is_replayed_at_once_whatever_the_provider_for
         let next = sim.account.snapshot().next.unwrap();
         assert!(next >= boot(1111) && next < boot(1120), "{rotation:?}\n{}", sim.log);
     }
+}
+
+/// The own one is due when its token is nearly spent; without a token it waits for an hour.
+#[test]
+fn a_handed_in_credential_in_doubt_is_given_up_when_the_account_needs_its_own_one() {
+    let mut sim = Sim::resumed(Rotation::Unknown, 1000);
+    sim.imported_at(1100, "r5");
+    sim.go(1100);
+    sim.feed(1110, Input::Exchanged(sim.ticket(), failed(lost())));
+    while let Some(next) = sim.account.snapshot().next
+        && sim.account.snapshot().state == StateName::InDoubt
+    {
+        let at = next.as_millis().div_ceil(1000);
+        sim.fly(at);
+        sim.feed(at, Input::Exchanged(sim.ticket(), failed(lost())));
+    }
+    let snapshot = sim.account.snapshot();
+    assert_eq!(snapshot.state, StateName::Fresh, "{}", sim.log);
+    assert!(snapshot.next < Some(boot(4600)), "{}", sim.log);
+    assert!(sim.log.contains("Unstage"), "{}", sim.log);
+}
+
+/// A provider that never rotates loses nothing with tokens that are not saved: what was handed in is
+/// sent once more when they are due.
+#[test]
+fn a_login_that_worked_on_a_full_disk_is_not_given_up_for_a_later_failure() {
+    let mut sim = Sim::resumed(Rotation::Never, 1000);
+    sim.imported_at(1100, "r5");
+    sim.go(1100);
+    sim.feed(1101, Input::Exchanged(sim.ticket(), granted(3600)));
+    sim.feed(1101, Input::Written(sim.ticket(), Err(StoreError::Full)));
+    for (at, error) in [(3723, lost()), (3800, unreachable()), (3900, invalid_grant())] {
+        sim.fly(at);
+        sim.feed(at, Input::Exchanged(sim.ticket(), failed(error)));
+        assert_eq!(sim.account.snapshot().state, StateName::Waiting, "{}", sim.log);
+    }
+    sim.fly(3960);
+    sim.renewed_at(3961, Generation(3));
+    assert_eq!(sim.account.snapshot().state, StateName::Fresh, "{}", sim.log);
+}
+
+/// Nobody waits for an answer, and the login may be the only one that there is.
+#[test]
+fn what_an_earlier_process_left_staged_waits_for_a_provider_in_trouble() {
+    let mut sim = Sim::left_with_a_staged_credential(Rotation::Unknown, 1000);
+    sim.go(1000);
+    sim.feed(1001, Input::Exchanged(sim.ticket(), failed(unreachable())));
+    assert_eq!(sim.account.snapshot().state, StateName::Waiting, "{}", sim.log);
+
+    sim.fly(1100);
+    sim.feed(1101, Input::Exchanged(sim.ticket(), failed(invalid_grant())));
+    assert!(sim.log.contains("Unstage"), "{}", sim.log);
 }
 
 /// The window of a request is 61 s, and ten fit into it: four are to be free.

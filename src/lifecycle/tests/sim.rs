@@ -92,6 +92,11 @@ impl Sim {
         Self::of(Arc::new(plan), Some(record(at, None)), at)
     }
 
+    /// An account whose last process left a credential behind that had been handed in.
+    pub(super) fn left_with_a_staged_credential(rotation: Rotation, at: u64) -> Self {
+        Self::of(plan(rotation), Some(Record { staged: Some(here()), ..record(at, None) }), at)
+    }
+
     /// An account with tokens that an earlier process could not save.
     pub(super) fn inherited(rotation: Rotation, at: u64) -> Self {
         let record = Record { unsaved: true, ..record(at, None) };
