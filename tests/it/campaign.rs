@@ -58,6 +58,12 @@ enum Thread {
     Act,
 }
 
+/// What the thread that acts does with its connection to the provider.
+const CONNECTION: &str = "%network,writev";
+
+/// The one of those calls by which a request is sent.
+const SEND: &str = "writev";
+
 /// Waits for a token other than the one that is held, and not for long where a replay cannot succeed.
 const POLL: &str = "/v1/accounts/mail/token?wait=60";
 const POLL_IN_VAIN: &str = "/v1/accounts/mail/token?wait=3";
@@ -209,7 +215,11 @@ fn calls_during(scene: &mut Scene, before: Before, thread: Thread) -> Calls {
     assert_eq!(acts(scene, before, POLL).unwrap().status, 200);
     scene.daemon.kill();
     ambush.ends();
-    watched.made()
+    let made = watched.made();
+    // A blow that falls on every call but the one that sends tells nothing of what matters most.
+    let is_sent = matches!(thread, Thread::Act).then(|| made.contains_key(SEND));
+    assert_ne!(is_sent, Some(false), "the request is sent by another call than {SEND}: {made:?}");
+    made
 }
 
 /// Deals every so manieth of these blows to these calls.
@@ -356,7 +366,7 @@ fn watched(scene: &Scene, thread: Thread) -> Watched {
         Thread::Store | Thread::StoreAfter(_) => {
             Watched { calls: "all", paths: scene.state_files(), fault, record }
         }
-        Thread::Act => Watched { calls: "%network", paths: Vec::new(), fault, record },
+        Thread::Act => Watched { calls: CONNECTION, paths: Vec::new(), fault, record },
     }
 }
 
