@@ -12,17 +12,21 @@
 //!
 //! # Reading order
 //!
-//! `blow` is what befalls a call; `scene` is the account, and what is checked of it. `cuts` is about
-//! power cuts, `places` about state directories that are moved, removed, or older than they were.
+//! `blow` is what befalls a call, `record` what strace wrote down; `scene` is the account, and what is
+//! checked of it. `window` is about providers that forgive nothing, `cuts` about power cuts, `places`
+//! about state directories that are moved, removed, or older than they were.
 
 mod blow;
 mod cuts;
 mod places;
+mod record;
 mod scene;
+mod window;
 
 use std::collections::BTreeMap;
 use std::io;
 use std::ops::RangeInclusive;
+use std::path::PathBuf;
 
 use self::blow::Blow;
 use self::blow::Point;
@@ -47,7 +51,7 @@ const DISK: &[Blow] =
 const NETWORK: &[Blow] = &[Blow::Once("ECONNRESET"), Blow::Once("EIO")];
 
 /// The threads that are struck.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Thread {
     /// It writes what is to be durable.
     Store,
@@ -126,42 +130,6 @@ fn an_error_of_any_call_of_a_start_costs_nothing() {
     for before in [Before::Nothing, Before::AtRest, Before::InDoubt] {
         at_start(before, DISK, 24);
     }
-}
-
-/// Without a grace an account is lost if the provider has rotated its refresh token and the reply is not
-/// written: that is so from the last byte of the request to the last page of one transaction, whose sync
-/// is a matter of power cuts. A kill at any other call loses nothing.
-#[test]
-fn without_a_grace_only_a_kill_between_the_request_and_the_writing_of_its_reply_loses_an_account() {
-    const WINDOW: &[&str] = &["recvfrom", "shutdown", "newfstatat", "pwrite64"];
-
-    let Some(mut scene) = scene(Provider::Strict) else { return };
-    let mut lost = Vec::new();
-    let mut trials = Trials::default();
-    for thread in [Thread::Store, Thread::Act] {
-        let calls = calls_during(&mut scene, Before::AtRest, thread);
-        trials = trials.and(each(&calls, KILL, 1, |point| {
-            let requests = scene.set(Before::AtRest);
-            scene.daemon.begin();
-            let ambush = watched(&scene, thread).ambush(id(&scene, thread), Some(point));
-            let was_killed = acts(&scene, Before::AtRest, POLL).is_err();
-            if !was_killed {
-                scene.daemon.kill();
-            } else {
-                scene.daemon.ended();
-                scene.check_remains(requests, &format!("{point:?} of {thread:?}"));
-                if scene.is_lost() {
-                    lost.push((point.call.to_owned(), point.count));
-                }
-            }
-            ambush.ends();
-            was_killed
-        }));
-    }
-    eprintln!("{trials:?}, {} of which lost the account: {lost:?}", lost.len());
-    trials.check(25);
-    assert!(lost.iter().all(|(call, _)| WINDOW.contains(&call.as_str())), "{lost:?}");
-    assert!(lost.iter().any(|(call, _)| call == "recvfrom"), "the provider rotates: {lost:?}");
 }
 
 /// Strikes the thread of the store, and then the one that acts, while a running daemon refreshes.
@@ -356,7 +324,7 @@ fn resume_where_that_was_lost(scene: &Scene) {
 
 /// What is watched of a thread, in a new record.
 fn watched(scene: &Scene, thread: Thread) -> Watched {
-    let record = scene.daemon.path("strace");
+    let record = record_of(scene, thread);
     drop(std::fs::remove_file(&record));
     let fault = match thread {
         Thread::StoreAfter(fault) => Some(fault),
@@ -368,6 +336,14 @@ fn watched(scene: &Scene, thread: Thread) -> Watched {
         }
         Thread::Act => Watched { calls: CONNECTION, paths: Vec::new(), fault, record },
     }
+}
+
+/// Where strace writes what it sees of a thread.
+fn record_of(scene: &Scene, thread: Thread) -> PathBuf {
+    scene.daemon.path(match thread {
+        Thread::Store | Thread::StoreAfter(_) => "strace.store",
+        Thread::Act => "strace.act",
+    })
 }
 
 fn id(scene: &Scene, thread: Thread) -> u32 {

@@ -11,6 +11,7 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::process::Stdio;
 
+use super::record::calls_of;
 use crate::support::process::Process;
 use crate::support::process::wrapping;
 
@@ -53,18 +54,16 @@ pub(super) struct Watched {
 impl Watched {
     /// The options of strace that write these calls down, and deal a blow to one of them.
     fn options(&self, point: Option<Point<'_>>) -> Vec<String> {
-        let mut options = vec!["-o".to_owned(), self.record.display().to_string(), "-e".to_owned()];
-        match point {
-            None => options.push(format!("trace={}", self.calls)),
-            Some(Point { call, count, blow }) => {
-                let inject = match blow {
-                    Blow::Kill => format!("inject={call}:signal=KILL:when={count}"),
-                    Blow::Once(error) => format!("inject={call}:error={error}:when={count}"),
-                    Blow::FromThenOn(error) => format!("inject={call}:error={error}:when={count}+"),
-                };
-                let fault = self.fault.map_or_else(String::new, |fault| format!(",{fault}"));
-                options.extend([format!("trace={call}{fault}"), "-e".to_owned(), inject]);
-            }
+        let record = self.record.display().to_string();
+        let trace = format!("trace={}", self.calls);
+        let mut options = ["-ttt", "-T", "-o", &record, "-e", &trace].map(str::to_owned).to_vec();
+        if let Some(Point { call, count, blow }) = point {
+            let inject = match blow {
+                Blow::Kill => format!("inject={call}:signal=KILL:when={count}"),
+                Blow::Once(error) => format!("inject={call}:error={error}:when={count}"),
+                Blow::FromThenOn(error) => format!("inject={call}:error={error}:when={count}+"),
+            };
+            options.extend(["-e".to_owned(), inject]);
         }
         if let Some(fault) = self.fault {
             options.extend(["-e".to_owned(), format!("inject={fault}:error=EIO:when=1")]);
@@ -121,12 +120,8 @@ impl Watched {
 /// How often each call is in a record.
 fn made_in(record: &str) -> BTreeMap<&str, u32> {
     let mut made = BTreeMap::new();
-    for line in record.lines() {
-        let name = line.split_once('(').map(|(name, _)| name);
-        let plain = |name: &&str| name.bytes().all(|it| it.is_ascii_alphanumeric() || it == b'_');
-        if let Some(name) = name.filter(plain) {
-            *made.entry(name).or_default() += 1;
-        }
+    for call in calls_of(record) {
+        *made.entry(call.name).or_default() += 1;
     }
     made
 }
