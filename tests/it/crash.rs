@@ -1,6 +1,7 @@
 //! Daemons are killed again and again, at random moments, while hundreds of accounts refresh.
 //!
-//! What an account is lost by, and which moments there are, [`herd`] says; not one may be lost.
+//! What an account is lost by, and which moments there are, [`herd`] says; not one may be lost. [`lives`]
+//! is when there was a daemon, and what the last ones logged.
 //! `TOKENKEEPER_TEST_KILLS` says how often they are killed, over all of them,
 //! `TOKENKEEPER_TEST_DAEMONS` how many there are, and `TOKENKEEPER_TEST_SEED` repeats the choice of
 //! moments.
@@ -12,6 +13,7 @@
 //! cut again, so that all that a grace has room for are as good as never.
 
 pub(crate) mod herd;
+mod lives;
 
 use std::hash::BuildHasher;
 use std::hash::RandomState;

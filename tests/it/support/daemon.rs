@@ -336,15 +336,26 @@ impl Daemon {
         what: &str,
         wanted: impl Fn(&AccountView) -> bool,
     ) -> AccountView {
+        let view = self.comes_to(account, wanted);
+        view.unwrap_or_else(|view| panic!("{account} is not {what}: {view:#?}\n{}", self.log()))
+    }
+
+    /// The same; how it stands instead is the failure.
+    pub(crate) fn comes_to(
+        &self,
+        account: &str,
+        wanted: impl Fn(&AccountView) -> bool,
+    ) -> Result<AccountView, Box<AccountView>> {
         // Following begins before looking, so that no change is missed.
         let mut events = self.events();
         loop {
             let view = self.account(account);
             if wanted(&view) {
-                return view;
+                return Ok(view);
             }
-            let more = events.next().is_some();
-            assert!(more, "{account} is not {what}: {view:#?}\n{}", self.log());
+            if events.next().is_none() {
+                return Err(Box::new(view));
+            }
         }
     }
 

@@ -41,6 +41,21 @@ pub(crate) struct Totals {
     pub(crate) max_requests_in_60s: u64,
 }
 
+/// One request, and what the provider made of it.
+#[derive(Clone, Debug, Deserialize)]
+pub(crate) struct Entry {
+    /// When it arrived, in milliseconds since 1970.
+    pub(crate) wall_ms: u64,
+    /// What it asked for.
+    pub(crate) operation: String,
+    /// Which refresh token of its login was presented, 0 the first.
+    pub(crate) generation: Option<u32>,
+    /// What was decided.
+    pub(crate) verdict: String,
+    /// Whether the whole reply was written to a client that was still there.
+    pub(crate) replied: bool,
+}
+
 impl Idp {
     /// Starts one without accounts.
     pub(crate) fn start() -> Self {
@@ -175,28 +190,19 @@ impl Idp {
 
     /// What was asked of an account so far and what came of it, such as `refresh granted`.
     pub(crate) fn story(&self, account: &str) -> Vec<String> {
-        #[derive(Deserialize)]
-        struct Entry {
-            operation: String,
-            verdict: String,
-        }
-
-        let path = format!("/control/ledger?account={account}");
-        let entries: Vec<Entry> = Request::get(&path).on_tcp(&self.address).unwrap().success();
-        let told = |Entry { operation, verdict }| format!("{operation} {verdict}");
-        entries.into_iter().map(told).collect()
+        let told = |entry: Entry| format!("{} {}", entry.operation, entry.verdict);
+        self.ledger(account).into_iter().map(told).collect()
     }
 
     /// When the newest request of an account came, in milliseconds since 1970.
     pub(crate) fn last_asked_at(&self, account: &str) -> u64 {
-        #[derive(Deserialize)]
-        struct Entry {
-            wall_ms: u64,
-        }
+        self.ledger(account).last().unwrap().wall_ms
+    }
 
+    /// Every request of an account, in the order of their decisions.
+    pub(crate) fn ledger(&self, account: &str) -> Vec<Entry> {
         let path = format!("/control/ledger?account={account}");
-        let entries: Vec<Entry> = Request::get(&path).on_tcp(&self.address).unwrap().success();
-        entries.last().unwrap().wall_ms
+        Request::get(&path).on_tcp(&self.address).unwrap().success()
     }
 
     fn send(&self, method: &str, path: &str, body: &Value) -> Reply {
