@@ -93,6 +93,13 @@ const YEARS: f64 = 15.0;
 /// Account-years in which every pair of the lifecycle is seen that there is.
 const ALL_PAIRS: f64 = 1_000.0;
 
+/// Account-years in which what is excused keeps below its ceiling.
+const ENOUGH: f64 = 100.0;
+
+/// The largest share of all account-time in which an account may be recorded as somebody else's. Such
+/// an account has a person see to it before it must be well.
+const MOST_MISTAKEN: f64 = 0.005;
+
 /// How long a world lasts.
 const WORLD: Duration = Duration::from_secs(60 * 86_400);
 
@@ -115,6 +122,12 @@ fn whatever_goes_wrong_no_promise_is_broken() {
     println!("Faults met:{}", run.met);
     println!("{}", run.pairs);
     assert_eq!(run.pairs.impossible(), []);
+    let mistaken = run.counts.mistaken.as_secs_f64() / YEAR.as_secs_f64() / run.years;
+    println!(
+        "Of the time, {:.2} % is that of accounts recorded as somebody else's",
+        100.0 * mistaken
+    );
+    assert!(run.years < ENOUGH || mistaken < MOST_MISTAKEN, "{mistaken} of the time");
     if run.years >= ALL_PAIRS {
         assert_eq!(run.pairs.missing(), []);
     }
@@ -241,7 +254,8 @@ fn world(seed: u64, trace: Trace) -> End {
     let mut play = Play::new(scene, chance);
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     runtime.block_on(play.run(WORLD));
-    let scene = play.outside.scene();
+    let mut scene = play.outside.scene();
+    scene.witness.ends(WORLD);
     let violation = scene.witness.violation();
     let whose = violation.and_then(|it| it.split(':').next()).unwrap_or_default();
     End {

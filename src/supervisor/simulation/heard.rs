@@ -27,9 +27,26 @@ pub(super) const REFUSALS: u32 = 4;
 /// The shortest pause after a throttled answer that names none.
 const SHORTEST_THROTTLE: Duration = Duration::from_secs(5);
 
+/// Whose tokens a reply brings, by the subject that is recorded of the account.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Whose {
+    /// The account's, or nobody's in particular.
+    Its,
+    /// Somebody else's: they are kept for an operator, and nothing is done with them.
+    AnotherS,
+}
+
 impl Witness {
-    /// A reply reaches the host, or it gives up waiting.
-    pub(super) fn heard(&mut self, clocks: &Clocks, part: &Part, stake: Stake, outcome: &Outcome) {
+    /// A reply reaches the host, or it gives up waiting. What it brings is `whose` by what is recorded
+    /// of the account.
+    pub(super) fn heard(
+        &mut self,
+        clocks: &Clocks,
+        part: &Part,
+        stake: Stake,
+        outcome: &Outcome,
+        whose: Whose,
+    ) {
         let (at, account) = (clocks.at(), &part.id);
         self.trace.note(at, || format!("{account} hears {}", spoken(outcome)));
         let told_by = self.told_by(at);
@@ -37,14 +54,19 @@ impl Witness {
         life.in_flight = false;
         let error = match outcome {
             Outcome::Granted(grant) => {
-                let foreign = grant.subject.as_deref().is_some_and(|it| it.starts_with("not-"));
-                // Whom the daemon takes for the account's own from then on, nobody knows.
-                life.foreign |= foreign;
-                if foreign {
-                    life.deny(at);
-                } else {
-                    life.refusals = 0;
-                    life.learn(stake, grant.refresh_token.as_ref());
+                let refresh_token = grant.refresh_token.as_ref();
+                match whose {
+                    Whose::Its => {
+                        life.refusals = 0;
+                        life.disowned = false;
+                        life.learn(stake, refresh_token);
+                    }
+                    Whose::AnotherS => {
+                        life.deny(at);
+                        life.set_aside = refresh_token.map(Serial::of);
+                        // What was handed in says nothing of the login that the account has.
+                        life.disowned |= stake != Stake::Staged;
+                    }
                 }
                 if grant.lifetime < Duration::from_secs(900) {
                     life.odd = at;
@@ -53,6 +75,7 @@ impl Witness {
                 None
             }
             Outcome::Salvaged(token, error) => {
+                life.disowned = false;
                 life.learn(stake, Some(token));
                 Some(error)
             }
@@ -112,8 +135,8 @@ impl Witness {
         let serial = Serial::of(token);
         self.trace.note(clocks.at(), || format!("{account}: {serial:?} is refused for good"));
         let life = self.life(account);
-        let (knows, denied, foreign) = (life.knows, life.denied, life.foreign);
-        if !reused || foreign {
+        let (knows, denied, set_aside) = (life.knows, life.denied, life.set_aside);
+        if !reused {
             return;
         }
         // It was a replay that the provider took, after which others need not come.
@@ -124,6 +147,9 @@ impl Witness {
         self.counts.lost += 1;
         if knows.login == newest.login && knows >= newest {
             self.violated(account, || format!("spends {serial:?}, though it was given {newest:?}"));
+        } else if set_aside == Some(newest) {
+            // It came as somebody else's, and was kept for an operator.
+            self.counts.set_aside += 1;
         } else if let Conduct::Grace(grace) = conduct
             && !replayed
             && once

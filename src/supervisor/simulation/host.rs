@@ -153,6 +153,7 @@ impl Play {
         for account in &self.accounts {
             let saved = scene.disk.refresh_token(account).map(Serial::of);
             scene.witness.ended(account, saved, at);
+            scene.record_is_read(account);
         }
         if was_there || self.off {
             let pause = self.chance.span(low, high);

@@ -53,8 +53,13 @@ pub(super) struct Life {
     /// did before that.
     pub(super) denied: Duration,
     pub(super) denied_before: Duration,
-    /// Whether somebody else's tokens came.
-    pub(super) foreign: bool,
+    /// The refresh token that came last as somebody else's, and was kept for an operator.
+    pub(super) set_aside: Option<Serial>,
+    /// Whether the last tokens that came for its login were somebody else's.
+    pub(super) disowned: bool,
+    /// Since when somebody else is recorded as whose it is, because the first tokens that came were
+    /// somebody else's: only a person can mend that.
+    pub(super) mistaken: Option<Duration>,
     /// What the daemon takes for the grace.
     pub(super) plan_grace: Duration,
     /// When the first of the requests was sent whose replies were lost.
@@ -119,7 +124,6 @@ impl Life {
         let serial = token.filter(|_| announces).map(Serial::of);
         let again = self.spent.filter(|(spent, _)| Some(*spent) == serial).map(|(_, fate)| fate);
         let in_doubt = matches!(again, Some(Fate::Open | Fate::Lost));
-        let ours = serial.filter(|_| !self.foreign);
         if self.in_flight {
             Some("two requests at a time".to_owned())
         } else if minute >= A_MINUTE.1 {
@@ -135,7 +139,7 @@ impl Life {
             Some("a request right after a throttled one".to_owned())
         } else if announces && !announced {
             Some("a spend that is not announced durably".to_owned())
-        } else if ours.is_some_and(|it| it.login == self.knows.login && it < self.knows) {
+        } else if serial.is_some_and(|it| it.login == self.knows.login && it < self.knows) {
             Some(format!("spends {serial:?}, though it has {:?}", self.knows))
         } else if in_doubt && self.reason != Some(Reason::Replay) {
             Some(format!("spends {serial:?} again, and not as a replay"))

@@ -16,6 +16,9 @@ use crate::token::Kind;
 const BETWEEN_QUESTIONS: Duration = Duration::from_secs(2_400);
 const BETWEEN_DEEDS: Duration = Duration::from_secs(5 * 3_600);
 
+/// Within this a person sees to what somebody has begun.
+const A_WHILE: Duration = Duration::from_secs(6 * 3_600);
+
 /// How likely it is that somebody interferes between two events: what an account is in the middle
 /// of lasts for moments, which nobody hits who acts once in hours.
 const INTERFERENCE: f64 = 1.0 / 300.0;
@@ -123,20 +126,20 @@ impl Play {
             8..10 => {
                 self.outside.scene().witness.meddled(account);
                 self.order(account, Action::Pause);
-                self.later(account, 6 * 3_600, Deed::Resume);
+                self.later(account, A_WHILE, Deed::Resume);
             }
             10..13 => self.logs_in(account),
             13 => {
-                self.forgotten(account);
+                self.forgotten(account, A_WHILE);
                 self.order(account, Action::Clear);
             }
             14 => {
-                self.forgotten(account);
+                self.forgotten(account, A_WHILE);
                 self.order(account, Action::Logout);
             }
             15 => {
                 self.order(account, Action::Release);
-                self.later(account, 6 * 3_600, Deed::LogIn);
+                self.later(account, A_WHILE, Deed::LogIn);
             }
             16 => self.does(account, Deed::Resume),
             17 => {
@@ -152,17 +155,17 @@ impl Play {
         }
     }
 
-    /// The credential is to be forgotten; a person logs in again, some time.
-    fn forgotten(&mut self, account: &AccountId) {
+    /// The credential is to be forgotten; a person logs in again, in `most` at the latest.
+    pub(super) fn forgotten(&mut self, account: &AccountId, most: Duration) {
         let mut scene = self.outside.scene();
         scene.witness.patience_ends(account);
         scene.witness.meddled(account);
         drop(scene);
-        self.later(account, 6 * 3_600, Deed::LogIn);
+        self.later(account, most, Deed::LogIn);
     }
 
-    fn later(&mut self, account: &AccountId, most: u64, deed: Deed) {
-        let pause = self.chance.span(Duration::from_secs(1), Duration::from_secs(most));
+    fn later(&mut self, account: &AccountId, most: Duration, deed: Deed) {
+        let pause = self.chance.span(Duration::from_secs(1), most);
         self.outside.scene().after(pause, Event::Does(account.clone(), deed));
     }
 

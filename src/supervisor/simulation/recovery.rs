@@ -58,7 +58,7 @@ impl Play {
         );
         let mut scene = self.outside.scene();
         let at = scene.at();
-        !rests && !scene.witness.must_wait(account, at)
+        !rests && !scene.witness.is_mistaken(account) && !scene.witness.must_wait(account, at)
     }
 
     fn is_well(&self, account: &AccountId) -> bool {
@@ -88,7 +88,10 @@ impl Play {
             }
             let lineage = self.outside.scene().parts[&account].lineage().clone();
             let elsewhere = snapshot.origin.as_ref() != Some(&lineage);
-            if doomed || elsewhere || snapshot.released {
+            if self.outside.scene().witness.is_mistaken(&account) {
+                self.forgotten(&account, Duration::from_secs(60));
+                self.order(&account, Action::Clear);
+            } else if doomed || elsewhere || snapshot.released {
                 self.logs_in(&account);
             } else if snapshot.state == StateName::NeedsLogin {
                 // It was said to be lost, and is not.
@@ -106,7 +109,7 @@ impl Play {
     }
 
     fn is_ill(&self, account: &AccountId, when: &str) {
-        if self.outside.scene().witness.is_foreign(account) {
+        if self.outside.scene().witness.is_mistaken(account) {
             return;
         }
         let state = self.snapshot(account).map(|it| (it.state, it.next));

@@ -20,9 +20,11 @@ use super::clocks::Clocks;
 use super::disk::Disk;
 use super::faults::Fault;
 use super::faults::Weather;
+use super::heard::Whose;
 use super::reply;
 use super::service::Serial;
 use super::service::Service;
+use super::service::subject_of_another;
 use super::witness::Witness;
 use crate::error::RefreshError;
 use crate::hooks::call::Call;
@@ -152,6 +154,7 @@ impl Scene {
         let Some((write, waiter, result)) = self.disk.write_next(refusal, &boot_id) else { return };
         let erased = before && self.disk.refresh_token(&account).is_none();
         self.witness.written(&account, &write, &result, erased, at);
+        self.record_is_read(&account);
         // The process may be gone.
         let _gone = waiter.send(result);
         self.stirred = true;
@@ -213,11 +216,34 @@ impl Scene {
     pub(super) fn replies(&mut self, call: u64, outcome: Outcome) {
         let Some(called) = self.calls.remove(&call) else { return };
         self.stirred = true;
+        let whose = self.whose(&called.account, &outcome);
         let part = &self.parts[&called.account];
-        self.witness.heard(&self.clocks, part, called.stake, &outcome);
+        self.witness.heard(&self.clocks, part, called.stake, &outcome, whose);
         if let Waiter::Exchange(waiter) = called.waiter {
             let _gone = waiter.send(Ended { outcome, learned: None, entry: None });
         }
+    }
+
+    /// Whose tokens a reply brings, by what is recorded. Another place has other names for everybody.
+    fn whose(&mut self, account: &AccountId, outcome: &Outcome) -> Whose {
+        let Outcome::Granted(grant) = outcome else { return Whose::Its };
+        let Some(record) = self.disk.record(account, &self.clocks.boot_id()) else {
+            return Whose::Its;
+        };
+        let here = self.witness.life(account).sent_to.as_ref() == Some(&record.lineage);
+        match (record.subject, &grant.subject) {
+            (Some(recorded), Some(theirs)) if here && recorded != *theirs => Whose::AnotherS,
+            _ => Whose::Its,
+        }
+    }
+
+    /// Takes down whether somebody else is recorded as whose an account is.
+    pub(super) fn record_is_read(&mut self, account: &AccountId) {
+        let record = self.disk.record(account, &self.clocks.boot_id());
+        let subject = record.and_then(|record| record.subject);
+        let mistaken = subject == Some(subject_of_another(account));
+        let at = self.at();
+        self.witness.is_recorded(account, mistaken, at);
     }
 
     fn revoke(&mut self, account: AccountId, spend: &Spend) -> oneshot::Receiver<Revocation> {

@@ -40,6 +40,10 @@ pub(super) struct Counts {
     pub(super) requests: u64,
     pub(super) answers: u64,
     pub(super) lost: u64,
+    /// Of those lost: what came as somebody else's.
+    pub(super) set_aside: u64,
+    /// Account-time in which somebody else was recorded as whose the account is.
+    pub(super) mistaken: Duration,
     pub(super) starts: u64,
     /// Requests of one account in its busiest hour, with lifetimes as they are granted, and with
     /// odd ones.
@@ -53,6 +57,8 @@ impl Counts {
         self.requests += other.requests;
         self.answers += other.answers;
         self.lost += other.lost;
+        self.set_aside += other.set_aside;
+        self.mistaken += other.mistaken;
         self.starts += other.starts;
         self.busiest = self.busiest.max(other.busiest);
         self.busiest_odd = self.busiest_odd.max(other.busiest_odd);
@@ -177,7 +183,7 @@ impl Witness {
     /// Whether an account whose refresh token works may say that its login is lost.
     pub(super) fn was_refused(&mut self, account: &AccountId) -> bool {
         let life = self.life(account);
-        life.refusals >= REFUSALS || life.foreign
+        life.refusals >= REFUSALS || life.disowned
     }
 
     /// The newest refresh token that the host was given.
@@ -185,9 +191,28 @@ impl Witness {
         self.life(account).knows
     }
 
-    /// Whether somebody else's tokens came to it, so that nobody knows whose it is.
-    pub(super) fn is_foreign(&mut self, account: &AccountId) -> bool {
-        self.life(account).foreign
+    /// Whether somebody else is recorded as whose it is.
+    pub(super) fn is_mistaken(&mut self, account: &AccountId) -> bool {
+        self.life(account).mistaken.is_some()
+    }
+
+    /// Somebody else is recorded as whose an account is, or is not.
+    pub(super) fn is_recorded(&mut self, account: &AccountId, mistaken: bool, at: Duration) {
+        let life = self.life(account);
+        match (life.mistaken, mistaken) {
+            (Some(since), false) => {
+                life.mistaken = None;
+                self.counts.mistaken += at - since;
+            }
+            (None, true) => life.mistaken = Some(at),
+            (Some(_), true) | (None, false) => {}
+        }
+    }
+
+    /// The world ends.
+    pub(super) fn ends(&mut self, at: Duration) {
+        let mistaken = self.lives.values().filter_map(|life| life.mistaken);
+        self.counts.mistaken += mistaken.map(|since| at - since).sum::<Duration>();
     }
 
     /// Whether the provider has asked for patience.
