@@ -14,7 +14,7 @@
 //! 4. `scene`: what the supervisor is given for a world; `disk`, `clocks`: parts of it.
 //! 5. `drill`: a thousand accounts and a provider that refuses in error.
 //! 6. `witness`: what must hold, of requests (`life`), of what is heard (`heard`), told (`told`)
-//!    and handed out (`served`); `pairs`: what was seen of the lifecycle.
+//!    and handed out (`served`), and of what is lost (`lost`); `pairs`: what was seen of the lifecycle.
 //!
 //! # How the years are made up
 //!
@@ -36,9 +36,10 @@
 //! * No refresh token is spent without a durable intent, and none twice but as a replay; where a
 //!   replay may kill the login, not of the account's own accord before its token is nearly spent.
 //! * No write erases a refresh token, but for an order to forget it.
-//! * With a grace of 10 s or more no rotated refresh token is lost, unless something kept the host
-//!   from asking again for most of that time. One refusal in error does not, since more replays are
-//!   planned after it. Without a grace, none is that had reached the host.
+//! * With a grace of 10 s or more no rotated refresh token is lost unless each of the replays that are
+//!   planned met something, or could not be made from when it was due until the next one was (`lost`).
+//!   What is lost is counted by why, and has a ceiling. Without a grace, none is that had reached the
+//!   host.
 //! * A failure is told to those who follow within a second, and what is to be told once is.
 //! * A login that goes on is not given up, unless it was refused four times in a row itself: what
 //!   was said of a credential that was handed in beside it does not count.
@@ -55,6 +56,7 @@ mod faults;
 mod heard;
 mod host;
 mod life;
+mod lost;
 mod pairs;
 mod people;
 mod play;
@@ -119,6 +121,7 @@ fn whatever_goes_wrong_no_promise_is_broken() {
         panic!("{}", world(seed, Trace::kept()).told(seed));
     }
     println!("{:.1} account-years in {} worlds: {:?}", run.years, run.worlds, run.counts);
+    println!("Lost, by why:{}", run.counts.lost);
     println!("Faults met:{}", run.met);
     println!("{}", run.pairs);
     assert_eq!(run.pairs.impossible(), []);
@@ -127,6 +130,9 @@ fn whatever_goes_wrong_no_promise_is_broken() {
         "Of the time, {:.2} % is that of accounts recorded as somebody else's",
         100.0 * mistaken
     );
+    if run.years >= ENOUGH {
+        assert_eq!(run.counts.lost.above_ceiling(run.years), []);
+    }
     assert!(run.years < ENOUGH || mistaken < MOST_MISTAKEN, "{mistaken} of the time");
     if run.years >= ALL_PAIRS {
         assert_eq!(run.pairs.missing(), []);

@@ -61,6 +61,11 @@ impl Clocks {
         self.booted + Duration::from_millis(moment.as_millis())
     }
 
+    /// How far the wall clock is ahead of true time, in milliseconds.
+    pub(super) const fn ahead(&self) -> i64 {
+        self.ahead
+    }
+
     /// True time goes on; it never goes back.
     pub(super) fn pass_to(&mut self, at: Duration) {
         self.at = self.at.max(at);

@@ -4,6 +4,7 @@
 //! the host is up.
 
 use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
@@ -96,6 +97,11 @@ impl Disk {
     /// The power has gone, and with it what the service manager kept.
     pub(super) fn forget_shelf(&mut self) {
         self.shelf.clear();
+    }
+
+    /// Whose tokens the service manager keeps.
+    pub(super) fn shelved(&self) -> BTreeSet<AccountId> {
+        self.shelf.keys().cloned().collect()
     }
 
     /// Whose write is the oldest that is under way.

@@ -6,6 +6,7 @@ use super::cast::Part;
 use super::clocks::Clocks;
 use super::life::Fate;
 use super::life::Noted;
+use super::lost::Why;
 use super::service::Conduct;
 use super::service::Refused;
 use super::service::Serial;
@@ -17,9 +18,6 @@ use crate::provider::Outcome;
 use crate::record::Stake;
 use crate::schedule::LONGEST_RETRY_AFTER;
 use crate::token::Secret;
-
-/// The longest that a request is on its way.
-pub(super) const LATENCY: Duration = Duration::from_millis(100);
 
 /// Refusals in a row after which a login is lost: the first, and three confirmations.
 pub(super) const REFUSALS: u32 = 4;
@@ -62,7 +60,6 @@ impl Witness {
                         life.learn(stake, refresh_token);
                     }
                     Whose::AnotherS => {
-                        life.deny(at);
                         life.set_aside = refresh_token.map(Serial::of);
                         // What was handed in says nothing of the login that the account has.
                         life.disowned |= stake != Stake::Staged;
@@ -85,25 +82,15 @@ impl Witness {
         if let Some((_, fate)) = &mut life.spent {
             let lost = class == Some(Class::Ambiguous) && matches!(outcome, Outcome::Failed(_));
             *fate = if lost { Fate::Lost } else { Fate::Known };
-            let refused = matches!(class, Some(Class::Suspect | Class::Definite));
-            if refused || !matches!(outcome, Outcome::Failed(_)) {
-                life.doubted = None;
-            }
         }
+        life.struggle.hears(at, class == Some(Class::Suspect));
         match (class, stake) {
-            (Some(Class::Suspect), Stake::Current) => {
-                life.refusals += 1;
-                life.put_off(at);
-            }
-            (Some(class), stake) => {
-                // A sign-in that is refused leaves nothing to confirm, and what was handed in is
-                // not the login that the account has.
-                if class == Class::Suspect && stake == Stake::SignIn {
-                    life.refusals += REFUSALS;
-                }
-                life.deny(at);
-            }
-            (None, _) => {}
+            (Some(Class::Suspect), Stake::Current) => life.refusals += 1,
+            // A sign-in that is refused leaves nothing to confirm, and what was handed in is not
+            // the login that the account has.
+            (Some(Class::Suspect), Stake::SignIn) => life.refusals += REFUSALS,
+            (Some(Class::Config), _) => life.struggle.is_blocked(at, None, Why::Client),
+            _ => {}
         }
         if let Some(error) = error {
             // What one place asks for does not hold at another.
@@ -113,6 +100,11 @@ impl Witness {
             life.patience = asked;
             life.patience_noted = if stake == Stake::Staged { Noted::Never } else { Noted::No };
             life.asked_until = asked.map(|until| until + LONGEST_RETRY_AFTER / 10);
+            if let Some(until) = asked {
+                // What is asked for is lengthened by a tenth at the most.
+                let until = until + (until - at) / 10;
+                life.struggle.is_blocked(at, Some(until), Why::Patience);
+            }
             // What was tried beside the account's own credential says nothing of it.
             let own = class == Some(Class::Throttled) && stake == Stake::Current && here;
             let unsaid = own && asked.is_none();
@@ -135,32 +127,24 @@ impl Witness {
         let serial = Serial::of(token);
         self.trace.note(clocks.at(), || format!("{account}: {serial:?} is refused for good"));
         let life = self.life(account);
-        let (knows, denied, set_aside) = (life.knows, life.denied, life.set_aside);
+        let (knows, set_aside) = (life.knows, life.set_aside);
         if !reused {
             return;
         }
-        // It was a replay that the provider took, after which others need not come.
-        let replayed = (life.replayed..=life.replayed + LATENCY).contains(&since);
-        // More than the one reply was lost, or as good as that.
-        let once = life.denied_before <= since;
-        let planned = life.plan_grace;
-        self.counts.lost += 1;
         if knows.login == newest.login && knows >= newest {
             self.violated(account, || format!("spends {serial:?}, though it was given {newest:?}"));
-        } else if set_aside == Some(newest) {
-            // It came as somebody else's, and was kept for an operator.
-            self.counts.set_aside += 1;
-        } else if let Conduct::Grace(grace) = conduct
-            && !replayed
-            && once
-            && denied + Duration::from_secs(2) <= since + grace.min(planned).mul_f64(0.45)
-        {
-            self.violated(account, || {
-                format!(
-                    "lost {newest:?} of {since:?} with a grace of {grace:?}, which nothing kept it \
-                     from fetching after {denied:?}"
-                )
-            });
+            return;
+        }
+        let why = match conduct {
+            _ if set_aside == Some(newest) => Ok(Why::SetAside),
+            Conduct::Grace(_) => life.struggle.why_lost(serial, since),
+            Conduct::Keeps | Conduct::Multiplies | Conduct::Strict => Ok(Why::NoGrace),
+        };
+        match why {
+            Ok(why) => self.counts.lost.count(why),
+            Err(what) => self.violated(account, || {
+                format!("lost {newest:?} of {since:?} with {conduct:?}: {what}")
+            }),
         }
     }
 }

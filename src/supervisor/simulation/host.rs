@@ -51,13 +51,18 @@ impl Play {
                 if let Some(supervisor) = self.running() {
                     supervisor.stopping = true;
                     supervisor.stop.send_replace(true);
-                    self.outside.scene().stirred = true;
+                    let mut scene = self.outside.scene();
+                    scene.stirred = true;
+                    let at = scene.at();
+                    scene.witness.goes_away(at);
                 }
             }
             Fault::Suspended if self.asleep.is_none() && !self.off => {
                 let span = self.chance.span(Duration::from_secs(5), Duration::from_secs(30_000));
                 let mut scene = self.outside.scene();
-                let wakes = scene.at() + span;
+                let at = scene.at();
+                let wakes = at + span;
+                scene.witness.goes_away(at);
                 scene.agenda.put(wakes, Event::Wakes);
                 drop(scene);
                 self.asleep = Some(wakes);
@@ -125,9 +130,13 @@ impl Play {
             2 => {
                 part.move_to_and_fro();
                 scene.witness.patience_ends(account);
+                let at = scene.at();
+                scene.witness.is_kept_busy(account, at);
             }
             _ => {
                 changed.clear();
+                let at = scene.at();
+                scene.witness.is_kept_busy(account, at);
                 if !self.absent.remove(account) {
                     self.absent.insert(account.clone());
                 }
@@ -150,6 +159,7 @@ impl Play {
         scene.disk.lose_all_but(through, &boot_id);
         scene.hang_up();
         let at = scene.at();
+        scene.witness.goes_away(at);
         for account in &self.accounts {
             let saved = scene.disk.refresh_token(account).map(Serial::of);
             scene.witness.ended(account, saved, at);
@@ -181,7 +191,7 @@ impl Play {
         let at = self.outside.scene().at();
         if self.asleep.is_some_and(|wakes| wakes <= at) {
             self.asleep = None;
-            self.outside.scene().witness.absent_until(at);
+            self.outside.scene().witness.is_back(at);
             self.clock_stepped();
         }
     }

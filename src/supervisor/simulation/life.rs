@@ -4,6 +4,8 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use super::cast::Part;
+use super::lost::Struggle;
+use super::lost::Why;
 use super::service::Serial;
 use crate::notice::Reason;
 use crate::plan::Rotation;
@@ -13,6 +15,9 @@ use crate::token::Secret;
 
 /// Requests in any minute, whatever is answered.
 const A_MINUTE: (Duration, usize) = (Duration::from_secs(60), 10);
+
+/// How long the daemon counts a request against a minute.
+const COUNTED: Duration = Duration::from_secs(61);
 
 /// Requests in any hour of an account whose tokens live for minutes at least: retries whose pauses
 /// grow, and what people and programs force. One retry after another without a pause would fill
@@ -49,10 +54,7 @@ pub(super) struct Life {
     pub(super) owed: Option<Duration>,
     /// How often in a row the refresh token was refused.
     pub(super) refusals: u32,
-    /// When something last kept a request from succeeding, and when something other than a refusal
-    /// did before that.
-    pub(super) denied: Duration,
-    pub(super) denied_before: Duration,
+    pub(super) struggle: Struggle,
     /// The refresh token that came last as somebody else's, and was kept for an operator.
     pub(super) set_aside: Option<Serial>,
     /// Whether the last tokens that came for its login were somebody else's.
@@ -60,12 +62,6 @@ pub(super) struct Life {
     /// Since when somebody else is recorded as whose it is, because the first tokens that came were
     /// somebody else's: only a person can mend that.
     pub(super) mistaken: Option<Duration>,
-    /// What the daemon takes for the grace.
-    pub(super) plan_grace: Duration,
-    /// When the first of the requests was sent whose replies were lost.
-    pub(super) doubted: Option<Duration>,
-    /// When the last replay inside the grace of that was sent: replays are not planned for ever.
-    pub(super) replayed: Duration,
     /// Whether lifetimes were odd in the last hour, which takes more requests.
     pub(super) odd: Duration,
     pub(super) told: Told,
@@ -159,16 +155,12 @@ impl Life {
         !self.odd.is_zero() && at < self.odd + AN_HOUR.0
     }
 
-    pub(super) fn deny(&mut self, at: Duration) {
-        if at > self.denied {
-            self.denied_before = std::mem::replace(&mut self.denied, at);
+    /// One more request was sent: with the last that a minute allows, no other is until it is over.
+    pub(super) fn counts_against_the_minute(&mut self, at: Duration) {
+        let first = self.sends.len().checked_sub(A_MINUTE.1).map(|first| self.sends[first]);
+        if let Some(free) = first.map(|first| first + COUNTED).filter(|free| *free > at) {
+            self.struggle.is_blocked(at, Some(free), Why::Budget);
         }
-    }
-
-    /// A refresh token is refused that the provider may take yet: it keeps the request from
-    /// succeeding, but no other of those that are planned from being made.
-    pub(super) fn put_off(&mut self, at: Duration) {
-        self.denied = self.denied.max(at);
     }
 
     pub(super) fn learn(&mut self, stake: Stake, token: Option<&Secret>) {

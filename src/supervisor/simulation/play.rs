@@ -226,8 +226,8 @@ impl Play {
         let supervisor = Supervisor::new(self.outside.clone(), directory, sender, caller);
         self.daemon = Some(Daemon { supervisor, notices, stuck: 0, touched: true });
         let mut scene = self.outside.scene();
-        let at = scene.at();
-        scene.witness.starts(at);
+        let Scene { witness, clocks, disk, .. } = &mut *scene;
+        witness.starts(clocks, &disk.shelved());
         drop(scene);
         self.apply(&self.accounts.clone());
     }
@@ -289,10 +289,15 @@ impl Play {
         }
         if !matches!(
             kind,
-            Kind::Demand | Kind::Refresh | Kind::Report | Kind::Retry | Kind::SecretChanged
+            Kind::Demand
+                | Kind::Refresh
+                | Kind::Report
+                | Kind::Retry
+                | Kind::Resume
+                | Kind::SecretChanged
         ) {
             // What it does for a person comes before what is in doubt.
-            scene.witness.failed_here(account, at);
+            scene.witness.is_kept_busy(account, at);
         }
         if stale && state == StateName::Fresh && after != Some(state) {
             let what = || "renews a token because another one was rejected".to_owned();

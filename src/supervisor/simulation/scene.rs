@@ -137,8 +137,9 @@ impl Scene {
         self.disk.put(write, waiter);
         if self.prevails(Fault::DiskSlow) {
             let at = self.at();
-            self.witness.slowed(at);
-            self.soon(100, 3_000, Event::Written);
+            let pause = self.chance.span(Duration::from_millis(100), Duration::from_secs(3));
+            self.witness.slowed(at, at + pause);
+            self.after(pause, Event::Written);
         } else {
             self.soon(1, 5, Event::Written);
         }
@@ -328,7 +329,7 @@ impl World for Outside {
             let mut scene = outside.scene();
             if scene.strikes(Fault::SecretMissing, &account) {
                 let at = scene.at();
-                scene.witness.failed_here(&account, at);
+                scene.witness.lacks(&account, at);
                 let why = "no such file".to_owned();
                 return Err(RefreshError::SecretUnavailable { slot: "client_secret".into(), why });
             }
@@ -341,8 +342,6 @@ impl World for Outside {
         async move {
             let mut scene = outside.scene();
             if scene.strikes(Fault::GateShut, call.account()) {
-                let at = scene.at();
-                scene.witness.failed_here(call.account(), at);
                 let (hook, why) = ("gate".to_owned(), "exit status: 1".to_owned());
                 return Err(RefreshError::HookFailed { hook, why });
             }

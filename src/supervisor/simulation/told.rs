@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::cast::Part;
+use super::lost::Why;
 use super::witness::Witness;
 use crate::error::RefreshError;
 use crate::notice::Event;
@@ -90,11 +91,11 @@ impl Witness {
         at + TOLD_WITHIN + if slow { SLOW_DISK } else { Duration::ZERO }
     }
 
-    /// A write takes its time.
-    pub(super) fn slowed(&mut self, at: Duration) {
+    /// A write takes its time, and those that are queued behind it do.
+    pub(super) fn slowed(&mut self, at: Duration, until: Duration) {
         self.slow = at;
         for life in self.lives.values_mut() {
-            life.deny(at);
+            life.struggle.is_blocked(at, Some(until), Why::Disk);
             life.owed = life.owed.map(|owed| owed.max(at + TOLD_WITHIN + SLOW_DISK));
         }
     }

@@ -4,6 +4,7 @@
 //! daemon says. The first thing that does not fit ends the world.
 
 use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::cast::Part;
@@ -13,6 +14,8 @@ use super::life::Fate;
 use super::life::Life;
 use super::life::Noted;
 use super::life::Told;
+use super::lost::Losses;
+use super::lost::Why;
 use super::service::Serial;
 use super::told::TOLD_WITHIN;
 use super::trace::Trace;
@@ -31,6 +34,10 @@ pub(super) struct Witness {
     pub(super) trace: Trace,
     /// When a write last took its time.
     pub(super) slow: Duration,
+    /// Whose tokens are not durable, and since when.
+    unsaved: BTreeMap<AccountId, Duration>,
+    /// Since when the daemon is not there, or its host sleeps.
+    away: Option<Duration>,
     pub(super) counts: Counts,
 }
 
@@ -39,9 +46,7 @@ pub(super) struct Witness {
 pub(super) struct Counts {
     pub(super) requests: u64,
     pub(super) answers: u64,
-    pub(super) lost: u64,
-    /// Of those lost: what came as somebody else's.
-    pub(super) set_aside: u64,
+    pub(super) lost: Losses,
     /// Account-time in which somebody else was recorded as whose the account is.
     pub(super) mistaken: Duration,
     pub(super) starts: u64,
@@ -56,8 +61,7 @@ impl Counts {
     pub(super) fn add(&mut self, other: Self) {
         self.requests += other.requests;
         self.answers += other.answers;
-        self.lost += other.lost;
-        self.set_aside += other.set_aside;
+        self.lost.add(&other.lost);
         self.mistaken += other.mistaken;
         self.starts += other.starts;
         self.busiest = self.busiest.max(other.busiest);
@@ -68,7 +72,15 @@ impl Counts {
 impl Witness {
     pub(super) fn new(trace: Trace) -> Self {
         let (lives, counts) = (BTreeMap::new(), Counts::default());
-        Self { lives, violation: None, trace, slow: Duration::ZERO, counts }
+        Self {
+            lives,
+            violation: None,
+            trace,
+            slow: Duration::ZERO,
+            unsaved: BTreeMap::new(),
+            away: None,
+            counts,
+        }
     }
 
     /// Something does not hold.
@@ -111,15 +123,16 @@ impl Witness {
         life.urged &= stake != Stake::Current;
         life.sent_to = Some(part.lineage().clone());
         life.sends.push_back(at);
+        life.counts_against_the_minute(at);
         let (odd, sends) = (life.is_odd(at), life.sends.len());
-        life.plan_grace = part.plan().rotation.grace().unwrap_or_default();
-        life.doubted = life.doubted.filter(|first| at < *first + life.plan_grace);
-        if life.doubted.is_some() {
-            life.replayed = at;
-        }
-        life.doubted.get_or_insert(at);
         if let Some(token) = token.filter(|_| stake != Stake::SignIn) {
-            life.spent = Some((Serial::of(token), Fate::Open));
+            let serial = Serial::of(token);
+            let in_doubt = life.spent.is_some_and(|(spent, fate)| {
+                spent == serial && matches!(fate, Fate::Open | Fate::Lost)
+            });
+            let grace = part.plan().rotation.grace().unwrap_or_default();
+            life.struggle.sends(serial, clocks, grace, in_doubt);
+            life.spent = Some((serial, Fate::Open));
         }
         let busiest = if odd { &mut self.counts.busiest_odd } else { &mut self.counts.busiest };
         *busiest = sends.max(*busiest);
@@ -138,9 +151,16 @@ impl Witness {
         }
     }
 
-    /// An attempt fails on this host.
-    pub(super) fn failed_here(&mut self, account: &AccountId, at: Duration) {
-        self.life(account).deny(at);
+    /// An attempt fails on this host, for want of what its client needs.
+    pub(super) fn lacks(&mut self, account: &AccountId, at: Duration) {
+        let struggle = &mut self.life(account).struggle;
+        struggle.fails_here(at);
+        struggle.is_blocked(at, None, Why::Client);
+    }
+
+    /// Somebody wants something of an account that comes before what is in doubt.
+    pub(super) fn is_kept_busy(&mut self, account: &AccountId, at: Duration) {
+        self.life(account).struggle.is_blocked(at, None, Why::Person);
     }
 
     /// A login was ended, or not.
@@ -161,9 +181,19 @@ impl Witness {
             let result = result.as_ref().map(|_| "done").map_err(ToString::to_string);
             format!("{account} writes {}: {result:?}", word(write))
         });
-        if result.is_err() {
-            // While one account is not saved, no other spends what could be lost.
-            self.lives.values_mut().for_each(|life| life.deny(at));
+        match (write, result) {
+            (Write::Intent { .. }, Err(_)) => self.life(account).struggle.fails_here(at),
+            (Write::Commit { .. } | Write::Salvage { .. } | Write::Settle { .. }, Err(_)) => {
+                self.unsaved.entry(account.clone()).or_insert(at);
+            }
+            (
+                Write::Commit { .. }
+                | Write::Salvage { .. }
+                | Write::Settle { .. }
+                | Write::Clear { .. },
+                Ok(_),
+            ) => self.is_saved(account, at),
+            _ => {}
         }
         if let (Write::Note { standing, .. }, Ok(_)) = (write, result)
             && let Some(failure) = &standing.failure
@@ -177,6 +207,15 @@ impl Witness {
         let cleared = matches!(write, Write::Clear { .. });
         if erased && !cleared {
             self.violated(account, || format!("{} erases the refresh token", word(write)));
+        }
+    }
+
+    /// Tokens of an account are not durable, or are: while one account has such, no other spends what
+    /// could be lost.
+    fn is_saved(&mut self, account: &AccountId, at: Duration) {
+        let Some(since) = self.unsaved.remove(account) else { return };
+        for life in self.lives.values_mut() {
+            life.struggle.is_blocked(since, Some(at), Why::Disk);
         }
     }
 
@@ -259,26 +298,43 @@ impl Witness {
         life.in_flight = false;
         life.knows = saved.unwrap_or_default();
         life.throttled = None;
-        life.deny(at);
+        life.struggle.hears(at, false);
         life.owed = None;
         life.urged = false;
         life.told = Told { failure: true, ..Told::default() };
     }
 
-    /// The process begins, and knows what is noted.
-    pub(super) fn starts(&mut self, at: Duration) {
+    /// The process begins, and knows what is noted. Of `unsaved` the tokens are not durable.
+    pub(super) fn starts(&mut self, clocks: &Clocks, unsaved: &BTreeSet<AccountId>) {
+        let at = clocks.at();
         self.counts.starts += 1;
         self.trace.note(at, || "the daemon starts".to_owned());
         for life in self.lives.values_mut() {
             life.patience = life.patience.filter(|_| life.patience_noted == Noted::Yes);
         }
-        self.absent_until(at);
+        let gone = self.unsaved.keys().filter(|account| !unsaved.contains(*account));
+        for account in gone.cloned().collect::<Vec<_>>() {
+            self.is_saved(&account, at);
+        }
+        for account in unsaved {
+            self.unsaved.entry(account.clone()).or_insert(at);
+        }
+        self.is_back(at);
+        for life in self.lives.values_mut() {
+            life.struggle.begins_again(clocks);
+        }
     }
 
-    /// The host slept, or the daemon was not there: nobody could be told anything.
-    pub(super) fn absent_until(&mut self, at: Duration) {
+    /// From now on nobody is there: the daemon begins to stop, or the host falls asleep.
+    pub(super) fn goes_away(&mut self, at: Duration) {
+        self.away.get_or_insert(at);
+    }
+
+    /// The host is awake, or the daemon is there again: until now nobody could be told anything.
+    pub(super) fn is_back(&mut self, at: Duration) {
+        let away = self.away.take().unwrap_or(at);
         for life in self.lives.values_mut() {
-            life.deny(at);
+            life.struggle.is_blocked(away, Some(at), Why::Away);
             life.owed = life.owed.map(|_| at + TOLD_WITHIN);
         }
     }

@@ -1,0 +1,309 @@
+//! Why a rotated refresh token was lost: what was promised to fetch it again, and what came of that.
+//!
+//! A daemon in doubt asks again four times inside the grace: at once, and after an eighth, a quarter
+//! and half of it. A replay that comes after the grace may be what the provider takes, and is followed by
+//! one more at half of the grace from there; and so is a last replay that is refused. Each of
+//! them has to be made, whatever became of those before it. It is excused only if the daemon could not make it
+//! from when it was due until the next one is: two mishaps do not excuse four replays.
+
+use std::fmt;
+use std::time::Duration;
+
+use super::clocks::Clocks;
+use super::service::Serial;
+
+/// In this time after it could have been made a replay is on its way: half a second of chance,
+/// and a healthy disk.
+const PROMPTLY: Duration = Duration::from_secs(1);
+
+/// How long what befalls an account is kept in mind after a plan began: twice the longest grace.
+const LONGEST: Duration = Duration::from_secs(1_200);
+
+/// How long the requests of another login are kept in mind: a credential that was handed in may have
+/// the turn for a day.
+const FORGOTTEN: Duration = Duration::from_secs(4 * 86_400);
+
+/// So many milliseconds a wall clock may be behind after a boot before nothing is made of it.
+const TRUSTED_SETBACK: i64 = 60_000;
+
+/// Why a refresh token was lost, or what kept a replay from being made.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub(super) enum Why {
+    /// All replays were made, or others were on their way when they were due, and what brings
+    /// something was lost each time.
+    Tried,
+    /// The provider takes no refresh token twice.
+    NoGrace,
+    /// The reply came as somebody else's, and was kept for an operator.
+    SetAside,
+    /// The daemon or its host was not there.
+    Away,
+    /// The disk took its time, or did not take what an account could lose, while which no other
+    /// account spends anything.
+    Disk,
+    /// The requests of a minute were used up: three of them at the least by replays.
+    Budget,
+    /// The provider had asked to be left alone.
+    Patience,
+    /// A secret of the account was not to be had, or its client was refused: both are probed, and
+    /// by no plan.
+    Client,
+    /// A person or the configuration wanted something else of the account.
+    Person,
+    /// The power went, and the wall clock does not tell how long ago the request was.
+    Clock,
+}
+
+impl Why {
+    const ALL: [Self; 10] = [
+        Self::Tried,
+        Self::NoGrace,
+        Self::SetAside,
+        Self::Away,
+        Self::Disk,
+        Self::Budget,
+        Self::Patience,
+        Self::Client,
+        Self::Person,
+        Self::Clock,
+    ];
+
+    /// Of so many account-years one may be lost for this reason. No grace is no promise.
+    const fn years_for_one(self) -> Option<f64> {
+        match self {
+            Self::NoGrace => None,
+            Self::Tried => Some(0.01),
+            Self::Away => Some(0.1),
+            Self::SetAside
+            | Self::Disk
+            | Self::Budget
+            | Self::Patience
+            | Self::Client
+            | Self::Person => Some(0.1),
+            Self::Clock => Some(1.0),
+        }
+    }
+}
+
+/// Refresh tokens that were lost, by why.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Losses([u64; Why::ALL.len()]);
+
+impl Losses {
+    pub(super) const fn count(&mut self, why: Why) {
+        self.0[why as usize] += 1;
+    }
+
+    pub(super) fn add(&mut self, other: &Self) {
+        for (count, theirs) in self.0.iter_mut().zip(other.0) {
+            *count += theirs;
+        }
+    }
+
+    /// The reasons for which more were lost in so many account-years than may be.
+    pub(super) fn above_ceiling(&self, years: f64) -> Vec<(Why, u64)> {
+        let counts = Why::ALL.into_iter().zip(self.0);
+        let above = counts.filter(|(why, count)| {
+            let count = f64::from(u32::try_from(*count).unwrap());
+            why.years_for_one().is_some_and(|each| count * each > years)
+        });
+        above.collect()
+    }
+}
+
+impl fmt::Display for Losses {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        Why::ALL.into_iter().zip(self.0).try_for_each(|(why, count)| write!(f, " {why:?} {count}"))
+    }
+}
+
+/// What an account does for a reply that may be lost, and what keeps it from that.
+#[derive(Default)]
+pub(super) struct Struggle {
+    plans: Vec<Planned>,
+    tries: Vec<Try>,
+    blocks: Vec<Block>,
+}
+
+/// What is promised after a request whose reply is lost.
+#[derive(Clone, Copy)]
+struct Planned {
+    serial: Serial,
+    from: Duration,
+    /// What the daemon takes for the grace.
+    grace: Duration,
+    /// How often the host had been booted, and how far its wall clock was ahead.
+    boots: u64,
+    ahead: i64,
+    /// Whether it is about a replay that came after the grace.
+    late: bool,
+}
+
+/// An attempt with a refresh token: a request, or one that failed before it was sent.
+#[derive(Clone, Copy)]
+struct Try {
+    serial: Serial,
+    from: Duration,
+    /// When its reply came; `None` until then, and if none ever does.
+    to: Option<Duration>,
+    refused: bool,
+}
+
+/// A time in which no replay can be made.
+#[derive(Clone, Copy)]
+struct Block {
+    from: Duration,
+    /// Until the next attempt with that refresh token, if nothing is named.
+    to: Option<Duration>,
+    why: Why,
+}
+
+impl Struggle {
+    /// A request leaves with a refresh token: what the plan of its replays is, if its reply is lost.
+    pub(super) fn sends(
+        &mut self,
+        serial: Serial,
+        clocks: &Clocks,
+        grace: Duration,
+        in_doubt: bool,
+    ) {
+        let at = clocks.at();
+        let plan = self.plans.iter().rfind(|plan| plan.serial == serial).copied();
+        if plan.is_none_or(|plan| at >= plan.from + plan.grace) {
+            // What a newer one was brought for is not asked for again.
+            self.plans.retain(|old| old.serial.login != serial.login || old.serial >= serial);
+            self.plans.retain(|old| old.serial == serial || at < old.from + FORGOTTEN);
+            self.tries.retain(|old| self.plans.iter().any(|plan| plan.serial == old.serial));
+            let begun = self.plans.first().map_or(at, |plan| plan.from);
+            self.blocks.retain(|block| block.to.is_none_or(|to| to >= begun));
+            let (boots, ahead) = (clocks.boots(), clocks.ahead());
+            let late = plan.is_some() && in_doubt;
+            self.plans.push(Planned { serial, from: at, grace, boots, ahead, late });
+        }
+        self.tries.push(Try { serial, from: at, to: None, refused: false });
+    }
+
+    /// The reply to the last request is there, or nobody waits for it any more.
+    pub(super) fn hears(&mut self, at: Duration, refused: bool) {
+        if let Some(last) = self.tries.last_mut().filter(|last| last.to.is_none()) {
+            (last.to, last.refused) = (Some(at), refused);
+        }
+    }
+
+    /// An attempt fails before it is sent. Whichever refresh token it is made with, it is one.
+    pub(super) fn fails_here(&mut self, at: Duration) {
+        for plan in self.plans.iter().filter(|plan| at < plan.from + LONGEST) {
+            let serial = plan.serial;
+            self.tries.push(Try { serial, from: at, to: Some(at), refused: false });
+        }
+    }
+
+    /// No replay can be made from then on, until `to` or until one is made.
+    pub(super) fn is_blocked(&mut self, from: Duration, to: Option<Duration>, why: Why) {
+        if self.plans.iter().any(|plan| from < plan.from + LONGEST) {
+            self.blocks.push(Block { from, to, why });
+        }
+    }
+
+    /// The daemon begins. After a boot the wall clock alone tells it how long ago a request was.
+    pub(super) fn begins_again(&mut self, clocks: &Clocks) {
+        let misled = self.plans.iter().any(|plan| {
+            let trusted = -TRUSTED_SETBACK..=0;
+            plan.boots != clocks.boots() && !trusted.contains(&(clocks.ahead() - plan.ahead))
+        });
+        if misled {
+            self.is_blocked(clocks.at(), None, Why::Clock);
+        }
+    }
+
+    /// Why the reply was lost to a request that reached the provider at `since`; what was to be done for
+    /// it and was not, if something was.
+    pub(super) fn why_lost(&self, serial: Serial, since: Duration) -> Result<Why, String> {
+        let plan = self.plans.iter().rfind(|plan| plan.serial == serial && plan.from <= since);
+        let Some(plan) = plan else { return Err(format!("no request of {since:?} is known")) };
+        let end = plan.from + plan.grace;
+        let ours = self.tries.iter().filter(|it| it.serial == serial);
+        let tries = ours.filter(|it| it.from > plan.from && it.from < end).collect::<Vec<_>>();
+        let slots = plan.slots();
+        let empty = slots.iter().filter(|slot| !tries.iter().any(|it| slot.contains(it.from)));
+        let blocked = empty.filter_map(|slot| self.why_empty(serial, *slot)).collect::<Vec<_>>();
+        let made = tries.len() + blocked.len();
+        if made < slots.len() {
+            return Err(format!(
+                "of {} replays after {:?}, with a grace of {:?}, {} were made and {blocked:?} \
+                 excused",
+                slots.len(),
+                plan.from,
+                plan.grace,
+                tries.len()
+            ));
+        }
+        let more = self.one_more(plan, serial);
+        let empty = more.filter(|slot| !tries.iter().any(|it| slot.contains(it.from)));
+        if let Some(slot) = empty {
+            let why = self.why_empty(serial, slot);
+            return why.ok_or_else(|| {
+                format!("no replay was made from {:?} on, after one was refused", slot.from)
+            });
+        }
+        Ok(blocked.first().copied().unwrap_or(Why::Tried))
+    }
+
+    /// When one more replay is due, because the last one that was planned was refused.
+    fn one_more(&self, plan: &Planned, serial: Serial) -> Option<Slot> {
+        let end = plan.from + plan.grace;
+        let ours = self.tries.iter().filter(|it| it.serial == serial && it.from >= plan.from);
+        let ours = ours.filter(|it| it.from < end).collect::<Vec<_>>();
+        let last = ours.get(plan.slots().len()..)?.last().filter(|last| last.refused)?;
+        let refused = last.to?;
+        let lost = ours.iter().rev().find(|it| !it.refused)?.from;
+        let slot = Slot { from: lost + plan.grace / 2, to: lost + plan.grace };
+        (slot.from > refused).then_some(slot)
+    }
+
+    /// Why no replay was made when one was due, if it could not be.
+    fn why_empty(&self, serial: Serial, slot: Slot) -> Option<Why> {
+        let (mut free, mut why) = (slot.from, None);
+        // What does not end by itself ends with the next attempt.
+        let next = |from: Duration| {
+            let later = self.tries.iter().filter(|it| it.serial == serial && it.from > from);
+            later.map(|it| it.from).min().unwrap_or(Duration::MAX)
+        };
+        let flights = self.tries.iter().map(|it| (it.from, it.to, Why::Tried));
+        let blocks = self.blocks.iter().map(|it| (it.from, it.to, it.why));
+        let all = blocks
+            .chain(flights)
+            .map(|(from, to, why)| (from, to.unwrap_or_else(|| next(from)), why));
+        let mut all = all.collect::<Vec<_>>();
+        all.sort_unstable();
+        for (from, to, because) in all {
+            if from <= free.saturating_add(PROMPTLY) && to > free {
+                free = to;
+                why = why.or(Some(because));
+            }
+        }
+        why.filter(|_| free.saturating_add(PROMPTLY) >= slot.to)
+    }
+}
+
+/// When a replay is due, and when the next one is.
+#[derive(Clone, Copy)]
+struct Slot {
+    from: Duration,
+    to: Duration,
+}
+
+impl Slot {
+    fn contains(self, at: Duration) -> bool {
+        (self.from..self.to).contains(&at)
+    }
+}
+
+impl Planned {
+    fn slots(&self) -> Vec<Slot> {
+        let due = |share: u32| self.from + self.grace * share / 8;
+        let slot = |(from, to): (u32, u32)| Slot { from: due(from), to: due(to) };
+        let whole = [(0, 1), (1, 2), (2, 4), (4, 8)];
+        whole.into_iter().skip(if self.late { 3 } else { 0 }).map(slot).collect()
+    }
+}
