@@ -248,6 +248,11 @@ impl Weather {
         self.meets_if(prevails, fault)
     }
 
+    /// One of a moment happens.
+    pub(super) const fn meets(&mut self, fault: Fault) {
+        self.met.meets(fault);
+    }
+
     const fn meets_if(&mut self, strikes: bool, fault: Fault) -> bool {
         if strikes {
             self.met.meets(fault);

@@ -36,6 +36,20 @@ impl Play {
         }
     }
 
+    /// Something happens at a moment of somebody's choice, where it is possible in this world.
+    pub(super) fn breaks_in(&mut self, fault: Fault) {
+        let mut scene = self.outside.scene();
+        let possible = scene.weather.possible().contains(&fault);
+        if !self.stormy || !possible {
+            return;
+        }
+        let at = scene.at();
+        scene.witness.trace.note(at, || format!("{fault:?} breaks in"));
+        scene.weather.meets(fault);
+        drop(scene);
+        self.befalls(fault);
+    }
+
     /// Something happens at a moment.
     fn befalls(&mut self, fault: Fault) {
         let account = self.chance.pick(&self.accounts).clone();

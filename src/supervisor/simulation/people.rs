@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::agenda::Event;
+use super::faults::Fault;
 use super::play::Play;
 use crate::lifecycle::words::Action;
 use crate::name::AccountId;
@@ -19,8 +20,8 @@ const BETWEEN_DEEDS: Duration = Duration::from_secs(5 * 3_600);
 /// Within this a person sees to what somebody has begun.
 const A_WHILE: Duration = Duration::from_secs(6 * 3_600);
 
-/// How likely it is that somebody interferes between two events: what an account is in the middle
-/// of lasts for moments, which nobody hits who acts once in hours.
+/// How likely it is that something interferes between two events: what an account is in the middle
+/// of lasts for moments, which nobody hits who acts once in hours, nor does what ends the process.
 const INTERFERENCE: f64 = 1.0 / 300.0;
 
 /// Something that a person or a program does.
@@ -89,7 +90,9 @@ impl Play {
         }
     }
 
-    /// Somebody does something to an account that is in the middle of something else.
+    /// Somebody does something to an account that is in the middle of something else, or the process
+    /// ends there: when a reply has come and nobody has read it, when what it brings is to be written,
+    /// when it is written and nobody has been told.
     pub(super) fn interferes(&mut self) {
         if !self.chance.happens(INTERFERENCE) || self.running().is_none() {
             return;
@@ -103,7 +106,9 @@ impl Play {
             return;
         }
         let account = self.chance.pick(&busy).clone();
-        match self.chance.below(8) {
+        match self.chance.below(10) {
+            8 => self.breaks_in(Fault::Killed),
+            9 => self.breaks_in(Fault::PowerCut),
             0 => self.clock_stepped(),
             1 => {
                 self.outside.scene().witness.meddled(&account);
