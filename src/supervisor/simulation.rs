@@ -46,6 +46,9 @@
 //! * Once all is well, every account has a token again: in 20 minutes where nobody has to do
 //!   anything, and with what a person does otherwise.
 
+#[macro_use]
+mod listed;
+
 mod agenda;
 mod cast;
 mod chance;
@@ -131,6 +134,7 @@ fn whatever_goes_wrong_no_promise_is_broken() {
         100.0 * mistaken
     );
     if run.years >= ENOUGH {
+        assert_eq!(run.met.missing(), []);
         assert_eq!(run.counts.lost.above_ceiling(run.years), []);
     }
     assert!(run.years < ENOUGH || mistaken < MOST_MISTAKEN, "{mistaken} of the time");

@@ -9,93 +9,66 @@ use std::time::Duration;
 use super::chance::Chance;
 use crate::name::AccountId;
 
-/// A kind of fault.
-#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
-pub(super) enum Fault {
-    /// The provider cannot be reached: nothing is sent.
-    Unreachable,
-    /// The connection breaks before the provider has seen the request.
-    CutBefore,
-    /// The connection breaks after the provider has done what it was asked.
-    CutAfter,
-    /// The provider does what it was asked, and its reply never comes.
-    Silence,
-    /// 500, from a provider that may have done what it was asked.
-    ServerError,
-    /// 408 and the like: surely nothing was done.
-    Unavailable,
-    /// 429, with and without `Retry-After`.
-    Throttled,
-    /// `invalid_grant` for a refresh token that is good.
-    FalseRefusal,
-    /// `invalid_client` for a client that is good.
-    ClientRejected,
-    /// A captive portal answers.
-    Portal,
-    /// 200 with a body that makes no sense.
-    Malformed,
-    /// The same, with a whole refresh token in it.
-    Torn,
-    /// Lifetimes of no time, of seconds, and of years.
-    OddLifetime,
-    /// Somebody else's tokens.
-    WrongSubject,
-    /// Replies that take their time.
-    Slow,
-    /// The provider ends a login.
-    Revoked,
-    /// A secret of the account is not to be had.
-    SecretMissing,
-    /// A gate refuses.
-    GateShut,
-    /// The disk takes nothing.
-    DiskFull,
-    /// The disk takes its time.
-    DiskSlow,
-    /// The process is killed.
-    Killed,
-    /// The power goes, and comes back.
-    PowerCut,
-    /// The daemon is stopped as it should be, and started again.
-    Restarted,
-    /// The host sleeps.
-    Suspended,
-    /// Somebody sets the wall clock.
-    ClockSet,
-    /// The configuration changes.
-    Reloaded,
+listed! {
+    /// A kind of fault.
+    #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+    pub(super) enum Fault {
+        /// The provider cannot be reached: nothing is sent.
+        Unreachable,
+        /// The connection breaks before the provider has seen the request.
+        CutBefore,
+        /// The connection breaks after the provider has done what it was asked.
+        CutAfter,
+        /// The provider does what it was asked, and its reply never comes.
+        Silence,
+        /// 500, from a provider that may have done what it was asked.
+        ServerError,
+        /// 408 and the like: surely nothing was done.
+        Unavailable,
+        /// 429, with and without `Retry-After`.
+        Throttled,
+        /// `invalid_grant` for a refresh token that is good.
+        FalseRefusal,
+        /// `invalid_client` for a client that is good.
+        ClientRejected,
+        /// A captive portal answers.
+        Portal,
+        /// 200 with a body that makes no sense.
+        Malformed,
+        /// The same, with a whole refresh token in it.
+        Torn,
+        /// Lifetimes of no time, of seconds, and of years.
+        OddLifetime,
+        /// Somebody else's tokens.
+        WrongSubject,
+        /// Replies that take their time.
+        Slow,
+        /// The provider ends a login.
+        Revoked,
+        /// A secret of the account is not to be had.
+        SecretMissing,
+        /// A gate refuses.
+        GateShut,
+        /// The disk takes nothing.
+        DiskFull,
+        /// The disk takes its time.
+        DiskSlow,
+        /// The process is killed.
+        Killed,
+        /// The power goes, and comes back.
+        PowerCut,
+        /// The daemon is stopped as it should be, and started again.
+        Restarted,
+        /// The host sleeps.
+        Suspended,
+        /// Somebody sets the wall clock.
+        ClockSet,
+        /// The configuration changes.
+        Reloaded,
+    }
 }
 
 impl Fault {
-    pub(super) const ALL: &[Self] = &[
-        Self::Unreachable,
-        Self::CutBefore,
-        Self::CutAfter,
-        Self::Silence,
-        Self::ServerError,
-        Self::Unavailable,
-        Self::Throttled,
-        Self::FalseRefusal,
-        Self::ClientRejected,
-        Self::Portal,
-        Self::Malformed,
-        Self::Torn,
-        Self::OddLifetime,
-        Self::WrongSubject,
-        Self::Slow,
-        Self::Revoked,
-        Self::SecretMissing,
-        Self::GateShut,
-        Self::DiskFull,
-        Self::DiskSlow,
-        Self::Killed,
-        Self::PowerCut,
-        Self::Restarted,
-        Self::Suspended,
-        Self::ClockSet,
-        Self::Reloaded,
-    ];
-
     /// How long it lasts; `None` of one that happens at a moment.
     const fn lasts(self) -> Option<(Duration, Duration)> {
         const fn between(low: u64, high: u64) -> Option<(Duration, Duration)> {
@@ -153,6 +126,13 @@ impl Met {
         for (count, theirs) in self.0.iter_mut().zip(other.0) {
             *count += theirs;
         }
+    }
+}
+
+impl Met {
+    /// What was never met.
+    pub(super) fn missing(&self) -> Vec<Fault> {
+        Fault::ALL.iter().copied().filter(|fault| self.0[*fault as usize] == 0).collect()
     }
 }
 

@@ -26,48 +26,37 @@ const FORGOTTEN: Duration = Duration::from_secs(4 * 86_400);
 /// So many milliseconds a wall clock may be behind after a boot before nothing is made of it.
 const TRUSTED_SETBACK: i64 = 60_000;
 
-/// Why a refresh token was lost, or what kept a replay from being made.
-#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
-pub(super) enum Why {
-    /// All replays were made, or others were on their way when they were due, and what brings
-    /// something was lost each time.
-    Tried,
-    /// The provider takes no refresh token twice.
-    NoGrace,
-    /// The reply came as somebody else's, and was kept for an operator.
-    SetAside,
-    /// The daemon or its host was not there.
-    Away,
-    /// The disk took its time, or did not take what an account could lose, while which no other
-    /// account spends anything.
-    Disk,
-    /// The requests of a minute were used up: three of them at the least by replays.
-    Budget,
-    /// The provider had asked to be left alone.
-    Patience,
-    /// A secret of the account was not to be had, or its client was refused: both are probed, and
-    /// by no plan.
-    Client,
-    /// A person or the configuration wanted something else of the account.
-    Person,
-    /// The power went, and the wall clock does not tell how long ago the request was.
-    Clock,
+listed! {
+    /// Why a refresh token was lost, or what kept a replay from being made.
+    #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+    pub(super) enum Why {
+        /// All replays were made, or others were on their way when they were due, and what brings
+        /// something was lost each time.
+        Tried,
+        /// The provider takes no refresh token twice.
+        NoGrace,
+        /// The reply came as somebody else's, and was kept for an operator.
+        SetAside,
+        /// The daemon or its host was not there.
+        Away,
+        /// The disk took its time, or did not take what an account could lose, while which no other
+        /// account spends anything.
+        Disk,
+        /// The requests of a minute were used up: three of them at the least by replays.
+        Budget,
+        /// The provider had asked to be left alone.
+        Patience,
+        /// A secret of the account was not to be had, or its client was refused: both are probed, and
+        /// by no plan.
+        Client,
+        /// A person or the configuration wanted something else of the account.
+        Person,
+        /// The power went, and the wall clock does not tell how long ago the request was.
+        Clock,
+    }
 }
 
 impl Why {
-    const ALL: [Self; 10] = [
-        Self::Tried,
-        Self::NoGrace,
-        Self::SetAside,
-        Self::Away,
-        Self::Disk,
-        Self::Budget,
-        Self::Patience,
-        Self::Client,
-        Self::Person,
-        Self::Clock,
-    ];
-
     /// Of so many account-years one may be lost for this reason. No grace is no promise.
     const fn years_for_one(self) -> Option<f64> {
         match self {
@@ -102,7 +91,7 @@ impl Losses {
 
     /// The reasons for which more were lost in so many account-years than may be.
     pub(super) fn above_ceiling(&self, years: f64) -> Vec<(Why, u64)> {
-        let counts = Why::ALL.into_iter().zip(self.0);
+        let counts = Why::ALL.iter().copied().zip(self.0);
         let above = counts.filter(|(why, count)| {
             let count = f64::from(u32::try_from(*count).unwrap());
             why.years_for_one().is_some_and(|each| count * each > years)
@@ -113,7 +102,8 @@ impl Losses {
 
 impl fmt::Display for Losses {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        Why::ALL.into_iter().zip(self.0).try_for_each(|(why, count)| write!(f, " {why:?} {count}"))
+        let mut counts = Why::ALL.iter().zip(self.0);
+        counts.try_for_each(|(why, count)| write!(f, " {why:?} {count}"))
     }
 }
 

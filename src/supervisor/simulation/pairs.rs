@@ -1,60 +1,40 @@
-//! Which inputs the lifecycle has heard in which states.
+//! Which inputs the lifecycle has heard in which places.
 
 use std::fmt;
 
 use super::super::Product;
+use super::super::Stage;
 use crate::lifecycle::words::Action;
 use crate::snapshot::StateName;
 
-/// What an account hears, without what it carries.
-#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
-pub(super) enum Kind {
-    Woken,
-    Admitted,
-    Barred,
-    Intended,
-    Exchanged,
-    Revoked,
-    Written,
-    Demand,
-    Refresh,
-    Report,
-    Import,
-    Pause,
-    Resume,
-    Release,
-    Retry,
-    Clear,
-    Logout,
-    SecretChanged,
-    Reconfigured,
-    ClockStepped,
+listed! {
+    /// What an account hears, without what it carries.
+    #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+    pub(super) enum Kind {
+        Woken,
+        Admitted,
+        Barred,
+        Intended,
+        Exchanged,
+        Revoked,
+        Written,
+        Demand,
+        Refresh,
+        Report,
+        Import,
+        Pause,
+        Resume,
+        Release,
+        Retry,
+        Clear,
+        Logout,
+        SecretChanged,
+        Reconfigured,
+        ClockStepped,
+    }
 }
 
 impl Kind {
-    const ALL: &[Self] = &[
-        Self::Woken,
-        Self::Admitted,
-        Self::Barred,
-        Self::Intended,
-        Self::Exchanged,
-        Self::Revoked,
-        Self::Written,
-        Self::Demand,
-        Self::Refresh,
-        Self::Report,
-        Self::Import,
-        Self::Pause,
-        Self::Resume,
-        Self::Release,
-        Self::Retry,
-        Self::Clear,
-        Self::Logout,
-        Self::SecretChanged,
-        Self::Reconfigured,
-        Self::ClockStepped,
-    ];
-
     pub(super) const fn of_order(action: &Action) -> Self {
         match action {
             Action::Demand(_) => Self::Demand,
@@ -82,29 +62,91 @@ impl Kind {
         }
     }
 
-    /// Why an account never hears this in that state, if it does not.
-    const fn never_in(self, state: StateName) -> Option<&'static str> {
-        match (self, state) {
-            (Self::Admitted | Self::Barred, StateName::Queued) => None,
-            (Self::Admitted | Self::Barred, _) => {
-                Some("whatever leaves the queue's state leaves the queue first")
+    /// Why an account never hears this there, if it does not.
+    fn never_in(self, place: Place) -> Option<&'static str> {
+        const OF_ITS_OWN: &str = "nothing goes on with a flight but its own answers";
+        match self {
+            Self::Admitted | Self::Barred => (place != Place::Queued)
+                .then_some("whatever leaves the queue's state leaves the queue first"),
+            Self::Intended => {
+                (!matches!(place, Place::Intending | Place::Leaving)).then_some(OF_ITS_OWN)
             }
-            (Self::Intended | Self::Exchanged | Self::Revoked, StateName::Exchanging) => None,
-            (Self::Intended | Self::Exchanged | Self::Revoked, _) => {
-                Some("nothing ends a flight but its own answers")
-            }
-            _ => None,
+            Self::Exchanged => (place != Place::Sent).then_some(OF_ITS_OWN),
+            Self::Revoked => (place != Place::Leaving).then_some(OF_ITS_OWN),
+            Self::Woken
+            | Self::Written
+            | Self::Demand
+            | Self::Refresh
+            | Self::Report
+            | Self::Import
+            | Self::Pause
+            | Self::Resume
+            | Self::Release
+            | Self::Retry
+            | Self::Clear
+            | Self::Logout
+            | Self::SecretChanged
+            | Self::Reconfigured
+            | Self::ClockStepped => None,
         }
     }
 }
 
-/// How often each input was heard in each state: in the order in which both are declared.
+listed! {
+    /// Where an account is. What is published as one exchange is taken apart: an attempt that is being
+    /// prepared, one that was sent, one whose failure is being made durable, and a logout.
+    #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+    pub(super) enum Place {
+        Vacant,
+        Fresh,
+        Queued,
+        Intending,
+        Sent,
+        Noting,
+        Leaving,
+        Saving,
+        InDoubt,
+        Waiting,
+        Suspect,
+        NeedsLogin,
+        Frozen,
+    }
+}
+
+impl Place {
+    /// Where an account is that is published to be in that state, while so much of its work is under
+    /// way. `leaving` is whether some of that is its logout.
+    pub(super) fn of(state: StateName, stages: &[Stage], leaving: bool) -> Self {
+        match state {
+            StateName::Vacant => Self::Vacant,
+            StateName::Fresh => Self::Fresh,
+            StateName::Queued => Self::Queued,
+            StateName::Exchanging if leaving => Self::Leaving,
+            StateName::Exchanging if stages.contains(&Stage::Intending) => Self::Intending,
+            StateName::Exchanging if stages.contains(&Stage::Exchanging) => Self::Sent,
+            StateName::Exchanging => Self::Noting,
+            StateName::Saving => Self::Saving,
+            StateName::InDoubt => Self::InDoubt,
+            StateName::Waiting => Self::Waiting,
+            StateName::Suspect => Self::Suspect,
+            StateName::NeedsLogin => Self::NeedsLogin,
+            StateName::Frozen => Self::Frozen,
+        }
+    }
+
+    /// Whether it is published as an exchange.
+    pub(super) const fn is_exchange(self) -> bool {
+        matches!(self, Self::Intending | Self::Sent | Self::Noting | Self::Leaving)
+    }
+}
+
+/// How often each input was heard in each place: in the order in which both are declared.
 #[derive(Default)]
-pub(super) struct Pairs([[u64; Kind::ALL.len()]; StateName::ALL.len()]);
+pub(super) struct Pairs([[u64; Kind::ALL.len()]; Place::ALL.len()]);
 
 impl Pairs {
-    pub(super) const fn saw(&mut self, state: StateName, kind: Kind) {
-        self.0[state as usize][kind as usize] += 1;
+    pub(super) const fn saw(&mut self, place: Place, kind: Kind) {
+        self.0[place as usize][kind as usize] += 1;
     }
 
     pub(super) fn add(&mut self, other: &Self) {
@@ -114,42 +156,42 @@ impl Pairs {
         }
     }
 
-    const fn count(&self, state: StateName, kind: Kind) -> u64 {
-        self.0[state as usize][kind as usize]
+    const fn count(&self, place: Place, kind: Kind) -> u64 {
+        self.0[place as usize][kind as usize]
     }
 
-    fn all() -> impl Iterator<Item = (StateName, Kind)> {
-        StateName::ALL.iter().flat_map(|state| Kind::ALL.iter().map(|kind| (*state, *kind)))
+    fn all() -> impl Iterator<Item = (Place, Kind)> {
+        Place::ALL.iter().flat_map(|place| Kind::ALL.iter().map(|kind| (*place, *kind)))
     }
 
     /// The pairs that were seen and cannot be.
-    pub(super) fn impossible(&self) -> Vec<(StateName, Kind)> {
-        let cannot_be = Self::all().filter(|(state, kind)| kind.never_in(*state).is_some());
-        cannot_be.filter(|(state, kind)| self.count(*state, *kind) > 0).collect()
+    pub(super) fn impossible(&self) -> Vec<(Place, Kind)> {
+        let cannot_be = Self::all().filter(|(place, kind)| kind.never_in(*place).is_some());
+        cannot_be.filter(|(place, kind)| self.count(*place, *kind) > 0).collect()
     }
 
     /// The pairs that were not seen, though nothing speaks against them.
-    pub(super) fn missing(&self) -> Vec<(StateName, Kind)> {
-        let can_be = Self::all().filter(|(state, kind)| kind.never_in(*state).is_none());
-        can_be.filter(|(state, kind)| self.count(*state, *kind) == 0).collect()
+    pub(super) fn missing(&self) -> Vec<(Place, Kind)> {
+        let can_be = Self::all().filter(|(place, kind)| kind.never_in(*place).is_none());
+        can_be.filter(|(place, kind)| self.count(*place, *kind) == 0).collect()
     }
 }
 
-/// One line for each input, with how often it was heard in each state.
+/// One line for each input, with how often it was heard in each place.
 impl fmt::Display for Pairs {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:<14}", "")?;
-        for state in StateName::ALL {
-            write!(f, "{:>12}", state.as_str())?;
+        for place in Place::ALL {
+            write!(f, "{:>11}", format!("{place:?}"))?;
         }
         writeln!(f)?;
         for kind in Kind::ALL {
             write!(f, "{:<14}", format!("{kind:?}"))?;
-            for state in StateName::ALL {
-                match (self.count(*state, *kind), kind.never_in(*state)) {
-                    (0, Some(_)) => write!(f, "{:>12}", "-")?,
-                    (0, None) => write!(f, "{:>12}", "none")?,
-                    (count, _) => write!(f, "{count:>12}")?,
+            for place in Place::ALL {
+                match (self.count(*place, *kind), kind.never_in(*place)) {
+                    (0, Some(_)) => write!(f, "{:>11}", "-")?,
+                    (0, None) => write!(f, "{:>11}", "none")?,
+                    (count, _) => write!(f, "{count:>11}")?,
                 }
             }
             writeln!(f)?;

@@ -3,6 +3,7 @@
 //! The supervisor's own loop chooses among what is ready by chance that no seed decides. So the
 //! play calls what that loop calls, one after another in an order of its own.
 
+use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,6 +12,7 @@ use tokio::sync::broadcast;
 use tokio::sync::oneshot;
 use tokio::sync::watch;
 
+use super::super::Stage;
 use super::super::Supervisor;
 use super::super::lineup::Change;
 use super::super::lineup::Lineup;
@@ -18,6 +20,7 @@ use super::agenda::Event;
 use super::chance::Chance;
 use super::pairs::Kind;
 use super::pairs::Pairs;
+use super::pairs::Place;
 use super::scene::Outside;
 use super::scene::Scene;
 use crate::hooks::Caller;
@@ -25,6 +28,7 @@ use crate::keeper::Directory;
 use crate::keeper::Order;
 use crate::lifecycle::words::Action;
 use crate::lifecycle::words::Input;
+use crate::lifecycle::words::Ticket;
 use crate::name::AccountId;
 use crate::notice::Notice;
 use crate::snapshot::Snapshot;
@@ -61,6 +65,8 @@ pub(super) struct Daemon {
     stuck: usize,
     /// Whether somebody may have told it something since it came to rest.
     touched: bool,
+    /// By which tickets accounts log out.
+    leaving: BTreeMap<AccountId, Ticket>,
 }
 
 impl Daemon {
@@ -68,6 +74,29 @@ impl Daemon {
     fn is_due(&self, scene: &Scene) -> bool {
         let now = scene.clocks.now().boot;
         scene.stirred || self.supervisor.next_at().is_some_and(|at| at <= now)
+    }
+
+    /// Where an account is.
+    fn place_of(&self, account: &AccountId) -> Option<Place> {
+        let state = state_of(&self.supervisor, account)?;
+        let under_way = self.supervisor.under_way.values();
+        let ours = under_way.filter(|(whose, ..)| whose == account);
+        let (mut stages, mut leaving) = (Vec::new(), false);
+        for (_, ticket, stage) in ours {
+            stages.push(*stage);
+            leaving |= self.leaving.get(account) == Some(ticket);
+        }
+        Some(Place::of(state, &stages, leaving))
+    }
+
+    /// A logout was ordered: if it goes on, by which ticket.
+    fn leaves(&mut self, account: &AccountId) {
+        let mut under_way = self.supervisor.under_way.values();
+        let begun =
+            under_way.find(|(whose, _, stage)| whose == account && *stage == Stage::Intending);
+        if let Some((_, ticket, _)) = begun {
+            self.leaving.insert(account.clone(), *ticket);
+        }
     }
 }
 
@@ -146,62 +175,86 @@ impl Play {
         if !std::mem::take(&mut daemon.touched) && !daemon.is_due(&self.outside.scene()) {
             return false;
         }
-        let supervisor = &mut daemon.supervisor;
         loop {
-            let now = self.outside.scene().clocks.now().boot;
-            for (_, account) in supervisor.timers.iter().take_while(|(at, _)| *at <= now) {
-                if let Some(state) = state_of(supervisor, account) {
-                    self.pairs.saw(state, Kind::Woken);
-                }
-            }
-            supervisor.wake_those_due();
-            let queued = queued(supervisor);
-            supervisor.give_turns();
-            for account in queued {
-                match state_of(supervisor, &account) {
-                    Some(StateName::Exchanging) => {
-                        self.pairs.saw(StateName::Queued, Kind::Admitted);
-                    }
-                    Some(StateName::Queued) | None => {}
-                    Some(_) => self.pairs.saw(StateName::Queued, Kind::Barred),
-                }
-            }
-            let stirred = std::mem::take(&mut self.outside.scene().stirred);
-            if !stirred && supervisor.work.len() == daemon.stuck {
-                break;
-            }
-            // What was begun, and what heard something, gets as far as it can.
-            tokio::task::yield_now().await;
-            let begun = supervisor.work.len();
-            daemon.stuck = begun;
-            while let Some(work) = supervisor.work.try_join_next_with_id() {
-                match &work {
-                    Ok((id, product)) => {
-                        if let Some(kind) = Kind::of_work(product)
-                            && let Some((account, ..)) = supervisor.under_way.get(id)
-                            && let Some(state) = state_of(supervisor, account)
-                        {
-                            self.pairs.saw(state, kind);
-                        }
-                    }
-                    Err(end) => {
-                        let (account, _, stage) = &supervisor.under_way[&end.id()];
-                        let what = || format!("{stage:?} does not come to its end: {end}");
-                        self.outside.scene().witness.violated(account, what);
-                    }
-                }
-                daemon.stuck -= 1;
-                supervisor.work_ended(work);
-            }
-            if daemon.stuck == begun {
-                // Nobody heard of anything, and has nothing to do.
+            self.times_come();
+            self.turns_come();
+            if !self.work_goes_on().await {
                 break;
             }
         }
-        if supervisor.stopping && supervisor.is_quiet() {
+        let supervisor = self.daemon.as_ref().map(|daemon| &daemon.supervisor);
+        if supervisor.is_some_and(|supervisor| supervisor.stopping && supervisor.is_quiet()) {
             self.has_stopped();
         }
         true
+    }
+
+    /// Those wake up whose time has come.
+    fn times_come(&mut self) {
+        let Some(daemon) = &mut self.daemon else { return };
+        let now = self.outside.scene().clocks.now().boot;
+        for (_, account) in daemon.supervisor.timers.iter().take_while(|(at, _)| *at <= now) {
+            if let Some(place) = daemon.place_of(account) {
+                self.pairs.saw(place, Kind::Woken);
+            }
+        }
+        daemon.supervisor.wake_those_due();
+    }
+
+    /// Those begin whose turn has come.
+    fn turns_come(&mut self) {
+        let Some(daemon) = &mut self.daemon else { return };
+        let queued = queued(&daemon.supervisor);
+        daemon.supervisor.give_turns();
+        for account in queued {
+            let kind = match state_of(&daemon.supervisor, &account) {
+                Some(StateName::Exchanging) => Kind::Admitted,
+                Some(StateName::Queued) | None => continue,
+                Some(
+                    StateName::Vacant
+                    | StateName::Fresh
+                    | StateName::Saving
+                    | StateName::InDoubt
+                    | StateName::Waiting
+                    | StateName::Suspect
+                    | StateName::NeedsLogin
+                    | StateName::Frozen,
+                ) => Kind::Barred,
+            };
+            self.pairs.saw(Place::Queued, kind);
+        }
+    }
+
+    /// What was begun, and what heard something, gets as far as it can. Says whether anybody heard of
+    /// anything.
+    async fn work_goes_on(&mut self) -> bool {
+        let Some(daemon) = &mut self.daemon else { return false };
+        let stirred = std::mem::take(&mut self.outside.scene().stirred);
+        if !stirred && daemon.supervisor.work.len() == daemon.stuck {
+            return false;
+        }
+        tokio::task::yield_now().await;
+        let begun = daemon.supervisor.work.len();
+        daemon.stuck = begun;
+        while let Some(work) = daemon.supervisor.work.try_join_next_with_id() {
+            match &work {
+                Ok((id, product)) => {
+                    let heard = daemon.supervisor.under_way.get(id);
+                    let place = heard.and_then(|(account, ..)| daemon.place_of(account));
+                    if let (Some(place), Some(kind)) = (place, Kind::of_work(product)) {
+                        self.pairs.saw(place, kind);
+                    }
+                }
+                Err(end) => {
+                    let (account, _, stage) = &daemon.supervisor.under_way[&end.id()];
+                    let what = || format!("{stage:?} does not come to its end: {end}");
+                    self.outside.scene().witness.violated(account, what);
+                }
+            }
+            daemon.stuck -= 1;
+            daemon.supervisor.work_ended(work);
+        }
+        daemon.stuck < begun
     }
 
     /// Hears what the daemon tells.
@@ -224,7 +277,8 @@ impl Play {
         let (sender, notices) = broadcast::channel(512);
         let (caller, _) = Caller::new(watch::Sender::default());
         let supervisor = Supervisor::new(self.outside.clone(), directory, sender, caller);
-        self.daemon = Some(Daemon { supervisor, notices, stuck: 0, touched: true });
+        let leaving = BTreeMap::new();
+        self.daemon = Some(Daemon { supervisor, notices, stuck: 0, touched: true, leaving });
         let mut scene = self.outside.scene();
         let Scene { witness, clocks, disk, .. } = &mut *scene;
         witness.starts(clocks, &disk.shelved());
@@ -236,8 +290,7 @@ impl Play {
     pub(super) fn apply(&mut self, changed: &[AccountId]) {
         let Some(daemon) = &mut self.daemon else { return };
         daemon.touched = true;
-        let supervisor = &mut daemon.supervisor;
-        let mut accounts = std::collections::BTreeMap::new();
+        let mut accounts = BTreeMap::new();
         let mut scene = self.outside.scene();
         let boot_id = scene.clocks.boot_id();
         for account in changed {
@@ -245,12 +298,12 @@ impl Play {
         }
         for account in self.accounts.iter().filter(|account| !self.absent.contains(*account)) {
             let settings = || scene.parts[account].settings();
-            let change = match state_of(supervisor, account) {
-                Some(state) if changed.contains(account) => {
-                    self.pairs.saw(state, Kind::Reconfigured);
+            let change = match daemon.place_of(account) {
+                Some(place) if changed.contains(account) => {
+                    self.pairs.saw(place, Kind::Reconfigured);
                     Change::Settings(settings())
                 }
-                Some(_) if !supervisor.seats[account].leaving => Change::Nothing,
+                Some(_) if !daemon.supervisor.seats[account].leaving => Change::Nothing,
                 Some(_) | None => {
                     let record = scene.disk.record(account, &boot_id);
                     Change::New(settings(), record.map(Box::new))
@@ -259,7 +312,7 @@ impl Play {
             accounts.insert(account.clone(), change);
         }
         drop(scene);
-        supervisor.apply(Lineup { accounts, admin: Vec::new(), metrics: Vec::new() });
+        daemon.supervisor.apply(Lineup { accounts, admin: Vec::new(), metrics: Vec::new() });
     }
 
     /// Somebody orders something of an account, and does not wait for what comes of it.
@@ -268,23 +321,29 @@ impl Play {
         else {
             return;
         };
-        let Some(supervisor) = self.running() else { return };
-        let Some(state) = state_of(supervisor, account) else { return };
+        if self.running().is_none() {
+            return;
+        }
+        let Some(daemon) = &mut self.daemon else { return };
+        let Some(place) = daemon.place_of(account) else { return };
         let kind = Kind::of_order(&action);
         let stale =
             matches!(&action, Action::Report { generation, .. } if Some(*generation) < held);
         let (reply, nobody) = oneshot::channel();
         drop(nobody);
-        supervisor.order(Order { account: account.clone(), action, reply });
-        let after = state_of(supervisor, account);
-        self.pairs.saw(state, kind);
+        daemon.supervisor.order(Order { account: account.clone(), action, reply });
+        let after = daemon.place_of(account);
+        if kind == Kind::Logout && !place.is_exchange() && after.is_some_and(Place::is_exchange) {
+            daemon.leaves(account);
+        }
+        self.pairs.saw(place, kind);
         let mut scene = self.outside.scene();
         let at = scene.at();
-        scene.witness.trace.note(at, || format!("{account}: {kind:?} is ordered in {state:?}"));
+        scene.witness.trace.note(at, || format!("{account}: {kind:?} is ordered in {place:?}"));
         if !matches!(kind, Kind::Demand | Kind::Refresh | Kind::Report) {
             scene.witness.may_go_on(account);
         }
-        if kind == Kind::Retry && state == StateName::InDoubt {
+        if kind == Kind::Retry && place == Place::InDoubt {
             scene.witness.urged(account);
         }
         if !matches!(
@@ -299,7 +358,7 @@ impl Play {
             // What it does for a person comes before what is in doubt.
             scene.witness.is_kept_busy(account, at);
         }
-        if stale && state == StateName::Fresh && after != Some(state) {
+        if stale && place == Place::Fresh && after != Some(place) {
             let what = || "renews a token because another one was rejected".to_owned();
             scene.witness.violated(account, what);
         }
@@ -307,13 +366,15 @@ impl Play {
 
     /// The wall clock was set, or the host slept.
     pub(super) fn clock_stepped(&mut self) {
-        let accounts = self.accounts.clone();
-        let Some(supervisor) = self.running() else { return };
-        let states = accounts.iter().filter_map(|it| state_of(supervisor, it)).collect::<Vec<_>>();
-        supervisor.everyone(|| Input::ClockStepped);
-        for state in states {
-            self.pairs.saw(state, Kind::ClockStepped);
+        if self.running().is_none() {
+            return;
         }
+        let Some(daemon) = &mut self.daemon else { return };
+        let places = self.accounts.iter().filter_map(|account| daemon.place_of(account));
+        for place in places.collect::<Vec<_>>() {
+            self.pairs.saw(place, Kind::ClockStepped);
+        }
+        daemon.supervisor.everyone(|| Input::ClockStepped);
     }
 
     /// The supervisor, while it takes orders.

@@ -30,9 +30,7 @@ impl Trace {
             steps.push_back((at, step()));
         }
     }
-}
 
-impl Trace {
     /// The last steps that are about an account or about everybody.
     pub(super) fn about(&self, account: &str) -> String {
         let of_another = |step: &str| step.starts_with('a') && !step.starts_with(account);
