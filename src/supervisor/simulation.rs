@@ -25,8 +25,8 @@
 //!
 //! # What must hold
 //!
-//! * No token is served at or after its end by either clock, nor one that is neither on disk nor
-//!   said to be unsaved.
+//! * No token is served at or after its end by either clock, nor is one ever published that is neither
+//!   on disk nor said to be unsaved.
 //! * One request of an account at a time, at most ten in any minute, 240 in an hour where lifetimes
 //!   are not odd, none before the provider wants one, and none for the sake of a token that is not
 //!   the current one. What the provider wants is forgotten over a restart only where it was said of

@@ -52,6 +52,8 @@ pub(super) struct Life {
     pub(super) throttled: Option<Duration>,
     /// By when a failure must have been told.
     pub(super) owed: Option<Duration>,
+    /// The last access token that was published while nothing could be lost with it.
+    pub(super) harmless: Option<u64>,
     /// How often in a row the refresh token was refused.
     pub(super) refusals: u32,
     pub(super) struggle: Struggle,

@@ -61,7 +61,7 @@ impl Play {
                     if self.chance.happens(0.2) {
                         pause = ttl;
                     }
-                    self.outside.scene().served(account, held, snapshot.unsaved);
+                    self.outside.scene().served(account, held);
                 }
                 Answer::Join => self.order(account, Action::Demand(Kind::Access)),
                 Answer::Refuse(_) => {

@@ -65,6 +65,8 @@ pub(super) struct Daemon {
     stuck: usize,
     /// Whether somebody may have told it something since it came to rest.
     touched: bool,
+    /// What was last published of each account.
+    seen: BTreeMap<AccountId, Arc<Snapshot>>,
     /// By which tickets accounts log out.
     leaving: BTreeMap<AccountId, Ticket>,
 }
@@ -257,10 +259,18 @@ impl Play {
         daemon.stuck < begun
     }
 
-    /// Hears what the daemon tells.
+    /// Hears what the daemon tells, and sees what it publishes.
     fn hear(&mut self) {
         let Some(daemon) = &mut self.daemon else { return };
         let mut scene = self.outside.scene();
+        for (account, seat) in &daemon.supervisor.seats {
+            let snapshot = Arc::clone(&seat.snapshot.borrow());
+            let seen = daemon.seen.get(account);
+            if seen.is_none_or(|seen| !Arc::ptr_eq(seen, &snapshot)) {
+                scene.published(account, &snapshot);
+                daemon.seen.insert(account.clone(), snapshot);
+            }
+        }
         let at = scene.at();
         while let Ok(notice) = daemon.notices.try_recv() {
             let Scene { witness, parts, .. } = &mut *scene;
@@ -277,8 +287,14 @@ impl Play {
         let (sender, notices) = broadcast::channel(512);
         let (caller, _) = Caller::new(watch::Sender::default());
         let supervisor = Supervisor::new(self.outside.clone(), directory, sender, caller);
-        let leaving = BTreeMap::new();
-        self.daemon = Some(Daemon { supervisor, notices, stuck: 0, touched: true, leaving });
+        self.daemon = Some(Daemon {
+            supervisor,
+            notices,
+            stuck: 0,
+            touched: true,
+            seen: BTreeMap::new(),
+            leaving: BTreeMap::new(),
+        });
         let mut scene = self.outside.scene();
         let Scene { witness, clocks, disk, .. } = &mut *scene;
         witness.starts(clocks, &disk.shelved());

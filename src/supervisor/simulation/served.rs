@@ -1,14 +1,15 @@
-//! What must hold of a token that is handed out, and of a login that is said to be lost.
+//! What must hold of a token that is published or handed out, and of a login that is said to be lost.
 
 use super::scene::Scene;
 use super::service::Serial;
 use crate::name::AccountId;
 use crate::notice::Notice;
 use crate::snapshot::Held;
+use crate::snapshot::Snapshot;
 
 impl Scene {
     /// A program is handed a token.
-    pub(super) fn served(&mut self, account: &AccountId, held: &Held, unsaved: bool) {
+    pub(super) fn served(&mut self, account: &AccountId, held: &Held) {
         let at = self.at();
         self.witness.counts.answers += 1;
         let access = &held.tokens.access;
@@ -27,12 +28,22 @@ impl Scene {
         } else if now >= span.wall + span.lifetime {
             self.witness
                 .violated(account, || "served a token after its end by the wall".to_owned());
-        } else if !unsaved && self.parts[account].announces() {
-            let saved = self.disk.access_token(account);
-            if saved.is_none_or(|saved| saved.expose() != access.expose()) {
-                let what = "served a token that is not saved, and does not say so";
-                self.witness.violated(account, || what.to_owned());
-            }
+        }
+    }
+
+    /// An account publishes how it stands: a token that is not on disk is said to be unsaved. One with
+    /// which nothing is lost need not be, whatever the configuration says of it later.
+    pub(super) fn published(&mut self, account: &AccountId, snapshot: &Snapshot) {
+        let Some(held) = &snapshot.held else { return };
+        let access = held.tokens.access.expose();
+        let saved = self.disk.access_token(account);
+        let is_saved = saved.is_some_and(|saved| saved.expose() == access);
+        let harmless = &mut self.witness.life(account).harmless;
+        if !self.parts[account].announces() {
+            *harmless = access.parse().ok();
+        } else if !snapshot.unsaved && !is_saved && *harmless != access.parse().ok() {
+            let what = "published a token that is not saved, and does not say so";
+            self.witness.violated(account, || what.to_owned());
         }
     }
 
