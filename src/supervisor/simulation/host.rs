@@ -12,11 +12,11 @@ use crate::name::AccountId;
 const BETWEEN_FAULTS: Duration = Duration::from_secs(2 * 3_600);
 
 impl Play {
-    /// Faults begin to set in, and to end.
+    /// Faults begin to set in, the first one at once, and to end: it may be what the first sign-in
+    /// meets, or the first credential that is handed in.
     pub(super) fn cloud_over(&mut self) {
-        let mut scene = self.outside.scene();
-        scene.after(BETWEEN_FAULTS, Event::Strikes);
-        scene.after(Duration::from_secs(86_400), Event::Heals);
+        self.outside.scene().after(Duration::from_secs(86_400), Event::Heals);
+        self.strikes();
     }
 
     /// The next fault sets in.

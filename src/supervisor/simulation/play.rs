@@ -122,8 +122,8 @@ impl Play {
     /// Plays until `end`, or until something does not hold.
     pub(super) async fn run(&mut self, end: Duration) {
         self.begin();
-        self.cloud_over();
         self.start();
+        self.cloud_over();
         self.goes_on_until(end).await;
         self.daemon = None;
     }
