@@ -4,6 +4,8 @@ use std::cmp::Ordering;
 use std::collections::BinaryHeap;
 use std::time::Duration;
 
+use tokio::sync::oneshot;
+
 use super::people::Deed;
 use crate::name::AccountId;
 use crate::provider::Outcome;
@@ -18,6 +20,8 @@ pub(super) enum Event {
     Replies { call: u64, outcome: Outcome },
     /// A login was ended, or not.
     Revoked { call: u64, ended: bool },
+    /// Something that took its time before an attempt is there.
+    Ready(oneshot::Sender<()>),
     /// The oldest write that is under way ends.
     Written,
     /// A program asks for a token.

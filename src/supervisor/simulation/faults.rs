@@ -47,7 +47,11 @@ listed! {
         Revoked,
         /// A secret of the account is not to be had.
         SecretMissing,
-        /// A gate refuses.
+        /// What an account needs to know takes its time.
+    SecretLate,
+    /// A gate thinks.
+    GateLate,
+    /// A gate refuses.
         GateShut,
         /// The disk takes nothing.
         DiskFull,
@@ -99,6 +103,8 @@ impl Fault {
             | Self::WrongSubject
             | Self::Slow
             | Self::SecretMissing
+            | Self::SecretLate
+            | Self::GateLate
             | Self::GateShut
             | Self::DiskSlow => between(30, 3 * 3600),
         }

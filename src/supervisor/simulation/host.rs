@@ -105,6 +105,8 @@ impl Play {
             | Fault::WrongSubject
             | Fault::Slow
             | Fault::SecretMissing
+            | Fault::SecretLate
+            | Fault::GateLate
             | Fault::GateShut
             | Fault::DiskFull
             | Fault::DiskSlow

@@ -411,7 +411,10 @@ impl Play {
     fn happens(&mut self, event: Event) {
         let mut scene = self.outside.scene();
         if let Some(wakes) = self.asleep
-            && matches!(event, Event::Replies { .. } | Event::Revoked { .. } | Event::Written)
+            && matches!(
+                event,
+                Event::Replies { .. } | Event::Revoked { .. } | Event::Ready(_) | Event::Written
+            )
         {
             // The host hears of it when it is awake.
             scene.agenda.put(wakes + Duration::from_millis(1), event);
@@ -421,6 +424,7 @@ impl Play {
             Event::Arrives(arrival) => scene.arrives(arrival),
             Event::Replies { call, outcome } => scene.replies(call, outcome),
             Event::Revoked { call, ended } => scene.revoked(call, ended),
+            Event::Ready(waiter) => scene.is_ready(waiter),
             Event::Written => scene.written(),
             Event::Asks(account) => {
                 drop(scene);

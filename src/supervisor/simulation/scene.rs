@@ -44,6 +44,10 @@ use crate::time::Moment;
 use crate::time::Now;
 use crate::token::Secret;
 
+/// How long a secret may take to be there, and a gate to answer, before either counts as missing.
+const LONGEST_SECRET: Duration = Duration::from_secs(10);
+const LONGEST_GATE: Duration = Duration::from_secs(5);
+
 /// Everything outside the daemon.
 pub(super) struct Scene {
     pub(super) clocks: Clocks,
@@ -130,6 +134,30 @@ impl Scene {
     /// The process is gone, and with it whoever waited.
     pub(super) fn hang_up(&mut self) {
         self.calls.clear();
+    }
+
+    /// What an attempt waits for before it is announced, if that takes its time: `longest` at most.
+    fn takes_its_time(
+        &mut self,
+        fault: Fault,
+        account: &AccountId,
+        longest: Duration,
+    ) -> Option<oneshot::Receiver<()>> {
+        if !self.strikes(fault, account) {
+            return None;
+        }
+        let (waiter, answer) = oneshot::channel();
+        let (at, pause) = (self.at(), self.chance.span(Duration::from_millis(100), longest));
+        self.witness.prepares(account, at, at + pause);
+        self.after(pause, Event::Ready(waiter));
+        Some(answer)
+    }
+
+    /// It is there.
+    pub(super) fn is_ready(&mut self, waiter: oneshot::Sender<()>) {
+        // The process may be gone, or may have stopped waiting.
+        let _gone = waiter.send(());
+        self.stirred = true;
     }
 
     fn put(&mut self, write: Write) -> oneshot::Receiver<Result<Written, StoreError>> {
@@ -326,6 +354,11 @@ impl World for Outside {
     {
         let (outside, account) = (self.clone(), account.clone());
         async move {
+            let late = Fault::SecretLate;
+            let coming = outside.scene().takes_its_time(late, &account, LONGEST_SECRET);
+            if let Some(coming) = coming {
+                let _gone = coming.await;
+            }
             let mut scene = outside.scene();
             if scene.strikes(Fault::SecretMissing, &account) {
                 let at = scene.at();
@@ -340,6 +373,11 @@ impl World for Outside {
     fn gate(&self, call: Call) -> impl Future<Output = Result<(), RefreshError>> + Send + 'static {
         let outside = self.clone();
         async move {
+            let late = Fault::GateLate;
+            let coming = outside.scene().takes_its_time(late, call.account(), LONGEST_GATE);
+            if let Some(coming) = coming {
+                let _gone = coming.await;
+            }
             let mut scene = outside.scene();
             if scene.strikes(Fault::GateShut, call.account()) {
                 let (hook, why) = ("gate".to_owned(), "exit status: 1".to_owned());

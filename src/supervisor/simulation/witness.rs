@@ -158,6 +158,12 @@ impl Witness {
         struggle.is_blocked(at, None, Why::Client);
     }
 
+    /// An attempt waits for something on this host.
+    pub(super) fn prepares(&mut self, account: &AccountId, at: Duration, until: Duration) {
+        self.trace.note(at, || format!("{account} waits for its secrets, or for a gate"));
+        self.life(account).struggle.is_blocked(at, Some(until), Why::Client);
+    }
+
     /// Somebody wants something of an account that comes before what is in doubt.
     pub(super) fn is_kept_busy(&mut self, account: &AccountId, at: Duration) {
         self.life(account).struggle.is_blocked(at, None, Why::Person);
