@@ -135,6 +135,11 @@ impl Disk {
         }
     }
 
+    /// The refresh token that was handed in and has yet to prove itself.
+    pub(super) fn staged(&self, account: &AccountId) -> Option<Secret> {
+        self.rows.lease(account, Stake::Staged).ok()?.refresh_token
+    }
+
     /// The access token that survives a kill.
     pub(super) fn access_token(&self, account: &AccountId) -> Option<&Secret> {
         self.rows.access_token(account)

@@ -43,7 +43,9 @@ listed! {
         WrongSubject,
         /// Replies that take their time.
         Slow,
-        /// The provider ends a login.
+        /// A login of which the provider never answers anything that could be understood.
+    Jinxed,
+    /// The provider ends a login.
         Revoked,
         /// A secret of the account is not to be had.
         SecretMissing,
@@ -101,6 +103,7 @@ impl Fault {
             | Self::Torn
             | Self::OddLifetime
             | Self::WrongSubject
+            | Self::Jinxed
             | Self::Slow
             | Self::SecretMissing
             | Self::SecretLate

@@ -103,6 +103,7 @@ impl Play {
             | Fault::Torn
             | Fault::OddLifetime
             | Fault::WrongSubject
+            | Fault::Jinxed
             | Fault::Slow
             | Fault::SecretMissing
             | Fault::SecretLate

@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::agenda::Event;
 use super::faults::Fault;
 use super::play::Play;
+use super::service::Jinx;
 use crate::lifecycle::words::Action;
 use crate::name::AccountId;
 use crate::snapshot::Answer;
@@ -182,6 +183,11 @@ impl Play {
         }
         scene.witness.meddled(account);
         let token = scene.services.get_mut(account).unwrap().log_in(at);
+        if scene.strikes(Fault::Jinxed, account) {
+            let jinx = *scene.chance.pick(Jinx::ALL);
+            scene.witness.trace.note(at, || format!("{account} is handed a login with a {jinx:?}"));
+            scene.services.get_mut(account).unwrap().jinx(jinx);
+        }
         drop(scene);
         self.order(account, Action::Import(token.into()));
     }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::agenda::Event;
 use super::people::Deed;
 use super::play::Play;
+use super::scene::Hope;
 use crate::lifecycle::words::Action;
 use crate::name::AccountId;
 use crate::snapshot::Answer;
@@ -43,7 +44,9 @@ impl Play {
         let at = scene.at();
         scene.witness.trace.note(at, || "From now on all is well".to_owned());
         scene.after(Duration::from_secs(1_260), Event::MustBeWell);
+        // Once more, for whom an order was refused because a refresh was under way.
         scene.after(Duration::from_secs(4_500), Event::Tended);
+        scene.after(Duration::from_secs(4_700), Event::Tended);
         scene.after(Duration::from_secs(5_400), Event::AllMustBeWell);
         scene.after(Duration::from_secs(5_401), Event::Worsens);
         let next = self.chance.span(Duration::from_secs(86_400), Duration::from_secs(4 * 86_400));
@@ -58,7 +61,10 @@ impl Play {
         );
         let mut scene = self.outside.scene();
         let at = scene.at();
-        !rests && !scene.witness.is_mistaken(account) && !scene.witness.must_wait(account, at)
+        // What never proves itself has the turn for an hour.
+        let hopeless = scene.staged(account) == Some(Hope::None);
+        let witness = &mut scene.witness;
+        !rests && !hopeless && !witness.is_mistaken(account) && !witness.must_wait(account, at)
     }
 
     fn is_well(&self, account: &AccountId) -> bool {
@@ -88,7 +94,12 @@ impl Play {
             }
             let lineage = self.outside.scene().parts[&account].lineage().clone();
             let elsewhere = snapshot.origin.as_ref() != Some(&lineage);
-            if self.outside.scene().witness.is_mistaken(&account) {
+            let mut scene = self.outside.scene();
+            // Another one is not taken as long as it has yet to prove itself.
+            let hopeless = doomed && scene.staged(&account) == Some(Hope::None);
+            let mistaken = scene.witness.is_mistaken(&account);
+            drop(scene);
+            if mistaken || hopeless {
                 self.forgotten(&account, Duration::from_secs(60));
                 self.order(&account, Action::Clear);
             } else if doomed || elsewhere || snapshot.released {

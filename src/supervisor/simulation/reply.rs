@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::agenda::Arrival;
 use super::faults::Fault;
 use super::scene::Scene;
+use super::service::Jinx;
 use super::service::Ruling;
 use super::service::subject_of_another;
 use crate::error::RefreshError;
@@ -24,6 +25,13 @@ pub(super) fn of(scene: &mut Scene, arrival: Arrival) -> (Option<Outcome>, Durat
     };
     if let Some(error) = refused_at_the_door(scene, account) {
         return (Some(Outcome::Failed(error)), pause);
+    }
+    let service = scene.services.get_mut(account).unwrap();
+    match arrival.token.as_ref().and_then(|token| service.jinx_of(token)) {
+        Some(Jinx::ServerError) => return (Some(Outcome::Failed(server_error())), pause),
+        Some(Jinx::Malformed) => return (Some(Outcome::Failed(malformed())), pause),
+        Some(Jinx::Silence) => return (None, pause),
+        None => {}
     }
     let processed = !scene.strikes(Fault::ServerError, account);
     if !processed && scene.chance.happens(0.5) {
@@ -109,7 +117,7 @@ fn mangled(scene: &mut Scene, account: &AccountId, outcome: Outcome) -> Outcome 
         };
     }
     if scene.strikes(Fault::Malformed, account) {
-        return Outcome::Failed(RefreshError::Malformed("no JSON".into()));
+        return Outcome::Failed(malformed());
     }
     if scene.strikes(Fault::WrongSubject, account) {
         let subject = Some(subject_of_another(account));
@@ -124,6 +132,10 @@ fn mangled(scene: &mut Scene, account: &AccountId, outcome: Outcome) -> Outcome 
 
 fn invalid_grant() -> RefreshError {
     RefreshError::GrantRejected(OauthError::new("invalid_grant", None))
+}
+
+fn malformed() -> RefreshError {
+    RefreshError::Malformed("no JSON".into())
 }
 
 fn server_error() -> RefreshError {

@@ -48,6 +48,13 @@ use crate::token::Secret;
 const LONGEST_SECRET: Duration = Duration::from_secs(10);
 const LONGEST_GATE: Duration = Duration::from_secs(5);
 
+/// Whether what was handed in can prove itself once all is well.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Hope {
+    None,
+    Some,
+}
+
 /// Everything outside the daemon.
 pub(super) struct Scene {
     pub(super) clocks: Clocks,
@@ -264,6 +271,13 @@ impl Scene {
             (Some(recorded), Some(theirs)) if here && recorded != *theirs => Whose::AnotherS,
             _ => Whose::Its,
         }
+    }
+
+    /// Whether a credential was handed in that has yet to prove itself, and whether it ever may.
+    pub(super) fn staged(&mut self, account: &AccountId) -> Option<Hope> {
+        let token = self.disk.staged(account)?;
+        let jinxed = self.services.get_mut(account)?.jinx_of(&token).is_some();
+        Some(if jinxed { Hope::None } else { Hope::Some })
     }
 
     /// Takes down whether somebody else is recorded as whose an account is.

@@ -61,9 +61,26 @@ pub(super) struct Service {
 
 struct Login {
     alive: bool,
+    jinx: Option<Jinx>,
     newest: u64,
     /// When the newest was granted.
     since: Duration,
+}
+
+/// What a provider always answers to the refresh token of a login, whatever it does for others. It
+/// grants nothing.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Jinx {
+    /// 500, from a provider that may have done what it was asked.
+    ServerError,
+    /// Nothing.
+    Silence,
+    /// 200 with a body that makes no sense.
+    Malformed,
+}
+
+impl Jinx {
+    pub(super) const ALL: &[Self] = &[Self::ServerError, Self::Silence, Self::Malformed];
 }
 
 /// When an access token is good, in true time.
@@ -104,7 +121,7 @@ impl Service {
 
     /// Somebody logs in: the first refresh token of a new login.
     pub(super) fn log_in(&mut self, at: Duration) -> Secret {
-        self.logins.push(Login { alive: true, newest: 1, since: at });
+        self.logins.push(Login { alive: true, jinx: None, newest: 1, since: at });
         let login = u64::try_from(self.logins.len()).unwrap();
         Serial { login, number: 1 }.token()
     }
@@ -121,6 +138,18 @@ impl Service {
             let newest = serial.number == login.newest;
             login.alive && (newest || conduct == Conduct::Multiplies)
         })
+    }
+
+    /// From now on that is all that is answered to the newest login.
+    pub(super) fn jinx(&mut self, jinx: Jinx) {
+        if let Some(login) = self.logins.last_mut() {
+            login.jinx = Some(jinx);
+        }
+    }
+
+    /// What is always answered to a refresh token, if anything is.
+    pub(super) fn jinx_of(&mut self, token: &Secret) -> Option<Jinx> {
+        self.login(Serial::of(token))?.jinx
     }
 
     /// The login that a refresh token belongs to ends.
