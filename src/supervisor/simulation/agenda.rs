@@ -32,6 +32,8 @@ pub(super) enum Event {
     Strikes,
     /// The daemon starts.
     Starts,
+    /// The host hears what time it is, after a boot that found its clock so many milliseconds behind.
+    ClockIsRight(i64),
     /// The host wakes up.
     Wakes,
     /// All faults end.

@@ -69,7 +69,9 @@ listed! {
         Suspended,
         /// Somebody sets the wall clock.
         ClockSet,
-        /// The configuration changes.
+        /// A boot finds the wall clock behind, until the host has asked what time it is.
+    ClockLost,
+    /// The configuration changes.
         Reloaded,
     }
 }
@@ -86,6 +88,7 @@ impl Fault {
             | Self::Restarted
             | Self::Suspended
             | Self::ClockSet
+            | Self::ClockLost
             | Self::Reloaded
             | Self::Revoked => None,
             Self::DiskFull => between(5, 4 * 3600),

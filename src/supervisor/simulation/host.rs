@@ -82,6 +82,7 @@ impl Play {
                 self.asleep = Some(wakes);
             }
             Fault::ClockSet => self.clock_is_set(),
+            Fault::ClockLost => self.clockless = !self.clockless,
             Fault::Reloaded => self.reloads(&account),
             Fault::Revoked => {
                 let mut scene = self.outside.scene();
@@ -126,11 +127,24 @@ impl Play {
             90_000,
             3_600_000,
         ]);
+        self.clock_steps(by);
+    }
+
+    /// The wall clock is set, by that many milliseconds.
+    pub(super) fn clock_steps(&mut self, by: i64) {
         let mut scene = self.outside.scene();
         scene.clocks.step(by);
         scene.witness.clock_was_set(Duration::from_millis(u64::try_from(-by).unwrap_or(0)));
         drop(scene);
         self.clock_stepped();
+    }
+
+    /// The host was booted, and nothing told it the time; somebody does some minutes later.
+    fn clock_is_lost(&mut self) {
+        let behind = i64::try_from(1_000 + self.chance.below(300_000)).unwrap();
+        self.clock_steps(-behind);
+        let told = self.chance.span(Duration::from_secs(5), Duration::from_secs(600));
+        self.outside.scene().after(told, Event::ClockIsRight(behind));
     }
 
     /// The configuration changes, in what it says of an account or in which accounts it names.
@@ -200,6 +214,9 @@ impl Play {
         }
         if std::mem::take(&mut self.off) {
             self.outside.scene().clocks.boot();
+            if self.clockless {
+                self.clock_is_lost();
+            }
         }
         self.start();
     }

@@ -49,6 +49,8 @@ pub(super) struct Play {
     pub(super) asleep: Option<Duration>,
     /// Whether the host is off.
     pub(super) off: bool,
+    /// Whether nothing tells it the time when it is booted.
+    pub(super) clockless: bool,
     /// Whether faults set in.
     pub(super) stormy: bool,
     /// Whom no person has to look after.
@@ -112,6 +114,7 @@ impl Play {
             absent: BTreeSet::new(),
             asleep: None,
             off: false,
+            clockless: false,
             stormy: true,
             convalescent: Vec::new(),
             pairs: Pairs::default(),
@@ -441,6 +444,10 @@ impl Play {
             Event::Starts => {
                 drop(scene);
                 self.is_back();
+            }
+            Event::ClockIsRight(behind) => {
+                drop(scene);
+                self.clock_steps(behind);
             }
             Event::Wakes => {
                 drop(scene);
