@@ -40,16 +40,18 @@ impl Disk {
         self.queue.push_back((write, waiter));
     }
 
-    /// The oldest write ends: with a refusal, if there is one. Returns what it was.
+    /// The oldest write ends: with a refusal, if there is one, and then what must not be lost is kept
+    /// at `refuge`. Returns what it was.
     pub(super) fn write_next(
         &mut self,
         refusal: Option<StoreError>,
+        refuge: Refuge,
         boot_id: &Arc<str>,
     ) -> Option<(Write, Waiter, Result<Written, StoreError>)> {
         let (write, waiter) = self.queue.pop_front()?;
         let result = match refusal {
             None => self.take(&write, boot_id),
-            Some(refusal) => self.refuse(&write, refusal, boot_id),
+            Some(refusal) => self.refuse(&write, refusal, refuge, boot_id),
         };
         Some((write, waiter, result))
     }
@@ -69,6 +71,7 @@ impl Disk {
         &mut self,
         write: &Write,
         refusal: StoreError,
+        refuge: Refuge,
         boot_id: &str,
     ) -> Result<Written, StoreError> {
         if let Write::Intent { account, stake, spends: false, .. } = write {
@@ -78,9 +81,10 @@ impl Disk {
         }
         match self.rows.unsaved(write, boot_id) {
             Some((account, row)) => {
-                self.shelf.insert(account, row);
-                let why = Box::new(refusal);
-                Err(StoreError::Unsaved { why, refuge: Refuge::ServiceManager })
+                if refuge == Refuge::ServiceManager {
+                    self.shelf.insert(account, row);
+                }
+                Err(StoreError::Unsaved { why: Box::new(refusal), refuge })
             }
             None => Err(refusal),
         }

@@ -47,7 +47,7 @@ listed! {
     Jinxed,
     /// The provider ends a login.
         Revoked,
-        /// A secret of the account is not to be had.
+        /// A secret of the account is not to be had, or was never stored.
         SecretMissing,
         /// What an account needs to know takes its time.
     SecretLate,
@@ -57,7 +57,11 @@ listed! {
         GateShut,
         /// The disk takes nothing.
         DiskFull,
-        /// The disk takes its time.
+        /// The disk fails, or cannot be written, or what is there is damaged.
+    DiskBroken,
+    /// The service manager keeps nothing of what the disk did not take.
+    ShelfShut,
+    /// The disk takes its time.
         DiskSlow,
         /// The process is killed.
         Killed,
@@ -91,7 +95,7 @@ impl Fault {
             | Self::ClockLost
             | Self::Reloaded
             | Self::Revoked => None,
-            Self::DiskFull => between(5, 4 * 3600),
+            Self::DiskFull | Self::DiskBroken => between(5, 4 * 3600),
             Self::Unreachable
             | Self::CutBefore
             | Self::CutAfter
@@ -112,6 +116,7 @@ impl Fault {
             | Self::SecretLate
             | Self::GateLate
             | Self::GateShut
+            | Self::ShelfShut
             | Self::DiskSlow => between(30, 3 * 3600),
         }
     }

@@ -111,6 +111,8 @@ impl Play {
             | Fault::GateLate
             | Fault::GateShut
             | Fault::DiskFull
+            | Fault::DiskBroken
+            | Fault::ShelfShut
             | Fault::DiskSlow
             | Fault::PowerCut
             | Fault::Suspended => {}

@@ -33,6 +33,7 @@ use crate::name::AccountId;
 use crate::provider::Outcome;
 use crate::provider::Provider;
 use crate::provider::Spend;
+use crate::record::Refuge;
 use crate::record::Stake;
 use crate::record::StoreError;
 use crate::record::Write;
@@ -181,13 +182,33 @@ impl Scene {
         answer
     }
 
+    /// Why the disk does not take what it is given, if it does not. That another process took the store
+    /// over is none of it: the daemon then spends nothing more, and there is no more to see.
+    fn refusal(&mut self) -> Option<StoreError> {
+        if self.prevails(Fault::DiskFull) {
+            return Some(StoreError::Full);
+        }
+        let broken = [
+            StoreError::Io("input/output error".into()),
+            StoreError::ReadOnly,
+            StoreError::Damaged("malformed".into()),
+        ];
+        self.prevails(Fault::DiskBroken).then(|| self.chance.pick(&broken).clone())
+    }
+
     /// The oldest write ends.
     pub(super) fn written(&mut self) {
-        let refusal = self.prevails(Fault::DiskFull).then_some(StoreError::Full);
+        let refusal = self.refusal();
         let (at, boot_id) = (self.at(), self.clocks.boot_id());
         let Some(account) = self.disk.front().cloned() else { return };
         let before = self.disk.refresh_token(&account).is_some();
-        let Some((write, waiter, result)) = self.disk.write_next(refusal, &boot_id) else { return };
+        let refuge = if refusal.is_some() && self.prevails(Fault::ShelfShut) {
+            Refuge::Memory
+        } else {
+            Refuge::ServiceManager
+        };
+        let ended = self.disk.write_next(refusal, refuge, &boot_id);
+        let Some((write, waiter, result)) = ended else { return };
         let erased = before && self.disk.refresh_token(&account).is_none();
         self.witness.written(&account, &write, &result, erased, at);
         self.record_is_read(&account);
@@ -377,8 +398,13 @@ impl World for Outside {
             if scene.strikes(Fault::SecretMissing, &account) {
                 let at = scene.at();
                 scene.witness.lacks(&account, at);
-                let why = "no such file".to_owned();
-                return Err(RefreshError::SecretUnavailable { slot: "client_secret".into(), why });
+                let slot = "client_secret".to_owned();
+                return Err(if scene.chance.happens(0.3) {
+                    RefreshError::SecretNotStored { slot: slot.into() }
+                } else {
+                    let why = "no such file".to_owned();
+                    RefreshError::SecretUnavailable { slot: slot.into(), why }
+                });
             }
             Ok(Vec::new())
         }
