@@ -40,6 +40,7 @@ const LIFETIMES: &[(u64, usize)] =
 pub(super) struct Part {
     pub(super) id: AccountId,
     plan: Plan,
+    conduct: Conduct,
     host: Arc<str>,
     /// Where the configuration sends its credential, and where else it may.
     lineage: Lineage,
@@ -58,17 +59,18 @@ impl Part {
         let lifetime = lifetime(chance);
         let has_refresh_token = !chance.happens(0.1);
         let signs_in = has_refresh_token && chance.happens(0.15);
+        let (on_refresh_failure, sign_in) = signing_in(signs_in);
         let rotation = rotation(conduct, chance);
         let plan = Plan {
             refresh_before: refresh_before(chance),
             has_refresh_token,
-            on_refresh_failure: if signs_in { FailureAction::SignIn } else { FailureAction::Raise },
-            sign_in: if signs_in { SignIn::Possible } else { SignIn::Never },
+            on_refresh_failure,
+            sign_in,
             ..Plan::plain(rotation)
         };
         let host = if chance.happens(0.7) { "one.example" } else { "other.example" };
         let hooks = if chance.happens(0.1) { vec![Arc::new(gate())] } else { Vec::new() };
-        (Self::of(id, plan, host, hooks), Service::new(conduct, lifetime))
+        (Self::of(id, plan, conduct, host, hooks), Service::new(conduct, lifetime))
     }
 
     /// One of many that are all alike: an hour at a time, from a provider that rotates and forgives for
@@ -77,15 +79,17 @@ impl Part {
         let grace = Duration::from_secs(60);
         let plan = Plan::plain(Rotation::Grace(grace));
         let id = AccountId::parse(&format!("a{index}")).unwrap();
-        let part = Self::of(id, plan, "one.example", Vec::new());
-        (part, Service::new(Conduct::Grace(grace), Duration::from_secs(3_600)))
+        let conduct = Conduct::Grace(grace);
+        let part = Self::of(id, plan, conduct, "one.example", Vec::new());
+        (part, Service::new(conduct, Duration::from_secs(3_600)))
     }
 
-    fn of(id: AccountId, plan: Plan, host: &str, hooks: Vec<Arc<Hook>>) -> Self {
+    fn of(id: AccountId, plan: Plan, conduct: Conduct, host: &str, hooks: Vec<Arc<Hook>>) -> Self {
         let place = |name: &str| Lineage(name.into());
         Self {
             id,
             plan,
+            conduct,
             host: host.into(),
             lineage: place(HOME),
             elsewhere: place("1"),
@@ -102,8 +106,14 @@ impl Part {
         self.plan.has_refresh_token && self.plan.rotation != Rotation::Never
     }
 
-    /// The configuration says something else of it.
+    /// The configuration says something else of it: of how its provider rotates no more than does no
+    /// harm.
     pub(super) fn change(&mut self, chance: &mut Chance) {
+        self.plan.rotation = rotation(self.conduct, chance);
+        if self.plan.has_refresh_token && chance.happens(0.2) {
+            let signs_in = self.plan.sign_in == SignIn::Never;
+            (self.plan.on_refresh_failure, self.plan.sign_in) = signing_in(signs_in);
+        }
         self.plan.refresh_before = refresh_before(chance);
         self.plan.alarm_before = Duration::from_secs(60 * (1 + chance.below(30)));
     }
@@ -183,6 +193,14 @@ fn rotation(conduct: Conduct, chance: &mut Chance) -> Rotation {
         Conduct::Grace(grace) if unsaid && grace >= Duration::from_secs(60) => Rotation::Unknown,
         Conduct::Grace(grace) => Rotation::Grace(grace),
         Conduct::Strict => Rotation::Strict,
+    }
+}
+
+const fn signing_in(signs_in: bool) -> (FailureAction, SignIn) {
+    if signs_in {
+        (FailureAction::SignIn, SignIn::Possible)
+    } else {
+        (FailureAction::Raise, SignIn::Never)
     }
 }
 

@@ -159,7 +159,15 @@ impl Play {
         let part = scene.parts.get_mut(account).unwrap();
         let mut changed = vec![account.clone()];
         match self.chance.below(4) {
-            0 | 1 => part.change(&mut self.chance),
+            0 | 1 => {
+                let rotation = part.plan().rotation;
+                part.change(&mut self.chance);
+                if part.plan().rotation != rotation {
+                    // What is in doubt goes by another plan.
+                    let at = scene.at();
+                    scene.witness.is_kept_busy(account, at);
+                }
+            }
             2 => {
                 part.move_to_and_fro();
                 scene.witness.patience_ends(account);
