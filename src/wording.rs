@@ -4,6 +4,8 @@
 //! and event says the same of the same failure. Pure: the time is an argument.
 
 use crate::error::code::Code;
+use crate::error::code::Remedy;
+use crate::error::foreign::OauthError;
 use crate::name::AccountId;
 use crate::notice::Event;
 use crate::notice::Notice;
@@ -20,14 +22,19 @@ use crate::time::secs_until_over;
 
 /// A refusal as it goes over the wire.
 pub fn error_body(refusal: &Refusal, account: Option<&AccountId>, now: Now) -> ErrorBody {
+    // What was handed in is refused, and nothing is said of what the account has.
+    let (error, remedy) = match refusal.aid {
+        Some(Aid::Another) => (family(Code::BadRequest), Remedy::ChangeRequest),
+        Some(_) | None => (family(refusal.code), refusal.code.remedy()),
+    };
     ErrorBody {
-        error: family(refusal.code).to_owned(),
+        error: error.to_owned(),
         message: message(refusal, account),
         error_code: refusal.code,
         timestamp: now.wall.to_string(),
         account: account.map(ToString::to_string),
         retry_at: refusal.retry_at.map(|at| now.wall_at(at).to_string()),
-        remedy: refusal.code.remedy(),
+        remedy,
         provider_error: refusal.provider_error.clone(),
     }
 }
@@ -113,6 +120,9 @@ pub fn message(refusal: &Refusal, account: Option<&AccountId>) -> String {
         Some(account) => format!("account {account}: {what}{end}"),
         None => format!("{what}{end}"),
     };
+    if is_reuse(refusal) {
+        text.push_str(REUSED);
+    }
     match next_step(refusal, account) {
         Some(next) => text.push_str(&next),
         // A command that ends the message is ready to be copied.
@@ -121,6 +131,21 @@ pub fn message(refusal: &Refusal, account: Option<&AccountId>) -> String {
     }
     text.truncate(text.trim_end().len());
     text
+}
+
+/// What is to be thought of where a provider says that a refresh token was used once too often.
+const REUSED: &str = "That is said of an old copy of the state that was put back, of a second \
+                      program with the same login, and where a reply was lost: tokenkeeperd(8), What \
+                      a copy may cost. ";
+
+/// Whether the provider says so of the account's own refresh token.
+fn is_reuse(refusal: &Refusal) -> bool {
+    let is_about_it = matches!(
+        refusal.code,
+        Code::GrantRejected | Code::NeedsLogin | Code::SessionExpired | Code::InDoubt
+    );
+    let said = refusal.provider_error.as_ref();
+    is_about_it && refusal.aid.is_none() && said.is_some_and(OauthError::tells_of_reuse)
 }
 
 fn ends_in_command(text: &str) -> bool {
@@ -145,10 +170,18 @@ fn next_step(refusal: &Refusal, account: Option<&AccountId>) -> Option<String> {
     let name = account.map_or("ACCOUNT", AccountId::as_str);
     let goes_on = refusal.retry_at.is_some();
     let entry = refusal.entry.as_str();
+    if refusal.aid == Some(Aid::Another) {
+        return Some(match refusal.entry {
+            Entry::Login => format!("To log in with another, type: tokenctl login {name}"),
+            Entry::Import => format!("To hand in another, type: tokenctl import {name}"),
+        });
+    }
     Some(match refusal.code {
         Code::NeedsLogin | Code::TokenMissing | Code::SessionExpired | Code::LoginRejected => {
             match &refusal.aid {
-                None | Some(Aid::Import) => format!("Type: tokenctl {entry} {name}"),
+                None | Some(Aid::Import | Aid::Another) => {
+                    format!("Type: tokenctl {entry} {name}")
+                }
                 Some(Aid::OldSettings) => format!(
                     "Put the old settings back and type: tokenctl reload; or, to keep the new ones, \
                      type: tokenctl {entry} {name}"
@@ -253,7 +286,6 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::error::code::Remedy;
     use crate::time::Moment;
     use crate::time::Timestamp;
 
@@ -312,6 +344,45 @@ mod tests {
             let refusal = Refusal { aid, ..Refusal::new(Code::NeedsLogin, "x") };
             assert_eq!(next_step(&refusal, Some(&mail)).unwrap(), expected);
         }
+    }
+
+    #[test]
+    fn a_credential_that_is_refused_when_it_is_handed_in_says_nothing_of_the_accounts_own() {
+        let mail = AccountId::parse("mail").unwrap();
+        let body = |entry| {
+            let words = "the credential was not taken over: refresh token refused: invalid_grant \
+                         (used before). The account's own credential is untouched";
+            let refusal = Refusal {
+                provider_error: Some(OauthError::new("invalid_grant", Some("used before"))),
+                aid: Some(Aid::Another),
+                entry,
+                ..Refusal::new(Code::GrantRejected, words)
+            };
+            error_body(&refusal, Some(&mail), NOW)
+        };
+        let handed_in = body(Entry::Import);
+        assert_eq!((&*handed_in.error, handed_in.remedy), ("request", Remedy::ChangeRequest));
+        insta::assert_snapshot!(handed_in.message, @"account mail: the credential was not taken over: refresh token refused: invalid_grant (used before). The account's own credential is untouched. To hand in another, type: tokenctl import mail");
+        let logged_in = body(Entry::Login).message;
+        assert!(
+            logged_in.ends_with(". To log in with another, type: tokenctl login mail"),
+            "{logged_in}"
+        );
+    }
+
+    #[test]
+    fn where_a_provider_tells_of_reuse_the_likely_causes_are_told_before_what_to_type() {
+        let mail = AccountId::parse("mail").unwrap();
+        let text = |code, description| {
+            let said = OauthError::new("invalid_grant", Some(description));
+            let provider_error = Some(said);
+            message(&Refusal { provider_error, ..Refusal::new(code, "refused") }, Some(&mail))
+        };
+        insta::assert_snapshot!(text(Code::NeedsLogin, "the refresh token was used before"), @"account mail: refused. That is said of an old copy of the state that was put back, of a second program with the same login, and where a reply was lost: tokenkeeperd(8), What a copy may cost. Type: tokenctl login mail");
+        let told = |code, description| text(code, description).contains("an old copy");
+        assert!(told(Code::GrantRejected, "Refresh token was already used."));
+        assert!(!told(Code::GrantRejected, "Token has been expired or revoked."));
+        assert!(!told(Code::ProviderUnavailable, "already used"));
     }
 
     #[test]

@@ -124,7 +124,11 @@ impl Steward {
                 }
             }
             Err(error) => {
-                findings.push(problem(error.to_string(), "free space, or repair the disk"));
+                findings.push(problem(
+                    error.to_string(),
+                    "put back what is missing of the state directory, free space on its disk, or \
+                     repair that",
+                ));
             }
         }
     }
@@ -191,7 +195,13 @@ fn account_findings(config: &Config, directory: &Directory, now: Now, findings: 
                 (Some(failure), _) => {
                     let command = match Aid::against(&failure.error) {
                         Some(Aid::OtherSecret(slot)) => format!("tokenctl secret set {id}.{slot}"),
-                        Some(Aid::OldSettings | Aid::OwnSecret | Aid::Secret(_) | Aid::Import)
+                        Some(
+                            Aid::OldSettings
+                            | Aid::OwnSecret
+                            | Aid::Secret(_)
+                            | Aid::Import
+                            | Aid::Another,
+                        )
                         | None => {
                             format!("tokenctl why {id}")
                         }

@@ -39,6 +39,18 @@ impl OauthError {
         Self { code: hiding(&self.code, secrets).into(), description }
     }
 
+    /// Whether its words say that a refresh token was used once too often: a hint for people, and
+    /// nothing to decide by. RFC 6749 has no code for it; `invalid_grant` is what most send.
+    pub fn tells_of_reuse(&self) -> bool {
+        const WORDS: &[&str] = &["reuse", "used before", "already used", "already been used"];
+
+        let said = [Some(&self.code), self.description.as_ref()];
+        said.into_iter().flatten().any(|text| {
+            let text = text.to_ascii_lowercase().replace('_', " ");
+            WORDS.iter().any(|words| text.contains(words))
+        })
+    }
+
     /// An answer of which only the status is known.
     pub fn status(status: u16) -> Self {
         Self { code: format!("HTTP {status}").into(), description: None }
@@ -232,6 +244,26 @@ pub fn is_unsafe_to_show(character: char) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_second_use_is_recognized_in_the_words_of_many_and_revocation_is_not_taken_for_it() {
+        #[rustfmt::skip]
+        let cases = [
+            ("invalid_grant",                Some("the refresh token was used before"),            true),
+            ("invalid_grant",                Some("Maximum allowed refresh token reuse exceeded"), true),
+            ("invalid_grant",                Some("The refresh token has already been used."),     true),
+            ("refresh_token_already_used",   None,                                                 true),
+            ("refresh_token_reused",         None,                                                 true),
+            ("RefreshTokenReuseException",   None,                                                 true),
+            ("invalid_grant",                Some("Token has been expired or revoked."),           false),
+            ("invalid_grant",                None,                                                 false),
+            ("HTTP 401",                     None,                                                 false),
+        ];
+        for (code, description, expected) in cases {
+            let said = OauthError::new(code, description);
+            assert_eq!(said.tells_of_reuse(), expected, "{said}");
+        }
+    }
 
     #[test]
     fn foreign_text_is_capped_escaped_and_masked() {

@@ -25,6 +25,7 @@ use crate::record::Condition;
 use crate::record::Foreign;
 use crate::schedule;
 use crate::snapshot::Refusal;
+use crate::snapshot::aid::Aid;
 use crate::time::Jitter;
 use crate::time::Moment;
 use crate::time::Now;
@@ -49,7 +50,9 @@ impl Account {
         let error = if foreign { &RefreshError::ForeignWriter } else { error };
         let refusal = Refusal {
             provider_error: error.provider_error().cloned(),
-            ..Refusal::new(error.code(), format!("the credential was not taken over: {error}"))
+            entry: self.entry(),
+            aid: (is_verdict(class) && !foreign).then_some(Aid::Another),
+            ..Refusal::new(error.code(), self.not_taken_over(error))
         };
         self.note_patience(class, error, now, jitter);
         let before = self.candidate.as_ref().and_then(|candidate| candidate.doubt);
@@ -150,6 +153,14 @@ impl Account {
             next >= self.nearly_spent(now)
         };
         has_another && needs_it
+    }
+
+    fn not_taken_over(&self, error: &RefreshError) -> String {
+        let own = match self.has_credential() {
+            true => ". The account's own credential is untouched",
+            false => "",
+        };
+        format!("the credential was not taken over: {error}{own}")
     }
 
     /// Raises that somebody else logged in where the account's token is kept: to everyone who

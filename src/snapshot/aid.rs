@@ -19,6 +19,9 @@ pub enum Aid {
     OwnSecret,
     /// To hand in a refresh token, since no login can begin.
     Import,
+    /// To hand in another credential than the one that was just refused, which was not the
+    /// account's own.
+    Another,
 }
 
 impl Aid {

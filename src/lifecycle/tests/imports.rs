@@ -13,14 +13,17 @@ use super::sim::lost;
 use super::sim::plan;
 use super::sim::secs;
 use super::sim::unreachable;
+use super::sim::unshared;
 use crate::error::RefreshError;
 use crate::error::foreign::OauthError;
 use crate::lifecycle::words::Action;
+use crate::lifecycle::words::Command;
 use crate::lifecycle::words::Input;
 use crate::plan::Rotation;
 use crate::record::Lineage;
 use crate::record::StoreError;
 use crate::snapshot::StateName;
+use crate::snapshot::aid::Aid;
 use crate::token::Generation;
 use crate::token::Secret;
 
@@ -60,6 +63,46 @@ fn an_import_that_fails_leaves_the_old_credential_untouched() {
     1501  fresh until 3548       Unstage, Publish, state_changed
     1501  fresh until 3548       answer 1: refused GRANT_REJECTED
     ");
+}
+
+#[test]
+fn who_hands_in_what_is_refused_is_told_that_the_accounts_own_stays() {
+    let cases = [
+        (invalid_grant(), Some(Aid::Another)),
+        (RefreshError::SubjectChanged, Some(Aid::Another)),
+        (unreachable(), None),
+    ];
+    for (error, aid) in cases {
+        let mut sim = Sim::resumed(Rotation::Unknown, 1000);
+        sim.imported_at(1500, "typo");
+        sim.go(1500);
+        let told = [
+            sim.feed(1501, Input::Exchanged(sim.ticket(), failed(error.clone()))),
+            sim.feed(1501, Input::Written(sim.ticket(), Ok(None))),
+        ];
+        let told = told.iter().flatten().find_map(|command| {
+            let Command::AnswerTo(_, Err(refusal)) = command else { return None };
+            Some(refusal.clone())
+        });
+        let refusal = told.unwrap();
+        assert_eq!(refusal.aid, aid, "{error}");
+        assert!(refusal.message.contains("own credential is untouched"), "{error}");
+    }
+}
+
+/// Nothing is untouched where there is nothing.
+#[test]
+fn a_vacant_account_is_not_said_to_keep_a_credential() {
+    let mut sim = Sim::new(unshared(Rotation::Unknown), 1000);
+    sim.imported_at(1500, "typo");
+    sim.go(1500);
+    sim.feed(1501, Input::Exchanged(sim.ticket(), failed(invalid_grant())));
+    let told = sim.feed(1501, Input::Written(sim.ticket(), Ok(None)));
+    let told = told.iter().find_map(|command| {
+        let Command::AnswerTo(_, Err(refusal)) = command else { return None };
+        Some(refusal.message.clone())
+    });
+    assert!(!told.unwrap().contains("untouched"));
 }
 
 #[test]
