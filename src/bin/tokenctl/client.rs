@@ -33,6 +33,7 @@ use self::reply::is_timeout;
 use crate::fault::Fault;
 use crate::find::Origin;
 use crate::find::Place;
+use crate::wake;
 use crate::wake::Wake;
 use crate::wake::Woken;
 
@@ -153,10 +154,31 @@ impl Daemon {
         let (mut stream, place) = self.send(request)?;
         let reply =
             reply::read(&mut stream).map_err(|why| garbled(place, request.patience, why))?;
-        match reply.status {
-            200..=299 => Ok(reply),
-            _ => Err(refusal(&reply, place)),
+        answered(reply, place)
+    }
+
+    /// The same for a person: once the daemon has been silent for `untold`, `tell` says where and
+    /// for how much longer it is waited for.
+    ///
+    /// # Errors
+    ///
+    /// As [`ask`](Self::ask).
+    pub(crate) fn ask_telling(
+        &self,
+        request: &Request,
+        untold: Duration,
+        tell: impl FnOnce(&Place, Duration),
+    ) -> Result<Reply, Fault> {
+        let (mut stream, place) = self.send(request)?;
+        let garbled = |why| garbled(place, request.patience, why);
+        let broken = |error| garbled(Garbled::Broken(error));
+        if !wake::is_readable(stream.as_fd(), untold).map_err(broken)? {
+            let left = request.patience.saturating_sub(untold);
+            tell(place, left);
+            // A span of zero would mean for ever.
+            stream.set_read_timeout(Some(left.max(Duration::from_secs(1)))).map_err(broken)?;
         }
+        answered(reply::read(&mut stream).map_err(garbled)?, place)
     }
 
     /// Asks, and returns what the daemon answers, unless `wake` has something first.
@@ -334,6 +356,13 @@ fn garbled(place: &Place, patience: Duration, why: Garbled) -> Fault {
 /// Whether the peer has gone: its end of the connection is closed.
 fn is_end(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset)
+}
+
+fn answered(reply: Reply, place: &Place) -> Result<Reply, Fault> {
+    match reply.status {
+        200..=299 => Ok(reply),
+        _ => Err(refusal(&reply, place)),
+    }
 }
 
 fn refusal(reply: &Reply, place: &Place) -> Fault {

@@ -121,6 +121,23 @@ impl Wake {
     }
 }
 
+/// Whether `stream` has something to be read, or has ended, within `patience`.
+///
+/// # Errors
+///
+/// If the system cannot wait.
+pub(crate) fn is_readable(stream: BorrowedFd<'_>, patience: Duration) -> io::Result<bool> {
+    let deadline = clock::now().boot + patience;
+    loop {
+        let left = deadline.since(clock::now().boot);
+        match poll(&mut [PollFd::new(&stream, PollFlags::IN)], Some(&timespec(left))) {
+            Ok(ready) => return Ok(ready > 0),
+            Err(Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+}
+
 impl Watch {
     /// Takes what happened out of the queue, and says whether any of it was about the file.
     fn concerns_the_file(&self) -> bool {

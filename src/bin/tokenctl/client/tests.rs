@@ -2,6 +2,7 @@
 
 use std::io::Read as _;
 use std::os::unix::net::UnixListener;
+use std::sync::mpsc;
 use std::thread;
 
 use tokenkeeper::error::code::Code;
@@ -77,6 +78,41 @@ fn a_daemon_that_ends_during_a_request_is_no_stranger_but_gone() {
     let fault = ask(&[b""]).0.map(|_| ()).unwrap_err();
     assert!(matches!(fault, Fault::WentAway { .. }), "{fault:?}");
     assert_eq!(fault.exit_status(), 69);
+}
+
+/// No time passes: that of an untold wait is an argument.
+#[test]
+fn a_daemon_that_is_silent_for_a_while_is_waited_for_and_that_is_told() {
+    let daemon = Scripted::new();
+    let (client, request) = (daemon.client(), Request::get("/"));
+    let (told, heard) = mpsc::channel();
+    thread::scope(|scope| {
+        let daemon = &daemon;
+        scope.spawn(move || {
+            let mut peer = daemon.accept();
+            heard.recv().unwrap();
+            peer.say(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\ntoken");
+        });
+        let tell = |place: &Place, left| {
+            told.send(()).unwrap();
+            assert_eq!((&place.path, left), (&daemon.path(), Request::PATIENCE));
+        };
+        let reply = client.ask_telling(&request, Duration::ZERO, tell).unwrap();
+        assert_eq!(&**reply.body, b"token");
+    });
+}
+
+#[test]
+fn a_daemon_that_answers_in_time_is_not_told_to_be_waited_for() {
+    let daemon = Scripted::new();
+    let (client, request) = (daemon.client(), Request::get("/"));
+    let (got, _) = thread::scope(|scope| {
+        let serving = scope.spawn(|| serve(&daemon, &[&refusal(502, "{}")]));
+        let tell = |_: &Place, _| panic!("it is told");
+        let got = client.ask_telling(&request, Duration::from_secs(60), tell).map(|_| ());
+        (got, serving.join().unwrap())
+    });
+    assert!(matches!(got, Err(Fault::NotTheDaemon { .. })), "{got:?}");
 }
 
 #[test]

@@ -1,6 +1,13 @@
 //! `get`: a token, now.
 
+use std::io;
+use std::io::IsTerminal as _;
+use std::io::Write as _;
+use std::time::Duration;
+
+use tokenkeeper::error::foreign::shown;
 use tokenkeeper::limits;
+use tokenkeeper::time::spoken;
 use zeroize::Zeroizing;
 
 use super::Session;
@@ -9,15 +16,25 @@ use crate::args::token::GetArgs;
 use crate::args::token::TokenFormat;
 use crate::client::Request;
 use crate::fault::Fault;
+use crate::find::Place;
 use crate::print::Form;
 use crate::usage::Mistake;
+
+/// How long a person waits without being told for what.
+const UNTOLD: Duration = Duration::from_secs(3);
 
 /// Prints a token and a newline, or everything that belongs to it.
 pub(super) fn get(session: &Session, args: &GetArgs) -> Result<(), Fault> {
     let format = format(args, session.output.form)?;
     let request =
         Request::get(target(args, format)).waiting(args.wait.unwrap_or(limits::DEFAULT_WAIT));
-    let reply = session.daemon.ask(&request)?;
+    let reply = session.daemon.ask_telling(&request, UNTOLD, |place, left| {
+        let mut terminal = io::stderr();
+        if terminal.is_terminal() {
+            // Whoever has closed it does not want to know.
+            let _told = terminal.write_all(patience(place, left).as_bytes());
+        }
+    })?;
     if matches!(format, TokenFormat::Json | TokenFormat::Aws) {
         return session.output.reply(&reply);
     }
@@ -26,6 +43,16 @@ pub(super) fn get(session: &Session, args: &GetArgs) -> Result<(), Fault> {
     page.push_str(text);
     page.push('\n');
     session.output.bytes(page.as_bytes())
+}
+
+/// What a person is told who waits: an exchange may be under way, or the daemon hangs.
+fn patience(place: &Place, left: Duration) -> String {
+    format!(
+        "tokenctl: no answer of the daemon at {} yet; it may be refreshing the account, and is waited \
+         for {} more at the most\n",
+        shown(&place.path.to_string_lossy()),
+        spoken(left)
+    )
 }
 
 /// The form that was asked for, by one of three options.
@@ -79,12 +106,21 @@ fn target(args: &GetArgs, format: TokenFormat) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use tokenkeeper::name::AccountId;
 
     use super::*;
     use crate::args::token::TokenKind;
+    use crate::find::Origin;
+
+    #[test]
+    fn who_waits_is_told_where_and_for_how_much_longer() {
+        let place = Place { path: "/s\u{1b}".into(), origin: Origin::System };
+        assert_eq!(
+            patience(&place, Duration::from_secs(32)),
+            "tokenctl: no answer of the daemon at /s\\u{1b} yet; it may be refreshing the account, \
+             and is waited for 32 s more at the most\n"
+        );
+    }
 
     #[test]
     fn only_a_line_of_visible_characters_is_printed_as_a_token() {
