@@ -135,7 +135,9 @@ fn nearest_path(path: &str) -> Option<String> {
     if path.len() > limits::SPELLED {
         return None;
     }
-    let account = path.split('/').nth(3).filter(|name| !name.is_empty()).unwrap_or("ACCOUNT");
+    // Neither stands in a name, and a path that climbs is not one to be proposed.
+    let may_be_one = |name: &&str| !name.is_empty() && !name.contains(['.', '%']);
+    let account = path.split('/').nth(3).filter(may_be_one).unwrap_or("ACCOUNT");
     let paths = ROUTES.iter().map(|(_, path, _)| path.replace("{account}", account));
     let paths = paths.collect::<Vec<_>>();
     nearest(path, paths.iter().map(String::as_str)).map(str::to_owned)
@@ -173,6 +175,8 @@ mod tests {
             (Method::GET,  "/v1/accounts/mail/token/",      404, "there is no `/v1/accounts/mail/token/`; did you mean `/v1/accounts/mail/token`?"),
             (Method::GET,  "/v1/acounts/gho-16C7e42F292c6912E7710c83/token", 404, "there is no `/v1/acounts/[masked]/token`; did you mean `/v1/accounts/[masked]/token`?"),
             (Method::GET,  "/v1/accounts/",                 404, "there is no `/v1/accounts/`; did you mean `/v1/accounts`?"),
+            (Method::GET,  "/v1/accounts/../../etc/passwd", 404, "there is no `/v1/accounts/../../etc/passwd`; did you mean `/v1/accounts`?"),
+            (Method::GET,  "/v1/accounts/%2e%2e/tokn",      404, "there is no `/v1/accounts/%2e%2e/tokn`; did you mean `/v1/accounts/ACCOUNT/token`?"),
             (Method::GET,  "/v2/status",                    404, "there is no `/v2/status`; did you mean `/v1/status`?"),
             (Method::POST, "/v1/accounts/mail/token",       405, "`/v1/accounts/mail/token` takes GET, not `POST`"),
             (Method::GET,  "/v1/accounts/mail/refresh",     405, "`/v1/accounts/mail/refresh` takes POST, not `GET`"),

@@ -253,11 +253,11 @@ mod tests {
         $ tokenctl get mail --kind
         --kind needs a value; see "tokenctl get --help"
         $ tokenctl get mail --min-ttl 5
-        --min-ttl: "5" is no span of time; write it as 90s, 5m, 12h or 7d; see "tokenctl get --help"
+        --min-ttl: "5" is no span of time; write one number with its unit, as 90s, 5m, 12h or 7d; see "tokenctl get --help"
         $ tokenctl get mail --min-ttl 5min
-        --min-ttl: "5min" is no span of time; write it as 90s, 5m, 12h or 7d; see "tokenctl get --help"
+        --min-ttl: "5min" is no span of time; write one number with its unit, as 90s, 5m, 12h or 7d; see "tokenctl get --help"
         $ tokenctl get mail --min-ttl=
-        --min-ttl: "" is no span of time; write it as 90s, 5m, 12h or 7d; see "tokenctl get --help"
+        --min-ttl: "" is no span of time; write one number with its unit, as 90s, 5m, 12h or 7d; see "tokenctl get --help"
         $ tokenctl get mail --wait 2m
         --wait: "2m" is longer than the 60s that one request may wait; "tokenctl wait" waits longer; see "tokenctl get --help"
         $ tokenctl get mail --format yaml
@@ -281,9 +281,9 @@ mod tests {
         $ tokenctl wait
         "tokenctl wait" needs ACCOUNT; see "tokenctl wait --help"
         $ tokenctl wait mail --timeout soon
-        --timeout: "soon" is no span of time; write it as 90s, 5m, 12h or 7d; see "tokenctl wait --help"
+        --timeout: "soon" is no span of time; write one number with its unit, as 90s, 5m, 12h or 7d; see "tokenctl wait --help"
         $ tokenctl wait mail --timeout 4000d
-        --timeout: "4000d" is no span of time; write it as 90s, 5m, 12h or 7d; see "tokenctl wait --help"
+        --timeout: "4000d" is no span of time; write one number with its unit, as 90s, 5m, 12h or 7d; see "tokenctl wait --help"
         $ tokenctl watch mail CI
         ACCOUNT: "CI" is no account name, which is 1 to 40 of a-z, 0-9, '_' and '-', beginning with a letter or a digit; see "tokenctl watch --help"
         $ tokenctl report mail --generation seven

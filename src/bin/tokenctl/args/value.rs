@@ -89,7 +89,7 @@ pub(crate) enum BadValue {
     #[error("no account name, which is {ACCOUNT_NAME_RULE}")]
     Account,
     /// Of a span.
-    #[error("no span of time; write it as 90s, 5m, 12h or 7d")]
+    #[error("no span of time; write one number with its unit, as 90s, 5m, 12h or 7d")]
     Span,
     /// Of `--wait`.
     #[error(
