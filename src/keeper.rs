@@ -201,6 +201,11 @@ impl Keeper {
         self.notices.subscribe()
     }
 
+    /// Whether the end of the daemon has begun: no order is taken any more.
+    pub fn is_stopping(&self) -> bool {
+        self.orders.is_closed()
+    }
+
     /// Gives an order and waits for what came of it.
     ///
     /// # Errors

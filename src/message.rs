@@ -69,6 +69,8 @@ pub enum Message {
     Ready,
     /// The end of the daemon has begun.
     Stopping,
+    /// The daemon does not end before the disk has taken what is in its memory alone.
+    StopWaits,
     /// The daemon has ended.
     Stopped,
     /// Another configuration is in force.
@@ -151,6 +153,7 @@ impl Message {
         Self::LevelSet,
         Self::Ready,
         Self::Stopping,
+        Self::StopWaits,
         Self::Stopped,
         Self::Reloaded,
         Self::ReloadRefused,
@@ -197,6 +200,7 @@ impl Message {
             Self::LevelSet       => Kind::new("level_set",       0x545b_5ea8_92d9_d05a_690b_e5ff_5745_fdd7, Priority::Notice),
             Self::Ready          => Kind::new("ready",           0xb890_670a_158b_41ac_bdd0_74e8_e183_a8b3, Priority::Info),
             Self::Stopping       => Kind::new("stopping",        0x6ac9_93c6_9a84_46cb_96bf_1a64_a97e_1d7b, Priority::Info),
+            Self::StopWaits      => Kind::new("stop_waits",      0xb7d0_416f_2ae3_4c1d_9c58_e032_7f4a_916b, Priority::Warning),
             Self::Stopped        => Kind::new("stopped",         0x07b3_7eb8_c2c9_4bb1_a6af_5d95_d172_3735, Priority::Info),
             Self::Reloaded       => Kind::new("reloaded",        0x0403_c563_f61e_4cb5_8cf3_6b49_3aa0_ea79, Priority::Info),
             Self::ReloadRefused  => Kind::new("reload_refused",  0xbfcd_ae2a_517e_422f_bd6d_c246_859a_9266, Priority::Error),
@@ -309,6 +313,7 @@ mod tests {
         545b5ea892d9d05a690be5ff5745fdd7 level_set       notice
         b890670a158b41acbdd074e8e183a8b3 ready           info
         6ac993c69a8446cb96bf1a64a97e1d7b stopping        info
+        b7d0416f2ae34c1d9c58e0327f4a916b stop_waits      warning
         07b37eb8c2c94bb1a6af5d95d1723735 stopped         info
         0403c563f61e4cb58cf36b493aa0ea79 reloaded        info
         bfcdae2a517e422fbd6dc246859a9266 reload_refused  err

@@ -110,11 +110,6 @@ impl Manager {
         self.say(Word::Status(one_line(line)));
     }
 
-    /// Whether there is a service manager.
-    pub const fn is_there(&self) -> bool {
-        self.0.is_some()
-    }
-
     /// Has the manager keep a file with that name and content for the next process, and then no
     /// longer keep those with the names `gone`. Says whether that was sent, after [`SENDING`] at
     /// the latest; a later call takes the place of one that was not.

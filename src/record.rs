@@ -422,7 +422,7 @@ pub enum Refuge {
 impl fmt::Display for Refuge {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Memory => "is only in memory",
+            Self::Memory => "is only in memory, so do not kill the daemon",
             Self::ServiceManager => "is kept by the service manager over restarts",
         })
     }

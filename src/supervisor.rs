@@ -279,6 +279,7 @@ impl<W: World> Supervisor<W> {
                         self.stopping = true;
                         self.stop.send_replace(true);
                         orders.close();
+                        self.tell_what_a_stop_waits_for();
                     }
                 },
                 Some(order) = orders.recv() => self.order(order),
@@ -287,6 +288,12 @@ impl<W: World> Supervisor<W> {
             self.wake_those_due();
             self.give_turns();
         }
+    }
+
+    /// Whoever sees a stop that lasts is told why, before the patience to wait for it is over.
+    fn tell_what_a_stop_waits_for(&self) {
+        let busy = self.seats.values().filter(|seat| seat.is_busy()).count();
+        telling::log_wait(self.unsaved.len(), busy);
     }
 
     /// Whether nothing is under way that a stop has to wait for.

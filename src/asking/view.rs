@@ -116,5 +116,6 @@ pub fn renewed(
         generation: snapshot.generation.0,
         expires_at: snapshot.held.as_ref().map(|held| held.expires_wall.to_string()),
         ttl: snapshot.held.as_ref().map_or(0, |held| held.ttl(now).as_secs()),
+        unsaved: snapshot.unsaved,
     }
 }

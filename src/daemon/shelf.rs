@@ -18,11 +18,9 @@ impl Shelf for Manager {
 }
 
 /// Gives the store the service manager for a shelf, with what an earlier process left there.
-/// Without a service manager it has none.
+/// Where there is none the shelf takes nothing, so that the store knows, and says, what is in this
+/// process alone.
 pub(super) fn take_over(database: &mut Sqlite, manager: &Manager, kept: Vec<Kept>) {
-    if !manager.is_there() {
-        return;
-    }
     let leftovers = kept.into_iter().map(|Kept { name, content }| Leftover { name, content });
     let shelf = Box::new(manager.clone());
     let Inherited { used, refused } = database.keep_on(shelf, leftovers.collect());

@@ -34,12 +34,14 @@ pub(super) fn whoami(caller: &Caller, query: Option<&str>) -> Result<Response<Bo
 
 /// How the daemon is. Counts and names are of what the caller may see; for an administrator of the
 /// daemon counts are of all that the socket lets through. Only for an administrator does the
-/// daemon examine itself: to anyone else that it lives is said by the answer, and whether it is
-/// degraded by the counted accounts.
+/// daemon examine itself, and not once it is stopping: otherwise that it lives is said by the
+/// answer, and whether it is degraded by the counted accounts.
 pub(super) async fn status(caller: Rc<Caller>, uri: Uri) -> Result<Response<Body>, Box<Refused>> {
     let administers = caller.is_daemon_admin(&caller.desk.keeper.directory());
     Query::read(uri.query(), &[])?;
-    let (live, findings) = if administers { examined(&caller).await } else { (true, Vec::new()) };
+    let told = if administers { examined(&caller).await } else { Some((true, Vec::new())) };
+    let ready = told.is_some() && !caller.desk.keeper.is_stopping();
+    let (live, findings) = told.unwrap_or((true, Vec::new()));
 
     let directory = caller.desk.keeper.directory();
     let now = clock::now();
@@ -64,7 +66,7 @@ pub(super) async fn status(caller: Rc<Caller>, uri: Uri) -> Result<Response<Body
         version: env!("CARGO_PKG_VERSION").to_owned(),
         pid: std::process::id(),
         live,
-        ready: !*caller.desk.stopping.borrow(),
+        ready,
         degraded: !live || problem || of(Snapshot::needs_attention) > 0,
         uptime: now.boot.since(caller.desk.started.boot).as_secs(),
         accounts: count(seats.len()),
@@ -72,18 +74,21 @@ pub(super) async fn status(caller: Rc<Caller>, uri: Uri) -> Result<Response<Body
         paused: count(of(|snapshot, _| snapshot.is_paused())),
         released: count(of(|snapshot, _| snapshot.released)),
         failing: count(failing),
+        unsaved: count(of(|snapshot, _| snapshot.unsaved)),
         next_account: next.map(|(_, seat)| seat.account.to_string()),
         next_at: next.map(|(at, _)| now.wall_at(at).to_string()),
         findings,
     })
 }
 
-/// Whether the daemon examined itself in time, and what it found.
-async fn examined(caller: &Caller) -> (bool, Vec<Finding>) {
+/// Whether the daemon examined itself in time, and what it found; `None` if nobody examines it any
+/// more, who is the first to end when it stops.
+async fn examined(caller: &Caller) -> Option<(bool, Vec<Finding>)> {
     let asked = caller.desk.keeper.errand(Errand::Findings);
     match tokio::time::timeout(limits::QUESTION, asked).await {
-        Ok(Ok(findings)) => (true, findings),
-        Ok(Err(_)) | Err(_) => (false, vec![unexamined()]),
+        Ok(Ok(findings)) => Some((true, findings)),
+        Ok(Err(_stopping)) => None,
+        Err(_late) => Some((false, vec![unexamined()])),
     }
 }
 

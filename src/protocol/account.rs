@@ -153,6 +153,9 @@ pub struct RefreshAnswer {
     pub expires_at: Option<String>,
     /// What is left of it, in whole seconds.
     pub ttl: u64,
+    /// Whether it is not on disk yet.
+    #[serde(default)]
+    pub unsaved: bool,
 }
 
 /// `POST /v1/accounts/{account}/report`: "this token was rejected". One of the first two is needed.

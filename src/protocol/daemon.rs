@@ -35,6 +35,9 @@ pub struct StatusView {
     pub released: u64,
     /// Accounts with a raised failure.
     pub failing: u64,
+    /// Accounts whose newest tokens are not on disk yet: a daemon that is stopping waits for them.
+    #[serde(default)]
+    pub unsaved: u64,
     /// What happens next by itself: the account (for those who may see it) and when.
     pub next_account: Option<String>,
     /// When it happens.

@@ -281,6 +281,9 @@ impl<W: World> Supervisor<W> {
             let admission =
                 if self.unsaved.is_empty() { Admission::Everyone } else { Admission::Harmless };
             self.pacing.admit(admission, now);
+            if self.stopping {
+                self.tell_what_a_stop_waits_for();
+            }
         }
         if gone {
             self.dismiss(id, now);

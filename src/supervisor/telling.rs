@@ -181,6 +181,28 @@ pub(super) fn log(notice: &Notice, weight: Weight) {
     }
 }
 
+/// Says what a stop waits for, where there is anything: `unsaved` accounts of which the disk has yet
+/// to take something, of `busy` ones of which something is under way.
+pub(super) fn log_wait(unsaved: usize, busy: usize) {
+    if unsaved > 0 {
+        let (event, accounts) = (Message::StopWaits.as_str(), counted(unsaved));
+        warn!(
+            event,
+            accounts = unsaved,
+            "the stop waits for the disk, which has not taken the newest tokens of {accounts}; make \
+             room on it or repair it, and do not kill the daemon"
+        );
+    } else if busy > 0 {
+        let (event, accounts) = (Message::Stopping.as_str(), counted(busy));
+        info!(event, accounts = busy, "the stop waits for what is under way with {accounts}");
+    }
+}
+
+/// `1 account`, `2 accounts`.
+fn counted(count: usize) -> String {
+    if count == 1 { "1 account".to_owned() } else { format!("{count} accounts") }
+}
+
 /// How an account stands, as people say it.
 fn stands(snapshot: &Snapshot) -> Cow<'static, str> {
     match (snapshot.released, snapshot.is_paused()) {

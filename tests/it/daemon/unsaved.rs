@@ -10,6 +10,7 @@ use std::path::Path;
 use std::path::PathBuf;
 use std::process::Command;
 
+use rustix::process::Signal;
 use serde_json::json;
 
 use crate::support::config::Config;
@@ -98,9 +99,9 @@ fn what_was_tampered_with_is_refused_and_told_and_costs_one_login_at_most() {
     assert_eq!(keeping.names(), [name], "it is not the daemon's to throw away");
 }
 
-/// Nobody listens for more than a word.
+/// Whoever reads that stops the daemon and not the process: what only memory has is gone with it.
 #[test]
-fn without_a_service_manager_the_message_is_about_the_disk_alone() {
+fn without_a_service_manager_everyone_is_told_that_only_memory_has_it() {
     let (idp, mut daemon) = with_mail();
     let Some(disk) = Disk::mounted_for(&daemon) else { return };
     let log = File::options().append(true).create(true).open(daemon.path("log")).unwrap();
@@ -112,7 +113,19 @@ fn without_a_service_manager_the_message_is_about_the_disk_alone() {
     disk.fills_up_during_an_exchange(&idp, &daemon);
     let unsaved = daemon.until("mail", "unsaved", |view| view.unsaved);
     let message = unsaved.refresh_error.unwrap().message;
-    assert!(!message.contains("its refresh token"), "{message}");
+    let told = "its refresh token is only in memory, so do not kill the daemon.";
+    assert!(message.contains(told), "{message}");
+    let story = daemon.tokenctl_does(&["why", "mail"], None);
+    assert!(story.contains(told), "{story}");
+    assert!(story.contains("Somebody has to see to the disk, before"), "{story}");
+
+    daemon.signal(Signal::TERM);
+    daemon.logs("\"event\":\"stop_waits\"");
+    let status = daemon.tokenctl_does(&["status"], None);
+    assert!(status.contains("waits for the disk") && !status.contains("reload"), "{status}");
+    disk.recovers(Then::Full);
+    let status = daemon.ended();
+    assert!(status.success(), "{status}");
 }
 
 fn strict() -> serde_json::Value {

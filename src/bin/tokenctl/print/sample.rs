@@ -129,7 +129,14 @@ pub(crate) fn every_kind() -> Vec<AccountView> {
     (vacant.generation, vacant.issued_at, vacant.expires_at, vacant.next_at) =
         (0, None, None, None);
     let mut unsaved = view("photos", "saving");
-    unsaved.unsaved = true;
+    (unsaved.unsaved, unsaved.next_at) = (true, Some("2023-11-14T22:13:22Z".into()));
+    unsaved.refresh_error = Some(error(
+        "photos",
+        Code::StoreUnavailable,
+        "account photos: the store cannot be written: no space left for the store; its refresh \
+         token is only in memory, so do not kill the daemon. Look at the disk of the state \
+         directory: for space, for errors, and whether it is mounted read-only.",
+    ));
     let exchanging = AccountView { next_at: None, ..view("films", "exchanging") };
     vec![
         in_doubt,
@@ -159,6 +166,7 @@ pub(crate) fn status() -> StatusView {
         paused: 0,
         released: 0,
         failing: 2,
+        unsaved: 0,
         next_account: Some("ci".into()),
         next_at: Some("2023-11-14T22:14:00Z".into()),
         findings: Vec::new(),

@@ -43,20 +43,30 @@ pub(crate) fn daemon(place: &Place, status: &StatusView, now: Timestamp, style: 
         page.push_str(&format!("; next is {whose} {next}"));
     }
     page.push('\n');
-    for (is_so, sentence) in [
-        (!status.ready, "The daemon is stopping."),
-        (!status.live, "The daemon did not examine itself in time; it may be busy with a reload."),
-    ] {
-        if is_so {
-            page.push_str(&style.in_hue(Hue::Bad, sentence));
-            page.push('\n');
-        }
+    let sentences = [
+        (!status.ready && status.unsaved == 0).then(|| "The daemon is stopping.".to_owned()),
+        (!status.ready && status.unsaved > 0).then(|| stop_waits(status.unsaved)),
+        (!status.live).then(|| {
+            "The daemon did not examine itself in time; it may be busy with a reload.".to_owned()
+        }),
+    ];
+    for sentence in sentences.into_iter().flatten() {
+        page.push_str(&style.in_hue(Hue::Bad, &sentence));
+        page.push('\n');
     }
     if status.degraded {
         page.push_str(&style.in_hue(Hue::Middling, "Something needs attention: tokenctl doctor"));
         page.push('\n');
     }
     page
+}
+
+fn stop_waits(unsaved: u64) -> String {
+    format!(
+        "The daemon is stopping, and waits for the disk, which has not taken the newest tokens of \
+         {}. Make room on it or repair it, and do not kill the daemon.",
+        counted(unsaved, "account")
+    )
 }
 
 /// How many accounts are in which state. A pause is a state of its own for people.
@@ -172,6 +182,7 @@ pub(crate) fn what_comes(view: &AccountView) -> &'static str {
     match view.state.as_str() {
         "waiting" => "retry",
         "in_doubt" => "replay",
+        "saving" => "write",
         "suspect" | "needs_login" | "vacant" | "frozen" => "probe",
         _ => "refresh",
     }
@@ -331,14 +342,18 @@ mod tests {
         let place = Place { path: "/s".into(), origin: Origin::Option };
         #[rustfmt::skip]
         let cases = [
-            ("serving",  true,  true,  false, false),
-            ("stopping", true,  false, true,  false),
-            ("busy",     false, true,  false, true),
+            // name     live   ready  unsaved  is said
+            ("serving",  true,  true,  0,       None),
+            ("unsaved",  true,  true,  1,       None),
+            ("stopping", true,  false, 0,       Some("The daemon is stopping.\n")),
+            ("waiting",  true,  false, 1,       Some("The daemon is stopping, and waits for the disk, which has not taken the newest tokens of 1 account. Make room on it or repair it, and do not kill the daemon.\n")),
+            ("busy",     false, true,  0,       Some("The daemon did not examine itself in time; it may be busy with a reload.\n")),
         ];
-        for (name, live, ready, stops, is_busy) in cases {
-            let page = daemon(&place, &StatusView { live, ready, ..status() }, NOW, PLAIN);
-            assert_eq!(page.contains("is stopping"), stops, "{name}: {page}");
-            assert_eq!(page.contains("busy"), is_busy, "{name}: {page}");
+        for (name, live, ready, unsaved, said) in cases {
+            let page = daemon(&place, &StatusView { live, ready, unsaved, ..status() }, NOW, PLAIN);
+            let lines = page.lines().filter(|line| line.starts_with("The daemon"));
+            let expected = said.map(str::trim_end).into_iter().collect::<Vec<_>>();
+            assert_eq!(lines.collect::<Vec<_>>(), expected, "{name}: {page}");
         }
     }
 
@@ -358,7 +373,8 @@ mod tests {
           NEEDS_LOGIN (3 attempts, the first 12 min ago): refresh token refused: invalid_grant (Token has been revoked.). Type: tokenctl login heatpump-of-the-house
         mail                   fresh        ######....  38 min 20 s  refresh in 22 min 40 s
         new                    vacant       ..........  none         a person has to act
-        photos                 saving       ######....  38 min 20 s  refresh in 22 min 40 s (not on disk yet)
+        photos                 saving       ######....  38 min 20 s  write in 2 s (not on disk yet)
+          STORE_UNAVAILABLE: the store cannot be written: no space left for the store; its refresh token is only in memory, so do not kill the daemon. Look at the disk of the state directory: for space, for errors, and whether it is mounted read-only.
         plugs                  paused       ######....  38 min 20 s  resume ends the pause
         ");
     }

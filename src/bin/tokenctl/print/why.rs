@@ -6,6 +6,7 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
+use tokenkeeper::error::code::Code;
 use tokenkeeper::error::code::Remedy;
 use tokenkeeper::error::foreign::shown;
 use tokenkeeper::protocol::account::AccountView;
@@ -59,6 +60,10 @@ fn standing(view: &AccountView) -> String {
         "exchanging" => {
             format!("{account} is exchanging: the provider is being asked for a new token.")
         }
+        "saving" if view.unsaved => format!(
+            "{account} is saving: the disk has not taken its newest token, which is written as \
+             soon as it does."
+        ),
         "saving" => format!("{account} is saving: a new token is being written to disk."),
         "in_doubt" => format!(
             "{account} is in doubt: the refresh token was sent and the reply was lost, so the \
@@ -136,10 +141,13 @@ fn holdings(view: &AccountView, now: Timestamp) -> String {
         spoken(Duration::from_secs(view.ttl)),
     );
     if view.refresh_error.is_some() {
-        text.push_str(" It is served all the same.");
-    }
-    if view.unsaved {
-        text.push_str(" It is not on disk yet; the error says where it is kept.");
+        text.push_str(match view.state.as_str() {
+            // Where a refresh token was used twice, its access tokens may have ended with it.
+            "suspect" | "needs_login" => {
+                " It is served all the same, though the provider may refuse it."
+            }
+            _ => " It is served all the same.",
+        });
     }
     text
 }
@@ -218,7 +226,7 @@ fn remedy(view: &AccountView, now: Timestamp) -> Option<String> {
     if let Some(command) = advice(view, error) {
         return Some(format!("To repair it: {command}"));
     }
-    if error.remedy != Remedy::Wait || view.next_at.is_none() {
+    if error.remedy != Remedy::Wait || (view.next_at.is_none() && !view.unsaved) {
         return None;
     }
     if view.state == "suspect" && error.message.contains("tokenctl ") {
@@ -230,28 +238,57 @@ fn remedy(view: &AccountView, now: Timestamp) -> Option<String> {
             enter(view)
         ));
     }
-    let mut text = String::from(match (view.alarm, view.ready) {
-        (false, _) => "Nobody has to do anything",
-        (true, true) => "It needs attention: the token expires soon",
-        (true, false) => "It needs attention: there is no token until an attempt is good",
-    });
-    // To replay early can cost the whole login where a provider punishes reuse.
+    let outlook = outlook(view, error);
     let is_asked_to_wait = until(view.not_before.as_deref(), now).is_some_and(|it| it != "now");
-    if view.state == "in_doubt" || is_asked_to_wait {
-        text.push('.');
+    Some(if view.state == "in_doubt" {
+        // To replay early can cost the whole login where a provider punishes reuse.
+        let may = "It may end in a login, where the provider forgives no second use of a refresh \
+                   token";
+        if view.alarm {
+            format!("{outlook}. {may}; to have that over now: {}", enter(view))
+        } else {
+            format!("{outlook}. {may}.")
+        }
+    } else if is_asked_to_wait || view.unsaved {
+        // What is to be written is tried again every few seconds.
+        format!("{outlook}.")
     } else {
-        text.push_str(&format!("; to try at once: tokenctl retry {account}"));
+        format!("{outlook}; to try at once: tokenctl retry {account}")
+    })
+}
+
+/// Who has to see to what passes by itself once its cause is gone, and what is there until then.
+fn outlook(view: &AccountView, error: &ErrorBody) -> String {
+    let whose = match (error.error_code, view.unsaved) {
+        (Code::StoreUnavailable, true) => {
+            Some("Somebody has to see to the disk, before the host is restarted")
+        }
+        (Code::StoreUnavailable, false) => Some("Somebody has to see to the disk"),
+        (Code::HookFailed, _) => Some("Somebody has to see to the hook"),
+        (_, _) => None,
+    };
+    let left = || spoken(Duration::from_secs(view.ttl));
+    match (whose, view.alarm, view.ready) {
+        (Some(whose), _, true) => format!("{whose}; the token is good for another {}", left()),
+        (Some(whose), _, false) => format!("{whose}; there is no token until then"),
+        (None, false, _) if view.state == "in_doubt" => "Nobody has to do anything yet".into(),
+        (None, false, _) => "Nobody has to do anything".into(),
+        (None, true, true) => {
+            format!("It needs attention: the token is good for another {} only", left())
+        }
+        (None, true, false) => {
+            "It needs attention: there is no token until an attempt is good".into()
+        }
     }
-    Some(text)
 }
 
 #[cfg(test)]
 mod tests {
-    use tokenkeeper::error::code::Code;
     use tokenkeeper::error::foreign::OauthError;
 
     use super::*;
     use crate::print::sample::NOW;
+    use crate::print::sample::error;
     use crate::print::sample::every_kind;
     use crate::print::sample::failing;
     use crate::print::sample::view;
@@ -264,7 +301,7 @@ mod tests {
         Its last token, generation 7, was granted 1 h 13 min ago and expired at 2023-11-14T22:00:00Z; it is not served any more.
         3 attempts failed, the first 12 min ago. The error is IN_DOUBT: the provider's reply was lost. It is tried again without your doing.
         Next, by itself: a replay in 40 s, at 2023-11-14T22:14:00Z.
-        It needs attention: there is no token until an attempt is good.
+        It needs attention: there is no token until an attempt is good. It may end in a login, where the provider forgives no second use of a refresh token; to have that over now: tokenctl login boiler
 
         ci is waiting: the last refresh failed and is tried again.
         It holds a token, generation 7, granted 45 min ago for 1 h and good for another 15 min, until 2023-11-14T22:28:20Z. It is served all the same.
@@ -296,9 +333,11 @@ mod tests {
         Nothing happens by itself.
         To begin: tokenctl login new
 
-        photos is saving: a new token is being written to disk.
-        It holds a token, generation 7, granted 21 min 40 s ago for 1 h and good for another 38 min 20 s, until 2023-11-14T22:51:40Z. It is not on disk yet; the error says where it is kept.
-        Next, by itself: a refresh in 22 min 40 s, at 2023-11-14T22:36:00Z.
+        photos is saving: the disk has not taken its newest token, which is written as soon as it does.
+        It holds a token, generation 7, granted 21 min 40 s ago for 1 h and good for another 38 min 20 s, until 2023-11-14T22:51:40Z. It is served all the same.
+        The error is STORE_UNAVAILABLE: the store cannot be written: no space left for the store; its refresh token is only in memory, so do not kill the daemon. Look at the disk of the state directory: for space, for errors, and whether it is mounted read-only.
+        Next, by itself: a write in 2 s, at 2023-11-14T22:13:22Z.
+        Somebody has to see to the disk, before the host is restarted; the token is good for another 38 min 20 s.
 
         plugs is paused: nothing of it is spent until somebody resumes it.
         It holds a token, generation 7, granted 21 min 40 s ago for 1 h and good for another 38 min 20 s, until 2023-11-14T22:51:40Z.
@@ -382,12 +421,30 @@ mod tests {
             (AccountView { alarm: false, ..waiting.clone() }, "Nobody has to do anything; to try at once: tokenctl retry ci\n"),
             (AccountView { not_before: Some("2023-11-14T22:14:00Z".into()), ..waiting.clone() }, "Nobody has to do anything.\n"),
             (AccountView { not_before: Some("2023-11-14T22:13:00Z".into()), ..waiting.clone() }, "Nobody has to do anything; to try at once: tokenctl retry ci\n"),
-            (AccountView { alarm: true, ..waiting },          "It needs attention: the token expires soon; to try at once: tokenctl retry ci\n"),
-            (expired,                                         "It needs attention: there is no token until an attempt is good.\n"),
+            (AccountView { alarm: true, ..waiting.clone() },  "It needs attention: the token is good for another 15 min only; to try at once: tokenctl retry ci\n"),
+            (expired.clone(),                                 "It needs attention: there is no token until an attempt is good. It may end in a login, where the provider forgives no second use of a refresh token; to have that over now: tokenctl login boiler\n"),
+            (AccountView { alarm: false, ..expired },         "Nobody has to do anything yet. It may end in a login, where the provider forgives no second use of a refresh token.\n"),
+            (blamed(&waiting, Code::StoreUnavailable),        "Somebody has to see to the disk; the token is good for another 15 min; to try at once: tokenctl retry ci\n"),
+            (AccountView { ready: false, ..blamed(&waiting, Code::StoreUnavailable) }, "Somebody has to see to the disk; there is no token until then; to try at once: tokenctl retry ci\n"),
+            (AccountView { unsaved: true, ..blamed(&waiting, Code::StoreUnavailable) }, "Somebody has to see to the disk, before the host is restarted; the token is good for another 15 min.\n"),
+            (blamed(&waiting, Code::HookFailed),              "Somebody has to see to the hook; the token is good for another 15 min; to try at once: tokenctl retry ci\n"),
         ];
         for (view, expected) in cases {
             let story = story(&view, NOW);
             assert!(story.ends_with(expected), "{story}");
+        }
+    }
+
+    /// A token whose family has ended is of no use, and only its provider knows.
+    #[test]
+    fn a_token_is_not_praised_whose_refresh_token_is_refused() {
+        let [_, waiting, ..] = <[AccountView; 9]>::try_from(every_kind()).unwrap();
+        for (state, doubtful) in
+            [("waiting", false), ("in_doubt", false), ("suspect", true), ("needs_login", true)]
+        {
+            let story = story(&AccountView { state: state.into(), ..waiting.clone() }, NOW);
+            let said = story.contains("served all the same, though the provider may refuse it.");
+            assert_eq!(said, doubtful, "{story}");
         }
     }
 
@@ -410,5 +467,11 @@ mod tests {
             "mail must be logged in again: \"tokenctl login mail\"",
         );
         assert_eq!(story(&view, NOW).matches("tokenctl login mail").count(), 1);
+    }
+
+    /// The same account with another failure.
+    fn blamed(view: &AccountView, code: Code) -> AccountView {
+        let refresh_error = Some(error(&view.account, code, "x"));
+        AccountView { refresh_error, ..view.clone() }
     }
 }

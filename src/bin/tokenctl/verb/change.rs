@@ -85,7 +85,7 @@ fn outcome_of_token(answer: &RefreshAnswer) -> String {
 fn outcome(answer: &RefreshAnswer) -> String {
     let RefreshAnswer { account, generation, ttl, .. } = answer;
     let left = spoken(Duration::from_secs(*ttl));
-    match (answer.changed, answer.refreshed) {
+    let how = match (answer.changed, answer.refreshed) {
         (true, _) => format!("{account}: refreshed, generation {generation}, good for {left}"),
         (false, true) => format!(
             "{account}: not refreshed, since there is a newer token already, generation \
@@ -94,6 +94,13 @@ fn outcome(answer: &RefreshAnswer) -> String {
         (false, false) => format!(
             "{account}: not refreshed, generation {generation} is the current one, good for {left}"
         ),
+    };
+    if answer.unsaved {
+        format!(
+            "{how}; the disk has not taken it, and somebody has to see to that: tokenctl why {account}"
+        )
+    } else {
+        how
     }
 }
 
@@ -223,7 +230,14 @@ mod tests {
             generation: 8,
             expires_at: None,
             ttl: 3_600,
+            unsaved: true,
         };
+        assert_eq!(
+            outcome(&answer),
+            "mail: refreshed, generation 8, good for 1 h; the disk has not taken it, and somebody \
+             has to see to that: tokenctl why mail"
+        );
+        let answer = RefreshAnswer { unsaved: false, ..answer };
         assert_eq!(outcome(&answer), "mail: refreshed, generation 8, good for 1 h");
         let answer = RefreshAnswer { changed: false, ..answer };
         assert_eq!(
