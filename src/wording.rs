@@ -134,9 +134,9 @@ pub fn message(refusal: &Refusal, account: Option<&AccountId>) -> String {
 }
 
 /// What is to be thought of where a provider says that a refresh token was used once too often.
-const REUSED: &str = "That is said of an old copy of the state that was put back, of a second \
-                      program with the same login, and where a reply was lost: tokenkeeperd(8), What \
-                      a copy may cost. ";
+const REUSED: &str = "Providers say so after an old copy of the state was put back, where a second \
+                      program uses the same login, and after a reply was lost: tokenkeeperd(8), \
+                      What a copy may cost. ";
 
 /// Whether the provider says so of the account's own refresh token.
 fn is_reuse(refusal: &Refusal) -> bool {
@@ -228,8 +228,8 @@ fn next_step(refusal: &Refusal, account: Option<&AccountId>) -> Option<String> {
         Code::AccountUnknown => "To see the accounts, type: tokenctl list".to_owned(),
         Code::Internal => "Please report this; details are in the journal.".to_owned(),
         Code::StoreUnavailable => {
-            "Look at the disk of the state directory: for space, for errors, and whether it is \
-             mounted read-only."
+            "See whether the state directory is in its place, and look at its disk: for space, for \
+             errors, and whether it is mounted read-only."
                 .to_owned()
         }
         Code::ProviderUnreachable
@@ -378,7 +378,7 @@ mod tests {
             let provider_error = Some(said);
             message(&Refusal { provider_error, ..Refusal::new(code, "refused") }, Some(&mail))
         };
-        insta::assert_snapshot!(text(Code::NeedsLogin, "the refresh token was used before"), @"account mail: refused. That is said of an old copy of the state that was put back, of a second program with the same login, and where a reply was lost: tokenkeeperd(8), What a copy may cost. Type: tokenctl login mail");
+        insta::assert_snapshot!(text(Code::NeedsLogin, "the refresh token was used before"), @"account mail: refused. Providers say so after an old copy of the state was put back, where a second program uses the same login, and after a reply was lost: tokenkeeperd(8), What a copy may cost. Type: tokenctl login mail");
         let told = |code, description| text(code, description).contains("an old copy");
         assert!(told(Code::GrantRejected, "Refresh token was already used."));
         assert!(!told(Code::GrantRejected, "Token has been expired or revoked."));

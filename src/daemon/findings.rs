@@ -106,7 +106,8 @@ impl Steward {
                 } else if !health.writable {
                     findings.push(problem(
                         "the store cannot be written: what could be lost is not refreshed".into(),
-                        "free space, or repair the disk of the state directory",
+                        "see whether the state directory is in its place, free space on its disk, \
+                         or repair that",
                     ));
                 } else if !health.ballast {
                     findings.push(problem(
@@ -126,7 +127,7 @@ impl Steward {
             Err(error) => {
                 findings.push(problem(
                     error.to_string(),
-                    "put back what is missing of the state directory, free space on its disk, or \
+                    "see whether the state directory is in its place, free space on its disk, or \
                      repair that",
                 ));
             }

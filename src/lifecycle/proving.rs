@@ -156,10 +156,8 @@ impl Account {
     }
 
     fn not_taken_over(&self, error: &RefreshError) -> String {
-        let own = match self.has_credential() {
-            true => ". The account's own credential is untouched",
-            false => "",
-        };
+        let own = ". The account's own credential is untouched";
+        let own = if self.has_credential() { own } else { "" };
         format!("the credential was not taken over: {error}{own}")
     }
 

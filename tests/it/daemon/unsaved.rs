@@ -117,7 +117,7 @@ fn without_a_service_manager_everyone_is_told_that_only_memory_has_it() {
     assert!(message.contains(told), "{message}");
     let story = daemon.tokenctl_does(&["why", "mail"], None);
     assert!(story.contains(told), "{story}");
-    assert!(story.contains("Somebody has to see to the disk, before"), "{story}");
+    assert!(story.contains("Somebody has to see to the store's disk, before"), "{story}");
 
     daemon.signal(Signal::TERM);
     daemon.logs("\"event\":\"stop_waits\"");

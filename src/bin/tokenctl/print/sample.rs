@@ -134,8 +134,9 @@ pub(crate) fn every_kind() -> Vec<AccountView> {
         "photos",
         Code::StoreUnavailable,
         "account photos: the store cannot be written: no space left for the store; its refresh \
-         token is only in memory, so do not kill the daemon. Look at the disk of the state \
-         directory: for space, for errors, and whether it is mounted read-only.",
+         token is only in memory, so do not kill the daemon. See whether the state directory is \
+         in its place, and look at its disk: for space, for errors, and whether it is mounted \
+         read-only.",
     ));
     let exchanging = AccountView { next_at: None, ..view("films", "exchanging") };
     vec![

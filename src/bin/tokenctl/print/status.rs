@@ -43,16 +43,15 @@ pub(crate) fn daemon(place: &Place, status: &StatusView, now: Timestamp, style: 
         page.push_str(&format!("; next is {whose} {next}"));
     }
     page.push('\n');
-    let sentences = [
-        (!status.ready && status.unsaved == 0).then(|| "The daemon is stopping.".to_owned()),
-        (!status.ready && status.unsaved > 0).then(|| stop_waits(status.unsaved)),
-        (!status.live).then(|| {
-            "The daemon did not examine itself in time; it may be busy with a reload.".to_owned()
-        }),
-    ];
-    for sentence in sentences.into_iter().flatten() {
-        page.push_str(&style.in_hue(Hue::Bad, &sentence));
-        page.push('\n');
+    for (is_so, sentence) in [
+        (!status.ready && status.unsaved == 0, "The daemon is stopping."),
+        (!status.ready && status.unsaved > 0, STOP_WAITS),
+        (!status.live, "The daemon did not examine itself in time; it may be busy with a reload."),
+    ] {
+        if is_so {
+            page.push_str(&style.in_hue(Hue::Bad, sentence));
+            page.push('\n');
+        }
     }
     if status.degraded {
         page.push_str(&style.in_hue(Hue::Middling, "Something needs attention: tokenctl doctor"));
@@ -61,13 +60,9 @@ pub(crate) fn daemon(place: &Place, status: &StatusView, now: Timestamp, style: 
     page
 }
 
-fn stop_waits(unsaved: u64) -> String {
-    format!(
-        "The daemon is stopping, and waits for the disk, which has not taken the newest tokens of \
-         {}. Make room on it or repair it, and do not kill the daemon.",
-        counted(unsaved, "account")
-    )
-}
+/// Said of a daemon that cannot end yet; which accounts it is about stands below.
+const STOP_WAITS: &str = "The daemon is stopping, and waits for the disk, which has not taken every \
+                          token. Make room on it or repair it, and do not kill the daemon.";
 
 /// How many accounts are in which state. A pause is a state of its own for people.
 fn states(status: &StatusView) -> Vec<String> {
@@ -346,7 +341,7 @@ mod tests {
             ("serving",  true,  true,  0,       None),
             ("unsaved",  true,  true,  1,       None),
             ("stopping", true,  false, 0,       Some("The daemon is stopping.\n")),
-            ("waiting",  true,  false, 1,       Some("The daemon is stopping, and waits for the disk, which has not taken the newest tokens of 1 account. Make room on it or repair it, and do not kill the daemon.\n")),
+            ("waiting",  true,  false, 1,       Some(STOP_WAITS)),
             ("busy",     false, true,  0,       Some("The daemon did not examine itself in time; it may be busy with a reload.\n")),
         ];
         for (name, live, ready, unsaved, said) in cases {
@@ -374,7 +369,7 @@ mod tests {
         mail                   fresh        ######....  38 min 20 s  refresh in 22 min 40 s
         new                    vacant       ..........  none         a person has to act
         photos                 saving       ######....  38 min 20 s  write in 2 s (not on disk yet)
-          STORE_UNAVAILABLE: the store cannot be written: no space left for the store; its refresh token is only in memory, so do not kill the daemon. Look at the disk of the state directory: for space, for errors, and whether it is mounted read-only.
+          STORE_UNAVAILABLE: the store cannot be written: no space left for the store; its refresh token is only in memory, so do not kill the daemon. See whether the state directory is in its place, and look at its disk: for space, for errors, and whether it is mounted read-only.
         plugs                  paused       ######....  38 min 20 s  resume ends the pause
         ");
     }

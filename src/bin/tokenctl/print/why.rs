@@ -261,9 +261,9 @@ fn remedy(view: &AccountView, now: Timestamp) -> Option<String> {
 fn outlook(view: &AccountView, error: &ErrorBody) -> String {
     let whose = match (error.error_code, view.unsaved) {
         (Code::StoreUnavailable, true) => {
-            Some("Somebody has to see to the disk, before the host is restarted")
+            Some("Somebody has to see to the store's disk, before the host is restarted")
         }
-        (Code::StoreUnavailable, false) => Some("Somebody has to see to the disk"),
+        (Code::StoreUnavailable, false) => Some("Somebody has to see to the store's disk"),
         (Code::HookFailed, _) => Some("Somebody has to see to the hook"),
         (_, _) => None,
     };
@@ -335,9 +335,9 @@ mod tests {
 
         photos is saving: the disk has not taken its newest token, which is written as soon as it does.
         It holds a token, generation 7, granted 21 min 40 s ago for 1 h and good for another 38 min 20 s, until 2023-11-14T22:51:40Z. It is served all the same.
-        The error is STORE_UNAVAILABLE: the store cannot be written: no space left for the store; its refresh token is only in memory, so do not kill the daemon. Look at the disk of the state directory: for space, for errors, and whether it is mounted read-only.
+        The error is STORE_UNAVAILABLE: the store cannot be written: no space left for the store; its refresh token is only in memory, so do not kill the daemon. See whether the state directory is in its place, and look at its disk: for space, for errors, and whether it is mounted read-only.
         Next, by itself: a write in 2 s, at 2023-11-14T22:13:22Z.
-        Somebody has to see to the disk, before the host is restarted; the token is good for another 38 min 20 s.
+        Somebody has to see to the store's disk, before the host is restarted; the token is good for another 38 min 20 s.
 
         plugs is paused: nothing of it is spent until somebody resumes it.
         It holds a token, generation 7, granted 21 min 40 s ago for 1 h and good for another 38 min 20 s, until 2023-11-14T22:51:40Z.
@@ -424,9 +424,9 @@ mod tests {
             (AccountView { alarm: true, ..waiting.clone() },  "It needs attention: the token is good for another 15 min only; to try at once: tokenctl retry ci\n"),
             (expired.clone(),                                 "It needs attention: there is no token until an attempt is good. It may end in a login, where the provider forgives no second use of a refresh token; to have that over now: tokenctl login boiler\n"),
             (AccountView { alarm: false, ..expired },         "Nobody has to do anything yet. It may end in a login, where the provider forgives no second use of a refresh token.\n"),
-            (blamed(&waiting, Code::StoreUnavailable),        "Somebody has to see to the disk; the token is good for another 15 min; to try at once: tokenctl retry ci\n"),
-            (AccountView { ready: false, ..blamed(&waiting, Code::StoreUnavailable) }, "Somebody has to see to the disk; there is no token until then; to try at once: tokenctl retry ci\n"),
-            (AccountView { unsaved: true, ..blamed(&waiting, Code::StoreUnavailable) }, "Somebody has to see to the disk, before the host is restarted; the token is good for another 15 min.\n"),
+            (blamed(&waiting, Code::StoreUnavailable),        "Somebody has to see to the store's disk; the token is good for another 15 min; to try at once: tokenctl retry ci\n"),
+            (AccountView { ready: false, ..blamed(&waiting, Code::StoreUnavailable) }, "Somebody has to see to the store's disk; there is no token until then; to try at once: tokenctl retry ci\n"),
+            (AccountView { unsaved: true, ..blamed(&waiting, Code::StoreUnavailable) }, "Somebody has to see to the store's disk, before the host is restarted; the token is good for another 15 min.\n"),
             (blamed(&waiting, Code::HookFailed),              "Somebody has to see to the hook; the token is good for another 15 min; to try at once: tokenctl retry ci\n"),
         ];
         for (view, expected) in cases {

@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::process::ExitCode;
 
+use tokenkeeper::error::code::Code;
 use tokenkeeper::protocol::account::AccountList;
 use tokenkeeper::protocol::account::AccountView;
 use tokenkeeper::protocol::daemon::Finding;
@@ -76,11 +77,17 @@ fn needs_attention(view: &AccountView) -> bool {
     view.alarm || view.state == "vacant"
 }
 
-/// A failure that nobody has to see to: it is tried again, and that is in good time.
+/// A failure that nobody has to see to: it is tried again, and that is in good time. What waits for
+/// the disk waits for somebody, of which the disk's own finding tells.
 fn passing(view: &AccountView) -> Option<String> {
     let error = view.refresh_error.as_ref()?;
     let (account, code) = (&view.account, error.error_code.as_str());
-    Some(format!("{account} fails and is no problem yet: {code}: {}", own_words(error)))
+    let how = if error.error_code == Code::StoreUnavailable {
+        "waits for the disk"
+    } else {
+        "fails and is no problem yet"
+    };
+    Some(format!("{account} {how}: {code}: {}", own_words(error)))
 }
 
 /// What the daemon found, and what shows from here.
@@ -94,7 +101,13 @@ fn findings(status: StatusView, accounts: &[AccountView]) -> Vec<Finding> {
             advice: "restart the daemon: systemctl restart tokenkeeper".into(),
         });
     }
-    if !status.ready {
+    if !status.ready && status.unsaved > 0 {
+        let message =
+            "the daemon is stopping, and waits for the disk, which has not taken every token";
+        let advice = "make room on the disk of the state directory, or repair it, and do not kill \
+                      the daemon";
+        findings.push(problem(None, message.into(), advice));
+    } else if !status.ready {
         let message = "the daemon is stopping".into();
         findings.push(problem(None, message, "see why: journalctl -u tokenkeeper -e"));
     }
@@ -159,8 +172,6 @@ fn plan(session: &Session, target: &str, heading: &str) -> Result<(), Fault> {
 mod tests {
     use std::time::Duration;
 
-    use tokenkeeper::error::code::Code;
-
     use super::*;
     use crate::find::Origin;
     use crate::find::Place;
@@ -193,6 +204,17 @@ mod tests {
     }
 
     #[test]
+    fn a_stop_that_waits_for_the_disk_is_told_with_what_ends_the_wait() {
+        let told = |unsaved| {
+            let stopping = StatusView { ready: false, unsaved, ..healthy() };
+            findings(stopping, &[]).remove(0)
+        };
+        assert!(told(0).advice.starts_with("see why: journalctl"));
+        assert!(told(1).message.contains("waits for the disk"));
+        assert!(told(1).advice.ends_with("do not kill the daemon"));
+    }
+
+    #[test]
     fn a_failing_account_is_a_problem_told_once() {
         let account = failing("mail", "needs_login", Code::NeedsLogin, "log in");
         let found = findings(healthy(), std::slice::from_ref(&account));
@@ -213,6 +235,11 @@ mod tests {
             "mail fails and is no problem yet: PROVIDER_UNREACHABLE: no route"
         );
         assert_eq!(findings(healthy(), &[alarm]).len(), 1);
+        let full = failing("mail", "waiting", Code::StoreUnavailable, "no space left");
+        assert_eq!(
+            passing(&full).unwrap(),
+            "mail waits for the disk: STORE_UNAVAILABLE: no space left"
+        );
         assert_eq!(passing(&view("mail", "fresh")), None);
     }
 

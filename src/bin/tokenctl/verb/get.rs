@@ -48,8 +48,8 @@ pub(super) fn get(session: &Session, args: &GetArgs) -> Result<(), Fault> {
 /// What a person is told who waits: an exchange may be under way, or the daemon hangs.
 fn patience(place: &Place, left: Duration) -> String {
     format!(
-        "tokenctl: no answer of the daemon at {} yet; it may be refreshing the account, and is waited \
-         for {} more at the most\n",
+        "tokenctl: the daemon at {} has not answered yet, perhaps because it refreshes the account; \
+         waiting {} more at the most\n",
         shown(&place.path.to_string_lossy()),
         spoken(left)
     )
@@ -117,8 +117,8 @@ mod tests {
         let place = Place { path: "/s\u{1b}".into(), origin: Origin::System };
         assert_eq!(
             patience(&place, Duration::from_secs(32)),
-            "tokenctl: no answer of the daemon at /s\\u{1b} yet; it may be refreshing the account, \
-             and is waited for 32 s more at the most\n"
+            "tokenctl: the daemon at /s\\u{1b} has not answered yet, perhaps because it refreshes \
+             the account; waiting 32 s more at the most\n"
         );
     }
 
