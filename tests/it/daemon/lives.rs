@@ -65,6 +65,7 @@ fn a_stop_in_mid_exchange_saves_what_it_brings() {
 
     daemon.signal(rustix::process::Signal::TERM);
     daemon.tells("STOPPING=1");
+    daemon.logs("the stop waits for what is under way with 1 account");
     idp.release("mail");
     let status = daemon.ended();
     assert!(status.success(), "{status}");
