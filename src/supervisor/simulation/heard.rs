@@ -60,7 +60,7 @@ impl Witness {
                         life.learn(stake, refresh_token);
                     }
                     Whose::AnotherS => {
-                        life.set_aside = refresh_token.map(Serial::of);
+                        life.set_aside.extend(refresh_token.map(Serial::of));
                         // What was handed in says nothing of the login that the account has.
                         life.disowned |= stake != Stake::Staged;
                     }
@@ -81,7 +81,8 @@ impl Witness {
         let class = error.map(RefreshError::class);
         if let Some((_, fate)) = &mut life.spent {
             let lost = class == Some(Class::Ambiguous) && matches!(outcome, Outcome::Failed(_));
-            *fate = if lost { Fate::Lost } else { Fate::Known };
+            let in_doubt = lost && *fate == Fate::Open;
+            *fate = if in_doubt { Fate::Lost } else { Fate::Known };
         }
         life.struggle.hears(at, class == Some(Class::Suspect));
         match (class, stake) {
@@ -90,7 +91,18 @@ impl Witness {
             // the login that the account has.
             (Some(Class::Suspect), Stake::SignIn) => life.refusals += REFUSALS,
             (Some(Class::Config), _) => life.struggle.is_blocked(at, None, Why::Client),
-            _ => {}
+            (Some(Class::Suspect), Stake::Staged)
+            | (
+                Some(
+                    Class::NotSent
+                    | Class::Transient
+                    | Class::Throttled
+                    | Class::Ambiguous
+                    | Class::Definite,
+                ),
+                _,
+            )
+            | (None, _) => {}
         }
         if let Some(error) = error {
             // What one place asks for does not hold at another.
@@ -127,7 +139,7 @@ impl Witness {
         let serial = Serial::of(token);
         self.trace.note(clocks.at(), || format!("{account}: {serial:?} is refused for good"));
         let life = self.life(account);
-        let (knows, set_aside) = (life.knows, life.set_aside);
+        let knows = life.knows;
         if !reused {
             return;
         }
@@ -136,7 +148,7 @@ impl Witness {
             return;
         }
         let why = match conduct {
-            _ if set_aside == Some(newest) => Ok(Why::SetAside),
+            _ if life.set_aside.contains(&newest) => Ok(Why::SetAside),
             Conduct::Grace(_) => life.struggle.why_lost(serial, since),
             Conduct::Keeps | Conduct::Multiplies | Conduct::Strict => Ok(Why::NoGrace),
         };

@@ -1,5 +1,6 @@
 //! What is remembered of one account, and what is wrong with a request that is about to leave.
 
+use std::collections::BTreeSet;
 use std::collections::VecDeque;
 use std::time::Duration;
 
@@ -57,8 +58,10 @@ pub(super) struct Life {
     /// How often in a row the refresh token was refused.
     pub(super) refusals: u32,
     pub(super) struggle: Struggle,
-    /// The refresh token that came last as somebody else's, and was kept for an operator.
-    pub(super) set_aside: Option<Serial>,
+    /// Whether an attempt is announced durably and was not sent yet.
+    pub(super) announced: bool,
+    /// The refresh tokens that came as somebody else's, and were kept for an operator.
+    pub(super) set_aside: BTreeSet<Serial>,
     /// Whether the last tokens that came for its login were somebody else's.
     pub(super) disowned: bool,
     /// Since when somebody else is recorded as whose it is, because the first tokens that came were

@@ -324,6 +324,7 @@ impl Play {
                 }
                 Some(_) if !daemon.supervisor.seats[account].leaving => Change::Nothing,
                 Some(_) | None => {
+                    daemon.leaving.remove(account);
                     let record = scene.disk.record(account, &boot_id);
                     Change::New(settings(), record.map(Box::new))
                 }

@@ -120,6 +120,7 @@ impl Witness {
         let life = self.life(account);
         let wrong = life.wrong_to_send(at, part, stake, token, announced);
         life.in_flight = true;
+        life.announced = false;
         life.urged &= stake != Stake::Current;
         life.sent_to = Some(part.lineage().clone());
         life.sends.push_back(at);
@@ -132,7 +133,9 @@ impl Witness {
             });
             let grace = part.plan().rotation.grace().unwrap_or_default();
             life.struggle.sends(serial, clocks, grace, in_doubt);
-            life.spent = Some((serial, Fate::Open));
+            // Of what does no harm nobody keeps count, whatever the configuration says later.
+            let fate = if part.announces() { Fate::Open } else { Fate::Known };
+            life.spent = Some((serial, fate));
         }
         let busiest = if odd { &mut self.counts.busiest_odd } else { &mut self.counts.busiest };
         *busiest = sends.max(*busiest);
@@ -188,6 +191,7 @@ impl Witness {
             format!("{account} writes {}: {result:?}", word(write))
         });
         match (write, result) {
+            (Write::Intent { .. }, Ok(_)) => self.life(account).announced = true,
             (Write::Intent { .. }, Err(_)) => self.life(account).struggle.fails_here(at),
             (Write::Commit { .. } | Write::Salvage { .. } | Write::Settle { .. }, Err(_)) => {
                 self.unsaved.entry(account.clone()).or_insert(at);
@@ -305,6 +309,10 @@ impl Witness {
         life.knows = saved.unwrap_or_default();
         life.throttled = None;
         life.struggle.hears(at, false);
+        if std::mem::take(&mut life.announced) {
+            // It counts as one of the attempts of the plan, sent or not.
+            life.struggle.fails_here(at);
+        }
         life.owed = None;
         life.urged = false;
         life.told = Told { failure: true, ..Told::default() };
