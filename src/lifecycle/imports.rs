@@ -21,8 +21,15 @@ use crate::token::Generation;
 
 impl Account {
     /// An operator hands in a refresh token, or a login brought one. It is staged, proven by
-    /// one exchange, and only then replaces the current one.
-    pub(super) fn import(&mut self, credential: Credential, out: &mut Vec<Command>) {
+    /// one exchange, and only then replaces the current one. An earlier one that waits, because the
+    /// provider says nothing of it, gives way.
+    pub(super) fn import(
+        &mut self,
+        credential: Credential,
+        now: Now,
+        jitter: Jitter,
+        out: &mut Vec<Command>,
+    ) {
         let Credential { refresh_token, aws, found } = credential;
         let mark = refresh_token.mark();
         if found && !self.is_released() && self.was_taken_over(&mark) {
@@ -38,6 +45,10 @@ impl Account {
         let lineage = self.lineage.clone();
         self.importer = Some(ticket);
         out.push(Command::AnswerLater(ticket));
+        let replaces = self.candidate.take();
+        if replaces.is_some() {
+            self.take_up_again(now, jitter, out);
+        }
         self.candidate = Some(Box::new(Candidate {
             lineage: lineage.clone(),
             staging: Some(ticket),
@@ -46,6 +57,7 @@ impl Account {
             found,
             proof: Proof::Awaited,
             doubt: None,
+            replaces,
         }));
         let write = Write::Stage { account: self.id.clone(), lineage, refresh_token };
         out.push(Command::Write { ticket, write });
@@ -70,7 +82,7 @@ impl Account {
             (Code::ForeignWriter, "this login turned out to be another person's; nothing was sent")
         } else if self.standing.hold == Hold::Paused {
             (Code::NotSupported, "the account is paused; resume it first")
-        } else if self.candidate.is_some() {
+        } else if self.candidate.as_ref().is_some_and(|earlier| self.needs_its_turn(earlier)) {
             (Code::RefreshPending, "an earlier import is still being proven")
         } else if self.owes_an_unstage() {
             (Code::StoreUnavailable, "the store has not forgotten an earlier import yet")
@@ -78,6 +90,13 @@ impl Account {
             return None;
         };
         Some(Refusal::new(code, message))
+    }
+
+    /// Whether a credential that was handed in does not give way to a newer one: it is on its way, or
+    /// the account lives by it.
+    const fn needs_its_turn(&self, earlier: &Candidate) -> bool {
+        let lives_by_it = matches!(earlier.proof, Proof::Unsaved { .. });
+        earlier.staging.is_some() || lives_by_it || self.is_flying()
     }
 
     fn was_taken_over(&self, mark: &str) -> bool {
@@ -95,13 +114,17 @@ impl Account {
             Ok(_) => {
                 if let Some(candidate) = &mut self.candidate {
                     candidate.staging = None;
+                    candidate.replaces = None;
                 }
                 self.settle(now, jitter, out);
             }
             Err(error) => {
-                self.candidate = None;
+                self.candidate = self.candidate.take().and_then(|candidate| candidate.replaces);
                 let refusal = Refusal::new(Code::StoreUnavailable, error.to_string());
                 self.answer_importer(Err(refusal), out);
+                if self.candidate.is_some() {
+                    self.settle(now, jitter, out);
+                }
             }
         }
     }

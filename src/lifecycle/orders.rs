@@ -81,7 +81,7 @@ impl Account {
                 };
                 self.rejected(generation, reason, now, out);
             }
-            Action::Import(credential) => self.import(*credential, out),
+            Action::Import(credential) => self.import(*credential, now, jitter, out),
             Action::Pause => self.pause(now, jitter, out),
             Action::Resume => self.resume(now, jitter, out),
             Action::Release => self.release(now, jitter, out),

@@ -132,13 +132,23 @@ pub(super) struct Candidate {
     pub(super) proof: Proof,
     /// A spend of it whose reply was lost.
     pub(super) doubt: Option<Doubt>,
+    /// What it takes the place of, until it is staged.
+    pub(super) replaces: Option<Box<Self>>,
 }
 
 impl Candidate {
     /// One that the store had staged before this process began.
     pub(super) const fn left_over(lineage: Lineage) -> Self {
-        let proof = Proof::LeftOver;
-        Self { lineage, staging: None, mark: None, aws: None, found: false, proof, doubt: None }
+        Self {
+            lineage,
+            staging: None,
+            mark: None,
+            aws: None,
+            found: false,
+            proof: Proof::LeftOver,
+            doubt: None,
+            replaces: None,
+        }
     }
 }
 

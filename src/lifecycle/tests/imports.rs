@@ -229,6 +229,23 @@ fn a_handed_in_credential_in_doubt_is_given_up_when_the_account_needs_its_own_on
     assert!(sim.log.contains("Unstage"), "{}", sim.log);
 }
 
+/// A provider may never say anything of the first one, and there may be no other credential.
+#[test]
+fn a_credential_that_waits_gives_way_to_one_that_is_handed_in_later() {
+    for staged in [Ok(None), Err(StoreError::Full)] {
+        let full = staged.is_err();
+        let mut sim = Sim::new(unshared(Rotation::Unknown), 1000);
+        sim.imported_at(1100, "r5");
+        sim.go(1100);
+        sim.feed(1110, Input::Exchanged(sim.ticket(), failed(lost())));
+        sim.feed(1200, Input::Ordered(Action::Import(Secret::new("r6").into())));
+        sim.feed(1201, Input::Written(sim.ticket(), staged));
+        assert_eq!(sim.account.snapshot().state, StateName::Queued, "{}", sim.log);
+        assert_eq!(sim.log.contains("refused STORE_UNAVAILABLE"), full, "{}", sim.log);
+        assert!(!sim.log.contains("REFRESH_PENDING"), "{}", sim.log);
+    }
+}
+
 /// A provider that never rotates loses nothing with tokens that are not saved: what was handed in is
 /// sent once more when they are due.
 #[test]
