@@ -6,6 +6,7 @@ use super::cast::Part;
 use super::clocks::Clocks;
 use super::life::Fate;
 use super::life::Noted;
+use super::lost::Heard;
 use super::lost::Why;
 use super::service::Conduct;
 use super::service::Refused;
@@ -84,7 +85,15 @@ impl Witness {
             let in_doubt = lost && *fate == Fate::Open;
             *fate = if in_doubt { Fate::Lost } else { Fate::Known };
         }
-        life.struggle.hears(at, class == Some(Class::Suspect));
+        life.struggle.hears(
+            at,
+            match (outcome, class) {
+                (Outcome::Granted(_) | Outcome::Salvaged(..), _) => Heard::Tokens,
+                (Outcome::Failed(_), Some(Class::Suspect | Class::Definite)) => Heard::Refusal,
+                (Outcome::Failed(_), Some(Class::Ambiguous)) => Heard::Nothing,
+                (Outcome::Failed(_), _) => Heard::Failure,
+            },
+        );
         match (class, stake) {
             (Some(Class::Suspect), Stake::Current) => life.refusals += 1,
             // A sign-in that is refused leaves nothing to confirm, and what was handed in is not
@@ -145,6 +154,9 @@ impl Witness {
         }
         if knows.login == newest.login && knows >= newest {
             self.violated(account, || format!("spends {serial:?}, though it was given {newest:?}"));
+            return;
+        }
+        if life.mourned.replace(newest) == Some(newest) {
             return;
         }
         let why = match conduct {

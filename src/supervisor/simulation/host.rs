@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::agenda::Event;
 use super::faults::Fault;
 use super::play::Play;
+use super::scene::Scene;
 use super::service::Serial;
 use crate::name::AccountId;
 
@@ -202,8 +203,10 @@ impl Play {
         let at = scene.at();
         scene.witness.goes_away(at);
         for account in &self.accounts {
-            let saved = scene.disk.refresh_token(account).map(Serial::of);
-            scene.witness.ended(account, saved, at);
+            let Scene { witness, clocks, disk, parts, .. } = &mut *scene;
+            let saved = disk.refresh_token(account).map(Serial::of);
+            let staged = disk.staged(account).as_ref().map(Serial::of);
+            witness.ended(clocks, &parts[account], saved, staged);
             scene.record_is_read(account);
         }
         if was_there || self.off {

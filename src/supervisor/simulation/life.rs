@@ -58,8 +58,10 @@ pub(super) struct Life {
     /// How often in a row the refresh token was refused.
     pub(super) refusals: u32,
     pub(super) struggle: Struggle,
-    /// Whether an attempt is announced durably and was not sent yet.
-    pub(super) announced: bool,
+    /// The refresh token that was lost last.
+    pub(super) mourned: Option<Serial>,
+    /// When the attempt was announced durably that was not sent yet, and with what.
+    pub(super) announced: Option<(Duration, Stake)>,
     /// The refresh tokens that came as somebody else's, and were kept for an operator.
     pub(super) set_aside: BTreeSet<Serial>,
     /// Whether the last tokens that came for its login were somebody else's.

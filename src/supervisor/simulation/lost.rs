@@ -127,6 +127,8 @@ struct Planned {
     ahead: i64,
     /// Whether it is about a replay that came after the grace.
     late: bool,
+    /// Whether a reply was lost since.
+    lost: bool,
 }
 
 /// An attempt with a refresh token: a request, or one that failed before it was sent.
@@ -139,6 +141,19 @@ struct Try {
     refused: bool,
 }
 
+/// What comes back.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Heard {
+    /// What was asked for.
+    Tokens,
+    /// That the refresh token is not taken.
+    Refusal,
+    /// That nothing was done.
+    Failure,
+    /// Nothing that says whether it was.
+    Nothing,
+}
+
 /// A time in which no replay can be made.
 #[derive(Clone, Copy)]
 struct Block {
@@ -149,15 +164,9 @@ struct Block {
 }
 
 impl Struggle {
-    /// A request leaves with a refresh token: what the plan of its replays is, if its reply is lost.
-    pub(super) fn sends(
-        &mut self,
-        serial: Serial,
-        clocks: &Clocks,
-        grace: Duration,
-        in_doubt: bool,
-    ) {
-        let at = clocks.at();
+    /// A request leaves with a refresh token, or is announced and nobody knows whether it left: what
+    /// the plan of its replays is, if its reply is lost.
+    pub(super) fn sends(&mut self, serial: Serial, at: Duration, clocks: &Clocks, grace: Duration) {
         let plan = self.plans.iter().rfind(|plan| plan.serial == serial).copied();
         if plan.is_none_or(|plan| at >= plan.from + plan.grace) {
             // What a newer one was brought for is not asked for again.
@@ -167,16 +176,24 @@ impl Struggle {
             let begun = self.plans.first().map_or(at, |plan| plan.from);
             self.blocks.retain(|block| block.to.is_none_or(|to| to >= begun));
             let (boots, ahead) = (clocks.boots(), clocks.ahead());
-            let late = plan.is_some() && in_doubt;
-            self.plans.push(Planned { serial, from: at, grace, boots, ahead, late });
+            let late = plan.is_some();
+            self.plans.push(Planned { serial, from: at, grace, boots, ahead, late, lost: false });
         }
         self.tries.push(Try { serial, from: at, to: None, refused: false });
     }
 
     /// The reply to the last request is there, or nobody waits for it any more.
-    pub(super) fn hears(&mut self, at: Duration, refused: bool) {
-        if let Some(last) = self.tries.last_mut().filter(|last| last.to.is_none()) {
-            (last.to, last.refused) = (Some(at), refused);
+    pub(super) fn hears(&mut self, at: Duration, heard: Heard) {
+        let Some(last) = self.tries.last_mut().filter(|last| last.to.is_none()) else { return };
+        (last.to, last.refused) = (Some(at), heard == Heard::Refusal);
+        let serial = last.serial;
+        let Some(plan) = self.plans.iter_mut().rfind(|plan| plan.serial == serial) else { return };
+        plan.lost |= heard == Heard::Nothing;
+        if !plan.lost && heard != Heard::Tokens {
+            // It was surely not taken: there is nothing to ask for again.
+            let from = plan.from;
+            self.plans.retain(|plan| plan.serial != serial || plan.from < from);
+            self.tries.retain(|old| old.serial != serial || old.from < from);
         }
     }
 

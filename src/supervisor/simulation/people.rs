@@ -33,6 +33,8 @@ pub(super) enum Deed {
     Resume,
     /// A person logs in, and hands the refresh token in.
     LogIn,
+    /// A person has a paused account forget everything, and logs in.
+    BeginAnew,
 }
 
 impl Play {
@@ -88,6 +90,11 @@ impl Play {
                 self.order(account, Action::Resume);
             }
             Deed::LogIn => self.logs_in(account),
+            Deed::BeginAnew => {
+                self.forgotten(account, Duration::from_secs(60));
+                self.order(account, Action::Clear);
+                self.order(account, Action::Resume);
+            }
         }
     }
 

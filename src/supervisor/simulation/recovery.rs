@@ -13,6 +13,9 @@ use crate::snapshot::Demand;
 use crate::snapshot::StateName;
 use crate::token::Kind;
 
+/// In this time a refresh ends: the longest that a reply is waited for, and what is written then.
+const A_REFRESH: Duration = Duration::from_secs(90);
+
 impl Play {
     /// All faults end. Who needs no person must be well soon.
     pub(super) fn heals(&mut self) {
@@ -44,9 +47,7 @@ impl Play {
         let at = scene.at();
         scene.witness.trace.note(at, || "From now on all is well".to_owned());
         scene.after(Duration::from_secs(1_260), Event::MustBeWell);
-        // Once more, for whom an order was refused because a refresh was under way.
         scene.after(Duration::from_secs(4_500), Event::Tended);
-        scene.after(Duration::from_secs(4_700), Event::Tended);
         scene.after(Duration::from_secs(5_400), Event::AllMustBeWell);
         scene.after(Duration::from_secs(5_401), Event::Worsens);
         let next = self.chance.span(Duration::from_secs(86_400), Duration::from_secs(4 * 86_400));
@@ -95,14 +96,17 @@ impl Play {
             let lineage = self.outside.scene().parts[&account].lineage().clone();
             let elsewhere = snapshot.origin.as_ref() != Some(&lineage);
             let mut scene = self.outside.scene();
-            // Another one is not taken as long as it has yet to prove itself.
-            let hopeless = doomed && scene.staged(&account) == Some(Hope::None);
+            let needs_another = doomed || elsewhere || snapshot.released;
+            // That is not taken as long as one has yet to prove itself.
+            let hopeless = needs_another && scene.staged(&account) == Some(Hope::None);
             let mistaken = scene.witness.is_mistaken(&account);
             drop(scene);
             if mistaken || hopeless {
-                self.forgotten(&account, Duration::from_secs(60));
-                self.order(&account, Action::Clear);
-            } else if doomed || elsewhere || snapshot.released {
+                // Nothing is forgotten during a refresh, and who pauses an account has it end.
+                self.outside.scene().witness.meddled(&account);
+                self.order(&account, Action::Pause);
+                self.outside.scene().after(A_REFRESH, Event::Does(account, Deed::BeginAnew));
+            } else if needs_another {
                 self.logs_in(&account);
             } else if snapshot.state == StateName::NeedsLogin {
                 // It was said to be lost, and is not.

@@ -14,6 +14,7 @@ use super::life::Fate;
 use super::life::Life;
 use super::life::Noted;
 use super::life::Told;
+use super::lost::Heard;
 use super::lost::Losses;
 use super::lost::Why;
 use super::service::Serial;
@@ -120,7 +121,7 @@ impl Witness {
         let life = self.life(account);
         let wrong = life.wrong_to_send(at, part, stake, token, announced);
         life.in_flight = true;
-        life.announced = false;
+        life.announced = None;
         life.urged &= stake != Stake::Current;
         life.sent_to = Some(part.lineage().clone());
         life.sends.push_back(at);
@@ -128,11 +129,8 @@ impl Witness {
         let (odd, sends) = (life.is_odd(at), life.sends.len());
         if let Some(token) = token.filter(|_| stake != Stake::SignIn) {
             let serial = Serial::of(token);
-            let in_doubt = life.spent.is_some_and(|(spent, fate)| {
-                spent == serial && matches!(fate, Fate::Open | Fate::Lost)
-            });
             let grace = part.plan().rotation.grace().unwrap_or_default();
-            life.struggle.sends(serial, clocks, grace, in_doubt);
+            life.struggle.sends(serial, at, clocks, grace);
             // Of what does no harm nobody keeps count, whatever the configuration says later.
             let fate = if part.announces() { Fate::Open } else { Fate::Known };
             life.spent = Some((serial, fate));
@@ -191,7 +189,9 @@ impl Witness {
             format!("{account} writes {}: {result:?}", word(write))
         });
         match (write, result) {
-            (Write::Intent { .. }, Ok(_)) => self.life(account).announced = true,
+            (Write::Intent { stake, .. }, Ok(_)) => {
+                self.life(account).announced = Some((at, *stake));
+            }
             (Write::Intent { .. }, Err(_)) => self.life(account).struggle.fails_here(at),
             (Write::Commit { .. } | Write::Salvage { .. } | Write::Settle { .. }, Err(_)) => {
                 self.unsaved.entry(account.clone()).or_insert(at);
@@ -301,17 +301,34 @@ impl Witness {
         }
     }
 
-    /// The process has ended; `saved` is what the disk and the service manager have.
-    pub(super) fn ended(&mut self, account: &AccountId, saved: Option<Serial>, at: Duration) {
+    /// The process has ended; the disk and the service manager have `saved`, and `staged` is yet to
+    /// prove itself.
+    pub(super) fn ended(
+        &mut self,
+        clocks: &Clocks,
+        part: &Part,
+        saved: Option<Serial>,
+        staged: Option<Serial>,
+    ) {
+        let (account, at) = (&part.id, clocks.at());
         self.trace.note(at, || format!("{account} ends with {saved:?}"));
         let life = self.life(account);
         life.in_flight = false;
         life.knows = saved.unwrap_or_default();
         life.throttled = None;
-        life.struggle.hears(at, false);
-        if std::mem::take(&mut life.announced) {
-            // It counts as one of the attempts of the plan, sent or not.
-            life.struggle.fails_here(at);
+        life.struggle.hears(at, Heard::Nothing);
+        if let Some((announced, stake)) = life.announced.take() {
+            // Sent or not, it counts as one of the attempts.
+            let serial = match stake {
+                Stake::Current => saved,
+                Stake::Staged => staged,
+                Stake::SignIn => None,
+            };
+            if let Some(serial) = serial {
+                let grace = part.plan().rotation.grace().unwrap_or_default();
+                life.struggle.sends(serial, announced, clocks, grace);
+                life.struggle.hears(at, Heard::Nothing);
+            }
         }
         life.owed = None;
         life.urged = false;
