@@ -18,10 +18,17 @@
 //!
 //! # How the years are made up
 //!
-//! A world is 60 days of two to eight accounts, in which a fault sets in every two hours, for
-//! seconds or hours. Nearly all time goes into requests, so what an account-year costs depends on how
+//! A world is 60 days of two to eight accounts, in which a fault sets in at once and then every two
+//! hours, for seconds or hours. Nearly all time goes into requests, so what an account-year costs depends on how
 //! long its tokens live, and how many faults it meets hardly does: `cast` says which lifetimes there
 //! are, and a run says how often each kind of fault was met.
+//!
+//! # What is excused
+//!
+//! Each excuse is as narrow as what it is about, is counted, and has a ceiling where enough years are
+//! played: the time in which somebody else is recorded as whose an account is, and what is lost in spite of
+//! its replays, by why. Faults under which promises are known to break are possible only where
+//! `TOKENKEEPER_TEST_HARD` is set.
 //!
 //! # What must hold
 //!
@@ -248,8 +255,10 @@ impl End {
 
 /// The command that plays a world once more.
 fn again(seed: u64) -> String {
+    let hard = from_environment::<u8>("TOKENKEEPER_TEST_HARD");
+    let hard = hard.map(|it| format!("TOKENKEEPER_TEST_HARD={it} ")).unwrap_or_default();
     format!(
-        "TOKENKEEPER_TEST_SEED={seed} cargo test --lib \
+        "{hard}TOKENKEEPER_TEST_SEED={seed} cargo test --lib \
          simulation::whatever_goes_wrong_no_promise_is_broken"
     )
 }
