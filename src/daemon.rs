@@ -229,6 +229,10 @@ fn keep(options: &Options, threshold: &Threshold, mut passed: Passed) -> Result<
     ended
 }
 
+/// What is said of a store that was made although its key was there.
+const REMADE: &str = "a new store was made under a store key that was there already: there may have \
+                      been another one";
+
 /// Longer than a daemon runs without looking up a name.
 const FOR_GOOD: Duration = Duration::from_secs(366 * 86_400);
 
@@ -251,6 +255,9 @@ async fn live(
     let loaded = store.load().await?;
     for sentence in &loaded.damage {
         error!(event = Message::StoreDamaged.as_str(), "{sentence}");
+    }
+    if loaded.remade {
+        warn!(event = Message::StoreMade.as_str(), "{REMADE}");
     }
     let (control, controls) = mpsc::channel(16);
     let (orders_in, orders) = mpsc::channel(Keeper::ORDERS);
@@ -331,6 +338,7 @@ async fn live(
         manager: manager.clone(),
         refused: None,
         damage: loaded.damage,
+        remade: loaded.remade,
         orphans: loaded.orphans,
         stored,
         failing,

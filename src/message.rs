@@ -81,6 +81,10 @@ pub enum Message {
     Doubtful,
     /// The store held something that cannot be read.
     StoreDamaged,
+    /// A new store was made where there may have been one.
+    StoreMade,
+    /// Somebody took a file of the store away or changed it, and it was put back.
+    StoreMeddled,
     /// The disk is full, and the room in reserve was given up.
     ReserveUsed,
     /// What an earlier daemon could not write was kept by the service manager, and is used.
@@ -159,6 +163,8 @@ impl Message {
         Self::ReloadRefused,
         Self::Doubtful,
         Self::StoreDamaged,
+        Self::StoreMade,
+        Self::StoreMeddled,
         Self::ReserveUsed,
         Self::UnsavedUsed,
         Self::UnsavedRefused,
@@ -206,6 +212,8 @@ impl Message {
             Self::ReloadRefused  => Kind::new("reload_refused",  0xbfcd_ae2a_517e_422f_bd6d_c246_859a_9266, Priority::Error),
             Self::Doubtful       => Kind::new("doubtful",        0xcb3c_2a11_15d7_45e7_a2db_0381_ee9c_ad53, Priority::Warning),
             Self::StoreDamaged   => Kind::new("store_damaged",   0x55fb_0096_5b66_4d91_bef5_b6b1_b801_b519, Priority::Error),
+            Self::StoreMade      => Kind::new("store_made",      0x0c71_313c_f91d_87c4_72c5_cb56_5e87_febf, Priority::Warning),
+            Self::StoreMeddled   => Kind::new("store_meddled",   0xbd49_0798_113d_30fa_290e_c1c0_3f1c_f3aa, Priority::Warning),
             Self::ReserveUsed    => Kind::new("reserve_used",    0x3bcd_8d53_b388_4598_bdf0_e2de_b097_82ab, Priority::Warning),
             Self::UnsavedUsed    => Kind::new("unsaved_used",    0x9d1c_52ea_6b0f_4c83_b7a4_21f8_0e5d_c936, Priority::Warning),
             Self::UnsavedRefused => Kind::new("unsaved_refused", 0x3f70_b8d4_95c2_4e1a_a6f3_7c0d_5912_8be4, Priority::Error),
@@ -319,6 +327,8 @@ mod tests {
         bfcdae2a517e422fbd6dc246859a9266 reload_refused  err
         cb3c2a1115d745e7a2db0381ee9cad53 doubtful        warning
         55fb00965b664d91bef5b6b1b801b519 store_damaged   err
+        0c71313cf91d87c472c5cb565e87febf store_made      warning
+        bd490798113d30fa290ec1c03f1cf3aa store_meddled   warning
         3bcd8d53b3884598bdf0e2deb09782ab reserve_used    warning
         9d1c52ea6b0f4c83b7a421f80e5dc936 unsaved_used    warning
         3f70b8d495c24e1aa6f37c0d59128be4 unsaved_refused err

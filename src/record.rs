@@ -397,6 +397,9 @@ pub enum StoreError {
     /// Another process has claimed the store since: this one must spend nothing more.
     #[error("another process has taken over the store")]
     Superseded,
+    /// Another process has the files of the store open.
+    #[error("another process has the store open")]
+    Held,
     /// The store has ended.
     #[error("the store is closed")]
     Closed,

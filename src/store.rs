@@ -8,10 +8,10 @@
 //!
 //! 1. this file: the contract, and the thread with its group commit;
 //! 2. [`sqlite`]: a batch as a transaction, and what becomes of faults; `open` before it
-//!    says what is made of what is found;
+//!    says what is made of what is found, `existing` what the log has to do with it;
 //! 3. `next`, `write`, `read` and `export`: rows; `schema`: tables and versions;
 //! 4. `seal` and `body`: what a row's body is; [`key`]: the key to it;
-//! 5. `dir`, `lock`, `ballast`, `connection`: files, and how each step survives a crash;
+//! 5. `dir`, `lock`, `keyfile`, `ballast`, `connection`: files, and how each step survives a crash;
 //! 6. [`shelf`], `unsaved` and `inherited`: where what the disk does not take survives the process;
 //! 7. [`custody`] and [`reseal`]: how a store passes to another key while no daemon has it.
 //!
@@ -42,15 +42,17 @@ use crate::residue;
 use crate::time::Timestamp;
 use crate::token::Secret;
 
-mod ballast;
+pub mod ballast;
 pub mod body;
 mod connection;
 pub mod custody;
 mod dir;
+mod existing;
 mod export;
 mod fault;
 mod inherited;
 pub mod key;
+mod keyfile;
 mod lock;
 mod next;
 mod open;
@@ -61,9 +63,11 @@ mod schema;
 mod seal;
 pub mod shelf;
 pub mod sqlite;
+mod survey;
 mod unsaved;
 #[cfg(test)]
 pub(crate) mod values;
+mod wal;
 mod write;
 
 /// A store of one owner. Calls block until they are durable, so they are made on a thread
@@ -124,7 +128,8 @@ pub trait TokenStore: Send {
     fn secret_names(&mut self) -> Result<Vec<String>, StoreError>;
 
     /// How the store stands, as of its last write.
-    fn health(&self) -> Health;
+    /// It looks after its files first: what somebody took away is put back where that can be done.
+    fn health(&mut self) -> Health;
 }
 
 /// One change to make durable. Each is atomic.
@@ -159,6 +164,9 @@ pub struct Loaded {
     pub orphans: Vec<Orphan>,
     /// What could not be read, and what stands in for it: sentences for the journal.
     pub damage: Vec<String>,
+    /// Whether the store was made at this start, although a store key was there already: then there
+    /// may have been another one.
+    pub remade: bool,
 }
 
 /// Whose credentials and secrets a store has.
@@ -190,7 +198,7 @@ pub struct Orphan {
 }
 
 /// How a store stands.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Health {
     /// Where the store key comes from; a key file is a security finding.
     pub key: key::KeySource,
@@ -199,9 +207,15 @@ pub struct Health {
     /// Whether that was because the file system is mounted read-only, where no space helps.
     pub read_only: bool,
     /// Whether there is room in reserve for a full disk.
-    pub ballast: bool,
-    /// How often an I/O error made it go on in a fresh file, since it was opened.
+    pub reserve: ballast::Reserve,
+    /// How often it went on in a fresh file, since it was opened: after an I/O error, or because
+    /// somebody had meddled with the old one.
     pub rewrites: u32,
+    /// How often it put a file back that somebody had taken away or changed, since it was opened.
+    pub meddled: u32,
+    /// What would keep the next daemon from starting on it, or this one from writing to it:
+    /// sentences for people.
+    pub obstacles: Vec<String>,
 }
 
 /// What async callers hold of the store.

@@ -1,7 +1,8 @@
 //! What an administrator should know: the findings of `tokenctl doctor`. Those about the bus and
-//! about rules by unit are in `doors`.
+//! about rules by unit are in `doors`, those about the store and its files in `ground`.
 
 mod doors;
+mod ground;
 
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
@@ -21,7 +22,6 @@ use crate::record::StoreError;
 use crate::snapshot::Snapshot;
 use crate::snapshot::StateName;
 use crate::snapshot::aid::Aid;
-use crate::store::key::KeySource;
 use crate::time::Now;
 use crate::time::Timestamp;
 use crate::time::spoken;
@@ -69,69 +69,6 @@ impl Steward {
         hook_findings(self.cast.config(), &self.failing.borrow(), &mut findings);
         findings.sort_by_key(|finding| finding.severity);
         findings
-    }
-
-    async fn store_findings(&self, findings: &mut Vec<Finding>) {
-        let problem = |message: String, advice: &str| Finding {
-            severity: Severity::Problem,
-            account: None,
-            message,
-            advice: advice.to_owned(),
-        };
-        for orphan in &self.orphans {
-            let message = format!(
-                "tokens of another subject were kept aside on {}: the provider answered account {} with them",
-                orphan.at, orphan.account
-            );
-            findings.push(problem(
-                message,
-                "check whose login the account has, and import the right one",
-            ));
-        }
-        for sentence in &self.damage {
-            findings.push(problem(
-                sentence.clone(),
-                "look at the disk, and restore a backup if tokens are missing",
-            ));
-        }
-        match self.store.probe().await {
-            Ok(health) => {
-                if health.read_only {
-                    findings.push(problem(
-                        "the store's disk is mounted read-only: what could be lost is not refreshed"
-                            .into(),
-                        "mount the disk of the state directory for writing; if the kernel made it \
-                         read-only after an error, repair that first",
-                    ));
-                } else if !health.writable {
-                    findings.push(problem(
-                        "the store cannot be written: what could be lost is not refreshed".into(),
-                        "see whether the state directory is in its place, free space on its disk, \
-                         or repair that",
-                    ));
-                } else if !health.ballast {
-                    findings.push(problem(
-                        "the store has no room in reserve: the disk is all but full".into(),
-                        "free space on the disk of the state directory",
-                    ));
-                }
-                if matches!(health.key, KeySource::File) {
-                    findings.push(Finding {
-                        severity: Severity::Weakness,
-                        account: None,
-                        message: "the store key lies in a file beside the store: who has the disk has the tokens".into(),
-                        advice: self.places.advice_on_the_key().into(),
-                    });
-                }
-            }
-            Err(error) => {
-                findings.push(problem(
-                    error.to_string(),
-                    "see whether the state directory is in its place, free space on its disk, or \
-                     repair that",
-                ));
-            }
-        }
     }
 
     /// A credential of an account that is not configured is of no use, and still one to steal.

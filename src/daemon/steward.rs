@@ -75,6 +75,8 @@ pub(super) struct Steward {
     pub(super) refused: Option<String>,
     /// What the store could not read at start.
     pub(super) damage: Vec<String>,
+    /// Whether the store was made at the start, although its key was there already.
+    pub(super) remade: bool,
     /// What was kept aside, as of the start.
     pub(super) orphans: Vec<Orphan>,
     /// Accounts whose credential the store held when it was last read, configured or not.

@@ -22,6 +22,33 @@ const BYTES: u64 = 1 << 20;
 /// it does not itself fill the disk.
 const PLENTY: u64 = 8 * BYTES;
 
+/// How it stands with the ballast.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Reserve {
+    /// It lies ready.
+    Kept,
+    /// Somebody took it away. The next write makes it anew.
+    Missing,
+    /// There is none, and with less than [`Reserve::ROOM`] free none is taken.
+    NoRoom,
+}
+
+impl Reserve {
+    /// Bytes that have to be free for it to be taken.
+    pub const ROOM: u64 = PLENTY + BYTES;
+}
+
+/// How it stands with the ballast.
+pub(super) fn reserve(dir: &StateDir) -> Reserve {
+    if is_kept(dir) {
+        Reserve::Kept
+    } else if dir.free_bytes() < Reserve::ROOM {
+        Reserve::NoRoom
+    } else {
+        Reserve::Missing
+    }
+}
+
 /// Whether the ballast lies ready.
 pub(super) fn is_kept(dir: &StateDir) -> bool {
     dir.inspect(NAME).is_ok_and(|length| length == Some(BYTES))
@@ -40,7 +67,7 @@ pub(super) fn give_up(dir: &StateDir) -> bool {
 /// Takes ballast again if the disk has plenty of room. A failure leaves none, which
 /// [`is_kept`] tells.
 pub(super) fn restore(dir: &StateDir) {
-    if is_kept(dir) || dir.free_bytes() < PLENTY + BYTES {
+    if is_kept(dir) || dir.free_bytes() < Reserve::ROOM {
         return;
     }
     if fill(dir).is_err() {

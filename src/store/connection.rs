@@ -69,7 +69,15 @@ pub(super) fn connect(dir: &StateDir, name: &str) -> Result<Connection, StoreErr
 /// processes of ours away.
 pub(super) fn connect_read_only(dir: &StateDir, name: &str) -> Result<Connection, StoreError> {
     let log = dir.inspect(&log_name(name))?.unwrap_or(0);
-    let how = if log > 0 { "mode=ro&vfs=unix-none" } else { "mode=ro&immutable=1" };
+    connect_to_read(dir, name, if log > 0 { "vfs=unix-none" } else { "immutable=1" })
+}
+
+/// The database `name` as it is without its log, of which nothing is touched.
+pub(super) fn connect_without_log(dir: &StateDir, name: &str) -> Result<Connection, StoreError> {
+    connect_to_read(dir, name, "immutable=1")
+}
+
+fn connect_to_read(dir: &StateDir, name: &str, how: &str) -> Result<Connection, StoreError> {
     let path = dir.path(name);
     let path = path.to_str().ok_or_else(|| StoreError::Io("its path is not UTF-8".to_owned()))?;
     let escaped = path.replace('%', "%25").replace('?', "%3f").replace('#', "%23");
@@ -77,7 +85,7 @@ pub(super) fn connect_read_only(dir: &StateDir, name: &str) -> Result<Connection
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY
         | OpenFlags::SQLITE_OPEN_NO_MUTEX
         | OpenFlags::SQLITE_OPEN_URI;
-    let conn = Connection::open_with_flags(format!("file:{escaped}?{how}"), flags)?;
+    let conn = Connection::open_with_flags(format!("file:{escaped}?mode=ro&{how}"), flags)?;
     conn.execute_batch(READ_ONLY_SETTINGS)?;
     conn.set_prepared_statement_cache_capacity(STATEMENTS);
     Ok(conn)
@@ -94,13 +102,15 @@ pub(super) fn checkpoint_and_empty(conn: &Connection) -> Result<(), StoreError> 
     Ok(conn.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?)
 }
 
-/// What SQLite finds wrong with the database's structure, at most a few words.
+/// What SQLite finds wrong with the database's structure, at most a few words on one line.
 pub(super) fn flaws(conn: &Connection) -> Option<String> {
-    match conn.query_row("PRAGMA quick_check(1)", [], |row| row.get::<_, String>(0)) {
-        Ok(verdict) if verdict == "ok" => None,
-        Ok(verdict) => Some(verdict),
-        Err(error) => Some(error.to_string()),
-    }
+    let verdict = match conn.query_row("PRAGMA quick_check(1)", [], |row| row.get(0)) {
+        Ok(verdict) => verdict,
+        Err(error) => error.to_string(),
+    };
+    // Above each finding SQLite names the database, which is the only one.
+    let findings = verdict.lines().filter(|line| !line.starts_with("***"));
+    (verdict != "ok").then(|| findings.collect::<Vec<_>>().join("; "))
 }
 
 /// Writes every live row into the new database `name`, durable when this returns.

@@ -17,6 +17,7 @@ use rusqlite::TransactionBehavior;
 use crate::record::StoreError;
 use crate::store::connection;
 use crate::store::dir::StateDir;
+use crate::store::existing::Existing;
 use crate::store::key;
 use crate::store::key::KEY_FILE;
 use crate::store::key::Keys;
@@ -53,7 +54,7 @@ impl Custody {
         let site = site(&dir, name);
         site.settle()?;
         let opened = match site.existing()? {
-            Some((mut conn, versions)) => {
+            Some(Existing { mut conn, versions, .. }) => {
                 let header = site.header(&conn, versions)?;
                 site.bring_up_to_date(&mut conn, versions).map_err(|fault| site.refused(fault))?;
                 Some((conn, header))
@@ -124,7 +125,7 @@ impl Custody {
         let sealed = pass(&mut conn, &header, &old, to).map_err(|fault| site.refused(fault))?;
         drop(conn);
 
-        let Some((conn, versions)) = site.existing()? else {
+        let Some(Existing { conn, versions, .. }) = site.existing()? else {
             return Err(site.refused(StoreError::Missing));
         };
         let header = site.header(&conn, versions)?;

@@ -34,11 +34,25 @@ const FILE_MODE: u32 = 0o600;
 /// What the first write after a start takes at the most: the log's head and some pages.
 const FEW_PAGES: u64 = 64 << 10;
 
+/// Copies that are kept of one damaged file. Whoever has that many has to look at the disk.
+const COPIES: u8 = 9;
+
 /// Which file a path leads to.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) struct Identity {
     device: u64,
     inode: u64,
+}
+
+/// What a file looks like from outside. Whoever writes to it leaves another trace.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) struct Trace {
+    /// Which file it is.
+    pub(super) identity: Identity,
+    /// Its length in bytes.
+    pub(super) length: u64,
+    /// When it was last written, in seconds and nanoseconds.
+    modified: (i64, i64),
 }
 
 /// An open state directory that has been found safe.
@@ -68,19 +82,32 @@ impl StateDir {
             }
             Err(errno) => return Err(OpenError::io("open", path, errno)),
         };
-        let stat = rustix::fs::fstat(&fd).map_err(|errno| OpenError::io("inspect", path, errno))?;
-        let flaw = owner_flaw(&stat).or_else(|| mode_flaw(&stat, DIRECTORY_MODE));
-        match flaw {
-            Some(flaw) => Err(OpenError::flawed(path, flaw)),
-            None => Ok(Some(Self { fd, path: path.to_owned() })),
+        let dir = Self { fd, path: path.to_owned() };
+        dir.inspect_itself()?;
+        Ok(Some(dir))
+    }
+
+    /// Finds the directory safe, or says why not.
+    pub(super) fn inspect_itself(&self) -> Result<(), OpenError> {
+        let stat = rustix::fs::fstat(&self.fd)
+            .map_err(|errno| OpenError::io("inspect", &self.path, errno))?;
+        match owner_flaw(&stat).or_else(|| mode_flaw(&stat, DIRECTORY_MODE)) {
+            Some(flaw) => Err(OpenError::flawed(&self.path, flaw)),
+            None => Ok(()),
         }
     }
 
-    /// Which file the path of `name` leads to; `None` if to none.
+    /// What the file looks like to which the path of `name` leads; `None` if to none.
     ///
     /// The path is resolved anew: what was moved away with its directory is not there.
-    pub(super) fn identify(&self, name: &str) -> Option<Identity> {
-        rustix::fs::lstat(self.path(name)).ok().map(|stat| identity(&stat))
+    pub(super) fn trace(&self, name: &str) -> Option<Trace> {
+        rustix::fs::lstat(self.path(name)).ok().map(|stat| trace(&stat))
+    }
+
+    /// Whether the path of `name` leads to the open file.
+    pub(super) fn leads_to(&self, name: &str, file: &File) -> bool {
+        let open = rustix::fs::fstat(file).ok().map(|stat| identity(&stat));
+        open.is_some() && open == self.trace(name).map(|trace| trace.identity)
     }
 
     /// Whether its path still leads to the directory that was opened.
@@ -175,6 +202,29 @@ impl StateDir {
             .map_err(|errno| OpenError::io("read", &self.path(name), errno))
     }
 
+    /// Copies the file `name`, durably, beside it, and tells the name of the copy. Never in the place of an
+    /// earlier one: with too many of them this is [`Errno::EXIST`].
+    pub(super) fn copy_aside(&self, name: &str) -> Result<String, OpenError> {
+        let original = self.open_file(name, OFlags::RDONLY)?;
+        self.copied(original, name).map_err(|errno| OpenError::io("copy", &self.path(name), errno))
+    }
+
+    fn copied(&self, mut original: File, name: &str) -> Result<String, Errno> {
+        let unfinished = format!("{name}.copy");
+        let mut file = self.create_empty(&unfinished)?;
+        std::io::copy(&mut original, &mut file).map_err(|error| errno_of(&error))?;
+        rustix::fs::fsync(&file)?;
+        for number in 1..=COPIES {
+            let copy = format!("{name}.damaged-{number}");
+            match self.rename_to_new(&unfinished, &copy) {
+                Err(Errno::EXIST) => {}
+                renamed => return renamed.map(|()| copy),
+            }
+        }
+        self.remove(&unfinished)?;
+        Err(Errno::EXIST)
+    }
+
     /// Creates the empty file `name` in the place of whatever had that name.
     pub(super) fn create_empty(&self, name: &str) -> Result<File, Errno> {
         self.remove(name)?;
@@ -186,9 +236,7 @@ impl StateDir {
     /// replaces one: that is [`Errno::EXIST`].
     pub(super) fn create(&self, name: &str, content: &[u8]) -> Result<(), Errno> {
         let unfinished = self.unfinished(name, content)?;
-        let flags = rustix::fs::RenameFlags::NOREPLACE;
-        rustix::fs::renameat_with(&self.fd, unfinished.as_str(), &self.fd, name, flags)?;
-        self.sync()
+        self.rename_to_new(&unfinished, name)
     }
 
     /// Gives the file `name` that content, durably. Whatever happens, it is the old one or the
@@ -219,6 +267,13 @@ impl StateDir {
         self.sync()
     }
 
+    /// The same, where nothing has the name `to`; else that is [`Errno::EXIST`].
+    fn rename_to_new(&self, from: &str, to: &str) -> Result<(), Errno> {
+        let flags = rustix::fs::RenameFlags::NOREPLACE;
+        rustix::fs::renameat_with(&self.fd, from, &self.fd, to, flags)?;
+        self.sync()
+    }
+
     /// Removes the file `name`, if there is one. Durable only after [`sync`](Self::sync).
     pub(super) fn remove(&self, name: &str) -> Result<(), Errno> {
         match rustix::fs::unlinkat(&self.fd, name, AtFlags::empty()) {
@@ -244,6 +299,14 @@ pub(super) fn read_capped(file: File, limit: usize) -> Result<Zeroizing<Vec<u8>>
 
 const fn identity(stat: &Stat) -> Identity {
     Identity { device: stat.st_dev, inode: stat.st_ino }
+}
+
+fn trace(stat: &Stat) -> Trace {
+    Trace {
+        identity: identity(stat),
+        length: u64::try_from(stat.st_size).unwrap_or(0),
+        modified: (stat.st_mtime, i64::try_from(stat.st_mtime_nsec).unwrap_or(0)),
+    }
 }
 
 /// Makes a directory, and those above it that are missing too (a fresh home has no

@@ -18,6 +18,7 @@ impl From<Error> for StoreError {
         match failure.code {
             ErrorCode::DiskFull => Self::Full,
             ErrorCode::ReadOnly => Self::ReadOnly,
+            ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked => Self::Held,
             ErrorCode::SystemIoFailure | ErrorCode::CannotOpen => {
                 Self::Io(format!("{error} ({})", failure.extended_code))
             }
@@ -38,7 +39,17 @@ impl From<Errno> for StoreError {
 
 impl From<OpenError> for StoreError {
     fn from(error: OpenError) -> Self {
-        Self::Io(error.to_string())
+        match error {
+            OpenError::Held { .. } => Self::Held,
+            error @ (OpenError::Unsafe { .. }
+            | OpenError::KeyMissing { .. }
+            | OpenError::KeyMalformed { .. }
+            | OpenError::KeyWrong { .. }
+            | OpenError::NewerFormat { .. }
+            | OpenError::LogAlone { .. }
+            | OpenError::Damaged { .. }
+            | OpenError::Io { .. }) => Self::Io(error.to_string()),
+        }
     }
 }
 
@@ -53,6 +64,9 @@ mod tests {
         let of = |code| StoreError::from(Error::SqliteFailure(ffi::Error::new(code), None));
         assert_eq!(of(ffi::SQLITE_FULL), StoreError::Full);
         assert_eq!(of(ffi::SQLITE_READONLY_DBMOVED), StoreError::ReadOnly);
+        for code in [ffi::SQLITE_BUSY, ffi::SQLITE_BUSY_RECOVERY, ffi::SQLITE_LOCKED] {
+            assert_eq!(of(code), StoreError::Held, "{code}");
+        }
         for code in [ffi::SQLITE_IOERR_FSYNC, ffi::SQLITE_IOERR_WRITE, ffi::SQLITE_CANTOPEN] {
             assert!(matches!(of(code), StoreError::Io(_)), "{code}");
         }

@@ -16,7 +16,8 @@ use rustix::io::Errno;
 use crate::store::dir::StateDir;
 use crate::store::refusal::OpenError;
 
-const NAME: &str = "store.lock";
+/// Name of the lock, beside the database.
+pub(super) const NAME: &str = "store.lock";
 
 /// Longest process id that is read back: 2^22 is the kernel's largest.
 const PID_LEN: u64 = 10;
@@ -47,6 +48,12 @@ impl Lock {
         }
         let file = dir.open_file(NAME, OFlags::RDONLY)?;
         Ok(Self { file: Some(claimed(dir, file)?) })
+    }
+
+    /// Whether the path of the lock still leads to the file that is locked. Another process would
+    /// not find it locked otherwise.
+    pub(super) fn is_in_place(&self, dir: &StateDir) -> bool {
+        self.file.as_ref().is_none_or(|file| dir.leads_to(NAME, file))
     }
 
     /// Takes the lock where there was none to take, because the directory could not be written.

@@ -3,11 +3,13 @@
 //! | database | key | what happens |
 //! |---|---|---|
 //! | none, or nothing in it yet | none | the key is made and durable, then the database |
-//! | none, or nothing in it yet | there | the database is made |
+//! | none, or nothing in it yet | there | the database is made, which is told: there may have been one |
 //! | there | none | refused: a new key would open nothing |
 //! | there | others only | refused |
 //! | there, of a newer format | any | refused, unless that format allows older readers |
 //! | there, of an older format | its own | copied, then brought up to date |
+//!
+//! Before any of that the write-ahead log has its say, in `existing`.
 
 use std::path::Path;
 
@@ -17,11 +19,14 @@ use crate::random;
 use crate::record::StoreError;
 use crate::store::connection;
 use crate::store::dir::StateDir;
+use crate::store::existing::Existing;
+use crate::store::existing::flaw_of_log;
 use crate::store::key::Found;
 use crate::store::key::KEY_FILE;
 use crate::store::key::KeySource;
 use crate::store::key::Match;
 use crate::store::key::StoreKey;
+use crate::store::keyfile::KeyFile;
 use crate::store::lock::Lock;
 use crate::store::refusal::OpenError;
 use crate::store::schema;
@@ -52,12 +57,16 @@ pub(super) struct Opened {
     pub(super) sealer: Sealer,
     /// Where the store key came from.
     pub(super) key: KeySource,
+    /// The key file, if it came from there.
+    pub(super) key_file: Option<KeyFile>,
     /// The owner's epoch, which every write compares.
     pub(super) epoch: i64,
     /// What stands in the header.
     pub(super) header: Header,
-    /// What is wrong with the database's structure.
-    pub(super) flaws: Option<String>,
+    /// What is wrong with the files: sentences for people.
+    pub(super) flaws: Vec<String>,
+    /// Whether it was made, although its store key was there already.
+    pub(super) remade: bool,
 }
 
 impl Site<'_> {
@@ -67,24 +76,27 @@ impl Site<'_> {
         let lock = Lock::take(dir)?;
         self.settle()?;
 
-        let (conn, header, found, flaws) = match self.existing()? {
-            Some((mut conn, versions)) => {
+        let (conn, header, found, flaws, remade) = match self.existing()? {
+            Some(Existing { mut conn, versions, flaw }) => {
                 let (header, found) = self.identify(&conn, versions)?;
-                let flaws = connection::flaws(&conn);
+                let flaws = flaw.into_iter().chain(structure(&conn)).collect();
                 self.bring_up_to_date(&mut conn, versions).map_err(|fault| self.refused(fault))?;
-                (conn, header, found, flaws)
+                (conn, header, found, flaws, false)
             }
             None => {
                 let found = Found::first(dir, self.credentials)?;
+                let remade = found.is_some();
                 let found = found.map_or_else(|| Found::create(dir), Ok)?;
                 let (conn, header) =
                     self.create(&found.key).map_err(|fault| self.refused(fault))?;
-                (conn, header, found, None)
+                (conn, header, found, Vec::new(), remade)
             }
         };
         let sealer = self.unseal(&header, &found.key)?;
         let epoch = claim(&conn).map_err(|fault| self.refused(fault))?;
-        Ok(Opened { lock, conn, sealer, key: found.source, epoch, header, flaws })
+        let Found { key, source, .. } = found;
+        let key_file = (source == KeySource::File).then(|| KeyFile::of(dir, &sealer, &key));
+        Ok(Opened { lock, conn, sealer, key: source, key_file, epoch, header, flaws, remade })
     }
 
     /// Opens the database of a disk that cannot be written. It must be there already.
@@ -97,14 +109,19 @@ impl Site<'_> {
         if dir.inspect(name)?.is_none() {
             return Err(self.refused(StoreError::ReadOnly));
         }
+        // It stays as it is, so there is no need of a copy.
+        let log = flaw_of_log(self.log()?, None);
         let conn = connection::connect_read_only(dir, name).map_err(|fault| self.refused(fault))?;
         let versions = schema::versions(&conn)
             .map_err(|error| self.refused(error))?
             .ok_or_else(|| self.refused(StoreError::ReadOnly))?;
         let (header, found) = self.identify(&conn, versions)?;
-        let flaws = connection::flaws(&conn);
+        let flaws = log.into_iter().chain(structure(&conn)).collect();
         let sealer = self.unseal(&header, &found.key)?;
-        Ok(Opened { lock, conn, sealer, key: found.source, epoch: 0, header, flaws })
+        let Found { key, source, .. } = found;
+        let key_file = (source == KeySource::File).then(|| KeyFile::of(dir, &sealer, &key));
+        let remade = false;
+        Ok(Opened { lock, conn, sealer, key: source, key_file, epoch: 0, header, flaws, remade })
     }
 
     /// Opens for writing what [`open_read_only`](Self::open_read_only) opened, now that the disk
@@ -112,7 +129,7 @@ impl Site<'_> {
     /// header.
     pub(super) fn open_again(&self, known: &Header) -> Result<(Connection, i64), OpenError> {
         self.settle()?;
-        let Some((mut conn, versions)) = self.existing()? else {
+        let Some(Existing { mut conn, versions, .. }) = self.existing()? else {
             return Err(self.refused(StoreError::Missing));
         };
         let header = self.header(&conn, versions)?;
@@ -125,22 +142,9 @@ impl Site<'_> {
         Ok((conn, epoch))
     }
 
-    /// Ends what a crash left half-way, and looks at the log. Wants the lock.
+    /// Ends what a crash left half-way. Wants the lock.
     pub(super) fn settle(&self) -> Result<(), OpenError> {
-        let Self { dir, name, .. } = *self;
-        connection::finish_switch(dir, name).map_err(|errno| self.refused(errno))?;
-        dir.inspect(&connection::log_name(name)).map(drop)
-    }
-
-    /// The database, if there is one with a header. A start that was cut short before the
-    /// header was durable left nothing worth keeping.
-    pub(super) fn existing(&self) -> Result<Option<(Connection, Versions)>, OpenError> {
-        if self.dir.inspect(self.name)?.is_none() {
-            return Ok(None);
-        }
-        let conn = connection::connect(self.dir, self.name).map_err(|fault| self.refused(fault))?;
-        let versions = schema::versions(&conn).map_err(|error| self.refused(error))?;
-        Ok(versions.map(|versions| (conn, versions)))
+        connection::finish_switch(self.dir, self.name).map_err(|errno| self.refused(errno))
     }
 
     /// The header of the database, if this version can use it.
@@ -226,6 +230,7 @@ impl Site<'_> {
         let path = self.dir.path(self.name);
         match fault.into() {
             StoreError::Damaged(why) => OpenError::Damaged { path, why },
+            StoreError::Held => OpenError::Held { dir: self.dir.root().to_owned(), pid: None },
             fault @ (StoreError::Full
             | StoreError::ReadOnly
             | StoreError::Io(_)
@@ -237,6 +242,11 @@ impl Site<'_> {
             }
         }
     }
+}
+
+/// What SQLite finds wrong with the database, as a sentence.
+fn structure(conn: &Connection) -> Option<String> {
+    connection::flaws(conn).map(|flaw| format!("the structure of the database is damaged: {flaw}"))
 }
 
 /// Makes this process the owner, as its writes must prove.

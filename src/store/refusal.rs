@@ -98,10 +98,30 @@ pub enum OpenError {
         /// Where the newer version put a copy in this version's format.
         copy: PathBuf,
     },
+    /// A write-ahead log with something in it, and no database to which that could belong.
+    #[error(
+        "{} {lack}, and its log {} is not empty: what was written last is in there, and a new \
+         database would be its end. Nothing was touched. Put the database back where it was, or \
+         both files out of one copy of the directory. Only if they are gone for good: move the \
+         log away, start again, and take the accounts over from a backup (tokenctl restore) or log \
+         in to every one anew",
+        .database.display(),
+        .log.display()
+    )]
+    LogAlone {
+        /// The database.
+        database: PathBuf,
+        /// Its log.
+        log: PathBuf,
+        /// What is wrong with the database.
+        lack: Lack,
+    },
     /// What is there is no database of ours, or too broken to be read at all.
     #[error(
-        "{} cannot be read: {why}. Restore it from a backup, or move it away and log in to every \
-         account anew",
+        "{} cannot be read: {why}. Move it away, together with its log {}-wal if that is there, \
+         start again, and take the accounts over from a backup (tokenctl restore) or log in to \
+         every one anew",
+        .path.display(),
         .path.display()
     )]
     Damaged {
@@ -134,6 +154,7 @@ impl OpenError {
             | Self::KeyMalformed { .. }
             | Self::KeyWrong { .. }
             | Self::NewerFormat { .. }
+            | Self::LogAlone { .. }
             | Self::Damaged { .. } => 78,
         }
     }
@@ -144,6 +165,27 @@ impl OpenError {
 
     pub(super) fn io(verb: &'static str, path: &Path, errno: Errno) -> Self {
         Self::Io { verb, path: path.to_owned(), why: errno.to_string() }
+    }
+}
+
+/// Why a database is not the one that a log belongs to.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Lack {
+    /// There is no such file.
+    Missing,
+    /// The file is empty.
+    Empty,
+    /// Everything was in the log, which is damaged.
+    Bare,
+}
+
+impl fmt::Display for Lack {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Missing => "is missing",
+            Self::Empty => "is empty",
+            Self::Bare => "holds nothing without its log, which cannot be read",
+        })
     }
 }
 

@@ -64,6 +64,11 @@ pub(super) fn versions(conn: &Connection) -> rusqlite::Result<Option<Versions>> 
     .optional()
 }
 
+/// Whether there is no table in a database, of whatever program.
+pub(super) fn is_bare(conn: &Connection) -> rusqlite::Result<bool> {
+    conn.query_row("SELECT count(*) = 0 FROM sqlite_schema", [], |row| row.get(0))
+}
+
 /// The header of a database whose versions have been found to fit.
 pub(super) fn header(conn: &Connection) -> rusqlite::Result<Header> {
     conn.query_row("SELECT store, key_id, wrapped, commitment FROM header", [], |row| {

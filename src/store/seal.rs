@@ -52,6 +52,8 @@ pub(super) enum Sort {
     AccountSecret = 4,
     /// Generations that the disk did not take.
     Unsaved = 5,
+    /// The store key, in memory alone.
+    StoreKey = 6,
 }
 
 /// What a sealed body is bound to.

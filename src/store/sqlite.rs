@@ -2,7 +2,7 @@
 //!
 //! Reading order: [`Sqlite::open`] in `begin`, then [`TokenStore::write`] and the private
 //! `Sqlite::mend`, which says what becomes of a disk that is full or fails; `keep` is about what
-//! the disk did not take.
+//! the disk did not take, `hold` about what people do to the files.
 //!
 //! # Invariants
 //!
@@ -14,10 +14,10 @@
 //!   fresh one; until that has been made, every write is refused.
 //! * A disk that could not be written at the start is looked at again with every write.
 //! * Every transaction begins with what an earlier process could not write.
-//! * Before each batch and after its commit it is looked whether paths still lead to the files: what
-//!   is written into one that has none is gone with the process. If not, everything goes into fresh
-//!   ones, and only then is the batch answered. Whoever takes files away after that takes away what
-//!   was durable.
+//! * Before each batch and after its commit it is looked whether lock, key, database and log are where
+//!   they were and as they were left: what is written into a file that nobody finds, or that nobody
+//!   can open, is gone with the process. If not, they are put back, and only then is the batch
+//!   answered. Whoever takes files away after that takes away what was durable.
 
 use std::path::Path;
 use std::path::PathBuf;
@@ -41,6 +41,7 @@ use crate::store::ballast;
 use crate::store::connection;
 use crate::store::dir::StateDir;
 use crate::store::key::KeySource;
+use crate::store::keyfile::KeyFile;
 use crate::store::lock::Lock;
 use crate::store::read::Tables;
 use crate::store::refusal::OpenError;
@@ -53,6 +54,7 @@ use self::files::Files;
 
 mod begin;
 mod files;
+mod hold;
 mod keep;
 
 /// Writes between two checkpoints: some 5 MB of log at 1 kB a token.
@@ -82,10 +84,16 @@ pub struct Sqlite {
     boot_id: String,
     epoch: i64,
     key: KeySource,
+    /// The file with the store key, if it is ours to keep.
+    key_file: Option<KeyFile>,
     footing: Footing,
-    /// What the check at start found.
-    flaws: Option<String>,
+    /// What was wrong with the files at the start: sentences for people.
+    flaws: Vec<String>,
+    /// Whether the database was made at the start, although its key was there already.
+    remade: bool,
     rewrites: u32,
+    /// How often a file was put back that somebody had taken away or changed.
+    meddled: u32,
     /// Writes since the last checkpoint.
     in_log: usize,
     /// What is not on disk, and where else it is.
@@ -127,10 +135,9 @@ impl Sqlite {
     fn write_all(&mut self, batch: &[Change]) -> Answers {
         let all = |fault: &StoreError| batch.iter().map(|_| Err(fault.clone())).collect();
         let able = match self.footing {
-            Footing::Sound if self.files.are_in_place(&self.dir, &self.name) => Ok(()),
+            Footing::Sound | Footing::Suspect => self.hold(),
             Footing::ReadOnly if self.dir.is_read_only() => Err(StoreError::ReadOnly),
             Footing::ReadOnly | Footing::Full => self.open_again(),
-            Footing::Sound | Footing::Suspect => self.rewrite(),
         };
         if let Err(fault) = able {
             return all(&fault);
@@ -175,6 +182,17 @@ impl Sqlite {
     /// An error is one of all of them; only one of files that were taken away meanwhile, and could
     /// not be made anew, leaves the changes in what somebody may put back.
     fn transact(&mut self, batch: &[Change]) -> Result<Answers, StoreError> {
+        let made = self.make(batch);
+        self.files.logged(&self.dir, &self.name);
+        let (answers, settled) = made?;
+        self.hold_files()?;
+        self.shelved.settled(&settled);
+        Ok(answers)
+    }
+
+    /// The transaction itself. With the answers, the accounts of which something was written that an
+    /// earlier process could not write.
+    fn make(&mut self, batch: &[Change]) -> Result<(Answers, Vec<AccountId>), StoreError> {
         let conn = self.conn.as_mut().ok_or_else(lost)?;
         let transaction = conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let epoch = transaction
@@ -208,12 +226,7 @@ impl Sqlite {
             }
         }
         transaction.commit()?;
-        self.files.complete(&self.dir, &self.name);
-        if !self.files.are_in_place(&self.dir, &self.name) {
-            self.rewrite()?;
-        }
-        self.shelved.settled(&settled);
-        Ok(answers)
+        Ok((answers, settled))
     }
 
     /// What can be done about a transaction that failed.
@@ -227,6 +240,7 @@ impl Sqlite {
             StoreError::Full | StoreError::Damaged(_) | StoreError::Missing => Mended::OneByOne,
             StoreError::ReadOnly
             | StoreError::Superseded
+            | StoreError::Held
             | StoreError::Closed
             | StoreError::Unsaved { .. } => Mended::Refuse(fault),
         }
@@ -237,7 +251,7 @@ impl Sqlite {
         self.footing = Footing::Suspect;
         if !self.dir.is_in_place() {
             // Half of what follows goes by the path, and would meet another directory.
-            return Err(StoreError::Io("the state directory was moved or removed".to_owned()));
+            return Err(hold::moved());
         }
         if let Some(conn) = &self.conn {
             let fresh = connection::fresh_name(&self.name);
@@ -275,6 +289,7 @@ impl Sqlite {
         }
         self.in_log = 0;
         let done = self.conn.as_ref().map_or_else(|| Err(lost()), connection::checkpoint);
+        self.files.checkpointed(&self.dir, &self.name);
         if matches!(done, Err(StoreError::Io(_))) && self.rewrite().is_err() {
             // What was written is safe in the log. The next write tries the rewrite again.
             self.footing = Footing::Suspect;
@@ -301,8 +316,8 @@ impl Sqlite {
 impl TokenStore for Sqlite {
     fn load(&mut self) -> Result<Loaded, StoreError> {
         let mut loaded = self.tables()?.load()?;
-        let flaws = self.flaws.iter().map(|flaw| format!("the database's structure: {flaw}"));
-        loaded.damage.extend(flaws);
+        loaded.damage.extend(self.flaws.iter().cloned());
+        loaded.remade = self.remade;
         Ok(loaded)
     }
 
@@ -336,13 +351,16 @@ impl TokenStore for Sqlite {
         self.tables()?.secret_names()
     }
 
-    fn health(&self) -> Health {
+    fn health(&mut self) -> Health {
+        let obstacles = self.obstacles();
         Health {
             key: self.key,
             writable: self.footing == Footing::Sound,
             read_only: self.footing == Footing::ReadOnly,
-            ballast: ballast::is_kept(&self.dir),
+            reserve: ballast::reserve(&self.dir),
             rewrites: self.rewrites,
+            meddled: self.meddled,
+            obstacles,
         }
     }
 }

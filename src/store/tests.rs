@@ -168,13 +168,15 @@ impl TokenStore for Noting {
         Ok(Vec::new())
     }
 
-    fn health(&self) -> Health {
+    fn health(&mut self) -> Health {
         Health {
             key: key::KeySource::File,
             writable: true,
             read_only: false,
-            ballast: true,
+            reserve: ballast::Reserve::Kept,
             rewrites: 0,
+            meddled: 0,
+            obstacles: Vec::new(),
         }
     }
 }

@@ -70,9 +70,12 @@ impl Sqlite {
             boot_id: place.boot_id.clone(),
             epoch: opened.epoch,
             key: opened.key,
+            key_file: opened.key_file,
             footing,
             flaws: opened.flaws,
+            remade: opened.remade,
             rewrites: 0,
+            meddled: 0,
             in_log: 0,
             shelved: Shelved::default(),
         })

@@ -83,7 +83,13 @@ impl Sqlite {
         for (change, answer) in batch.iter().zip(&answers) {
             match answer {
                 Ok(written) => self.is_durable(change, written),
-                Err(StoreError::Full | StoreError::ReadOnly | StoreError::Io(_)) => {
+                Err(
+                    StoreError::Full
+                    | StoreError::ReadOnly
+                    | StoreError::Io(_)
+                    | StoreError::Damaged(_)
+                    | StoreError::Held,
+                ) => {
                     if let Change::Account(write) = change
                         && let Some(unsaved) = self.unsaved(write)
                     {

@@ -53,6 +53,46 @@ fn a_database_that_is_removed_under_the_daemon_costs_nothing() {
 }
 
 #[test]
+fn whatever_is_removed_from_the_state_directory_is_put_back_and_told() {
+    let (idp, mut daemon) = with_mail(&forgiving());
+    for entry in fs::read_dir(daemon.path("state")).unwrap() {
+        fs::remove_file(entry.unwrap().path()).unwrap();
+    }
+    let refreshed = receive(daemon.begin_refresh("mail")).unwrap();
+    assert_eq!(refreshed.status, 200, "{}", refreshed.body);
+    let token = daemon.token("mail", "").unwrap();
+    let told = doctor(&daemon);
+    assert!(told.contains("the daemon put them back"), "{told}");
+    for file in ["store.lock", "store.key", "state.db"] {
+        daemon.logs(&format!("{file} was removed"));
+    }
+    daemon.kill();
+    daemon.begin();
+    let again = daemon.token("mail", "").unwrap();
+    assert_eq!((again.generation, &again.token), (token.generation, &token.token));
+    assert_eq!(idp.totals("mail").reuses, 0);
+}
+
+#[test]
+fn a_log_without_its_database_ends_the_start_and_nothing_is_lost_when_that_is_back() {
+    let (idp, mut daemon) = with_mail(&forgiving());
+    let token = daemon.token("mail", "").unwrap();
+    daemon.kill();
+    let [database, aside] = ["state/state.db", "aside"].map(|name| daemon.path(name));
+    fs::rename(&database, &aside).unwrap();
+    for _ in 0..2 {
+        daemon.launch();
+        assert_eq!(daemon.ended().code(), Some(78));
+    }
+    assert!(daemon.log().contains("Put the database back where it was"), "{}", daemon.log());
+
+    fs::rename(&aside, &database).unwrap();
+    daemon.begin();
+    assert_eq!(daemon.token("mail", "").unwrap().token, token.token);
+    assert_eq!(idp.totals("mail").reuses, 0);
+}
+
+#[test]
 fn an_old_copy_of_the_state_heals_by_itself_where_the_provider_still_takes_what_it_holds() {
     let (idp, daemon) = rolled_back(&json!({ "grace_secs": null, "grace_scope": "any" }));
     let refreshed = receive(daemon.begin_refresh("mail")).unwrap();
@@ -98,4 +138,8 @@ fn rolled_back(rotation: &Value) -> (Idp, Daemon) {
     copied(&daemon.path("copy"), &daemon.path("state"));
     daemon.begin();
     (idp, daemon)
+}
+
+fn doctor(daemon: &Daemon) -> String {
+    String::from_utf8(daemon.tokenctl(&["doctor"]).stdout).unwrap()
 }

@@ -12,13 +12,14 @@ use nix::sys::resource::setrlimit;
 use signal_hook::consts::SIGXFSZ;
 
 use super::*;
+use crate::store::ballast::Reserve;
 
 #[test]
 fn on_a_full_disk_the_ballast_goes_and_what_still_fits_is_written() {
     let home = Home::new();
     let mut store = home.open();
     store.commit("mail", "a1", Some("r1"));
-    assert!(store.health().ballast);
+    assert_eq!(store.health().reserve, Reserve::Kept);
     no_more_room(&store);
 
     let long = "x".repeat(100_000);
@@ -46,12 +47,12 @@ fn the_ballast_is_given_up_before_the_disk_is_called_full_and_taken_again_when_t
     assert_eq!(full, Err(StoreError::Full));
 
     assert!(matches!(store.mend(StoreError::Full), Mended::Again));
-    assert!(!store.health().ballast);
+    assert_ne!(store.health().reserve, Reserve::Kept);
     assert!(matches!(store.mend(StoreError::Full), Mended::OneByOne));
 
     store.sql("PRAGMA max_page_count = 4294967294");
     store.commit("big", &long, None);
-    assert!(store.health().ballast);
+    assert_eq!(store.health().reserve, Reserve::Kept);
 }
 
 #[test]

@@ -7,6 +7,7 @@ use std::io::Write as _;
 use std::path::Path;
 
 use super::*;
+use crate::store::ballast::Reserve;
 
 #[test]
 fn a_disk_that_fills_up_costs_the_ballast_before_it_costs_a_write() {
@@ -14,11 +15,11 @@ fn a_disk_that_fills_up_costs_the_ballast_before_it_costs_a_write() {
     let home = disk.home();
     let mut store = home.open();
     store.commit("mail", "a0", Some("r0"));
-    assert!(store.health().ballast);
+    assert_eq!(store.health().reserve, Reserve::Kept);
     fill(&home.at.path().join("filler"));
 
     let mut written = 0;
-    while store.health().ballast {
+    while store.health().reserve == Reserve::Kept {
         written += 1;
         assert!(written < 1000, "the disk never filled up");
         store.commit("mail", &format!("a{written}"), Some("r"));
@@ -33,7 +34,7 @@ fn a_disk_that_fills_up_costs_the_ballast_before_it_costs_a_write() {
 
     std::fs::remove_file(home.at.path().join("filler")).unwrap();
     store.commit("mail", "after", None);
-    assert!(store.health().ballast);
+    assert_eq!(store.health().reserve, Reserve::Kept);
     assert_eq!(access_of(&home.crashed().open().only()), "after");
 }
 

@@ -5,9 +5,12 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use super::*;
+use crate::store::custody::Custody;
 use crate::store::key::CREDENTIAL;
 use crate::store::key::KEY_FILE;
 use crate::store::open::Site;
+use crate::store::refusal::Lack;
+use crate::store::wal::tests::Written;
 use crate::token::hex;
 
 #[test]
@@ -132,6 +135,136 @@ fn a_start_that_was_cut_short_is_begun_again() {
         let mut store = home.open();
         assert_eq!(store.commit("mail", "a", Some("r")), Generation(1), "{name}");
     }
+}
+
+#[test]
+fn a_log_without_its_database_is_refused_and_left_for_when_that_is_back() {
+    let home = Home::new();
+    let mut store = home.open();
+    store.commit("mail", "a", Some("r"));
+    for (lack, text) in [(Lack::Missing, "is missing"), (Lack::Empty, "is empty")] {
+        let home = home.crashed();
+        let (database, aside) = (&home.place.database, home.at.path().join("aside"));
+        std::fs::rename(database, &aside).unwrap();
+        if lack == Lack::Empty {
+            put(database, b"");
+        }
+        for _ in 0..2 {
+            let refused = home.refused();
+            assert!(matches!(refused, OpenError::LogAlone { lack: found, .. } if found == lack));
+            assert_eq!(refused.exit_status(), 78);
+            let told = refused.to_string();
+            assert!(told.contains(text) && told.contains("Put the database back"), "{told}");
+            assert!(Custody::take(database).is_err(), "no key is changed meanwhile");
+        }
+        std::fs::rename(&aside, database).unwrap();
+        assert_eq!(access_of(&home.open().only()), "a");
+    }
+}
+
+#[test]
+fn a_store_that_is_made_under_a_key_that_was_there_says_so() {
+    let home = Home::new();
+    assert!(!home.open().load().unwrap().remade, "the first start");
+    assert!(!home.open().load().unwrap().remade, "the second");
+    std::fs::remove_file(&home.place.database).unwrap();
+    assert!(home.open().load().unwrap().remade);
+    assert!(!home.open().load().unwrap().remade);
+}
+
+#[test]
+fn another_programs_database_is_refused_and_left_as_it_is() {
+    let home = Home::new();
+    let other = Connection::open(&home.place.database).unwrap();
+    other.execute_batch("CREATE TABLE notes (text TEXT)").unwrap();
+    drop(other);
+    std::fs::set_permissions(&home.place.database, Permissions::from_mode(0o600)).unwrap();
+    let refused = home.refused();
+    assert!(matches!(refused, OpenError::Damaged { .. }), "{refused}");
+    let other = Connection::open(&home.place.database).unwrap();
+    other.query_row("SELECT count(*) FROM notes", [], |_| Ok(())).unwrap();
+}
+
+#[test]
+fn a_store_that_another_process_has_open_is_held_and_not_damaged() {
+    let home = Home::new();
+    let first = home.open();
+    std::fs::remove_file(home.at.path().join("store.lock")).unwrap();
+    let refused = home.refused();
+    assert!(matches!(refused, OpenError::Held { .. }), "{refused}");
+    assert_eq!(refused.exit_status(), 75);
+    drop(first);
+
+    let other = Connection::open(&home.place.database).unwrap();
+    other.execute_batch("PRAGMA locking_mode = EXCLUSIVE; BEGIN EXCLUSIVE").unwrap();
+    let refused = home.refused();
+    assert!(matches!(refused, OpenError::Held { .. }), "{refused}");
+    drop(other);
+    drop(home.open());
+}
+
+#[test]
+fn a_log_that_is_none_is_told_and_kept_and_the_database_is_used_as_it_is() {
+    let home = with_log();
+    let log = home.at.path().join("state.db-wal");
+    let noise = vec![0xa5; content_of(&log).len()];
+    put(&log, &noise);
+
+    let mut store = home.open();
+    let loaded = store.load().unwrap();
+    let [told] = loaded.damage.as_slice() else { panic!("{:?}", loaded.damage) };
+    assert!(told.contains("cannot be read") && told.contains("state.db-wal.damaged-1"), "{told}");
+    assert_eq!(access_of(&loaded.records[0]), "a0");
+    assert_eq!(content_of(&home.at.path().join("state.db-wal.damaged-1")), noise);
+    assert_eq!(store.commit("mail", "new", Some("r")), Generation(2));
+    let crashed = home.crashed();
+    drop(store);
+    for home in [crashed, home] {
+        assert_eq!(access_of(&home.open().only()), "new", "nothing is wrong any more");
+    }
+}
+
+#[test]
+fn damage_in_the_middle_of_a_log_is_told_and_kept_and_what_is_before_it_is_used() {
+    let home = with_log();
+    let log = home.at.path().join("state.db-wal");
+    let mut hurt = Written::of(content_of(&log));
+    // The first transaction claims the store, and each that follows is a commit.
+    hurt.bytes[hurt.transactions[3].start + 100] ^= 1;
+    put(&log, &hurt.bytes);
+
+    let loaded = home.open().load().unwrap();
+    let [told] = loaded.damage.as_slice() else { panic!("{:?}", loaded.damage) };
+    assert!(told.contains("behind that place") && told.contains(".damaged-1"), "{told}");
+    assert_eq!(access_of(&loaded.records[0]), "a2");
+    assert_eq!(content_of(&home.at.path().join("state.db-wal.damaged-1")), hurt.bytes);
+    assert_eq!(access_of(&home.crashed().open().only()), "a2", "nothing is wrong any more");
+}
+
+#[test]
+fn a_log_that_ends_early_is_what_a_crash_leaves() {
+    let home = with_log();
+    let log = home.at.path().join("state.db-wal");
+    let content = content_of(&log);
+    put(&log, &content[..content.len() - 100]);
+    assert_eq!(access_of(&home.open().only()), "a4");
+}
+
+#[test]
+fn a_store_whose_content_was_all_in_a_log_that_cannot_be_read_is_refused() {
+    let home = Home::new();
+    let mut store = home.open();
+    store.commit("mail", "a", Some("r"));
+    let home = home.crashed();
+    let log = home.at.path().join("state.db-wal");
+    let whole = content_of(&log);
+    put(&log, &vec![0xa5; whole.len()]);
+    for _ in 0..2 {
+        let refused = home.refused();
+        assert!(matches!(refused, OpenError::LogAlone { lack: Lack::Bare, .. }), "{refused}");
+    }
+    put(&log, &whole);
+    assert_eq!(access_of(&home.open().only()), "a");
 }
 
 #[test]
@@ -318,6 +451,17 @@ fn no_secret_is_readable_in_any_file() {
     assert_hidden(home.at.path(), &canaries);
     drop(store);
     assert_hidden(home.at.path(), &canaries);
+}
+
+/// As after a crash: a generation in the database, and five that follow in its log.
+fn with_log() -> Home {
+    let home = Home::new();
+    home.open().commit("mail", "a0", Some("r0"));
+    let mut store = home.open();
+    for n in 1..=5 {
+        store.commit("mail", &format!("a{n}"), Some("r"));
+    }
+    home.crashed()
 }
 
 fn assert_hidden(at: &Path, canaries: &[&str]) {
