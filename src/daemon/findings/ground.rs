@@ -45,7 +45,7 @@ impl Steward {
                 }
             }
             Err(error) => {
-                findings.push(problem(error.to_string(), "free space, or repair the disk"));
+                findings.push(problem(error.to_string(), "see whether the state directory is in its place, free space on its disk, or repair that"));
             }
         }
     }
@@ -63,7 +63,7 @@ fn of_health(health: &Health) -> Vec<Finding> {
     } else if !health.writable && health.obstacles.is_empty() {
         findings.push(problem(
             "the store cannot be written: what could be lost is not refreshed".into(),
-            "free space, or repair the disk of the state directory",
+            "see whether the state directory is in its place, free space on its disk, or repair that",
         ));
     }
     findings.extend(health.obstacles.iter().map(|obstacle| {
