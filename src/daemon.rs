@@ -34,6 +34,7 @@ mod sockets;
 mod standing;
 mod state;
 mod steward;
+mod unread;
 mod watchdog;
 mod weak;
 
@@ -57,6 +58,7 @@ use crate::attest;
 use crate::attest::Attestor;
 use crate::bus::Bus;
 use crate::bus::presence::Presence;
+use crate::clock;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::config::Invalid;
@@ -252,7 +254,8 @@ async fn live(
     passed: Passed,
 ) -> Result<(), Failure> {
     let Ground { signals, clock, store, manager } = ground;
-    let loaded = store.load().await?;
+    let mut loaded = store.load().await?;
+    unread::hold_back(&mut loaded, &config, clock::now().wall);
     for sentence in &loaded.damage {
         error!(event = Message::StoreDamaged.as_str(), "{sentence}");
     }

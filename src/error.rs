@@ -28,6 +28,12 @@ use self::code::Code;
 use self::foreign::OauthError;
 use crate::token::Secret;
 
+/// What is said, and what to do, where the store is damaged. A damaged database takes no account
+/// back, so that one has to go first.
+pub const STORE_UNREADABLE: &str = "what the store holds of the account cannot be read, so nothing of it is spent; stop the daemon, \
+     move its database aside (state.db, and state.db-wal if it is there), start it again, and take \
+     the account over from a backup (tokenctl restore), or log in anew";
+
 /// Why one attempt failed.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize, thiserror::Error)]
 #[serde(rename_all = "snake_case")]
@@ -53,6 +59,9 @@ pub enum RefreshError {
     /// The intent could not be made durable, so nothing was sent.
     #[error("the store cannot be written: {0}")]
     StoreUnavailable(String),
+    /// What the store holds of the account cannot be read, so nothing was sent.
+    #[error("{STORE_UNREADABLE}")]
+    StoreUnreadable,
     /// No HTTP exchange took place.
     #[error("provider unreachable: {0}")]
     Unreachable(String),
@@ -150,7 +159,7 @@ impl RefreshError {
                 Code::SecretUnavailable
             }
             Self::ProgramMissing(_) => Code::ConfigInvalid,
-            Self::StoreUnavailable(_) => Code::StoreUnavailable,
+            Self::StoreUnavailable(_) | Self::StoreUnreadable => Code::StoreUnavailable,
             Self::Unreachable(_) | Self::ReplyLost(_) => Code::ProviderUnreachable,
             Self::Unavailable { .. } | Self::Throttled { .. } => Code::ProviderUnavailable,
             Self::NotTheProvider(_) | Self::Malformed(_) | Self::BornExpired => {
@@ -195,6 +204,7 @@ impl RefreshError {
             | Self::SecretNotStored { .. }
             | Self::ProgramMissing(_)
             | Self::StoreUnavailable(_)
+            | Self::StoreUnreadable
             | Self::Unreachable(_)
             | Self::ReplyLost(_)
             | Self::BornExpired
@@ -208,9 +218,10 @@ impl RefreshError {
     /// What it means for the refresh token.
     pub const fn class(&self) -> Class {
         match self {
-            Self::StoreUnavailable(_) | Self::Unreachable(_) | Self::HookFailed { .. } => {
-                Class::NotSent
-            }
+            Self::StoreUnavailable(_)
+            | Self::StoreUnreadable
+            | Self::Unreachable(_)
+            | Self::HookFailed { .. } => Class::NotSent,
             Self::ReplyLost(_) | Self::Malformed(_) | Self::Internal(_) => Class::Ambiguous,
             Self::Unavailable { maybe_rotated: true, .. } => Class::Ambiguous,
             Self::Unavailable { .. } | Self::NotTheProvider(_) | Self::BornExpired => {
@@ -266,6 +277,7 @@ impl RefreshError {
             | Self::SecretNotStored { .. }
             | Self::ProgramMissing(_)
             | Self::StoreUnavailable(_)
+            | Self::StoreUnreadable
             | Self::Unreachable(_)
             | Self::ReplyLost(_)
             | Self::NotTheProvider(_)

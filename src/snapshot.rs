@@ -270,6 +270,12 @@ impl Snapshot {
         self.state == StateName::Frozen && self.next.is_none()
     }
 
+    /// Whether the account is held back because of what the store cannot read of it.
+    fn is_unreadable(&self) -> bool {
+        let error = self.failure.as_ref().map(|failure| &failure.error);
+        matches!(error, Some(RefreshError::StoreUnreadable))
+    }
+
     /// Whether the raised failure is an alarm at `now`.
     pub fn is_alarming(&self, now: Now) -> bool {
         self.alarm.is_some_and(|alarm| alarm <= now.boot)
@@ -351,7 +357,7 @@ impl Snapshot {
             );
             return Refusal::new(Code::NotSupported, message);
         }
-        if self.is_paused() {
+        if self.is_paused() && !self.is_unreadable() {
             return Refusal::new(Code::NotSupported, "the account is paused; resume it first");
         }
         let Some(failure) = &self.failure else {

@@ -164,6 +164,10 @@ pub struct Loaded {
     pub orphans: Vec<Orphan>,
     /// What could not be read, and what stands in for it: sentences for the journal.
     pub damage: Vec<String>,
+    /// Those of the records of which there may be a credential that cannot be read.
+    pub unreadable: Vec<AccountId>,
+    /// Whether there may be more accounts than these, which cannot be read.
+    pub partial: bool,
     /// Whether the store was made at this start, although a store key was there already: then there
     /// may have been another one.
     pub remade: bool,

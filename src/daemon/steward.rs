@@ -19,7 +19,9 @@ use super::doubts;
 use super::findings;
 use super::lineup::Stranger;
 use super::lineup::strangers;
+use super::unread;
 use crate::bus::presence::Presence;
+use crate::clock;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::config::daemon::Bus;
@@ -169,9 +171,10 @@ impl Steward {
         let records = if self.cast.names_the_same(&config) {
             Vec::new()
         } else {
-            let records = self.store.load().await.map_err(|error| ill(&error))?.records;
-            self.stored = findings::stored(&records);
-            records
+            let mut loaded = self.store.load().await.map_err(|error| ill(&error))?;
+            unread::hold_back(&mut loaded, &config, clock::now().wall);
+            self.stored = findings::stored(&loaded.records);
+            loaded.records
         };
         let restart = self.needs_restart(&config);
         self.threshold.set(config.daemon.log);

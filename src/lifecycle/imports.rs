@@ -10,6 +10,8 @@ use super::Proof;
 use super::words::Command;
 use super::words::Credential;
 use super::words::Done;
+use crate::error::RefreshError;
+use crate::error::STORE_UNREADABLE;
 use crate::error::code::Code;
 use crate::record::Hold;
 use crate::record::StoreError;
@@ -80,6 +82,8 @@ impl Account {
             (Code::NotSupported, "this refresh token was taken over already; nothing was sent")
         } else if self.standing.foreign.as_ref().is_some_and(|foreign| *foreign.mark == *mark) {
             (Code::ForeignWriter, "this login turned out to be another person's; nothing was sent")
+        } else if self.standing.hold == Hold::Paused && self.is_unreadable() {
+            (Code::StoreUnavailable, STORE_UNREADABLE)
         } else if self.standing.hold == Hold::Paused {
             (Code::NotSupported, "the account is paused; resume it first")
         } else if self.candidate.as_ref().is_some_and(|earlier| self.needs_its_turn(earlier)) {
@@ -97,6 +101,11 @@ impl Account {
     const fn needs_its_turn(&self, earlier: &Candidate) -> bool {
         let lives_by_it = matches!(earlier.proof, Proof::Unsaved { .. });
         earlier.staging.is_some() || lives_by_it || self.is_flying()
+    }
+
+    fn is_unreadable(&self) -> bool {
+        let error = self.standing.failure.as_ref().map(|failure| &failure.error);
+        matches!(error, Some(RefreshError::StoreUnreadable))
     }
 
     fn was_taken_over(&self, mark: &str) -> bool {

@@ -114,7 +114,7 @@ impl Tables<'_> {
         let mut statement = self.conn.prepare_cached(&format!("{RECORD} WHERE name = ?"))?;
         let mut rows = statement.query([account.as_str()])?;
         let Some(row) = rows.next()? else { return Ok(None) };
-        let record = self.record(row, row.get(0)?, damage)?;
+        let record = self.record(row, row.get(0)?, damage)?.map(|found| found.record);
         Ok(record.map(|mut record| {
             if let Some(unsaved) = self.inherited(account) {
                 stand_in(&mut record, unsaved);

@@ -80,6 +80,14 @@ pub(super) struct Newest {
     pub(super) next_place: i64,
 }
 
+/// An account as its rows tell.
+pub(super) struct Found {
+    /// What they tell.
+    pub(super) record: Record,
+    /// Whether there may be a generation and none can be read.
+    pub(super) unreadable: bool,
+}
+
 /// The attempts column: moments of one boot, as `[boot_ms, wall_ms]`.
 #[derive(Default, Deserialize, Serialize)]
 pub(super) struct Attempts {
@@ -105,7 +113,11 @@ impl Tables<'_> {
             match rows.next().map_err(StoreError::from) {
                 Ok(Some(row)) => {
                     let id = row.get(0)?;
-                    if let Some(mut record) = self.record(row, id, &mut loaded.damage)? {
+                    if let Some(found) = self.record(row, id, &mut loaded.damage)? {
+                        let Found { mut record, unreadable } = found;
+                        if unreadable {
+                            loaded.unreadable.push(record.account.clone());
+                        }
                         record.intent = intents.get(&(id, false)).copied();
                         record.staged_intent = intents.get(&(id, true)).copied();
                         record.staged = staged.get(&id).cloned();
@@ -118,6 +130,7 @@ impl Tables<'_> {
                 Ok(None) => break,
                 Err(StoreError::Damaged(why)) => {
                     loaded.damage.push(format!("some accounts cannot be read: {why}"));
+                    loaded.partial = true;
                     break;
                 }
                 Err(fault) => return Err(fault),
@@ -252,7 +265,7 @@ impl Tables<'_> {
         row: &Row<'_>,
         id: i64,
         damage: &mut Vec<String>,
-    ) -> Result<Option<Record>, StoreError> {
+    ) -> Result<Option<Found>, StoreError> {
         let name: String = row.get(1)?;
         let Ok(account) = AccountId::parse(&name) else {
             damage.push(format!("an account with an impossible name, row {id}, is left out"));
@@ -281,7 +294,8 @@ impl Tables<'_> {
             }
             None => format!("{account}: generation {lost} does not open, and none is before it"),
         }));
-        Ok(Some(Record {
+        let unreadable = newest.readable.is_none() && newest.unreadable.is_some();
+        let record = Record {
             account,
             lineage: Lineage(row.get::<_, String>(2)?.into()),
             subject: row.get::<_, Option<String>>(3)?.map(Into::into),
@@ -296,7 +310,8 @@ impl Tables<'_> {
                 .collect(),
             standing,
             unsaved: false,
-        }))
+        };
+        Ok(Some(Found { record, unreadable }))
     }
 
     fn saved(&self, generation: Generation, body: Body) -> Saved {

@@ -1,6 +1,9 @@
-//! The state directory is moved away, its files are removed, or it is an older copy of itself.
+//! The state directory is moved away, its files are removed or damaged, or it is an older copy of
+//! itself.
 
 use std::fs;
+use std::fs::File;
+use std::os::unix::fs::FileExt;
 
 use serde_json::Value;
 use serde_json::json;
@@ -90,6 +93,33 @@ fn a_log_without_its_database_ends_the_start_and_nothing_is_lost_when_that_is_ba
     daemon.begin();
     assert_eq!(daemon.token("mail", "").unwrap().token, token.token);
     assert_eq!(idp.totals("mail").reuses, 0);
+}
+
+#[test]
+fn an_account_that_cannot_be_read_is_held_back_and_told_what_works() {
+    let (idp, mut daemon) = with_mail(&forgiving());
+    daemon.stop();
+    let database = daemon.path("state/state.db");
+    // The pages behind the header and its table.
+    let pages = File::options().write(true).open(&database).unwrap();
+    pages.write_all_at(&[0xa5; 3 * 4096], 2 * 4096).unwrap();
+    daemon.begin();
+
+    let view = daemon.account("mail");
+    assert_eq!((view.state.as_str(), view.paused), ("frozen", true));
+    let refused = daemon.token("mail", "").err().unwrap();
+    assert_eq!(refused.error_code, Code::StoreUnavailable);
+    assert!(refused.message.contains("move its database aside"), "{}", refused.message);
+    let handed_in = daemon.tokenctl_given(&["import", "mail"], &idp.mint("mail"));
+    assert_eq!(handed_in.status.code(), Some(75));
+    assert!(doctor(&daemon).contains("move state.db aside"));
+
+    daemon.stop();
+    fs::rename(&database, daemon.path("aside")).unwrap();
+    daemon.begin();
+    assert!(doctor(&daemon).contains("the store was made anew at this start"));
+    daemon.import("mail", &idp.mint("mail"));
+    assert!(daemon.token("mail", "").is_ok());
 }
 
 #[test]
