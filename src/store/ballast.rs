@@ -27,7 +27,7 @@ const PLENTY: u64 = 8 * BYTES;
 pub enum Reserve {
     /// It lies ready.
     Kept,
-    /// Somebody took it away. The next write makes it anew.
+    /// It was taken away, and could not be made anew.
     Missing,
     /// There is none, and with less than [`Reserve::ROOM`] free none is taken.
     NoRoom,

@@ -353,6 +353,9 @@ impl TokenStore for Sqlite {
 
     fn health(&mut self) -> Health {
         let obstacles = self.obstacles();
+        if self.footing == Footing::Sound {
+            ballast::restore(&self.dir);
+        }
         Health {
             key: self.key,
             writable: self.footing == Footing::Sound,

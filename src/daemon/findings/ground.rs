@@ -96,7 +96,7 @@ fn of_reserve(reserve: Reserve) -> Option<Finding> {
         Reserve::Kept => None,
         Reserve::Missing => Some(weakness(
             "the store's reserve for a full disk, store.ballast, is missing".into(),
-            "nothing has to be done: it is made anew with the next write",
+            "look at the disk of the state directory, on which it could not be made anew",
         )),
         Reserve::NoRoom => Some(problem(
             format!(

@@ -47,7 +47,7 @@ fn the_ballast_is_given_up_before_the_disk_is_called_full_and_taken_again_when_t
     assert_eq!(full, Err(StoreError::Full));
 
     assert!(matches!(store.mend(StoreError::Full), Mended::Again));
-    assert_ne!(store.health().reserve, Reserve::Kept);
+    assert!(!ballast::is_kept(&store.dir));
     assert!(matches!(store.mend(StoreError::Full), Mended::OneByOne));
 
     store.sql("PRAGMA max_page_count = 4294967294");
