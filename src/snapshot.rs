@@ -265,9 +265,9 @@ impl Snapshot {
     }
 
     /// Whether an operator paused the account. A misconfigured one is frozen too, and looked
-    /// at again by itself.
+    /// at again by itself; so is one that the store cannot read, which no resume mends.
     pub fn is_paused(&self) -> bool {
-        self.state == StateName::Frozen && self.next.is_none()
+        self.state == StateName::Frozen && self.next.is_none() && !self.is_unreadable()
     }
 
     /// Whether the account is held back because of what the store cannot read of it.
@@ -283,7 +283,7 @@ impl Snapshot {
 
     /// Whether somebody should look after the account: what nobody has to see to is left out.
     pub fn needs_attention(&self, now: Now) -> bool {
-        self.state == StateName::Vacant || self.is_alarming(now)
+        self.state == StateName::Vacant || self.is_unreadable() || self.is_alarming(now)
     }
 
     /// What `demand` gets from this account at `now`.
@@ -357,7 +357,7 @@ impl Snapshot {
             );
             return Refusal::new(Code::NotSupported, message);
         }
-        if self.is_paused() && !self.is_unreadable() {
+        if self.is_paused() {
             return Refusal::new(Code::NotSupported, "the account is paused; resume it first");
         }
         let Some(failure) = &self.failure else {

@@ -12,7 +12,7 @@ use crate::record::Standing;
 use crate::store::Loaded;
 use crate::time::Timestamp;
 
-/// Has every account of `config` stand as paused, and why, of which `loaded` may be without what the
+/// Has every account of `config` held back, and why, of which `loaded` may be without what the
 /// store has. One that lives without a refresh token has nothing to be held back for.
 pub(super) fn hold_back(loaded: &mut Loaded, config: &Config, now: Timestamp) {
     let unread = std::mem::take(&mut loaded.unreadable);

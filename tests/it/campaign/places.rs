@@ -106,13 +106,14 @@ fn an_account_that_cannot_be_read_is_held_back_and_told_what_works() {
     daemon.begin();
 
     let view = daemon.account("mail");
-    assert_eq!((view.state.as_str(), view.paused), ("frozen", true));
+    assert_eq!((view.state.as_str(), view.paused), ("frozen", false));
     let refused = daemon.token("mail", "").err().unwrap();
     assert_eq!(refused.error_code, Code::StoreUnavailable);
     assert!(refused.message.contains("move its database aside"), "{}", refused.message);
     let handed_in = daemon.tokenctl_given(&["import", "mail"], &idp.mint("mail"));
     assert_eq!(handed_in.status.code(), Some(75));
-    assert!(doctor(&daemon).contains("move state.db aside"));
+    let told = doctor(&daemon);
+    assert!(told.contains("move state.db aside") && told.contains("why mail"), "{told}");
 
     daemon.stop();
     fs::rename(&database, daemon.path("aside")).unwrap();
