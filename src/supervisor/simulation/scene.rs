@@ -400,10 +400,10 @@ impl World for Outside {
                 scene.witness.lacks(&account, at);
                 let slot = "client_secret".to_owned();
                 return Err(if scene.chance.happens(0.3) {
-                    RefreshError::SecretNotStored { slot: slot.into() }
+                    RefreshError::SecretNotStored { slot }
                 } else {
                     let why = "no such file".to_owned();
-                    RefreshError::SecretUnavailable { slot: slot.into(), why }
+                    RefreshError::SecretUnavailable { slot, why }
                 });
             }
             Ok(Vec::new())
