@@ -15,33 +15,38 @@ use std::num::NonZero;
 use std::ops::Add;
 use std::time::Duration;
 
-/// A moment on `CLOCK_BOOTTIME`, in milliseconds since boot.
-// It counts from 1, so that an `Option` of it takes no more room: an account has a dozen.
+/// A moment on `CLOCK_BOOTTIME`, in milliseconds since boot, or before it: what was sent to a provider
+/// goes on counting when the host is booted. An `Option` of it takes no more room, since an account
+/// has a dozen.
 #[derive(Clone, Copy, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct Moment(NonZero<u64>);
 
 impl Moment {
-    /// The moment `millis` milliseconds after boot. The last one that there is comes a
-    /// millisecond before `u64::MAX`.
+    /// The moment `millis` milliseconds after boot. The last one that there is comes 34 years before
+    /// `u64::MAX`.
     pub const fn from_millis(millis: u64) -> Self {
-        Self(NonZero::<u64>::MIN.saturating_add(millis))
+        Self(BOOT.saturating_add(millis))
     }
 
-    /// Milliseconds since boot.
+    /// Milliseconds since boot; none before it.
     pub const fn as_millis(self) -> u64 {
-        self.0.get() - 1
+        self.0.get().saturating_sub(BOOT.get())
     }
 
-    /// The moment `span` earlier, at the earliest boot itself.
+    /// The moment `span` earlier, at the earliest 34 years before boot.
     pub fn before(self, span: Duration) -> Self {
-        Self::from_millis(self.as_millis().saturating_sub(millis(span)))
+        let earlier = self.0.get().saturating_sub(millis(span));
+        Self(NonZero::new(earlier).unwrap_or(NonZero::<u64>::MIN))
     }
 
     /// How long after `earlier` this is; zero if it is not.
     pub const fn since(self, earlier: Self) -> Duration {
-        Duration::from_millis(self.as_millis().saturating_sub(earlier.as_millis()))
+        Duration::from_millis(self.0.get().saturating_sub(earlier.0.get()))
     }
 }
+
+/// What boot itself counts as, so that there is room before it.
+const BOOT: NonZero<u64> = NonZero::<u64>::MIN.saturating_add(1 << 40);
 
 impl Default for Moment {
     fn default() -> Self {
@@ -270,7 +275,8 @@ mod tests {
 
     #[test]
     fn a_moment_is_told_in_milliseconds_since_boot() {
-        let cases = [(0, 0), (1, 1), (90_000, 90_000), (u64::MAX, u64::MAX - 1)];
+        let last = u64::MAX - (1 << 40) - 1;
+        let cases = [(0, 0), (1, 1), (90_000, 90_000), (last, last), (u64::MAX, last)];
         for (millis, told) in cases {
             assert_eq!(Moment::from_millis(millis).as_millis(), told);
             assert_eq!(format!("{:?}", Moment::from_millis(millis)), format!("Moment({told})"));
@@ -279,11 +285,22 @@ mod tests {
     }
 
     #[test]
+    fn what_was_before_the_boot_goes_on_counting() {
+        let hour = Duration::from_secs(3_600);
+        let before = Moment::from_millis(1_000).before(hour);
+        assert!(before < Moment::default());
+        assert_eq!(before.as_millis(), 0);
+        assert_eq!(Moment::from_millis(1_000).since(before), hour);
+        assert_eq!(before + hour, Moment::from_millis(1_000));
+    }
+
+    #[test]
     fn arithmetic_saturates_at_both_ends() {
         let end = Moment::from_millis(u64::MAX);
         assert_eq!(end + Duration::MAX, end);
-        assert_eq!(Moment::default().before(Duration::MAX), Moment::default());
         assert_eq!(Moment::default().since(end), Duration::ZERO);
+        let first = Moment::default().before(Duration::MAX);
+        assert_eq!(first.before(Duration::MAX), first);
         let last = Timestamp::from_millis(i64::MAX);
         assert_eq!(last + Duration::MAX, last);
         assert_eq!(Timestamp::from_millis(i64::MIN).since(last), Duration::ZERO);

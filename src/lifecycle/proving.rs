@@ -23,6 +23,7 @@ use crate::notice::Event;
 use crate::notice::Reason;
 use crate::record::Condition;
 use crate::record::Foreign;
+use crate::record::Hold;
 use crate::schedule;
 use crate::snapshot::Refusal;
 use crate::snapshot::aid::Aid;
@@ -67,12 +68,14 @@ impl Account {
             self.state = State::InDoubt { next };
             out.push(Command::Publish);
             self.answer_importer(Err(refusal), out);
+            self.heed_a_pause(now, jitter, out);
         } else if let Some(pause) = self.pause_of_a_login(class, error, now, jitter) {
             self.record_failure(error.clone(), now);
             let until = (now.boot + pause).max(self.budgeted(now.boot));
             self.state = State::Waiting { until };
             out.push(Command::Publish);
             self.tell_failure(Reason::Requested, out);
+            self.heed_a_pause(now, jitter, out);
         } else {
             let mark = self.candidate.take().and_then(|candidate| candidate.mark);
             if let Some(mark) = mark.filter(|_| foreign) {
@@ -85,6 +88,13 @@ impl Account {
             if foreign {
                 self.tell_foreign_writer(error, now, out);
             }
+        }
+    }
+
+    /// An operator may have paused the account while the credential was on its way.
+    fn heed_a_pause(&mut self, now: Now, jitter: Jitter, out: &mut Vec<Command>) {
+        if self.standing.hold == Hold::Paused {
+            self.settle(now, jitter, out);
         }
     }
 

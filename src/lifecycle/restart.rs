@@ -40,8 +40,11 @@ impl Account {
         self.subject = record.subject;
         self.candidate = record.staged.map(|lineage| Box::new(Candidate::left_over(lineage)));
         self.standing = record.standing;
-        self.requests =
-            self.requests.clone().after(record.attempts.iter().map(|stamp| moment(*stamp, now)));
+        // A wall clock that is behind the newest of them knows at least how far they lie apart.
+        let newest = record.attempts.iter().map(|begun| begun.wall).max();
+        let now_or_later = Now { wall: newest.map_or(now.wall, |it| it.max(now.wall)), ..now };
+        let begun = record.attempts.iter().map(|begun| moment(*begun, now_or_later));
+        self.requests = self.requests.clone().after(begun);
         if let Some(failure) = &self.standing.failure {
             self.series.attempts = failure.attempt;
             self.series.since = Some(now.boot);
@@ -103,9 +106,10 @@ impl Account {
     }
 }
 
-/// The moment of a stamp, as far as it can be told after a reboot.
+/// The moment of a stamp, as far as it can be told after a reboot: before that at any rate.
 fn moment(stamp: Stamp, now: Now) -> Moment {
-    stamp.boot.unwrap_or_else(|| now.boot.before(now.wall.since(stamp.wall)))
+    let told = now.boot.before(now.wall.since(stamp.wall));
+    stamp.boot.unwrap_or_else(|| told.min(Moment::default()))
 }
 
 /// The tokens of a saved generation, with what is left of them.

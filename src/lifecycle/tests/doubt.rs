@@ -149,9 +149,25 @@ fn a_strict_provider_gets_no_replay_until_the_token_is_nearly_spent() {
 
 #[test]
 fn a_reboot_inside_the_grace_is_followed_by_a_replay_at_once() {
-    for (off, next) in [(20, 1000), (59, 1000), (60, 4535)] {
-        let sim = Sim::rebooted(Rotation::Grace(secs(60)), 1000, secs(off));
+    for (off, next) in [(20, 5), (59, 5), (60, 3540)] {
+        let sim = Sim::rebooted(Rotation::Grace(secs(60)), 5, secs(off));
         assert_eq!(sim.account.snapshot().next, Some(boot(next)), "off for {off} s:\n{}", sim.log);
+    }
+}
+
+/// Ten attempts of earlier hours are kept on disk. Five seconds after the boot, a grace of 10 minutes has
+/// 20 s left, and one of 30 s half of it.
+#[test]
+fn what_was_asked_hours_before_a_boot_does_not_count_after_it() {
+    let earlier = [9_000, 8_000, 7_000, 6_000, 5_000, 4_000, 3_000, 2_000, 1_000, 0];
+    for (grace, off, replays) in [(600, 580, &[5][..]), (30, 15, &[5, 5])] {
+        let rotation = Rotation::Grace(secs(grace));
+        let mut sim = Sim::rebooted_after(rotation, 5, off, &earlier);
+        for at in replays {
+            assert_eq!(sim.account.snapshot().next, Some(boot(*at)), "{}", sim.log);
+            sim.fly(*at);
+            sim.fails_at(*at, lost());
+        }
     }
 }
 
@@ -159,8 +175,8 @@ fn a_reboot_inside_the_grace_is_followed_by_a_replay_at_once() {
 /// how long ago that was.
 #[test]
 fn after_a_reboot_with_a_clock_that_was_set_back_far_nothing_is_replayed_at_once() {
-    for (by, next) in [(0, 1000), (60, 1000), (61, 4535)] {
-        let sim = Sim::set_back(Rotation::Grace(secs(60)), 1000, by);
+    for (by, next) in [(0, 5), (60, 5), (61, 3540)] {
+        let sim = Sim::set_back(Rotation::Grace(secs(60)), 5, by);
         assert_eq!(sim.account.snapshot().next, Some(boot(next)), "by {by} s:\n{}", sim.log);
     }
 }

@@ -229,6 +229,20 @@ fn a_handed_in_credential_in_doubt_is_given_up_when_the_account_needs_its_own_on
     assert!(sim.log.contains("Unstage"), "{}", sim.log);
 }
 
+#[test]
+fn a_pause_is_heeded_while_what_was_handed_in_is_in_doubt() {
+    let mut sim = Sim::resumed(Rotation::Unknown, 1000);
+    sim.imported_at(1100, "r5");
+    sim.go(1100);
+    let under_way = sim.ticket();
+    sim.ordered_at(1105, Action::Pause);
+    sim.feed(1110, Input::Exchanged(under_way, failed(lost())));
+    assert_eq!(sim.account.snapshot().state, StateName::Frozen, "{}", sim.log);
+
+    sim.ordered_at(1200, Action::Resume);
+    assert_eq!(sim.account.snapshot().state, StateName::Queued, "{}", sim.log);
+}
+
 /// A provider may never say anything of the first one, and there may be no other credential.
 #[test]
 fn a_credential_that_waits_gives_way_to_one_that_is_handed_in_later() {

@@ -74,6 +74,14 @@ impl Sim {
         Self::begin(rotation, at, Some(intent))
     }
 
+    /// The same, after attempts that were begun so many seconds before the one under way, oldest first.
+    pub(super) fn rebooted_after(rotation: Rotation, at: u64, off: u64, ago: &[u64]) -> Self {
+        let stamp = |ago: u64| Stamp { wall: wall(at, 0).before(secs(off + ago)), boot: None };
+        let intent = Intent { generation: Generation(1), at: stamp(0) };
+        let attempts = ago.iter().map(|ago| stamp(*ago)).collect();
+        Self::of(plan(rotation), Some(Record { attempts, ..record(at, Some(intent)) }), at)
+    }
+
     /// An account whose host went down in an exchange, and came back with its clock set back by
     /// so many seconds.
     pub(super) fn set_back(rotation: Rotation, at: u64, by: i64) -> Self {
