@@ -1,5 +1,9 @@
 //! One failure as everyone tells it: log, event stream, bus, metrics, service manager and clients
-//! name it by one code, the one that says what is to be done.
+//! name it by one code, the one that says what is to be done, and at once.
+
+use std::thread;
+use std::time::Duration;
+use std::time::SystemTime;
 
 use serde_json::Value;
 use serde_json::json;
@@ -14,9 +18,19 @@ use crate::support::daemon::Daemon;
 use crate::support::daemon::Event;
 use crate::support::daemon::Events;
 use crate::support::http::Request;
+use crate::support::http::receive;
 use crate::support::idp::Idp;
 
 const ACCOUNT: &str = "org.tokenkeeper1.Account";
+
+/// What a line of the log has about a login that is over.
+const REFUSED: &str = "\"event\":\"needs_login\"";
+
+/// How often it is measured how long it takes until whoever follows knows of a failure.
+const MEASURED: usize = 10;
+
+/// How long that may take on a host that has time for it.
+const AT_ONCE: Duration = Duration::from_secs(1);
 
 #[test]
 fn a_failure_has_one_code_wherever_it_is_told() {
@@ -63,6 +77,78 @@ fn a_failure_has_one_code_wherever_it_is_told() {
         }
         daemon.shows(code);
     }
+}
+
+/// Every follower waits before the provider refuses, on a thread of its own, and looks at the clock
+/// when it has read the failure.
+///
+/// The promise is about the daemon and the host is a busy one, so the worst of each is for people to
+/// read, and what must keep the promise is the middle: whoever told by looking every other second, or
+/// after something slow, would break it.
+#[test]
+fn whoever_follows_a_failure_has_read_it_within_a_second_of_the_providers_answer() {
+    let Some(bus) = Bus::start() else { return };
+    let idp = Idp::start();
+    // Each time another one, so that none comes to its ten requests of a minute.
+    let accounts = (0..MEASURED).map(|number| format!("mail-{number}")).collect::<Vec<_>>();
+    let config = accounts.iter().fold(Config::default(), |config, account| {
+        config.account(account, &(idp.keys(account) + "rotation = \"none\"\n"))
+    });
+    let mut daemon = Daemon::new(&config).with_bus(&bus.address());
+    daemon.begin();
+    let client = bus.client();
+    client.until_served();
+    let heard = |account: &String| heard_after(&idp, &daemon, &client, account);
+    let rows = accounts.iter().map(heard).collect::<Vec<_>>();
+    let [stream, signal, waiter, log] = [0, 1, 2, 3].map(|follower| {
+        let mut all = rows.iter().map(|row| row[follower]).collect::<Vec<_>>();
+        all.sort_unstable();
+        all
+    });
+    let followers = [("events", stream), ("bus", signal), ("who asked", waiter), ("log", log)];
+    for (follower, after) in followers {
+        let (middle, most) = (after[MEASURED / 2], after[MEASURED - 1]);
+        eprintln!("{follower}: {middle:?} after the answer in the middle, {most:?} at the most");
+        assert!(middle < AT_ONCE, "{follower}: {after:?}");
+    }
+}
+
+/// How long after the provider's refusal each follower had read of it.
+fn heard_after(idp: &Idp, daemon: &Daemon, client: &Client, account: &str) -> [Duration; 4] {
+    daemon.import(account, &idp.put(account, &json!({})));
+    idp.next(account, &json!([{ "fault": "oauth", "error": "login_required" }]));
+    let told = daemon.log().matches(REFUSED).count();
+    let mut events = daemon.events();
+    let mut signals = client.follow("type='signal',sender='org.tokenkeeper1'");
+    let waiting = daemon.begin_refresh(account);
+    let heard = thread::scope(|scope| {
+        let followers = [
+            scope.spawn(|| {
+                of_the_event(&mut events);
+                wall()
+            }),
+            scope.spawn(|| {
+                of_the_signal(client, &mut signals);
+                wall()
+            }),
+            scope.spawn(|| {
+                assert_eq!(receive(waiting).unwrap().status, 409);
+                wall()
+            }),
+            scope.spawn(|| {
+                daemon.logs_times(REFUSED, told + 1);
+                wall()
+            }),
+        ];
+        followers.map(|follower| follower.join().unwrap())
+    });
+    // Nothing is in the way of the provider: what it was asked it answers.
+    let answered = Duration::from_millis(idp.last_asked_at(account));
+    heard.map(|heard| heard.saturating_sub(answered))
+}
+
+fn wall() -> Duration {
+    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap()
 }
 
 fn of_the_event(events: &mut Events) -> String {

@@ -106,7 +106,8 @@ impl Life {
             self.refresh(account);
             let deadline = Instant::now() + PATIENCE;
             while self.idp.totals(account).faults < until {
-                assert!(Instant::now() < deadline, "{account} does not meet what is in its way");
+                let view = self.daemon.account(account);
+                assert!(Instant::now() < deadline, "{account} is not asked again: {view:#?}");
                 self.is_told_and_retried(account);
             }
             self.is_told_and_retried(account);
