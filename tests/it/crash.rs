@@ -19,12 +19,12 @@ use std::hash::BuildHasher;
 use std::hash::RandomState;
 use std::os::unix::process::ExitStatusExt as _;
 use std::thread;
-use std::time::Duration;
 
 use rustix::process::Signal;
 
 use self::herd::Herd;
 use self::herd::Tally;
+use crate::support::chance::Chance;
 use crate::support::daemon::Daemon;
 use crate::support::number_from_environment;
 
@@ -71,23 +71,4 @@ fn was_killed(daemon: &mut Daemon) -> bool {
     let killed = status.signal() == Some(Signal::KILL.as_raw());
     assert!(killed || status.success(), "{status}\n{}", daemon.log());
     killed
-}
-
-/// Splitmix64: numbers that a seed repeats.
-pub(crate) struct Chance(pub(crate) u64);
-
-impl Chance {
-    /// A number below `bound`.
-    pub(crate) fn below(&mut self, bound: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (mixed ^ (mixed >> 31)) % bound
-    }
-
-    /// A span below `bound`, in whole milliseconds.
-    pub(crate) fn span(&mut self, bound: Duration) -> Duration {
-        Duration::from_millis(self.below(u64::try_from(bound.as_millis()).unwrap()))
-    }
 }

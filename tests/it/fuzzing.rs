@@ -18,6 +18,7 @@ use std::path::Path;
 use std::path::PathBuf;
 
 use self::targets::TARGETS;
+use crate::support::chance::Chance;
 use crate::support::number_from_environment;
 
 /// Mutations of each corpus, where nobody says how many.
@@ -94,7 +95,7 @@ fn root() -> PathBuf {
 }
 
 /// Makes inputs of others. Of one seed it always makes the same.
-struct Mutator(u64);
+struct Mutator(Chance);
 
 /// What parsers are known to stumble over.
 #[rustfmt::skip]
@@ -106,45 +107,38 @@ const AWKWARD: &[&[u8]] = &[
 
 impl Mutator {
     fn new(seed: u64) -> Self {
-        Self(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15).wrapping_add(0x2545_f491_4f6c_dd1d))
+        Self(Chance(seed))
     }
 
     /// One input, changed in one to six places.
     fn mutation(&mut self, corpus: &[Vec<u8>]) -> Vec<u8> {
-        let mut input = corpus[self.below(corpus.len())].clone();
-        for _ in 0..=self.below(6) {
+        let mut input = corpus[self.0.index(corpus.len())].clone();
+        for _ in 0..=self.0.index(6) {
             self.change(&mut input, corpus);
         }
         input
     }
 
     fn change(&mut self, input: &mut Vec<u8>, corpus: &[Vec<u8>]) {
-        let from = self.below(input.len() + 1);
-        let to = (from + self.below(24)).min(input.len());
-        match self.below(6) {
-            0 if from < input.len() => input[from] ^= 1 << self.below(8),
+        let from = self.0.index(input.len() + 1);
+        let to = (from + self.0.index(24)).min(input.len());
+        match self.0.index(6) {
+            0 if from < input.len() => input[from] ^= 1 << self.0.index(8),
             1 => drop(input.drain(from..to)),
             2 => {
                 let piece = input[from..to].to_vec();
-                let at = self.below(input.len() + 1);
+                let at = self.0.index(input.len() + 1);
                 drop(input.splice(at..at, piece));
             }
             3 => {
-                let other = &corpus[self.below(corpus.len())];
-                let begin = self.below(other.len() + 1);
+                let other = &corpus[self.0.index(corpus.len())];
+                let begin = self.0.index(other.len() + 1);
                 drop(input.splice(from.., other[begin..].iter().copied()));
             }
-            4 => drop(input.splice(from..to, AWKWARD[self.below(AWKWARD.len())].iter().copied())),
-            _ => drop(input.splice(from..from, AWKWARD[self.below(AWKWARD.len())].iter().copied())),
+            4 => drop(input.splice(from..to, AWKWARD[self.0.index(AWKWARD.len())].iter().copied())),
+            _ => {
+                drop(input.splice(from..from, AWKWARD[self.0.index(AWKWARD.len())].iter().copied()))
+            }
         }
-    }
-
-    /// A number below `bound`: xorshift64* (Vigna, 2016).
-    fn below(&mut self, bound: usize) -> usize {
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        let number = self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 33;
-        usize::try_from(number).unwrap() % bound
     }
 }

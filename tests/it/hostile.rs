@@ -19,11 +19,16 @@ mod garbage;
 mod scarce;
 mod slow;
 
+use std::fs;
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt as _;
+
+use serde_json::json;
+
+use self::crowd::OTHER;
 use crate::support::config::Config;
 use crate::support::daemon::Daemon;
 use crate::support::idp::Idp;
-
-use self::crowd::OTHER;
 
 /// A daemon with the account `mail`, which the other user may read as well.
 fn serving() -> (Idp, Daemon) {
@@ -36,11 +41,7 @@ fn serving() -> (Idp, Daemon) {
 
 /// Configures a daemon for the account `mail` of a provider.
 fn provide(idp: &Idp, daemon: &mut Daemon) {
-    use std::fs;
-    use std::fs::Permissions;
-    use std::os::unix::fs::PermissionsExt;
-
-    idp.put("mail", &serde_json::json!({}));
+    idp.put("mail", &json!({}));
     let allow = format!("allow = [\"{OTHER}\"]\nrotation = \"none\"\n");
     daemon.configure(&Config::default().account("mail", &(idp.keys("mail") + &allow)));
     // So that the other user comes as far as the socket.

@@ -3,9 +3,11 @@
 //! Reading order: [`process`] (one program), [`http`] (one request), [`daemon`] and [`idp`] (the two
 //! programs with their vocabulary), [`keeping`] (a service manager that keeps descriptors), [`relay`]
 //! (a network that loses replies), [`door`] (a provider that a test plays), [`credential`] (systemd
-//! asking for a unit), [`held`] (what a daemon holds and gives back).
+//! asking for a unit), [`held`] (what a daemon holds and gives back), [`chance`] (choices
+//! that a seed repeats).
 
 pub(crate) mod bus;
+pub(crate) mod chance;
 pub(crate) mod config;
 pub(crate) mod credential;
 pub(crate) mod daemon;

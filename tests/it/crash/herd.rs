@@ -27,9 +27,9 @@ use serde_json::json;
 use tokenkeeper::protocol::account::AccountList;
 use tokenkeeper::protocol::account::AccountView;
 
-use super::Chance;
 use super::lives::Lives;
 use super::lives::time_of_day;
+use crate::support::chance::Chance;
 use crate::support::config::Config;
 use crate::support::daemon::Daemon;
 use crate::support::http::Request;

@@ -17,6 +17,7 @@ use tokenkeeper::limits;
 use super::crowd::is_root;
 use super::crowd::other_is_served;
 use super::serving;
+use crate::support::chance::Chance;
 use crate::support::config::Config;
 use crate::support::credential;
 use crate::support::daemon::Daemon;
@@ -35,10 +36,10 @@ fn noise_is_answered_by_a_refusal_or_by_nothing() {
     }
     let (_idp, daemon) = serving();
     let before = Held::by(&daemon);
-    let mut noise = Noise(0x9e37_79b9_7f4a_7c15);
+    let mut chance = Chance(0);
     for number in 0..NOISE {
         let mut stream = http::connect(&daemon.path("api.sock")).unwrap();
-        let bytes = noise.next_bytes();
+        let bytes = noise(&mut chance);
         // The daemon may close before it has read all of it.
         drop(stream.write_all(&bytes));
         drop(stream.shutdown(Shutdown::Write));
@@ -161,48 +162,34 @@ fn names_that_no_service_manager_has_are_refused_by_the_credential_socket_and_le
     assert!(!daemon.log().contains("panicked"), "{}", daemon.log());
 }
 
-/// Numbers that repeat themselves from run to run: xorshift64* (Vigna, 2016).
-struct Noise(u64);
-
-impl Noise {
-    fn next(&mut self) -> u64 {
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        self.0.wrapping_mul(0x2545_f491_4f6c_dd1d)
-    }
-
-    /// Something that may begin like a request, and goes wrong sooner or later.
-    fn next_bytes(&mut self) -> Vec<u8> {
-        const PIECES: &[&str] = &[
-            "GET ",
-            "POST ",
-            "/v1/accounts/mail/nothing",
-            "/",
-            " HTTP/1.1",
-            "\r\n",
-            "\r\n\r\n",
-            "\n",
-            "host: localhost\r\n",
-            "content-length: ",
-            "transfer-encoding: chunked\r\n",
-            ": ",
-            "7",
-            "ffffffff\r\n",
-            "\0",
-            "\u{202e}",
-            "expect: 100-continue\r\n",
-        ];
-        let mut bytes = Vec::new();
-        for _ in 0..1 + self.next() % 24 {
-            let draw = self.next();
-            let at = usize::try_from(draw >> 32).unwrap();
-            if draw.is_multiple_of(4) {
-                bytes.extend_from_slice(&draw.to_le_bytes());
-            } else {
-                bytes.extend_from_slice(PIECES[at % PIECES.len()].as_bytes());
-            }
+/// Something that may begin like a request, and goes wrong sooner or later.
+fn noise(chance: &mut Chance) -> Vec<u8> {
+    const PIECES: &[&str] = &[
+        "GET ",
+        "POST ",
+        "/v1/accounts/mail/nothing",
+        "/",
+        " HTTP/1.1",
+        "\r\n",
+        "\r\n\r\n",
+        "\n",
+        "host: localhost\r\n",
+        "content-length: ",
+        "transfer-encoding: chunked\r\n",
+        ": ",
+        "7",
+        "ffffffff\r\n",
+        "\0",
+        "\u{202e}",
+        "expect: 100-continue\r\n",
+    ];
+    let mut bytes = Vec::new();
+    for _ in 0..=chance.below(24) {
+        if chance.below(4) == 0 {
+            bytes.extend_from_slice(&chance.next().to_le_bytes());
+        } else {
+            bytes.extend_from_slice(PIECES[chance.index(PIECES.len())].as_bytes());
         }
-        bytes
     }
+    bytes
 }

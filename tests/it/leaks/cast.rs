@@ -172,42 +172,66 @@ fn tokens(account: &str, number: u32) -> Value {
 /// The accounts of the daemon.
 pub(super) fn config(recorders: &BTreeMap<&str, Recorder>, daemon: &Daemon) -> Config {
     let url = |account: &str, path: &str| recorders[account].url(&format!("/{account}{path}"));
+    let key = |name: &str, value: &str| format!("{name} = {}\n", json!(value));
+    let at = |name: &str| daemon.path(name).display().to_string();
+    let file = |slot: &str, name: &str| format!("{slot} = {{ file = {} }}\n", json!(at(name)));
+    let runs = |name: &str| format!("command = {}\n", json!(["/bin/sh", at(name)]));
     let oauth2 = |account: &str, more: &str| {
-        let endpoint = url(account, "/token");
-        format!("token_endpoint = \"{endpoint}\"\nclient_id = \"{account}\"\n{more}")
+        key("token_endpoint", &url(account, "/token")) + &key("client_id", account) + more
     };
-    let file = |slot: &str, name: &str| {
-        format!("{slot} = {{ file = \"{}\" }}\n", daemon.path(name).display())
+    let navien = |account: &str, email: &str| {
+        key("provider", "navien") + &key("base_url", &url(account, "")) + &key("email", email)
     };
-    let hook = format!(
-        "[[hooks]]\nname = \"told\"\non = [\"token_changed\", \"refresh_failed\"]\ncommand = [\"/bin/sh\", \"{}\"]\n\
-         [[accounts.mail.hooks]]\nname = \"bearer\"\non = [\"token_changed\"]\ncommand = [\"/bin/sh\", \"{}\"]\ntoken = true\n\
-         [[hooks]]\nname = \"spool\"\non = [\"token_changed\", \"refresh_failed\"]\ndirectory = \"{}\"\n",
-        daemon.path("told.sh").display(),
-        daemon.path("told.sh").display(),
-        daemon.path("spool").display(),
-    );
+    let mail = key("client_auth", "basic") + &key("rotation", "30s");
+    let form = key("rotation", "30s") + &key("ca_file", &at("ca.pem"));
+    let tv = key("device_endpoint", &url("tv", "/device"));
+    let desk = key("authorization_endpoint", "https://idp.example/authorize");
+    let ci = key("grant", "client_credentials")
+        + &key("client_auth", "post")
+        + &file("client_secret", "secret.post");
+    let pool = key("provider", "cognito")
+        + &key("endpoint", &url("pool", "/"))
+        + &key("client_id", "pool")
+        + &key("username", "pat")
+        + &key("client_auth", "secret-hash")
+        + &key("rotation", "30s")
+        + &file("client_secret", "secret.pool");
+    let heatpump = key("provider", "quilt")
+        + &key("endpoint", &url("heatpump", "/"))
+        + &key("client_id", "heatpump")
+        + &key("email", "pat@example.test");
+    let boiler = navien("boiler", "pat@example.test")
+        + "aws_credentials = true\n"
+        + &file("password", "secret.boiler");
+    let plugs = key("provider", "kasa-monitor")
+        + &key("base_url", &url("plugs", ""))
+        + &key("username", "admin")
+        + &file("password", "secret.plugs")
+        + &file("totp", "secret.seed");
+    let meter = key("provider", "exec")
+        + &runs("meter.sh")
+        + &key("rotation", "none")
+        + "secrets = { password = {} }\n";
+    let on = |events: &[&str]| format!("on = {}\n", json!(events));
+    let both = on(&["token_changed", "refresh_failed"]);
+    let told = key("name", "told") + &both + &runs("told.sh");
+    let bearer =
+        key("name", "bearer") + &on(&["token_changed"]) + &runs("told.sh") + "token = true\n";
+    let spool = key("name", "spool") + &both + &key("directory", &at("spool"));
     Config::default()
         .daemon("log = \"trace\"")
-        .account("mail", &oauth2("mail", "client_auth = \"basic\"\nrotation = \"30s\"\n"))
-        .account("form", &oauth2("form", &format!("rotation = \"30s\"\nca_file = \"{}\"\n", daemon.path("ca.pem").display())))
-        .account("tv", &oauth2("tv", &format!("device_endpoint = \"{}\"\n", url("tv", "/device"))))
-        .account("desk", &oauth2("desk", "authorization_endpoint = \"https://idp.example/authorize\"\n"))
-        .account("ci", &oauth2("ci", &format!("grant = \"client_credentials\"\nclient_auth = \"post\"\n{}", file("client_secret", "secret.post"))))
-        .account("pool", &format!(
-            "provider = \"cognito\"\nendpoint = \"{}\"\nclient_id = \"pool\"\nusername = \"pat\"\nclient_auth = \"secret-hash\"\nrotation = \"30s\"\n{}",
-            url("pool", "/"), file("client_secret", "secret.pool")))
-        .account("heatpump", &format!(
-            "provider = \"quilt\"\nendpoint = \"{}\"\nclient_id = \"heatpump\"\nemail = \"pat@example.test\"\n", url("heatpump", "/")))
-        .account("boiler", &format!(
-            "provider = \"navien\"\nbase_url = \"{}\"\nemail = \"pat@example.test\"\naws_credentials = true\n{}", url("boiler", ""), file("password", "secret.boiler")))
-        .account("cellar", &format!(
-            "provider = \"navien\"\nbase_url = \"{}\"\nemail = \"sam@example.test\"\n", url("cellar", "")))
-        .account("plugs", &format!(
-            "provider = \"kasa-monitor\"\nbase_url = \"{}\"\nusername = \"admin\"\n{}{}", url("plugs", ""), file("password", "secret.plugs"), file("totp", "secret.seed")))
-        .account("meter", &format!(
-            "provider = \"exec\"\ncommand = [\"/bin/sh\", \"{}\"]\nrotation = \"none\"\nsecrets = {{ password = {{}} }}\n", daemon.path("meter.sh").display()))
-        .table(&hook)
+        .account("mail", &oauth2("mail", &mail))
+        .account("form", &oauth2("form", &form))
+        .account("tv", &oauth2("tv", &tv))
+        .account("desk", &oauth2("desk", &desk))
+        .account("ci", &oauth2("ci", &ci))
+        .account("pool", &pool)
+        .account("heatpump", &heatpump)
+        .account("boiler", &boiler)
+        .account("cellar", &navien("cellar", "sam@example.test"))
+        .account("plugs", &plugs)
+        .account("meter", &meter)
+        .table(&format!("[[hooks]]\n{told}[[accounts.mail.hooks]]\n{bearer}[[hooks]]\n{spool}"))
 }
 
 /// A failing reply with a secret in every place that is read, in the words of the account's service.
