@@ -27,6 +27,7 @@ use self::herd::Tally;
 use crate::support::chance::Chance;
 use crate::support::daemon::Daemon;
 use crate::support::number_from_environment;
+use crate::support::own_name;
 
 /// Daemons side by side, each with a provider of its own. They wait more than they work.
 const DAEMONS: u64 = 16;
@@ -58,8 +59,12 @@ pub(crate) fn side_by_side<T: Send>(
     campaign: impl Fn(Chance) -> T + Sync,
 ) -> Vec<T> {
     let campaign = &campaign;
+    let name = own_name().unwrap_or_default();
     thread::scope(|scope| {
-        let begin = |number| scope.spawn(move || campaign(Chance(seed ^ number)));
+        let begin = |number| {
+            let thread = thread::Builder::new().name(name.clone());
+            thread.spawn_scoped(scope, move || campaign(Chance(seed ^ number))).unwrap()
+        };
         let begun = (0..campaigns).map(begin).collect::<Vec<_>>();
         begun.into_iter().map(|it| it.join().unwrap()).collect()
     })
