@@ -1,41 +1,27 @@
 //! The log as others find it: the journal's records of an account's life, a journal that is not
 //! there, and a log that nobody reads.
-//!
-//! The journal is played by the test. Its socket has one place on every host, so the daemon runs in
-//! a mount namespace of its own, in which the test's socket is there.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::io::PipeReader;
 use std::io::Read as _;
 use std::io::Write as _;
-use std::os::fd::AsFd as _;
 use std::os::fd::OwnedFd;
-use std::os::unix::net::UnixDatagram;
 use std::os::unix::net::UnixStream;
-use std::path::Path;
-use std::process::Command;
 use std::process::Stdio;
 use std::thread;
-use std::thread::JoinHandle;
 
 use rustix::fs::OFlags;
 use rustix::fs::fcntl_getfl;
 use rustix::fs::fcntl_setfl;
-use rustix::fs::fstat;
 use rustix::process::Signal;
 use serde_json::json;
 use tokenkeeper::message::Message;
 
-use crate::support::PATIENCE;
 use crate::support::config::Config;
 use crate::support::daemon::Daemon;
 use crate::support::idp::Idp;
+use crate::support::journal::Journal;
 use crate::support::process::Process;
-use crate::support::process::await_any;
-use crate::support::process::run;
-use crate::support::process::said;
-use crate::support::skipped;
 
 const CATALOG: &str = include_str!("../../packaging/journal/tokenkeeper.catalog");
 const PAGE: &str = include_str!("../../packaging/man/tokenkeeperd.8");
@@ -74,7 +60,7 @@ fn the_journal_tells_the_whole_life_of_an_account() {
     daemon.order("mail", "pause");
     daemon.stop();
 
-    let records = journal.end();
+    let records = journal.end().iter().map(|it| fields(it)).collect::<Vec<_>>();
     let rows = records.iter().map(|record| {
         let of = |field: &str| record.get(&format!("TOKENKEEPER_{field}")).map_or("-", |it| it);
         let kind = Message::named(of("EVENT")).unwrap_or_else(|| panic!("{record:?}"));
@@ -113,16 +99,12 @@ fn the_journal_tells_the_whole_life_of_an_account() {
 #[test]
 fn a_journal_that_is_not_there_gets_lines_on_the_stream() {
     let Some(journal) = Journal::play() else { return };
-    fs::remove_file(journal.directory.path().join("socket")).unwrap();
+    journal.is_gone();
     let mut daemon = Daemon::new(&Config::default());
     let stream = journal.stream();
     daemon.begin_as(journal.around(&daemon), stream);
     daemon.stop();
-    let mut text = String::new();
-    let mut reader = &journal.reader;
-    drop(journal.writer);
-    reader.read_to_string(&mut text).unwrap();
-    assert_eq!(text, "<6>ready accounts=0\n<6>stopping\n<6>stopped\n");
+    assert_eq!(journal.end_of_stream(), "<6>ready accounts=0\n<6>stopping\n<6>stopped\n");
 }
 
 #[test]
@@ -192,9 +174,7 @@ fn a_refusal_to_start_is_on_the_stream_of_the_unit() {
         journal.around(&daemon).stdin(Stdio::null()).stderr(Stdio::from(journal.stream())),
     );
     assert_eq!(process.ended().code(), Some(78));
-    let mut text = String::new();
-    drop(journal.writer);
-    (&journal.reader).read_to_string(&mut text).unwrap();
+    let text = journal.end_of_stream();
     assert!(text.lines().all(|line| line.starts_with("<3>")), "{text}");
     assert!(text.contains("daemon.log"), "{text}");
 }
@@ -256,75 +236,9 @@ fn full_pipe() -> (PipeReader, OwnedFd) {
     (reader, writer.into())
 }
 
-/// A record, field by field.
-type Record = BTreeMap<String, String>;
-
-/// The journal as the daemon finds it.
-struct Journal {
-    directory: tempfile::TempDir,
-    reading: Option<JoinHandle<Vec<Record>>>,
-    /// What the service manager would have connected standard error to.
-    writer: UnixStream,
-    reader: UnixStream,
-}
-
-impl Journal {
-    /// Begins to take records; nothing where the host allows no namespaces.
-    fn play() -> Option<Self> {
-        let mut probe = Command::new("unshare");
-        let probe = run(probe.args(["--user", "--map-root-user", "--mount", "true"]), None);
-        if !probe.status.success() {
-            skipped(&format!("no mount namespace is to be had: {}", said(&probe)));
-            return None;
-        }
-        let directory = tempfile::tempdir().unwrap();
-        let socket = UnixDatagram::bind(directory.path().join("socket")).unwrap();
-        let reading = Some(thread::spawn(move || taken(&socket)));
-        let (writer, reader) = UnixStream::pair().unwrap();
-        Some(Self { directory, reading, writer, reader })
-    }
-
-    fn stream(&self) -> OwnedFd {
-        self.writer.try_clone().unwrap().into()
-    }
-
-    /// The daemon's command, in a namespace where this is the journal.
-    fn around(&self, daemon: &Daemon) -> Command {
-        const INSIDE: &str = "mount -t tmpfs none /run && mkdir -p /run/systemd/journal && \
-                              mount --bind \"$0\" /run/systemd/journal && exec \"$@\"";
-
-        let stream = fstat(&self.writer).unwrap();
-        let there: &Path = self.directory.path();
-        let inner = daemon.command();
-        let mut command = Command::new("unshare");
-        command.args(["--user", "--map-root-user", "--mount", "sh", "-c", INSIDE]).arg(there);
-        command.arg(inner.get_program()).args(inner.get_args());
-        command.env_remove("CREDENTIALS_DIRECTORY");
-        command.env("JOURNAL_STREAM", format!("{}:{}", stream.st_dev, stream.st_ino));
-        command
-    }
-
-    /// All records, once the daemon has said its last.
-    fn end(&mut self) -> Vec<Record> {
-        self.reading.take().unwrap().join().unwrap()
-    }
-}
-
-/// Takes records until the one of the daemon's end.
-fn taken(socket: &UnixDatagram) -> Vec<Record> {
-    let mut records = Vec::new();
-    let mut datagram = vec![0; 64 * 1024];
-    while await_any(&[socket.as_fd()], PATIENCE).is_some() {
-        let length = socket.recv(&mut datagram).unwrap();
-        let text = std::str::from_utf8(&datagram[..length]).unwrap();
-        let fields = text.lines().map(|line| line.split_once('=').unwrap());
-        let record = fields.map(|(name, value)| (name.to_owned(), value.to_owned()));
-        let record = record.collect::<Record>();
-        let last = record.get("MESSAGE_ID") == Some(&Message::Stopped.id());
-        records.push(record);
-        if last {
-            return records;
-        }
-    }
-    panic!("the daemon never ended: {records:#?}")
+/// What a record has, field by field.
+fn fields(record: &[u8]) -> BTreeMap<String, String> {
+    let text = std::str::from_utf8(record).unwrap();
+    let fields = text.lines().map(|line| line.split_once('=').unwrap());
+    fields.map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
 }

@@ -1,7 +1,8 @@
 //! What the tests are made of: programs as values that end with the test.
 //!
 //! Reading order: [`process`] (one program), [`http`] (one request), [`daemon`] and [`idp`] (the two
-//! programs with their vocabulary), [`keeping`] (a service manager that keeps descriptors), [`relay`]
+//! programs with their vocabulary), [`keeping`] (a service manager that keeps descriptors),
+//! [`journal`] (a journal that a test plays), [`relay`]
 //! (a network that loses replies), [`door`] (a provider that a test plays), [`credential`] (systemd
 //! asking for a unit), [`held`] (what a daemon holds and gives back), [`chance`] (choices
 //! that a seed repeats).
@@ -15,6 +16,7 @@ pub(crate) mod door;
 pub(crate) mod held;
 pub(crate) mod http;
 pub(crate) mod idp;
+pub(crate) mod journal;
 pub(crate) mod keeping;
 pub(crate) mod process;
 pub(crate) mod relay;

@@ -44,6 +44,8 @@ pub(super) struct Canary {
     pub(super) sort: Sort,
     /// What it is called in a report.
     pub(super) name: String,
+    /// The account whose provider is told it, or tells it.
+    account: Option<&'static str>,
     text: Vec<u8>,
 }
 
@@ -91,7 +93,17 @@ impl Canary {
     pub(super) fn new(sort: Sort, name: &str, secret: impl AsRef<[u8]>) -> Self {
         let text = secret.as_ref().to_vec();
         assert!(text.len() >= PART, "{name} is too short to be unique");
-        Self { sort, name: name.to_owned(), text }
+        Self { sort, name: name.to_owned(), account: None, text }
+    }
+
+    /// One that the provider of this account may know.
+    pub(super) fn of(self, account: &'static str) -> Self {
+        Self { account: Some(account), ..self }
+    }
+
+    /// Whether the provider of that account may know it.
+    pub(super) fn is_of(&self, account: &str) -> bool {
+        self.account == Some(account)
     }
 
     /// Whether it is that text.

@@ -65,24 +65,26 @@ exit 1
 /// Everything secret in it that no provider makes.
 pub(super) fn secrets() -> Vec<Canary> {
     let own = [
-        ("client secret", CLIENT_SECRET),
-        ("client secret in a form", POST_SECRET),
-        ("client secret of a pool", POOL_SECRET),
-        ("password of a pool", POOL_PASSWORD),
-        ("password of a boiler", BOILER_PASSWORD),
-        ("password that is typed", CELLAR_PASSWORD),
-        ("password of plugs", PLUGS_PASSWORD),
-        ("password for a program", METER_PASSWORD),
-        ("literal in a configuration", LITERAL),
-        ("seed", SEED),
-        ("device code", DEVICE_CODE),
-        ("code of a browser", BROWSER_CODE),
+        ("client secret", CLIENT_SECRET, "mail"),
+        ("client secret in a form", POST_SECRET, "ci"),
+        ("client secret of a pool", POOL_SECRET, "pool"),
+        ("password of a pool", POOL_PASSWORD, "pool"),
+        ("password of a boiler", BOILER_PASSWORD, "boiler"),
+        ("password that is typed", CELLAR_PASSWORD, "cellar"),
+        ("password of plugs", PLUGS_PASSWORD, "plugs"),
+        ("password for a program", METER_PASSWORD, "meter"),
+        ("device code", DEVICE_CODE, "tv"),
+        ("code of a browser", BROWSER_CODE, "desk"),
     ];
-    let own = own.map(|(name, text)| Canary::new(Sort::AccountSecret, name, text));
+    let own = own.map(|(name, text, of)| Canary::new(Sort::AccountSecret, name, text).of(of));
     let seed = BASE32.decode(SEED.as_bytes()).unwrap();
     let more = [
+        // What is told of a seed are codes, and of a configuration nothing.
+        Canary::new(Sort::AccountSecret, "literal in a configuration", LITERAL),
+        Canary::new(Sort::AccountSecret, "seed", SEED),
         Canary::new(Sort::AccountSecret, "seed, decoded", seed),
-        Canary::new(Sort::RefreshToken, "refresh token in a wrong place", MISTAKEN),
+        // Somebody imports it, too.
+        Canary::new(Sort::RefreshToken, "refresh token in a wrong place", MISTAKEN).of("mail"),
         Canary::new(Sort::RefreshToken, "refresh token of a program", METER_TOKEN),
         Canary::new(Sort::Token, "access token of a program", METER_ACCESS),
     ];

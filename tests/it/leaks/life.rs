@@ -45,6 +45,7 @@ use crate::support::http::Reply;
 use crate::support::http::Request;
 use crate::support::http::receive;
 use crate::support::idp::Idp;
+use crate::support::journal::Journal;
 
 /// What somebody was told.
 pub(super) struct Told {
@@ -56,6 +57,15 @@ pub(super) struct Told {
     pub(super) is_token: bool,
 }
 
+/// Where the daemon logs.
+pub(super) enum Log {
+    /// A file, for programs.
+    File,
+    /// A terminal, for people.
+    Terminal(Terminal),
+    Journal(Journal),
+}
+
 /// The accounts, where they get their tokens, and what is said of them.
 pub(super) struct Life {
     idp: Idp,
@@ -63,8 +73,7 @@ pub(super) struct Life {
     _door: Door,
     /// One for each account: providers count logins by address.
     recorders: BTreeMap<&'static str, Recorder>,
-    /// Where it logs, if not for programs.
-    terminal: Option<Terminal>,
+    log: Log,
     /// The daemon.
     pub(super) daemon: Daemon,
     told: Vec<Told>,
@@ -76,9 +85,7 @@ pub(super) struct Life {
 
 impl Life {
     /// A daemon with every sort of account, with files of its own and perhaps on a bus.
-    ///
-    /// It logs as for programs, or on a terminal that its files are given.
-    pub(super) fn begin(daemon: Daemon, terminal: Option<Terminal>) -> Self {
+    pub(super) fn begin(daemon: Daemon, log: Log) -> Self {
         let idp = Idp::start();
         let door = provider_of_logins();
         let recorder = |account| match account {
@@ -108,7 +115,7 @@ impl Life {
             idp,
             _door: door,
             recorders,
-            terminal,
+            log,
             daemon,
             told: Vec::new(),
             handed_in: Vec::new(),
@@ -116,33 +123,49 @@ impl Life {
             kept: None,
         };
         life.the_daemon_begins();
-        let stream = life.daemon.begin_to(Request::get("/v1/events"));
-        life.events = Some(thread::spawn(move || {
+        life
+    }
+
+    /// It is followed from then on.
+    fn the_daemon_begins(&mut self) {
+        match &self.log {
+            Log::File => self.daemon.begin(),
+            Log::Terminal(terminal) => {
+                self.daemon.begin_as(self.daemon.command(), terminal.screen());
+            }
+            Log::Journal(journal) => {
+                self.daemon.begin_as(journal.around(&self.daemon), journal.stream());
+            }
+        }
+        let stream = self.daemon.begin_to(Request::get("/v1/events"));
+        self.events = Some(thread::spawn(move || {
             let (mut stream, mut heard) = (stream, Vec::new());
             // It ends with the daemon.
             drop(stream.read_to_end(&mut heard));
             heard
         }));
-        life
     }
 
-    fn the_daemon_begins(&mut self) {
-        match &self.terminal {
-            None => self.daemon.begin(),
-            Some(terminal) => self.daemon.begin_as(self.daemon.command(), terminal.screen()),
-        }
-    }
-
-    /// Ends the daemon and begins it again, so that all that it holds comes from its store.
-    pub(super) fn begins_again(&mut self) {
+    /// Ends the daemon, whose log is whole then, and what its followers were told.
+    pub(super) fn ends(&mut self) {
         drop(self.kept.take());
         self.daemon.stop();
         let text = self.events.take().unwrap().join().unwrap();
         assert!(!text.is_empty(), "nobody was told of anything");
         self.told.push(Told { what: "events".to_owned(), text, is_token: false });
+        if let Log::Journal(journal) = &mut self.log {
+            let text = journal.end().join(&b'\n');
+            self.told.push(Told { what: "the journal".to_owned(), text, is_token: false });
+        }
+    }
+
+    /// Ends the daemon and begins it again, so that all that it holds comes from its store. Nobody asks
+    /// it for a token.
+    pub(super) fn begins_again(&mut self) {
+        self.ends();
         self.the_daemon_begins();
         for account in REFRESHED.into_iter().chain(LOGGED_IN) {
-            self.daemon.token_after(account, 0);
+            self.daemon.until(account, "there", |view| view.generation > 0);
         }
     }
 
@@ -152,7 +175,9 @@ impl Life {
         let key = HEXLOWER.decode(key.trim_ascii_end()).unwrap();
         let key = Canary::new(Sort::StoreKey, "store key", key);
         let handed_in = self.handed_in.iter().cloned();
-        let granted = self.recorders.values().flat_map(Recorder::secrets);
+        let granted = self.recorders.iter().flat_map(|(account, recorder)| {
+            recorder.secrets().into_iter().map(|secret| secret.of(account))
+        });
         Canaries::new(cast::secrets().into_iter().chain([key]).chain(handed_in).chain(granted))
     }
 
@@ -176,6 +201,14 @@ impl Life {
         served
     }
 
+    /// What each account and its provider said to each other, each direction by itself.
+    pub(super) fn said(&self) -> impl Iterator<Item = (&'static str, Vec<u8>)> {
+        let said = |recorder: &Recorder| recorder.said();
+        self.recorders.iter().flat_map(move |(account, recorder)| {
+            said(recorder).into_iter().map(move |text| (*account, text))
+        })
+    }
+
     /// Every text that anybody was told.
     pub(super) fn told(&self) -> &[Told] {
         &self.told
@@ -187,15 +220,16 @@ impl Life {
         known["refresh_token"].as_str().unwrap().to_owned()
     }
 
-    fn import(&mut self, account: &str, refresh_token: &str) {
-        self.handed_in(refresh_token);
+    fn import(&mut self, account: &'static str, refresh_token: &str) {
+        self.handed_in(account, refresh_token);
         self.daemon.import(account, refresh_token);
     }
 
     /// Takes down a refresh token that no provider granted over the wire.
-    fn handed_in(&mut self, refresh_token: &str) {
+    fn handed_in(&mut self, account: &'static str, refresh_token: &str) {
         let name = format!("handed in, {refresh_token}");
-        self.handed_in.push(Canary::new(Sort::RefreshToken, &name, refresh_token));
+        let canary = Canary::new(Sort::RefreshToken, &name, refresh_token);
+        self.handed_in.push(canary.of(account));
     }
 
     /// Asks for what is no token.
@@ -219,7 +253,7 @@ impl Life {
 
     fn heard(&mut self, of: &str, reply: &Reply, is_token: bool) {
         let what = format!("{of}, {}", reply.status);
-        self.told.push(Told { what, text: reply.body.clone().into_bytes(), is_token });
+        self.told.push(Told { what, text: reply.text().into_bytes(), is_token });
     }
 
     fn tokenctl(&mut self, arguments: &[&str]) {

@@ -91,7 +91,12 @@ impl Recorder {
 
     /// Everything secret that was granted, or told by a login to prove that it is the one.
     pub(super) fn secrets(&self) -> Vec<Canary> {
-        self.said.0.lock().unwrap().iter().flat_map(|said| secrets(said)).collect()
+        self.said().iter().flat_map(|said| secrets(said)).collect()
+    }
+
+    /// All that was said, each direction of each connection by itself.
+    pub(super) fn said(&self) -> Vec<Vec<u8>> {
+        self.said.0.lock().unwrap().clone()
     }
 }
 

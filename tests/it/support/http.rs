@@ -36,6 +36,11 @@ impl Reply {
         })
     }
 
+    /// All of it, as it came.
+    pub(crate) fn text(&self) -> String {
+        format!("{}\r\n\r\n{}", self.head, self.body)
+    }
+
     /// The content as what it should be.
     pub(crate) fn json<T: DeserializeOwned>(&self) -> T {
         serde_json::from_str(&self.body)

@@ -283,7 +283,7 @@ impl Life {
 
         let token = self.idp.mint("form");
         let body = json!({ "refresh_token": token }).to_string();
-        self.handed_in(&token);
+        self.handed_in("form", &token);
         let mut importing = Kept::open(&socket);
         let length = body.len();
         let head = "POST /v1/accounts/form/import HTTP/1.1\r\nhost: localhost";
