@@ -45,8 +45,13 @@ fn noise_is_answered_by_a_refusal_or_by_nothing() {
         drop(stream.shutdown(Shutdown::Write));
         let mut told = Vec::new();
         drop(stream.read_to_end(&mut told));
-        let status = receive(told.as_slice()).map_or(0, |reply| reply.status);
-        assert!([0, 400, 404, 405, 408, 431].contains(&status), "{number}: {status} to {bytes:?}");
+        if told.is_empty() {
+            continue;
+        }
+        let reply = receive(told.as_slice());
+        let reply = reply.unwrap_or_else(|error| panic!("{number}: {error} to {bytes:?}"));
+        let status = reply.status;
+        assert!([400, 404, 405, 408, 431].contains(&status), "{number}: {status} to {bytes:?}");
     }
     other_is_served(&daemon);
     before.is_back(&daemon);
