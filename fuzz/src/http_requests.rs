@@ -1,8 +1,9 @@
 //! What a peer sends on the socket, through a whole connection to the server that ships.
 //!
 //! An input is all that a peer says before it ends its side. Promises: the server answers or
-//! closes, and goes on serving; no answer sends a client library into its own login or blames
-//! the daemon; an error is one that programs can read, and repeats nothing that may be a token.
+//! closes, and goes on serving; a request that is whole is answered, and each answer is; no answer
+//! sends a client library into its own login or blames the daemon; an error is one that programs can
+//! read, and repeats nothing that may be a token.
 
 use std::fs;
 use std::io::ErrorKind;
@@ -66,24 +67,37 @@ pub fn run(input: &[u8]) {
     let said = &input[..input.len().min(LONGEST)];
     let heard = server.converse(said);
     assert!(!server.panicked(), "the serve thread panicked");
-    // A body that is left out moves everything after it.
-    let bodiless = said.windows(4).any(|window| window.eq_ignore_ascii_case(b"HEAD"));
+    assert!(!heard.is_empty() || !asks(said), "a request that is whole is not answered");
+    // Only an answer to such a request names the length of a body that is left out.
+    let asks_for_heads = said.windows(4).any(|window| window == b"HEAD");
     let mut rest = heard.as_slice();
-    while let Some(after) = reply(rest, bodiless) {
-        rest = after;
+    while !rest.is_empty() {
+        rest = reply(rest, asks_for_heads);
     }
 }
 
-/// Checks the reply that the bytes begin with, and gives what is after it, where that is known.
-fn reply(bytes: &[u8], bodiless: bool) -> Option<&[u8]> {
+/// Whether what is said begins with a request that is whole: nothing of it is still to come.
+fn asks(said: &[u8]) -> bool {
+    let mut headers = [httparse::EMPTY_HEADER; 32];
+    let mut head = httparse::Request::new(&mut headers);
+    let is_whole = head.parse(said).is_ok_and(|status| status.is_complete());
+    let brings = |name: &&str| head.headers.iter().any(|it| it.name.eq_ignore_ascii_case(name));
+    is_whole && !["content-length", "transfer-encoding", "expect", "upgrade"].iter().any(brings)
+}
+
+/// Checks the reply that the bytes begin with, and gives what is after it.
+fn reply(bytes: &[u8], asks_for_heads: bool) -> &[u8] {
     let mut headers = [httparse::EMPTY_HEADER; 32];
     let mut head = httparse::Response::new(&mut headers);
     let length = match head.parse(bytes) {
         Ok(httparse::Status::Complete(length)) => length,
-        Ok(httparse::Status::Partial) => return None,
+        Ok(httparse::Status::Partial) => {
+            assert!(follows_events(bytes), "a reply ends in its head");
+            return &[];
+        }
         Err(error) => panic!("a reply that is none: {error}"),
     };
-    let status = head.code?;
+    let status = head.code.expect("a head that is complete has one");
     assert!(status != 401, "a client library would begin a login of its own");
     assert!(status != 500, "the daemon blames itself: {}", String::from_utf8_lossy(bytes));
     let header = |name: &str| {
@@ -91,20 +105,26 @@ fn reply(bytes: &[u8], bodiless: bool) -> Option<&[u8]> {
         std::str::from_utf8(found.value).ok()
     };
     let rest = &bytes[length..];
-    if bodiless {
-        return None;
-    }
     if matches!(status, 100..200 | 204 | 304) {
-        return Some(rest);
+        return rest;
     }
-    let (body, after) = rest.split_at_checked(header("content-length")?.parse().ok()?)?;
+    let Some(length) = header("content-length") else {
+        // It is read no further than its head.
+        assert!(follows_events(bytes), "a reply whose end nobody knows");
+        return &[];
+    };
+    let length = length.parse().expect("a length is a number");
+    if asks_for_heads && length > 0 && (rest.is_empty() || rest.starts_with(b"HTTP/1.")) {
+        return rest;
+    }
+    let (body, after) = rest.split_at_checked(length).expect("a reply is not cut short");
     hygiene::hides(&String::from_utf8_lossy(body));
     if status >= 400 {
         let error = serde_json::from_slice::<ErrorBody>(body).expect("an error is an ErrorBody");
         hygiene::message(&error.message);
         assert_eq!(header("content-type"), Some("application/json"));
     }
-    Some(after)
+    after
 }
 
 /// The server, on its own thread, until the process ends.
