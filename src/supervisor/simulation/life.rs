@@ -29,6 +29,8 @@ const AN_HOUR: (Duration, usize) = (Duration::from_secs(3_600), 240);
 #[derive(Default)]
 pub(super) struct Life {
     pub(super) in_flight: bool,
+    /// When the last attempt began.
+    pub(super) begun: Duration,
     /// Where the configuration sent its credential when the last attempt began, and when the last
     /// request left.
     pub(super) began_at: Option<Lineage>,

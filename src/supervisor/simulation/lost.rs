@@ -135,6 +135,8 @@ struct Planned {
 #[derive(Clone, Copy)]
 struct Try {
     serial: Serial,
+    /// When it began to be prepared.
+    begun: Duration,
     from: Duration,
     /// When its reply came; `None` until then, and if none ever does.
     to: Option<Duration>,
@@ -158,7 +160,7 @@ pub(super) enum Heard {
 #[derive(Clone, Copy)]
 struct Block {
     from: Duration,
-    /// Until the next attempt with that refresh token, if nothing is named.
+    /// Until the next attempt with that refresh token begins, if nothing is named.
     to: Option<Duration>,
     why: Why,
 }
@@ -166,20 +168,27 @@ struct Block {
 impl Struggle {
     /// A request leaves with a refresh token, or is announced and nobody knows whether it left: what
     /// the plan of its replays is, if its reply is lost.
-    pub(super) fn sends(&mut self, serial: Serial, at: Duration, clocks: &Clocks, grace: Duration) {
+    pub(super) fn sends(
+        &mut self,
+        serial: Serial,
+        begun: Duration,
+        at: Duration,
+        clocks: &Clocks,
+        grace: Duration,
+    ) {
         let plan = self.plans.iter().rfind(|plan| plan.serial == serial).copied();
         if plan.is_none_or(|plan| at >= plan.from + plan.grace) {
             // What a newer one was brought for is not asked for again.
             self.plans.retain(|old| old.serial.login != serial.login || old.serial >= serial);
             self.plans.retain(|old| old.serial == serial || at < old.from + FORGOTTEN);
             self.tries.retain(|old| self.plans.iter().any(|plan| plan.serial == old.serial));
-            let begun = self.plans.first().map_or(at, |plan| plan.from);
-            self.blocks.retain(|block| block.to.is_none_or(|to| to >= begun));
+            let oldest = self.tries.first().map_or(begun, |first| first.begun);
+            self.blocks.retain(|block| block.to.unwrap_or(block.from) >= oldest);
             let (boots, ahead) = (clocks.boots(), clocks.ahead());
             let late = plan.is_some();
             self.plans.push(Planned { serial, from: at, grace, boots, ahead, late, lost: false });
         }
-        self.tries.push(Try { serial, from: at, to: None, refused: false });
+        self.tries.push(Try { serial, begun, from: at, to: None, refused: false });
     }
 
     /// The reply to the last request is there, or nobody waits for it any more.
@@ -198,18 +207,24 @@ impl Struggle {
     }
 
     /// An attempt fails before it is sent. Whichever refresh token it is made with, it is one.
-    pub(super) fn fails_here(&mut self, at: Duration) {
+    pub(super) fn fails_here(&mut self, begun: Duration, at: Duration) {
         for plan in self.plans.iter().filter(|plan| at < plan.from + LONGEST) {
             let serial = plan.serial;
-            self.tries.push(Try { serial, from: at, to: Some(at), refused: false });
+            self.tries.push(Try { serial, begun, from: at, to: Some(at), refused: false });
         }
     }
 
-    /// No replay can be made from then on, until `to` or until one is made.
+    /// No replay can be made from then on, until `to` or until an attempt begins after it.
     pub(super) fn is_blocked(&mut self, from: Duration, to: Option<Duration>, why: Why) {
-        if self.plans.iter().any(|plan| from < plan.from + LONGEST) {
-            self.blocks.push(Block { from, to, why });
+        let in_time = self.plans.iter().any(|plan| from < plan.from + LONGEST);
+        if !in_time && to.is_some() {
+            return;
         }
+        if !in_time {
+            // What is ordered while an attempt is prepared comes after it. The newest is enough.
+            self.blocks.retain(|block| block.to.is_some());
+        }
+        self.blocks.push(Block { from, to, why });
     }
 
     /// The daemon begins. After a boot the wall clock alone tells it how long ago a request was.
@@ -273,7 +288,7 @@ impl Struggle {
         let (mut free, mut why) = (slot.from, None);
         // What does not end by itself ends with the next attempt.
         let next = |from: Duration| {
-            let later = self.tries.iter().filter(|it| it.serial == serial && it.from > from);
+            let later = self.tries.iter().filter(|it| it.serial == serial && it.begun > from);
             later.map(|it| it.from).min().unwrap_or(Duration::MAX)
         };
         let flights = self.tries.iter().map(|it| (it.from, it.to, Why::Tried));

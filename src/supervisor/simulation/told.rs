@@ -30,6 +30,7 @@ impl Witness {
         let wrong = match &notice.event {
             Event::RefreshStarted { reason, attempt } => {
                 (life.reason, life.attempt) = (Some(*reason), *attempt);
+                life.begun = at;
                 life.began_at = Some(part.lineage().clone());
                 life.hasty = !life.urged && is_good(notice);
                 None

@@ -130,7 +130,7 @@ impl Witness {
         if let Some(token) = token.filter(|_| stake != Stake::SignIn) {
             let serial = Serial::of(token);
             let grace = part.plan().rotation.grace().unwrap_or_default();
-            life.struggle.sends(serial, at, clocks, grace);
+            life.struggle.sends(serial, life.begun, at, clocks, grace);
             // Of what does no harm nobody keeps count, whatever the configuration says later.
             let fate = if part.announces() { Fate::Open } else { Fate::Known };
             life.spent = Some((serial, fate));
@@ -154,9 +154,9 @@ impl Witness {
 
     /// An attempt fails on this host, for want of what its client needs.
     pub(super) fn lacks(&mut self, account: &AccountId, at: Duration) {
-        let struggle = &mut self.life(account).struggle;
-        struggle.fails_here(at);
-        struggle.is_blocked(at, None, Why::Client);
+        let life = self.life(account);
+        life.struggle.fails_here(life.begun, at);
+        life.struggle.is_blocked(at, None, Why::Client);
     }
 
     /// An attempt waits for something on this host.
@@ -192,7 +192,10 @@ impl Witness {
             (Write::Intent { stake, .. }, Ok(_)) => {
                 self.life(account).announced = Some((at, *stake));
             }
-            (Write::Intent { .. }, Err(_)) => self.life(account).struggle.fails_here(at),
+            (Write::Intent { .. }, Err(_)) => {
+                let life = self.life(account);
+                life.struggle.fails_here(life.begun, at);
+            }
             (Write::Commit { .. } | Write::Salvage { .. } | Write::Settle { .. }, Err(_)) => {
                 self.unsaved.entry(account.clone()).or_insert(at);
             }
@@ -326,7 +329,7 @@ impl Witness {
             };
             if let Some(serial) = serial {
                 let grace = part.plan().rotation.grace().unwrap_or_default();
-                life.struggle.sends(serial, announced, clocks, grace);
+                life.struggle.sends(serial, life.begun, announced, clocks, grace);
                 life.struggle.hears(at, Heard::Nothing);
             }
         }
