@@ -128,6 +128,11 @@ impl Fault {
     }
 }
 
+/// Whether what promises are known to break under is asked for.
+pub(super) fn asked_for() -> bool {
+    from_environment::<u8>("TOKENKEEPER_TEST_HARD").is_some()
+}
+
 /// What goes wrong, and for how long.
 #[derive(Default)]
 pub(super) struct Weather {
@@ -183,7 +188,7 @@ impl Weather {
     /// The faults that are possible in a world. `TOKENKEEPER_TEST_HARD` adds those that this daemon is
     /// known not to stand up to.
     pub(super) fn drawn(chance: &mut Chance) -> Self {
-        let hard = from_environment::<u8>("TOKENKEEPER_TEST_HARD").is_some();
+        let hard = asked_for();
         let drawn = Fault::ALL.iter().copied().filter(|_| chance.happens(0.5));
         let possible = drawn.filter(|fault| hard || !fault.is_hard()).collect();
         Self { possible, active: Vec::new(), met: Met::default() }

@@ -18,7 +18,7 @@ use crate::token::Secret;
 const A_MINUTE: (Duration, usize) = (Duration::from_secs(60), 10);
 
 /// How long the daemon counts a request against a minute.
-const COUNTED: Duration = Duration::from_secs(61);
+pub(super) const COUNTED: Duration = Duration::from_secs(61);
 
 /// Requests in any hour of an account whose tokens live for minutes at least: retries whose pauses
 /// grow, and what people and programs force. One retry after another without a pause would fill

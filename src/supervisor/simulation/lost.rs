@@ -10,6 +10,8 @@ use std::fmt;
 use std::time::Duration;
 
 use super::clocks::Clocks;
+use super::faults::asked_for;
+use super::life::COUNTED;
 use super::service::Serial;
 
 /// In this time after it could have been made a replay is on its way: half a second of chance,
@@ -53,6 +55,9 @@ listed! {
         Person,
         /// The power went, and the wall clock does not tell how long ago the request was.
         Clock,
+        /// The host was booted less than a minute before: attempts of before count as ones of then.
+        /// It is known that they should not, and no excuse where `TOKENKEEPER_TEST_HARD` is set.
+        Boot,
     }
 }
 
@@ -69,7 +74,7 @@ impl Why {
             | Self::Patience
             | Self::Client
             | Self::Person => Some(0.1),
-            Self::Clock => Some(1.0),
+            Self::Clock | Self::Boot => Some(1.0),
         }
     }
 }
@@ -189,6 +194,7 @@ impl Struggle {
             self.plans.push(Planned { serial, from: at, grace, boots, ahead, late, lost: false });
         }
         self.tries.push(Try { serial, begun, from: at, to: None, refused: false });
+        self.is_confused(clocks);
     }
 
     /// The reply to the last request is there, or nobody waits for it any more.
@@ -217,14 +223,10 @@ impl Struggle {
     /// No replay can be made from then on, until `to` or until an attempt begins after it.
     pub(super) fn is_blocked(&mut self, from: Duration, to: Option<Duration>, why: Why) {
         let in_time = self.plans.iter().any(|plan| from < plan.from + LONGEST);
-        if !in_time && to.is_some() {
-            return;
+        // What is ordered while an attempt is prepared comes after that, and stands for longer.
+        if in_time || to.is_none() {
+            self.blocks.push(Block { from, to, why });
         }
-        if !in_time {
-            // What is ordered while an attempt is prepared comes after it. The newest is enough.
-            self.blocks.retain(|block| block.to.is_some());
-        }
-        self.blocks.push(Block { from, to, why });
     }
 
     /// The daemon begins. After a boot the wall clock alone tells it how long ago a request was.
@@ -235,6 +237,15 @@ impl Struggle {
         });
         if misled {
             self.is_blocked(clocks.at(), None, Why::Clock);
+        }
+        self.is_confused(clocks);
+    }
+
+    /// Of the first minute after a boot.
+    fn is_confused(&mut self, clocks: &Clocks) {
+        let up = Duration::from_millis(clocks.now().boot.as_millis());
+        if up < COUNTED && clocks.boots() > 0 && !asked_for() {
+            self.is_blocked(clocks.at(), Some(clocks.at() + COUNTED - up), Why::Boot);
         }
     }
 
