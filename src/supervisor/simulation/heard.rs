@@ -56,8 +56,10 @@ impl Witness {
                 let refresh_token = grant.refresh_token.as_ref();
                 match whose {
                     Whose::Its => {
-                        life.refusals = 0;
-                        life.disowned = false;
+                        // What proves another login may yet be lost, and then this one stands as it did.
+                        if stake != Stake::Staged {
+                            life.is_sound();
+                        }
                         life.learn(stake, refresh_token);
                     }
                     Whose::AnotherS => {
@@ -73,7 +75,9 @@ impl Witness {
                 None
             }
             Outcome::Salvaged(token, error) => {
-                life.disowned = false;
+                if stake != Stake::Staged {
+                    life.disowned = false;
+                }
                 life.learn(stake, Some(token));
                 Some(error)
             }

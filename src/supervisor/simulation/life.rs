@@ -172,6 +172,12 @@ impl Life {
         }
     }
 
+    /// The provider has taken its login.
+    pub(super) const fn is_sound(&mut self) {
+        self.refusals = 0;
+        self.disowned = false;
+    }
+
     pub(super) fn learn(&mut self, stake: Stake, token: Option<&Secret>) {
         match (token, self.spent) {
             (Some(token), _) => self.knows = Serial::of(token),

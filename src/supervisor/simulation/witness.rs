@@ -217,6 +217,11 @@ impl Witness {
                 life.patience_noted = Noted::Yes;
             }
         }
+        if let Write::Commit { stake: Stake::Staged, .. } = write
+            && matches!(result, Ok(_) | Err(StoreError::Unsaved { .. }))
+        {
+            self.life(account).is_sound();
+        }
         let cleared = matches!(write, Write::Clear { .. });
         if erased && !cleared {
             self.violated(account, || format!("{} erases the refresh token", word(write)));
