@@ -62,19 +62,20 @@ listed! {
 }
 
 impl Why {
-    /// Of so many account-years one may be lost for this reason. No grace is no promise.
+    /// In so many account-years one may be lost for this reason: two to ten times of what is. No grace
+    /// is no promise.
     const fn years_for_one(self) -> Option<f64> {
         match self {
             Self::NoGrace => None,
-            Self::Tried => Some(0.01),
-            Self::Away => Some(0.1),
-            Self::SetAside
+            Self::Tried => Some(0.05),
+            Self::SetAside => Some(0.5),
+            Self::Away
             | Self::Disk
             | Self::Budget
             | Self::Patience
             | Self::Client
-            | Self::Person => Some(0.1),
-            Self::Clock | Self::Boot => Some(1.0),
+            | Self::Person => Some(5.0),
+            Self::Clock | Self::Boot => Some(20.0),
         }
     }
 }
