@@ -74,8 +74,9 @@ impl Why {
             | Self::Budget
             | Self::Patience
             | Self::Client
-            | Self::Person => Some(5.0),
-            Self::Clock | Self::Boot => Some(20.0),
+            | Self::Person
+            | Self::Clock
+            | Self::Boot => Some(5.0),
         }
     }
 }
