@@ -34,11 +34,12 @@ impl Account {
         if self.is_too_late(stake, free) { free.max(self.nearly_spent(now)) } else { free }
     }
 
-    /// Whether what would be sent at that moment is a replay after the grace.
+    /// Whether what would be sent at that moment is a replay after the grace, of the last request that
+    /// may have been taken.
     fn is_too_late(&self, stake: Stake, at: Moment) -> bool {
         let doubt = self.doubt.filter(|_| stake == Stake::Current);
         match (doubt, self.plan.rotation) {
-            (Some(doubt), Rotation::Grace(grace)) => doubt.late || at >= doubt.grace_from + grace,
+            (Some(doubt), Rotation::Grace(grace)) => doubt.late || at >= doubt.last + grace,
             (Some(_), Rotation::Unknown | Rotation::Never | Rotation::Strict) | (None, _) => false,
         }
     }
