@@ -27,8 +27,7 @@
 //!
 //! Each excuse is as narrow as what it is about, is counted, and has a ceiling where enough years are
 //! played: the time in which somebody else is recorded as whose an account is, and what is lost in spite of
-//! its replays, by why. Faults under which promises are known to break are possible only where
-//! `TOKENKEEPER_TEST_HARD` is set.
+//! its replays, by why.
 //!
 //! # What must hold
 //!
@@ -255,10 +254,8 @@ impl End {
 
 /// The command that plays a world once more.
 fn again(seed: u64) -> String {
-    let hard = from_environment::<u8>("TOKENKEEPER_TEST_HARD");
-    let hard = hard.map(|it| format!("TOKENKEEPER_TEST_HARD={it} ")).unwrap_or_default();
     format!(
-        "{hard}TOKENKEEPER_TEST_SEED={seed} cargo test --lib \
+        "TOKENKEEPER_TEST_SEED={seed} cargo test --lib \
          simulation::whatever_goes_wrong_no_promise_is_broken"
     )
 }

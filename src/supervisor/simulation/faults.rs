@@ -7,7 +7,6 @@ use std::fmt;
 use std::time::Duration;
 
 use super::chance::Chance;
-use super::from_environment;
 use crate::name::AccountId;
 
 listed! {
@@ -82,11 +81,6 @@ listed! {
 }
 
 impl Fault {
-    /// Whether promises are known to break under it.
-    const fn is_hard(self) -> bool {
-        matches!(self, Self::Jinxed)
-    }
-
     /// How long it lasts; `None` of one that happens at a moment.
     const fn lasts(self) -> Option<(Duration, Duration)> {
         const fn between(low: u64, high: u64) -> Option<(Duration, Duration)> {
@@ -128,11 +122,6 @@ impl Fault {
     }
 }
 
-/// Whether what promises are known to break under is asked for.
-pub(super) fn asked_for() -> bool {
-    from_environment::<u8>("TOKENKEEPER_TEST_HARD").is_some()
-}
-
 /// What goes wrong, and for how long.
 #[derive(Default)]
 pub(super) struct Weather {
@@ -158,10 +147,9 @@ impl Met {
 }
 
 impl Met {
-    /// What was never met, of what is possible without being asked for.
+    /// What was never met.
     pub(super) fn missing(&self) -> Vec<Fault> {
-        let usual = Fault::ALL.iter().copied().filter(|fault| !fault.is_hard());
-        usual.filter(|fault| self.0[*fault as usize] == 0).collect()
+        Fault::ALL.iter().copied().filter(|fault| self.0[*fault as usize] == 0).collect()
     }
 }
 
@@ -185,12 +173,9 @@ struct Spell {
 }
 
 impl Weather {
-    /// The faults that are possible in a world. `TOKENKEEPER_TEST_HARD` adds those that this daemon is
-    /// known not to stand up to.
+    /// The faults that are possible in a world.
     pub(super) fn drawn(chance: &mut Chance) -> Self {
-        let hard = asked_for();
-        let drawn = Fault::ALL.iter().copied().filter(|_| chance.happens(0.5));
-        let possible = drawn.filter(|fault| hard || !fault.is_hard()).collect();
+        let possible = Fault::ALL.iter().copied().filter(|_| chance.happens(0.5)).collect();
         Self { possible, active: Vec::new(), met: Met::default() }
     }
 

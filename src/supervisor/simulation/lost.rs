@@ -10,8 +10,6 @@ use std::fmt;
 use std::time::Duration;
 
 use super::clocks::Clocks;
-use super::faults::asked_for;
-use super::life::COUNTED;
 use super::service::Serial;
 
 /// In this time after it could have been made a replay is on its way: half a second of chance,
@@ -55,9 +53,6 @@ listed! {
         Person,
         /// The power went, and the wall clock does not tell how long ago the request was.
         Clock,
-        /// The host was booted less than a minute before: attempts of before count as ones of then.
-        /// It is known that they should not, and no excuse where `TOKENKEEPER_TEST_HARD` is set.
-        Boot,
     }
 }
 
@@ -75,8 +70,7 @@ impl Why {
             | Self::Patience
             | Self::Client
             | Self::Person
-            | Self::Clock
-            | Self::Boot => Some(5.0),
+            | Self::Clock => Some(5.0),
         }
     }
 }
@@ -196,7 +190,6 @@ impl Struggle {
             self.plans.push(Planned { serial, from: at, grace, boots, ahead, late, lost: false });
         }
         self.tries.push(Try { serial, begun, from: at, to: None, refused: false });
-        self.is_confused(clocks);
     }
 
     /// The reply to the last request is there, or nobody waits for it any more.
@@ -239,15 +232,6 @@ impl Struggle {
         });
         if misled {
             self.is_blocked(clocks.at(), None, Why::Clock);
-        }
-        self.is_confused(clocks);
-    }
-
-    /// Of the first minute after a boot.
-    fn is_confused(&mut self, clocks: &Clocks) {
-        let up = Duration::from_millis(clocks.now().boot.as_millis());
-        if up < COUNTED && clocks.boots() > 0 && !asked_for() {
-            self.is_blocked(clocks.at(), Some(clocks.at() + COUNTED - up), Why::Boot);
         }
     }
 

@@ -31,6 +31,7 @@ use crate::lifecycle::words::Input;
 use crate::lifecycle::words::Ticket;
 use crate::name::AccountId;
 use crate::notice::Notice;
+use crate::record::Hold;
 use crate::snapshot::Snapshot;
 use crate::snapshot::StateName;
 
@@ -309,7 +310,7 @@ impl Play {
     pub(super) fn apply(&mut self, changed: &[AccountId]) {
         let Some(daemon) = &mut self.daemon else { return };
         daemon.touched = true;
-        let mut accounts = BTreeMap::new();
+        let (mut accounts, mut held) = (BTreeMap::new(), Vec::new());
         let mut scene = self.outside.scene();
         let boot_id = scene.clocks.boot_id();
         for account in changed {
@@ -326,10 +327,18 @@ impl Play {
                 Some(_) | None => {
                     daemon.leaving.remove(account);
                     let record = scene.disk.record(account, &boot_id);
+                    if record.as_ref().is_some_and(|record| record.standing.hold != Hold::None) {
+                        held.push(account);
+                    }
                     Change::New(settings(), record.map(Box::new))
                 }
             };
             accounts.insert(account.clone(), change);
+        }
+        let at = scene.at();
+        for account in held {
+            // Paused, also where it was resumed and the disk did not take that.
+            scene.witness.is_kept_busy(account, at);
         }
         drop(scene);
         daemon.supervisor.apply(Lineup { accounts, admin: Vec::new(), metrics: Vec::new() });
