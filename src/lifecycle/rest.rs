@@ -99,7 +99,7 @@ impl Account {
         let soon = now.boot + jitter.of(Duration::from_secs(1));
         let soon = soon.max(self.budgeted(now.boot));
         match self.standing.condition {
-            Condition::NeedsLogin => self.rest(State::NeedsLogin, out),
+            Condition::NeedsLogin if self.doubt.is_none() => self.rest(State::NeedsLogin, out),
             Condition::SigningIn if !self.must_sign_in() => self.rest(State::NeedsLogin, out),
             Condition::SigningIn => self.rest(State::Waiting { until: soon }, out),
             Condition::Suspect { probes } if self.doubt.is_none() => {
@@ -108,8 +108,9 @@ impl Account {
                 let until = now.boot + pause.unwrap_or(longest);
                 self.rest(State::Suspect { until: until.max(soon) }, out);
             }
-            // A confirmation of what is in doubt is a replay, and waits for what a replay waits for.
-            Condition::Sound | Condition::Suspect { .. } => {
+            // A confirmation of what is in doubt is a replay, and waits for what a replay waits for. So
+            // is what somebody had tried once more of a lost login.
+            Condition::Sound | Condition::Suspect { .. } | Condition::NeedsLogin => {
                 if let Some(doubt) = self.doubt {
                     let next = self.next_replay(doubt, Duration::ZERO, now, jitter);
                     let next = next.max(self.budgeted(now.boot));

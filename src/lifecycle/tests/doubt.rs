@@ -272,6 +272,19 @@ fn a_replay_that_could_be_sent_only_after_the_grace_is_not_sent_while_the_token_
     }
 }
 
+/// Somebody had it tried, and it may have worked.
+#[test]
+fn a_retry_of_a_lost_login_that_a_kill_cut_is_replayed() {
+    let mut sim = Sim::killed_when_lost(Rotation::Grace(secs(60)), 1000);
+    assert_eq!(sim.account.snapshot().next, Some(boot(1000)), "{}", sim.log);
+
+    for at in [1000, 1003, 1010, 1025] {
+        sim.fly(at);
+        sim.fails_at(at, invalid_grant());
+    }
+    assert_eq!(sim.account.snapshot().state, StateName::NeedsLogin, "{}", sim.log);
+}
+
 /// The last process may have made it when its token was over and its plan used up.
 #[test]
 fn the_last_request_of_a_killed_process_has_a_grace_of_its_own() {

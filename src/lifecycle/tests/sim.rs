@@ -16,6 +16,7 @@ use crate::notice::Event;
 use crate::plan::Plan;
 use crate::plan::Rotation;
 use crate::provider::Outcome;
+use crate::record::Condition;
 use crate::record::Intent;
 use crate::record::Lineage;
 use crate::record::Record;
@@ -56,6 +57,14 @@ impl Sim {
         let sent = Stamp { wall: wall(at - 5, 0), boot: Some(boot(at - 5)) };
         let intent = Intent { generation: Generation(1), at: sent };
         Self::begin(rotation, at, Some(intent))
+    }
+
+    /// The same, of an account whose login was lost: somebody had it tried once more.
+    pub(super) fn killed_when_lost(rotation: Rotation, at: u64) -> Self {
+        let sent = Stamp { wall: wall(at - 5, 0), boot: Some(boot(at - 5)) };
+        let intent = Intent { generation: Generation(1), at: sent };
+        let standing = Standing { condition: Condition::NeedsLogin, ..Standing::default() };
+        Self::of(plan(rotation), Some(Record { standing, ..record(at, Some(intent)) }), at)
     }
 
     /// The same, and the processes before that were killed in replays: so many seconds ago each
