@@ -134,8 +134,8 @@ fn search(log: impl FnOnce(&Daemon) -> Log) -> Life {
 fn on_the_wire(canaries: &Canaries, life: &Life) -> Vec<String> {
     let mut finds = Vec::new();
     for (account, said) in life.said() {
-        let is_anothers = |it: &Canary| !it.is_of(account);
-        finds.extend(found(canaries, &format!("at {account}'s provider"), &said, is_anothers));
+        let of_another = |it: &Canary| !it.is_of(account);
+        finds.extend(found(canaries, &format!("at {account}'s provider"), &said, of_another));
         let line = said.split(|byte| *byte == b'\r').next().unwrap_or_default();
         finds.extend(found(canaries, &format!("the first line for {account}"), line, |_| true));
     }
