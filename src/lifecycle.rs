@@ -16,8 +16,9 @@
 //! 4. `restart`: what is taken over at a start; `rest`: where an account comes to rest, and what
 //!    wakes it; `aside`: where it goes on after something else had the turn.
 //! 5. `renewal`: by what its tokens are renewed, and when; `ahead`: the end of a login.
-//! 6. `orders`: what people and programs may ask of it; `imports`: what is handed in,
-//!    and `proving`, what becomes of it if it fails; `leaving`: a logout; `release`: after which somebody else owns its refresh token.
+//! 6. `orders`: what people and programs may ask of it; `imports`: what is handed in, and `proving`,
+//!    what becomes of it if it fails; `leaving`: a logout; `release`: after which somebody else owns
+//!    its refresh token.
 //!
 //! # Invariants
 //!

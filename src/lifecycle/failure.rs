@@ -149,10 +149,8 @@ impl Account {
                 }
             }
             Class::Config => {
-                let local = error.is_local();
-                let probe = if local { schedule::LOCAL_PROBE } else { schedule::CONFIG_PROBE };
-                let until = now.boot + probe;
-                match self.tokens_due_without_sign_in().filter(|_| local) {
+                let until = now.boot + config_probe(error);
+                match self.tokens_due_without_sign_in().filter(|_| error.is_local()) {
                     Some(due) => {
                         State::Waiting { until: until.min(due).max(self.budgeted(now.boot)) }
                     }
@@ -322,6 +320,11 @@ impl Account {
             self.doubt.map(|_| Code::InDoubt)
         }
     }
+}
+
+/// After what pause it is tried again what somebody has to mend.
+pub(super) const fn config_probe(error: &RefreshError) -> Duration {
+    if error.is_local() { schedule::LOCAL_PROBE } else { schedule::CONFIG_PROBE }
 }
 
 /// Whether the provider has spoken about the credential itself.

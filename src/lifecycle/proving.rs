@@ -14,6 +14,7 @@ use super::Proof;
 use super::Sent;
 use super::State;
 use super::What;
+use super::failure::config_probe;
 use super::failure::is_verdict;
 use super::words::Command;
 use super::words::Done;
@@ -138,9 +139,7 @@ impl Account {
                 Proof::Unsaved { .. },
                 Class::NotSent | Class::Transient | Class::Throttled | Class::Ambiguous,
             ) => Some(self.next_pause(class, now, jitter)),
-            (Proof::Unsaved { .. }, Class::Config) => {
-                Some(if error.is_local() { schedule::LOCAL_PROBE } else { schedule::CONFIG_PROBE })
-            }
+            (Proof::Unsaved { .. }, Class::Config) => Some(config_probe(error)),
             (Proof::Unsaved { refusals }, Class::Suspect) => {
                 let pause = schedule::SUSPECT_PROBES.get(usize::from(*refusals)).copied();
                 *refusals = refusals.saturating_add(1);

@@ -245,9 +245,7 @@ impl Account {
             // What the other place asked for does not hold here.
             self.series = Series::default();
             self.lineage = lineage;
-            if !self.has_credential() {
-                self.origin = self.lineage.clone();
-            }
+            self.begin_where_it_is_led();
         }
         if let State::Queued(_) = self.state {
             out.push(Command::Unqueue);
@@ -300,6 +298,13 @@ impl Account {
     /// Whether the configuration sends the credential to another place than it came from.
     pub(super) fn leads_elsewhere(&self) -> bool {
         self.plan.has_refresh_token && self.has_credential() && self.origin != self.lineage
+    }
+
+    /// Without a credential, what it will have first comes from where the configuration sends it.
+    pub(super) fn begin_where_it_is_led(&mut self) {
+        if !self.has_credential() {
+            self.origin = self.lineage.clone();
+        }
     }
 
     /// Whether there is something that must go nowhere but where it came from.

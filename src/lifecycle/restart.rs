@@ -59,10 +59,7 @@ impl Account {
             self.held = held(&saved, now);
             self.told.expiry = self.held.is_none();
         }
-        if !self.has_credential() {
-            // What it will have first comes from where the configuration sends it.
-            self.origin = self.lineage.clone();
-        }
+        self.begin_where_it_is_led();
         if self.risk() == super::words::Risk::None {
             return;
         }

@@ -8,6 +8,7 @@ use std::os::unix::fs::FileExt;
 use serde_json::Value;
 use serde_json::json;
 use tokenkeeper::error::code::Code;
+use tokenkeeper::protocol::account::TokenAnswer;
 
 use crate::daemon::forgiving;
 use crate::daemon::with_mail;
@@ -45,14 +46,8 @@ fn a_database_that_is_removed_under_the_daemon_costs_nothing() {
     for file in ["state.db", "state.db-wal"] {
         fs::remove_file(daemon.path("state").join(file)).unwrap();
     }
-    let refreshed = receive(daemon.begin_refresh("mail")).unwrap();
-    assert_eq!(refreshed.status, 200, "{}", refreshed.body);
-    let token = daemon.token("mail", "").unwrap();
-    daemon.kill();
-    daemon.begin();
-    let again = daemon.token("mail", "").unwrap();
-    assert_eq!((again.generation, &again.token), (token.generation, &token.token));
-    assert_eq!(idp.totals("mail").reuses, 0);
+    let token = refreshed(&daemon);
+    outlasts_a_kill(&token, &mut daemon, &idp);
 }
 
 #[test]
@@ -61,19 +56,13 @@ fn whatever_is_removed_from_the_state_directory_is_put_back_and_told() {
     for entry in fs::read_dir(daemon.path("state")).unwrap() {
         fs::remove_file(entry.unwrap().path()).unwrap();
     }
-    let refreshed = receive(daemon.begin_refresh("mail")).unwrap();
-    assert_eq!(refreshed.status, 200, "{}", refreshed.body);
-    let token = daemon.token("mail", "").unwrap();
+    let token = refreshed(&daemon);
     let told = doctor(&daemon);
     assert!(told.contains("the daemon put them back"), "{told}");
     for file in ["store.lock", "store.key", "state.db"] {
         daemon.logs(&format!("{file} was removed"));
     }
-    daemon.kill();
-    daemon.begin();
-    let again = daemon.token("mail", "").unwrap();
-    assert_eq!((again.generation, &again.token), (token.generation, &token.token));
-    assert_eq!(idp.totals("mail").reuses, 0);
+    outlasts_a_kill(&token, &mut daemon, &idp);
 }
 
 #[test]
@@ -126,9 +115,7 @@ fn an_account_that_cannot_be_read_is_held_back_and_told_what_works() {
 #[test]
 fn an_old_copy_of_the_state_heals_by_itself_where_the_provider_still_takes_what_it_holds() {
     let (idp, daemon) = rolled_back(&json!({ "grace_secs": null, "grace_scope": "any" }));
-    let refreshed = receive(daemon.begin_refresh("mail")).unwrap();
-    assert_eq!(refreshed.status, 200, "{}", refreshed.body);
-    let token = daemon.token("mail", "").unwrap();
+    let token = refreshed(&daemon);
     assert!(idp.accepts("mail", &token.token));
     assert_eq!(idp.totals("mail").reuses, 0);
 }
@@ -169,6 +156,22 @@ fn rolled_back(rotation: &Value) -> (Idp, Daemon) {
     copied(&daemon.path("copy"), &daemon.path("state"));
     daemon.begin();
     (idp, daemon)
+}
+
+/// The token that a refresh brings.
+fn refreshed(daemon: &Daemon) -> TokenAnswer {
+    let refreshed = receive(daemon.begin_refresh("mail")).unwrap();
+    assert_eq!(refreshed.status, 200, "{}", refreshed.body);
+    daemon.token("mail", "").unwrap()
+}
+
+/// The next process has the same token.
+fn outlasts_a_kill(token: &TokenAnswer, daemon: &mut Daemon, idp: &Idp) {
+    daemon.kill();
+    daemon.begin();
+    let again = daemon.token("mail", "").unwrap();
+    assert_eq!((again.generation, &again.token), (token.generation, &token.token));
+    assert_eq!(idp.totals("mail").reuses, 0);
 }
 
 fn doctor(daemon: &Daemon) -> String {
