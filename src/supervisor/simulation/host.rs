@@ -8,6 +8,7 @@ use super::play::Play;
 use super::scene::Scene;
 use super::service::Serial;
 use crate::name::AccountId;
+use crate::record::Stake;
 
 /// Pause between two faults, on average.
 const BETWEEN_FAULTS: Duration = Duration::from_secs(2 * 3_600);
@@ -206,7 +207,10 @@ impl Play {
             let Scene { witness, clocks, disk, parts, .. } = &mut *scene;
             let saved = disk.refresh_token(account).map(Serial::of);
             let staged = disk.staged(account).as_ref().map(Serial::of);
-            witness.ended(clocks, &parts[account], saved, staged);
+            let serials = [(Stake::Current, saved), (Stake::Staged, staged)];
+            let announced = serials.iter().filter(|(stake, _)| disk.is_announced(account, *stake));
+            let in_doubt = announced.filter_map(|(_, serial)| *serial).collect::<Vec<_>>();
+            witness.ended(clocks, &parts[account], saved, staged, &in_doubt);
             scene.record_is_read(account);
         }
         if was_there || self.off {

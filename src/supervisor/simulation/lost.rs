@@ -128,8 +128,18 @@ struct Planned {
     ahead: i64,
     /// Whether it is about a replay that came after the grace.
     late: bool,
-    /// Whether a reply was lost since.
-    lost: bool,
+    reply: Reply,
+}
+
+/// What is known of the replies to what a plan is about.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Reply {
+    /// Nothing yet.
+    Awaited,
+    /// One was lost.
+    Lost,
+    /// It was surely not taken, for all that the process knows. The next one has only what is on disk.
+    Known,
 }
 
 /// An attempt with a refresh token: a request, or one that failed before it was sent.
@@ -177,6 +187,7 @@ impl Struggle {
         clocks: &Clocks,
         grace: Duration,
     ) {
+        self.forgets_what_is_known(serial);
         let plan = self.plans.iter().rfind(|plan| plan.serial == serial).copied();
         if plan.is_none_or(|plan| at >= plan.from + plan.grace) {
             // What a newer one was brought for is not asked for again.
@@ -186,8 +197,8 @@ impl Struggle {
             let oldest = self.tries.first().map_or(begun, |first| first.begun);
             self.blocks.retain(|block| block.to.unwrap_or(block.from) >= oldest);
             let (boots, ahead) = (clocks.boots(), clocks.ahead());
-            let late = plan.is_some();
-            self.plans.push(Planned { serial, from: at, grace, boots, ahead, late, lost: false });
+            let (late, reply) = (plan.is_some(), Reply::Awaited);
+            self.plans.push(Planned { serial, from: at, grace, boots, ahead, late, reply });
         }
         self.tries.push(Try { serial, begun, from: at, to: None, refused: false });
     }
@@ -198,10 +209,34 @@ impl Struggle {
         (last.to, last.refused) = (Some(at), heard == Heard::Refusal);
         let serial = last.serial;
         let Some(plan) = self.plans.iter_mut().rfind(|plan| plan.serial == serial) else { return };
-        plan.lost |= heard == Heard::Nothing;
-        if !plan.lost && heard != Heard::Tokens {
-            // It was surely not taken: there is nothing to ask for again.
-            let from = plan.from;
+        match heard {
+            Heard::Nothing => plan.reply = Reply::Lost,
+            Heard::Refusal | Heard::Failure if plan.reply == Reply::Awaited => {
+                plan.reply = Reply::Known;
+            }
+            Heard::Refusal | Heard::Failure | Heard::Tokens => {}
+        }
+    }
+
+    /// The process has ended, and nobody hears what is yet to come. Of `in_doubt` the disk says that a
+    /// request may have been sent, whatever that process had heard of it.
+    pub(super) fn ends(&mut self, at: Duration, in_doubt: &[Serial]) {
+        self.hears(at, Heard::Nothing);
+        for plan in &mut self.plans {
+            if plan.reply == Reply::Known && in_doubt.contains(&plan.serial) {
+                plan.reply = Reply::Lost;
+            }
+        }
+        for plan in self.plans.clone() {
+            self.forgets_what_is_known(plan.serial);
+        }
+    }
+
+    /// Where nothing was taken there is nothing to ask for again.
+    fn forgets_what_is_known(&mut self, serial: Serial) {
+        let ours = self.plans.iter().filter(|plan| plan.serial == serial);
+        let known = ours.filter(|plan| plan.reply == Reply::Known).map(|plan| plan.from).min();
+        if let Some(from) = known {
             self.plans.retain(|plan| plan.serial != serial || plan.from < from);
             self.tries.retain(|old| old.serial != serial || old.from < from);
         }
@@ -209,7 +244,8 @@ impl Struggle {
 
     /// An attempt fails before it is sent. Whichever refresh token it is made with, it is one.
     pub(super) fn fails_here(&mut self, begun: Duration, at: Duration) {
-        for plan in self.plans.iter().filter(|plan| at < plan.from + LONGEST) {
+        let plans = self.plans.iter().filter(|plan| plan.reply != Reply::Known);
+        for plan in plans.filter(|plan| at < plan.from + LONGEST) {
             let serial = plan.serial;
             self.tries.push(Try { serial, begun, from: at, to: Some(at), refused: false });
         }

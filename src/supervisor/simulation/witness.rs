@@ -14,7 +14,6 @@ use super::life::Fate;
 use super::life::Life;
 use super::life::Noted;
 use super::life::Told;
-use super::lost::Heard;
 use super::lost::Losses;
 use super::lost::Why;
 use super::service::Serial;
@@ -310,13 +309,14 @@ impl Witness {
     }
 
     /// The process has ended; the disk and the service manager have `saved`, and `staged` is yet to
-    /// prove itself.
+    /// prove itself. Of those `in_doubt` it is written that a request may have been sent.
     pub(super) fn ended(
         &mut self,
         clocks: &Clocks,
         part: &Part,
         saved: Option<Serial>,
         staged: Option<Serial>,
+        in_doubt: &[Serial],
     ) {
         let (account, at) = (&part.id, clocks.at());
         self.trace.note(at, || format!("{account} ends with {saved:?}"));
@@ -324,7 +324,6 @@ impl Witness {
         life.in_flight = false;
         life.knows = saved.unwrap_or_default();
         life.throttled = None;
-        life.struggle.hears(at, Heard::Nothing);
         if let Some((announced, stake)) = life.announced.take() {
             // Sent or not, it counts as one of the attempts.
             let serial = match stake {
@@ -335,9 +334,9 @@ impl Witness {
             if let Some(serial) = serial {
                 let grace = part.plan().rotation.grace().unwrap_or_default();
                 life.struggle.sends(serial, life.begun, announced, clocks, grace);
-                life.struggle.hears(at, Heard::Nothing);
             }
         }
+        life.struggle.ends(at, in_doubt);
         life.owed = None;
         life.urged = false;
         life.told = Told { failure: true, ..Told::default() };
