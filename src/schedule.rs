@@ -164,17 +164,23 @@ pub struct Replay {
     pub lost_after: Duration,
 }
 
-/// When a replay is due, after the send: at once after the loss, then at an eighth, a quarter
-/// and half of the grace. `None` once those are used up.
+/// When a replay is due, after the send: at once after the loss, then at an eighth, a quarter,
+/// half and seven eighths of the grace. `None` once those are used up.
+///
+/// The last one is for a network that comes back late, and for the reply of the one before it. It comes
+/// even if there were others in between.
 pub fn replay_after(replay: Replay, jitter: Jitter) -> Option<Duration> {
     const FIRST: Duration = Duration::from_millis(500);
 
     let Replay { count, grace, lost_after } = replay;
+    let last = grace - grace / 8;
     let planned = match count {
         1 => lost_after + jitter.of(FIRST.min(grace / 8)),
         2 => grace / 8,
         3 => grace / 4,
         4 => grace / 2,
+        5 => last,
+        _ if lost_after < last => last,
         _ => return None,
     };
     let due = planned.max(lost_after);
@@ -218,7 +224,10 @@ mod tests {
             ("the second at an eighth",             2,   40,   4,  Some(5_000)),
             ("the third at a quarter",              3,   40,   4,  Some(10_000)),
             ("the fourth at half",                  4,   40,   4,  Some(20_000)),
-            ("there is no fifth",                   5,   40,   4,  None),
+            ("the last one shortly before its end", 5,   40,   4,  Some(35_000)),
+            ("whatever came before",                9,   40,   4,  Some(35_000)),
+            ("a late one comes at once",            5,   40,  36,  Some(36_000)),
+            ("there is no sixth after it",          6,   40,  35,  None),
             ("never before the loss is known",      2,   30,   9,  Some(9_000)),
             ("never after the grace",               1,   10,  10,  None),
         ];

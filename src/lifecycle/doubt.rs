@@ -14,15 +14,18 @@ use crate::time::Jitter;
 use crate::time::Moment;
 use crate::time::Now;
 
-/// So many replays that one more is planned, at half of the grace or at once after that.
-pub(super) const ALL_BUT_ONE: u32 = 3;
+/// So many replays come before the one at half of the grace, or at once after that.
+pub(super) const BEFORE_HALF: u32 = 3;
+
+/// So many replays come before the last one that is planned, shortly before the end of the grace.
+const BEFORE_LAST: u32 = 4;
 
 impl Account {
     /// The doubt about a credential once one more reply to it was lost.
     ///
     /// A replay that came after the grace may be the one that the provider took, and has a grace of
-    /// its own. It gets one more replay inside of that, and not a whole plan each time: the
-    /// provider may have trouble enough.
+    /// its own. It gets the last replay of a plan inside of that, and not a whole one each time: the provider
+    /// may have trouble enough.
     pub(super) fn doubt_after(&self, doubt: Option<Doubt>, sent: Sent) -> Doubt {
         let Sent(sent) = sent;
         let Some(doubt) = doubt else {
@@ -33,7 +36,7 @@ impl Account {
         let over = |grace| doubt.late || sent.boot >= doubt.grace_from + grace;
         let doubt = Doubt { last: sent.boot, ..doubt };
         if grace.is_some_and(over) {
-            Doubt { grace_from: sent.boot, replays: ALL_BUT_ONE, late: false, ..doubt }
+            Doubt { grace_from: sent.boot, replays: BEFORE_LAST, late: false, ..doubt }
         } else {
             doubt
         }
@@ -47,16 +50,14 @@ impl Account {
         now: Now,
         jitter: Jitter,
     ) -> Moment {
-        if let Some(planned) = self.planned_replay(doubt, now, jitter) {
-            return planned;
-        }
         let soon = soon(doubt, pause, now, jitter);
-        match self.plan.rotation {
+        let otherwise = match self.plan.rotation {
             // Nobody said that a replay does harm.
             Rotation::Unknown | Rotation::Never => soon,
             // A replay outside the grace may kill the token that is still good.
             Rotation::Grace(_) | Rotation::Strict => soon.max(self.nearly_spent(now)),
-        }
+        };
+        self.planned_or(otherwise, doubt, now, jitter)
     }
 
     /// The same of a credential that was handed in: it is of another login than the account's token,
@@ -68,12 +69,21 @@ impl Account {
         now: Now,
         jitter: Jitter,
     ) -> Moment {
-        let planned = self.planned_replay(doubt, now, jitter);
-        planned.unwrap_or_else(|| soon(doubt, pause, now, jitter))
+        self.planned_or(soon(doubt, pause, now, jitter), doubt, now, jitter)
+    }
+
+    /// When the next planned replay is due, or `otherwise` where none is. Who has nothing to protect
+    /// does not wait for the last one.
+    fn planned_or(&self, otherwise: Moment, doubt: Doubt, now: Now, jitter: Jitter) -> Moment {
+        match self.planned_replay(doubt, now, jitter) {
+            Some(last) if doubt.replays >= BEFORE_LAST => last.min(otherwise),
+            Some(planned) => planned,
+            None => otherwise,
+        }
     }
 
     /// When the next replay of a spend in doubt is due inside the grace; `None` where none is to come.
-    pub(super) fn planned_replay(&self, doubt: Doubt, now: Now, jitter: Jitter) -> Option<Moment> {
+    fn planned_replay(&self, doubt: Doubt, now: Now, jitter: Jitter) -> Option<Moment> {
         let lost_after = now.boot.since(doubt.grace_from);
         let grace = self.plan.rotation.grace().filter(|_| !doubt.late)?;
         let count = doubt.replays.saturating_add(1);

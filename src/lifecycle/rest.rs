@@ -247,7 +247,10 @@ impl Account {
             self.lineage = lineage;
             self.begin_where_it_is_led();
         }
-        if let State::Queued(_) = self.state {
+        let mut wanted = false;
+        if let State::Queued(attempt) = self.state {
+            let own = attempt.stake != Stake::Staged;
+            wanted = own && attempt.reason == Reason::Requested;
             out.push(Command::Unqueue);
             self.state = State::Vacant;
         }
@@ -257,6 +260,27 @@ impl Account {
                 self.standing.failure = None;
             }
             self.settle(now, jitter, out);
+            if wanted {
+                self.still_go_on(now, out);
+            }
+        }
+    }
+
+    /// Somebody wanted an attempt, which waited for its turn when the configuration changed.
+    fn still_go_on(&mut self, now: Now, out: &mut Vec<Command>) {
+        let may = match self.state {
+            State::Fresh { .. } | State::Waiting { .. } | State::Suspect { .. } => true,
+            State::NeedsLogin => !self.leads_elsewhere(),
+            State::Vacant
+            | State::Queued(_)
+            | State::Exchanging(..)
+            | State::Saving(..)
+            | State::Leaving(..)
+            | State::InDoubt { .. }
+            | State::Frozen { .. } => false,
+        };
+        if may {
+            self.go_on(Reason::Requested, now, out);
         }
     }
 

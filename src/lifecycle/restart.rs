@@ -9,7 +9,7 @@ use std::time::Duration;
 use super::Account;
 use super::Candidate;
 use super::Doubt;
-use super::doubt::ALL_BUT_ONE;
+use super::doubt::BEFORE_HALF;
 use super::words::Command;
 use crate::error::RefreshError;
 use crate::notice::Reason;
@@ -81,14 +81,14 @@ impl Account {
     ///
     /// The plan of its replays goes on where it was: if each life had a replay at once, a few kills
     /// in a row would use up the requests of a minute long before the grace is over. However
-    /// many the last processes made, one is still to come.
+    /// many the last processes made, two are still to come.
     fn doubt_since(&self, at: Stamp, now: Now) -> Doubt {
         let sent = Now { boot: moment(at, now), wall: at.wall };
         let elapsed = now.wall.since(at.wall);
         let grace = self.plan.rotation.grace().unwrap_or_default();
         let set_back = now.wall + TRUSTED_SETBACK < at.wall;
         let late = at.boot.is_none() && (elapsed >= grace || set_back);
-        let replays = self.attempts_since(sent.boot).saturating_sub(1).min(ALL_BUT_ONE);
+        let replays = self.attempts_since(sent.boot).saturating_sub(1).min(BEFORE_HALF);
         let last = self.requests.starts().last().map_or(sent.boot, |begun| sent.boot.max(*begun));
         Doubt { sent, grace_from: sent.boot, last, replays, late }
     }

@@ -92,11 +92,23 @@ fn a_replay_that_is_refused_is_confirmed_inside_the_grace() {
 #[test]
 fn replays_that_are_all_refused_end_in_a_suspicion() {
     let mut sim = lost_at(3550, Rotation::Grace(secs(40)));
-    for at in [3550, 3554, 3559, 3580] {
+    for at in [3550, 3554, 3559, 3569, 3584] {
         sim.fly(at);
         sim.fails_at(at + 1, invalid_grant());
     }
     assert_eq!(sim.account.snapshot().state, StateName::Suspect, "{}", sim.log);
+}
+
+/// A reply is lost with the network, which is back after 22 s.
+#[test]
+fn a_network_that_is_away_for_most_of_the_grace_costs_nothing() {
+    let mut sim = lost_at(3551, Rotation::Grace(secs(30)));
+    for at in [3551, 3553, 3557, 3564] {
+        sim.fly(at);
+        sim.fails_at(at, unreachable());
+    }
+    let last = Moment::from_millis(3_575_250);
+    assert_eq!(sim.account.snapshot().next, Some(last), "{}", sim.log);
 }
 
 /// Where the provider had seen none of the others, it is the one that was taken.
@@ -113,6 +125,7 @@ fn a_request_that_was_lost_after_others_is_asked_for_inside_its_own_grace() {
         (3609, lost()),
         (3624, lost()),
         (3629, invalid_grant()),
+        (3647, invalid_grant()),
     ] {
         sim.fly(at);
         sim.fails_at(at, error);
@@ -278,7 +291,7 @@ fn a_retry_of_a_lost_login_that_a_kill_cut_is_replayed() {
     let mut sim = Sim::killed_when_lost(Rotation::Grace(secs(60)), 1000);
     assert_eq!(sim.account.snapshot().next, Some(boot(1000)), "{}", sim.log);
 
-    for at in [1000, 1003, 1010, 1025] {
+    for at in [1000, 1003, 1010, 1025, 1048] {
         sim.fly(at);
         sim.fails_at(at, invalid_grant());
     }
@@ -289,8 +302,10 @@ fn a_retry_of_a_lost_login_that_a_kill_cut_is_replayed() {
 #[test]
 fn the_last_request_of_a_killed_process_has_a_grace_of_its_own() {
     let mut sim = Sim::killed_again(Rotation::Grace(secs(60)), 1000, &[50, 49, 42, 35, 20, 12]);
-    sim.fly(1000);
-    sim.fails_at(1001, invalid_grant());
+    for at in [1000, 1003] {
+        sim.fly(at);
+        sim.fails_at(at, invalid_grant());
+    }
     assert_eq!(sim.account.snapshot().next, Some(boot(1000 - 12 + 30)), "{}", sim.log);
 }
 
@@ -310,15 +325,16 @@ fn a_replay_that_is_too_late_waits_until_the_token_is_nearly_spent() {
     ");
 }
 
-/// It may be the one that the provider took, if it had not seen those before.
+/// It may be the one that the provider took, if it had not seen those before. With a token that is
+/// nearly spent nothing waits for the last one of its grace.
 #[test]
 fn a_replay_that_comes_after_the_grace_is_replayed_inside_its_own() {
     let mut sim = lost_at(3564, Rotation::Grace(secs(60)));
     sim.feed(3700, Input::Woken);
-    sim.fly(4535);
-    sim.fails_at(4536, lost());
-    sim.fly(4565);
-    sim.fails_at(4566, lost());
+    for (at, fails) in [(4535, 4536), (4537, 4552), (4555, 4570), (4579, 4587)] {
+        sim.fly(at);
+        sim.fails_at(fails, lost());
+    }
 
     insta::assert_snapshot!(sim.log, @r"
     1000  fresh until 3548       Publish
@@ -332,12 +348,22 @@ fn a_replay_that_comes_after_the_grace_is_replayed_inside_its_own() {
     4535  exchanging             refresh_started, Intend(2), Publish
     4535  exchanging             Exchange(2, 15 s)
     4536  exchanging             Note
-    4536  in_doubt until 4565    Publish, refresh_failed
-    4565  queued                 Queue(3, InDoubt), Publish
-    4565  exchanging             refresh_started, Intend(3), Publish
-    4565  exchanging             Exchange(3, 15 s)
-    4566  exchanging             Note
-    4566  in_doubt until 4567    Publish, refresh_failed
+    4536  in_doubt until 4537    Publish, refresh_failed
+    4537  queued                 Queue(3, InDoubt), Publish
+    4537  exchanging             refresh_started, Intend(3), Publish
+    4537  exchanging             Exchange(3, 15 s)
+    4552  exchanging             Note
+    4552  in_doubt until 4553    Publish, refresh_failed
+    4555  queued                 Queue(4, InDoubt), Publish
+    4555  exchanging             refresh_started, Intend(4), Publish
+    4555  exchanging             Exchange(4, 15 s)
+    4570  exchanging             Note
+    4570  in_doubt until 4571    Publish, refresh_failed
+    4579  queued                 Queue(5, InDoubt), Publish
+    4579  exchanging             refresh_started, Intend(5), Publish
+    4579  exchanging             Exchange(5, 15 s)
+    4587  exchanging             Note
+    4587  in_doubt until 4587    Publish, refresh_failed
     ");
 }
 
@@ -345,8 +371,9 @@ fn a_replay_that_comes_after_the_grace_is_replayed_inside_its_own() {
 fn a_replay_after_a_reboot_that_outlasted_the_grace_is_replayed_inside_its_own() {
     let mut sim = Sim::rebooted(Rotation::Grace(secs(60)), 1000, secs(120));
     sim.fly(4535);
-    sim.fails_at(4536, lost());
-    assert_eq!(sim.account.snapshot().next, Some(boot(4535 + 30)), "{}", sim.log);
+    sim.fails_at(4587, lost());
+    let last = Moment::from_millis(4_535_000 + 52_500);
+    assert_eq!(sim.account.snapshot().next, Some(last), "{}", sim.log);
 }
 
 /// A provider may answer a replay with the very tokens whose reply was lost, and with their

@@ -3,8 +3,10 @@
 use super::sim::Sim;
 use super::sim::boot;
 use super::sim::failed;
+use super::sim::here;
 use super::sim::invalid_client;
 use super::sim::lost;
+use super::sim::plan;
 use super::sim::secs;
 use super::sim::unreachable;
 use crate::error::RefreshError;
@@ -46,6 +48,23 @@ fn a_retry_beyond_the_budget_hears_when_it_is_tried() {
 
     assert_eq!(refusal.retry_at, Some(boot(3549) + secs(61)));
     insta::assert_snapshot!(refusal.message, @"the request budget is used up; it is tried again in 54 s");
+}
+
+/// It may wait for its turn while others are served.
+#[test]
+fn what_somebody_wanted_outlasts_a_change_of_the_configuration() {
+    for (fails, action) in [(None, Action::Refresh), (Some(ended()), Action::Retry)] {
+        let mut sim = Sim::resumed(Rotation::Unknown, 1000);
+        if let Some(error) = fails {
+            sim.fly(3549);
+            sim.fails_at(3550, error);
+        }
+        sim.feed(3600, Input::Ordered(action));
+        sim.feed(3600, Input::Reconfigured(plan(Rotation::Unknown), here()));
+        sim.go(3600);
+        sim.renewed_at(3601, Generation(2));
+        assert_eq!(sim.account.snapshot().generation, Generation(2), "{}", sim.log);
+    }
 }
 
 #[test]

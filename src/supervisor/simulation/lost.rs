@@ -1,10 +1,11 @@
 //! Why a rotated refresh token was lost: what was promised to fetch it again, and what came of that.
 //!
-//! A daemon in doubt asks again four times inside the grace: at once, and after an eighth, a quarter
-//! and half of it. A replay that comes after the grace may be what the provider takes, and is followed by
-//! one more at half of the grace from there; and so is a last replay that is refused. Each of
-//! them has to be made, whatever became of those before it. It is excused only if the daemon could not make it
-//! from when it was due until the next one is: two mishaps do not excuse four replays.
+//! A daemon in doubt asks again five times inside the grace: at once, and after an eighth, a quarter,
+//! half and seven eighths of it. A replay that comes after the grace may be what the provider takes, and
+//! the last of them follows it in a grace from there; a last replay that is refused is followed by one more,
+//! at half of the grace of what was lost last. Each of them has to be made, whatever became of those
+//! before it. It is excused only if the daemon could not make it from when it was due until the next one
+//! is: two mishaps do not excuse five replays.
 
 use std::fmt;
 use std::time::Duration;
@@ -136,7 +137,7 @@ struct Planned {
 enum Reply {
     /// Nothing yet.
     Awaited,
-    /// One was lost.
+    /// One was lost, or may be.
     Lost,
     /// It was surely not taken, for all that the process knows. The next one has only what is on disk.
     Known,
@@ -187,7 +188,7 @@ impl Struggle {
         clocks: &Clocks,
         grace: Duration,
     ) {
-        self.forgets_what_is_known(serial);
+        self.plans.retain(|plan| plan.serial != serial || plan.reply != Reply::Known);
         let plan = self.plans.iter().rfind(|plan| plan.serial == serial).copied();
         if plan.is_none_or(|plan| at >= plan.from + plan.grace) {
             // What a newer one was brought for is not asked for again.
@@ -210,11 +211,12 @@ impl Struggle {
         let serial = last.serial;
         let Some(plan) = self.plans.iter_mut().rfind(|plan| plan.serial == serial) else { return };
         match heard {
-            Heard::Nothing => plan.reply = Reply::Lost,
+            // What came may be lost yet, before it is on disk.
+            Heard::Nothing | Heard::Tokens => plan.reply = Reply::Lost,
             Heard::Refusal | Heard::Failure if plan.reply == Reply::Awaited => {
                 plan.reply = Reply::Known;
             }
-            Heard::Refusal | Heard::Failure | Heard::Tokens => {}
+            Heard::Refusal | Heard::Failure => {}
         }
     }
 
@@ -227,19 +229,7 @@ impl Struggle {
                 plan.reply = Reply::Lost;
             }
         }
-        for plan in self.plans.clone() {
-            self.forgets_what_is_known(plan.serial);
-        }
-    }
-
-    /// Where nothing was taken there is nothing to ask for again.
-    fn forgets_what_is_known(&mut self, serial: Serial) {
-        let ours = self.plans.iter().filter(|plan| plan.serial == serial);
-        let known = ours.filter(|plan| plan.reply == Reply::Known).map(|plan| plan.from).min();
-        if let Some(from) = known {
-            self.plans.retain(|plan| plan.serial != serial || plan.from < from);
-            self.tries.retain(|old| old.serial != serial || old.from < from);
-        }
+        self.plans.retain(|plan| plan.reply != Reply::Known);
     }
 
     /// An attempt fails before it is sent. Whichever refresh token it is made with, it is one.
@@ -277,8 +267,8 @@ impl Struggle {
         let plan = self.plans.iter().rfind(|plan| plan.serial == serial && plan.from <= since);
         let Some(plan) = plan else { return Err(format!("no request of {since:?} is known")) };
         let end = plan.from + plan.grace;
-        let ours = self.tries.iter().filter(|it| it.serial == serial);
-        let tries = ours.filter(|it| it.from > plan.from && it.from < end).collect::<Vec<_>>();
+        let replays = self.tries.iter().filter(|it| it.serial == serial && it.from > plan.from);
+        let tries = replays.clone().filter(|it| it.from < end).collect::<Vec<_>>();
         let slots = plan.slots();
         let empty = slots.iter().filter(|slot| !tries.iter().any(|it| slot.contains(it.from)));
         let blocked = empty.filter_map(|slot| self.why_empty(serial, *slot)).collect::<Vec<_>>();
@@ -294,7 +284,7 @@ impl Struggle {
             ));
         }
         let more = self.one_more(plan, serial);
-        let empty = more.filter(|slot| !tries.iter().any(|it| slot.contains(it.from)));
+        let empty = more.filter(|slot| !replays.clone().any(|it| slot.contains(it.from)));
         if let Some(slot) = empty {
             let why = self.why_empty(serial, slot);
             return why.ok_or_else(|| {
@@ -358,7 +348,7 @@ impl Planned {
     fn slots(&self) -> Vec<Slot> {
         let due = |share: u32| self.from + self.grace * share / 8;
         let slot = |(from, to): (u32, u32)| Slot { from: due(from), to: due(to) };
-        let whole = [(0, 1), (1, 2), (2, 4), (4, 8)];
-        whole.into_iter().skip(if self.late { 3 } else { 0 }).map(slot).collect()
+        let whole = [(0, 1), (1, 2), (2, 4), (4, 7), (7, 8)];
+        whole.into_iter().skip(if self.late { 4 } else { 0 }).map(slot).collect()
     }
 }

@@ -6,6 +6,7 @@ use super::agenda::Event;
 use super::people::Deed;
 use super::play::Play;
 use super::scene::Hope;
+use crate::error::code::Code;
 use crate::lifecycle::words::Action;
 use crate::name::AccountId;
 use crate::snapshot::Answer;
@@ -97,8 +98,11 @@ impl Play {
             let elsewhere = snapshot.origin.as_ref() != Some(&lineage);
             let mut scene = self.outside.scene();
             let needs_another = doomed || elsewhere || snapshot.released;
-            // That is not taken as long as one has yet to prove itself.
-            let hopeless = needs_another && scene.staged(&account) == Some(Hope::None);
+            let said_lost =
+                snapshot.failure.as_ref().is_some_and(|it| it.code() == Code::NeedsLogin);
+            // Neither is taken up as long as one has yet to prove itself that never will.
+            let hopeless =
+                (needs_another || said_lost) && scene.staged(&account) == Some(Hope::None);
             let mistaken = scene.witness.is_mistaken(&account);
             drop(scene);
             if mistaken || hopeless {
