@@ -210,7 +210,7 @@ impl Pacing {
         let host = self.routes.get_mut(&route)?;
         host.remove(&place);
         self.queued.remove(&place.account);
-        let free = match host.gate(place.urgency.rank, now) {
+        let free = match host.gate(&place, now) {
             Gate::Closed(until) => {
                 Err((until + jitter.of(Duration::from_secs(1)), Bar::OthersFail))
             }
@@ -293,7 +293,7 @@ impl Pacing {
 
     /// Puts a route where it belongs: ready, later, or neither.
     fn place(&mut self, route: &Route, now: Moment) {
-        let urgency = self.first(route, now).map(|first| first.urgency);
+        let first = self.first(route, now).cloned();
         let no_gate = self.gates >= GATES;
         let Some(host) = self.routes.get_mut(route) else { return };
         match std::mem::take(&mut host.listed) {
@@ -308,12 +308,12 @@ impl Pacing {
         if no_gate && host.asks() {
             self.crowded.insert(route.clone());
         }
-        let Some(urgency) = urgency else { return };
-        match host.gate(urgency.rank, now) {
+        let Some(first) = first else { return };
+        match host.gate(&first, now) {
             // One that is barred gets its answer at once.
             Gate::Open | Gate::Closed(_) => {
-                host.listed = Listed::Ready(urgency);
-                self.ready.insert((urgency, route.clone()));
+                host.listed = Listed::Ready(first.urgency);
+                self.ready.insert((first.urgency, route.clone()));
             }
             Gate::Later(at) => {
                 host.listed = Listed::Later(at);

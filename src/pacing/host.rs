@@ -41,6 +41,10 @@ const FAILURES_TO_TRIP: usize = 5;
 const FIRST_REST: Duration = Duration::from_secs(15);
 const LONGEST_REST: Duration = Duration::from_secs(300);
 
+/// So much later than others an account may be the probe that has failed while the route rested:
+/// those who were told to wait until it has rested come back within half of that.
+const AFTER_OTHERS: Duration = Duration::from_secs(2);
+
 /// Refusals of this many accounts, and of a twentieth of all, in this time are not believed.
 const REFUSALS_TO_DOUBT: usize = 3;
 const REFUSALS_SPAN: Duration = Duration::from_secs(600);
@@ -65,7 +69,7 @@ pub(super) struct Host {
     allowance: f64,
     refilled: Moment,
     clean_since: Moment,
-    /// How each of the last attempts ended, and whose it was.
+    /// How each of the last attempts ended, and whose it was; while it rests, of those since then.
     recent: VecDeque<(AccountId, Ending)>,
     breaker: Breaker,
     refusals: Vec<(Moment, AccountId)>,
@@ -168,9 +172,9 @@ impl Host {
 
     /// A replay inside its grace waits for nothing but a slot: there are a handful of them, and its
     /// account may be lost before the route has rested.
-    pub(super) fn gate(&self, rank: Rank, now: Moment) -> Gate {
-        let replay = rank == Rank::InDoubt;
-        if let Some(until) = self.rests_until(now).filter(|_| !replay) {
+    pub(super) fn gate(&self, place: &Place, now: Moment) -> Gate {
+        let replay = place.urgency.rank == Rank::InDoubt;
+        if let Some(until) = self.rests_until(&place.account, now).filter(|_| !replay) {
             return Gate::Closed(until);
         }
         if self.in_flight >= IN_FLIGHT_PER_ROUTE {
@@ -185,12 +189,19 @@ impl Host {
         }
     }
 
-    fn rests_until(&self, now: Moment) -> Option<Moment> {
-        match self.breaker {
-            Breaker::Open { until, .. } if now < until => Some(until),
+    /// Until when it rests, if it does. An account whose login hangs, say, is no proof that the
+    /// provider does: the next probe is another one's, if there is one that wants to.
+    fn rests_until(&self, account: &AccountId, now: Moment) -> Option<Moment> {
+        let mut failed = self.recent.iter().filter(|(_, ending)| *ending == Ending::Failed);
+        let rest = match self.breaker {
+            Breaker::Open { until, .. } if failed.any(|(whose, _)| whose == account) => {
+                Some(until + AFTER_OTHERS)
+            }
+            Breaker::Open { until, .. } => Some(until),
             Breaker::Probing { .. } => Some(now + FIRST_REST),
-            Breaker::Open { .. } | Breaker::Closed => self.next_probe.filter(|probe| now < *probe),
-        }
+            Breaker::Closed => None,
+        };
+        rest.filter(|until| now < *until).or_else(|| self.next_probe.filter(|probe| now < *probe))
     }
 
     pub(super) fn begin(&mut self, place: &Place, now: Moment) {

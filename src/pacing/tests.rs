@@ -152,6 +152,32 @@ fn a_provider_that_fails_for_several_gets_rest_and_then_one_probe() {
     assert_eq!(admitted(&mut pacing, 20).len(), 3, "and then everyone");
 }
 
+/// A provider that hangs for one login says nothing by that of the others.
+#[test]
+fn an_account_that_failed_as_the_probe_leaves_the_next_one_to_others() {
+    let mut pacing = Pacing::default();
+    pacing.join(&route("a"));
+    fill(&mut pacing, "a", 6, Rank::Planned);
+    for account in admitted(&mut pacing, 0) {
+        pacing.ended(&id(&account), &route("a"), Verdict::Failing, at(0), none());
+    }
+    let hung = || place("hung", urgency(Rank::Wanted, 0), Risk::None);
+    pacing.queue(&route("a"), hung(), at(20));
+    assert_eq!(admitted(&mut pacing, 20), ["hung"]);
+    pacing.ended(&id("hung"), &route("a"), Verdict::Failing, at(20), none());
+
+    pacing.queue(&route("a"), hung(), at(35));
+    pacing.queue(&route("a"), place("well", urgency(Rank::Planned, 9), Risk::Account), at(35));
+    assert_eq!(admitted(&mut pacing, 35), ["well"]);
+    pacing.ended(&id("well"), &route("a"), Verdict::Failing, at(35), none());
+
+    // Where nobody else wants to, it is its turn after a while.
+    pacing.queue(&route("a"), hung(), at(65));
+    assert!(admitted(&mut pacing, 65).is_empty());
+    pacing.queue(&route("a"), hung(), at(67));
+    assert_eq!(admitted(&mut pacing, 67), ["hung"]);
+}
+
 #[test]
 fn a_replay_inside_its_grace_does_not_wait_until_a_provider_has_rested() {
     let mut pacing = Pacing::default();

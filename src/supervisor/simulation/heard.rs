@@ -57,7 +57,7 @@ impl Witness {
                 match whose {
                     Whose::Its => {
                         // What proves another login may yet be lost, and then this one stands as it did.
-                        if stake != Stake::Staged {
+                        if stake == Stake::Current {
                             life.is_sound();
                         }
                         life.learn(stake, refresh_token);

@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use super::clocks::Clocks;
 use super::service::Serial;
+use crate::record::Stake;
 
 /// In this time after it could have been made a replay is on its way: half a second of chance,
 /// and a healthy disk.
@@ -121,6 +122,8 @@ pub(super) struct Struggle {
 #[derive(Clone, Copy)]
 struct Planned {
     serial: Serial,
+    /// What the last request was made with.
+    stake: Stake,
     from: Duration,
     /// What the daemon takes for the grace.
     grace: Duration,
@@ -182,7 +185,7 @@ impl Struggle {
     /// the plan of its replays is, if its reply is lost.
     pub(super) fn sends(
         &mut self,
-        serial: Serial,
+        (serial, stake): (Serial, Stake),
         begun: Duration,
         at: Duration,
         clocks: &Clocks,
@@ -199,7 +202,10 @@ impl Struggle {
             self.blocks.retain(|block| block.to.unwrap_or(block.from) >= oldest);
             let (boots, ahead) = (clocks.boots(), clocks.ahead());
             let (late, reply) = (plan.is_some(), Reply::Awaited);
-            self.plans.push(Planned { serial, from: at, grace, boots, ahead, late, reply });
+            self.plans.push(Planned { serial, stake, from: at, grace, boots, ahead, late, reply });
+        }
+        for plan in self.plans.iter_mut().filter(|plan| plan.serial == serial) {
+            plan.stake = stake;
         }
         self.tries.push(Try { serial, begun, from: at, to: None, refused: false });
     }
@@ -232,9 +238,10 @@ impl Struggle {
         self.plans.retain(|plan| plan.reply != Reply::Known);
     }
 
-    /// An attempt fails before it is sent. Whichever refresh token it is made with, it is one.
-    pub(super) fn fails_here(&mut self, begun: Duration, at: Duration) {
+    /// An attempt fails before it is sent: one with that, or nobody knows with what.
+    pub(super) fn fails_here(&mut self, begun: Duration, at: Duration, stake: Option<Stake>) {
         let plans = self.plans.iter().filter(|plan| plan.reply != Reply::Known);
+        let plans = plans.filter(|plan| stake.is_none_or(|stake| plan.stake == stake));
         for plan in plans.filter(|plan| at < plan.from + LONGEST) {
             let serial = plan.serial;
             self.tries.push(Try { serial, begun, from: at, to: Some(at), refused: false });

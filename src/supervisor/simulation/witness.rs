@@ -129,7 +129,7 @@ impl Witness {
         if let Some(token) = token.filter(|_| stake != Stake::SignIn) {
             let serial = Serial::of(token);
             let grace = part.plan().rotation.grace().unwrap_or_default();
-            life.struggle.sends(serial, life.begun, at, clocks, grace);
+            life.struggle.sends((serial, stake), life.begun, at, clocks, grace);
             // Of what does no harm nobody keeps count, whatever the configuration says later.
             let fate = if part.announces() { Fate::Open } else { Fate::Known };
             life.spent = Some((serial, fate));
@@ -154,7 +154,7 @@ impl Witness {
     /// An attempt fails on this host, for want of what its client needs.
     pub(super) fn lacks(&mut self, account: &AccountId, at: Duration) {
         let life = self.life(account);
-        life.struggle.fails_here(life.begun, at);
+        life.struggle.fails_here(life.begun, at, None);
         life.struggle.is_blocked(at, None, Why::Client);
     }
 
@@ -191,9 +191,9 @@ impl Witness {
             (Write::Intent { stake, .. }, Ok(_)) => {
                 self.life(account).announced = Some((at, *stake));
             }
-            (Write::Intent { .. }, Err(_)) => {
+            (Write::Intent { stake, .. }, Err(_)) => {
                 let life = self.life(account);
-                life.struggle.fails_here(life.begun, at);
+                life.struggle.fails_here(life.begun, at, Some(*stake));
             }
             (Write::Commit { .. } | Write::Salvage { .. } | Write::Settle { .. }, Err(_)) => {
                 self.unsaved.entry(account.clone()).or_insert(at);
@@ -216,7 +216,7 @@ impl Witness {
                 life.patience_noted = Noted::Yes;
             }
         }
-        if let Write::Commit { stake: Stake::Staged, .. } = write
+        if let Write::Commit { stake: Stake::Staged | Stake::SignIn, .. } = write
             && matches!(result, Ok(_) | Err(StoreError::Unsaved { .. }))
         {
             self.life(account).is_sound();
@@ -333,7 +333,7 @@ impl Witness {
             };
             if let Some(serial) = serial {
                 let grace = part.plan().rotation.grace().unwrap_or_default();
-                life.struggle.sends(serial, life.begun, announced, clocks, grace);
+                life.struggle.sends((serial, stake), life.begun, announced, clocks, grace);
             }
         }
         life.struggle.ends(at, in_doubt);
