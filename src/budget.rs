@@ -106,6 +106,14 @@ impl Window {
         }
     }
 
+    /// The last attempt counts from `now`: it was announced when the window says, and may have been sent at
+    /// any time since.
+    pub fn put_off_the_last(&mut self, now: Moment) {
+        let Some(last) = self.starts.last().copied() else { return };
+        let requests = self.starts.iter().rev().take_while(|start| **start == last).count();
+        self.put_off(now, requests);
+    }
+
     /// Gives back the starts that were counted at `at`: nothing was sent after all.
     pub fn give_back(&mut self, at: Moment, count: usize) {
         for _ in 0..count {
@@ -129,6 +137,14 @@ impl Window {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// One attempt may be of several requests, which are counted at one moment.
+    #[test]
+    fn an_attempt_that_was_only_announced_counts_from_when_that_is_all_that_is_known() {
+        let mut window = Window::requests().after([at(0), at(5), at(5)]);
+        window.put_off_the_last(at(30));
+        assert_eq!(window.starts(), [at(0), at(30), at(30)]);
+    }
 
     #[test]
     fn the_eleventh_request_waits_until_the_first_is_a_minute_old() {

@@ -34,6 +34,12 @@ const TRUSTED_SETBACK: Duration = Duration::from_secs(60);
 impl Account {
     /// Takes over what the store holds.
     pub(super) fn restore(&mut self, record: Record, now: Now, out: &mut Vec<Command>) {
+        self.take_over(record, now, out);
+        // The last process may have waited for its disk before it sent what it had announced.
+        self.requests.put_off_the_last(now.boot);
+    }
+
+    fn take_over(&mut self, record: Record, now: Now, out: &mut Vec<Command>) {
         // Nearly all are where the configuration sends them, and one copy of that is enough.
         self.origin =
             if record.lineage == self.lineage { self.lineage.clone() } else { record.lineage };

@@ -41,8 +41,9 @@ const FAILURES_TO_TRIP: usize = 5;
 const FIRST_REST: Duration = Duration::from_secs(15);
 const LONGEST_REST: Duration = Duration::from_secs(300);
 
-/// So much later than others an account may be the probe that has failed while the route rested:
-/// those who were told to wait until it has rested come back within half of that.
+/// So much later than others an account may be the probe that has failed while the route rested, for
+/// each failure since then up to its own last one: those who were told to wait until the route has rested
+/// come back within half of that.
 const AFTER_OTHERS: Duration = Duration::from_secs(2);
 
 /// Refusals of this many accounts, and of a twentieth of all, in this time are not believed.
@@ -190,14 +191,16 @@ impl Host {
     }
 
     /// Until when it rests, if it does. An account whose login hangs, say, is no proof that the
-    /// provider does: the next probe is another one's, if there is one that wants to.
+    /// provider does: the next probe is another one's, if there is one that wants to, and of those
+    /// that have failed the one for which that is longest ago.
     fn rests_until(&self, account: &AccountId, now: Moment) -> Option<Moment> {
-        let mut failed = self.recent.iter().filter(|(_, ending)| *ending == Ending::Failed);
+        let failed =
+            |(whose, ending): &(AccountId, Ending)| whose == account && *ending == Ending::Failed;
         let rest = match self.breaker {
-            Breaker::Open { until, .. } if failed.any(|(whose, _)| whose == account) => {
-                Some(until + AFTER_OTHERS)
+            Breaker::Open { until, .. } => {
+                let last = self.recent.iter().rposition(failed).map_or(0, |index| index + 1);
+                Some(until + AFTER_OTHERS * u32::try_from(last).unwrap_or(u32::MAX))
             }
-            Breaker::Open { until, .. } => Some(until),
             Breaker::Probing { .. } => Some(now + FIRST_REST),
             Breaker::Closed => None,
         };

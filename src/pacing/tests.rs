@@ -171,11 +171,12 @@ fn an_account_that_failed_as_the_probe_leaves_the_next_one_to_others() {
     assert_eq!(admitted(&mut pacing, 35), ["well"]);
     pacing.ended(&id("well"), &route("a"), Verdict::Failing, at(35), none());
 
-    // Where nobody else wants to, it is its turn after a while.
+    // Of two that have failed it is the one whose failure is longer ago, after others may have come.
     pacing.queue(&route("a"), hung(), at(65));
     assert!(admitted(&mut pacing, 65).is_empty());
-    pacing.queue(&route("a"), hung(), at(67));
-    assert_eq!(admitted(&mut pacing, 67), ["hung"]);
+    pacing.queue(&route("a"), place("well", urgency(Rank::Wanted, 0), Risk::None), at(69));
+    pacing.queue(&route("a"), hung(), at(69));
+    assert_eq!(admitted(&mut pacing, 69), ["hung"]);
 }
 
 #[test]

@@ -156,8 +156,17 @@ impl Stand {
 
 /// Waits until the person is asked, and says what.
 pub(super) async fn until_asked(visit: &Visit) -> String {
+    until_asked_after(visit, 0).await
+}
+
+/// Waits until the person is asked once more than when they last looked, and says what.
+pub(super) async fn until_asked_again(visit: &Visit) -> String {
+    until_asked_after(visit, visit.turn).await
+}
+
+async fn until_asked_after(visit: &Visit, turn: u64) -> String {
     let mut stage = visit.stage.clone();
-    let asked = |stage: &Arc<Stage>| matches!(stage.at, At::Asked { .. });
+    let asked = |stage: &Arc<Stage>| matches!(stage.at, At::Asked { .. }) && stage.turn > turn;
     let stage = stage.wait_for(asked).await.unwrap();
     let At::Asked { prompt, .. } = &stage.at else { unreachable!("waited for it") };
     match prompt {

@@ -59,6 +59,8 @@ pub(super) struct Life {
     pub(super) harmless: Option<u64>,
     /// How often in a row the refresh token was refused.
     pub(super) refusals: u32,
+    /// The same, and whether it was disowned, before tokens came that are not on disk yet.
+    pub(super) before: Option<(u32, bool)>,
     pub(super) struggle: Struggle,
     /// The refresh token that was lost last.
     pub(super) mourned: Option<Serial>,
@@ -172,10 +174,17 @@ impl Life {
         }
     }
 
-    /// The provider has taken its login.
-    pub(super) const fn is_sound(&mut self) {
-        self.refusals = 0;
-        self.disowned = false;
+    /// The provider has taken its login, which is yet to be written down.
+    pub(super) fn is_sound(&mut self) {
+        self.before.get_or_insert((self.refusals, self.disowned));
+        (self.refusals, self.disowned) = (0, false);
+    }
+
+    /// The process has ended: what is not written down is forgotten.
+    pub(super) const fn forgets(&mut self) {
+        if let Some(before) = self.before.take() {
+            (self.refusals, self.disowned) = before;
+        }
     }
 
     pub(super) fn learn(&mut self, stake: Stake, token: Option<&Secret>) {

@@ -221,6 +221,9 @@ impl Witness {
         {
             self.life(account).is_sound();
         }
+        if result.is_ok() && !matches!(write, Write::Intent { .. } | Write::Orphan { .. }) {
+            self.life(account).before = None;
+        }
         let cleared = matches!(write, Write::Clear { .. });
         if erased && !cleared {
             self.violated(account, || format!("{} erases the refresh token", word(write)));
@@ -324,6 +327,7 @@ impl Witness {
         life.in_flight = false;
         life.knows = saved.unwrap_or_default();
         life.throttled = None;
+        life.forgets();
         if let Some((announced, stake)) = life.announced.take() {
             // Sent or not, it counts as one of the attempts.
             let serial = match stake {

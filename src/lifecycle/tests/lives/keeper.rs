@@ -262,7 +262,8 @@ impl<S: Service> Keeper<S> {
             Stake::SignIn => provider.sign_in(spend).expect("it can sign in"),
             Stake::Current | Stake::Staged => provider.exchange(spend),
         };
-        if stake == Stake::SignIn {
+        // One that does not reach the service is none there.
+        if stake == Stake::SignIn && self.now_ms >= self.down_until_ms {
             self.logins.push(self.now_ms);
         }
         let mut took = 0;
