@@ -107,11 +107,11 @@ impl Window {
     }
 
     /// The last attempt counts from `now`: it was announced when the window says, and may have been sent at
-    /// any time since.
+    /// any time since, as long as that is no longer ago than the window lasts.
     pub fn put_off_the_last(&mut self, now: Moment) {
         let Some(last) = self.starts.last().copied() else { return };
         let requests = self.starts.iter().rev().take_while(|start| **start == last).count();
-        self.put_off(now, requests);
+        self.put_off(now.min(last + self.limit.span), requests);
     }
 
     /// Gives back the starts that were counted at `at`: nothing was sent after all.
@@ -141,9 +141,11 @@ mod tests {
     /// One attempt may be of several requests, which are counted at one moment.
     #[test]
     fn an_attempt_that_was_only_announced_counts_from_when_that_is_all_that_is_known() {
-        let mut window = Window::requests().after([at(0), at(5), at(5)]);
-        window.put_off_the_last(at(30));
-        assert_eq!(window.starts(), [at(0), at(30), at(30)]);
+        for (now, counted) in [(30, 30), (300, 66)] {
+            let mut window = Window::requests().after([at(0), at(5), at(5)]);
+            window.put_off_the_last(at(now));
+            assert_eq!(window.starts(), [at(0), at(counted), at(counted)]);
+        }
     }
 
     #[test]

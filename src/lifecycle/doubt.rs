@@ -20,6 +20,9 @@ pub(super) const BEFORE_HALF: u32 = 3;
 /// So many replays come before the last one that is planned, shortly before the end of the grace.
 const BEFORE_LAST: u32 = 4;
 
+/// So long a provider may be at work on a request.
+const AT_WORK: Duration = Duration::from_millis(500);
+
 impl Account {
     /// The doubt about a credential once one more reply to it was lost.
     ///
@@ -74,12 +77,17 @@ impl Account {
 
     /// When the next planned replay is due, or `otherwise` where none is. Who has nothing to protect
     /// does not wait for the last one.
+    ///
+    /// None follows the last request at once: the provider may be at work on that, also after a kill,
+    /// and of two that it takes within the grace the one that it takes last is what it goes by.
     fn planned_or(&self, otherwise: Moment, doubt: Doubt, now: Now, jitter: Jitter) -> Moment {
-        match self.planned_replay(doubt, now, jitter) {
+        let next = match self.planned_replay(doubt, now, jitter) {
             Some(last) if doubt.replays >= BEFORE_LAST => last.min(otherwise),
             Some(planned) => planned,
             None => otherwise,
-        }
+        };
+        let grace = self.plan.rotation.grace();
+        next.max(doubt.last + grace.map_or(AT_WORK, |grace| AT_WORK.min(grace / 8)))
     }
 
     /// When the next replay of a spend in doubt is due inside the grace; `None` where none is to come.

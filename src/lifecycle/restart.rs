@@ -35,8 +35,9 @@ impl Account {
     /// Takes over what the store holds.
     pub(super) fn restore(&mut self, record: Record, now: Now, out: &mut Vec<Command>) {
         self.take_over(record, now, out);
-        // The last process may have waited for its disk before it sent what it had announced.
-        self.requests.put_off_the_last(now.boot);
+        // The last process may have waited for its disk before it sent what it had announced: until
+        // just now, and not later than what this one will send.
+        self.requests.put_off_the_last(now.boot.before(Duration::from_millis(1)));
     }
 
     fn take_over(&mut self, record: Record, now: Now, out: &mut Vec<Command>) {

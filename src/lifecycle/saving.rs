@@ -279,6 +279,7 @@ impl Account {
             self.unsaved = false;
             if changed {
                 self.series.attempts = 0;
+                self.trust_again(attempt.stake);
                 State::Fresh { due: self.due(now) }
             } else {
                 let until = now.boot + self.next_pause(Class::Transient, now, jitter);
@@ -300,6 +301,14 @@ impl Account {
             && self.staged().is_some_and(|staged| staged.lineage == self.lineage);
         if !once_more {
             self.settle_if_due_elsewhere(now, jitter, out);
+        }
+    }
+
+    /// The provider has taken the account's own credential: no refusal of it stands any more.
+    fn trust_again(&mut self, stake: Stake) {
+        if stake == Stake::Current {
+            self.standing.condition = Condition::Sound;
+            self.series.refused_since = None;
         }
     }
 

@@ -173,13 +173,13 @@ fn a_reboot_inside_the_grace_is_followed_by_a_replay_at_once() {
 #[test]
 fn what_was_asked_hours_before_a_boot_does_not_count_after_it() {
     let earlier = [9_000, 8_000, 7_000, 6_000, 5_000, 4_000, 3_000, 2_000, 1_000, 0];
-    for (grace, off, replays) in [(600, 580, &[5][..]), (30, 15, &[5, 5])] {
+    for (grace, off, replays) in [(600, 580, &[5][..]), (30, 15, &[5, 6])] {
         let rotation = Rotation::Grace(secs(grace));
         let mut sim = Sim::rebooted_after(rotation, 5, off, &earlier);
         for at in replays {
             assert_eq!(sim.account.snapshot().next, Some(boot(*at)), "{}", sim.log);
             sim.fly(*at);
-            sim.fails_at(*at, lost());
+            sim.fails_at(*at + 1, lost());
         }
     }
 }
@@ -269,6 +269,16 @@ fn kills_in_a_row_leave_replays_for_the_rest_of_the_grace() {
     for (name, ago, due) in cases {
         let sim = Sim::killed_again(Rotation::Grace(secs(40)), 1000, ago);
         assert_eq!(sim.account.snapshot().next, Some(boot(1000 + due)), "{name}");
+    }
+}
+
+/// It may be at the provider still, and be taken after the replay.
+#[test]
+fn a_replay_does_not_overtake_the_request_that_a_kill_cut() {
+    for (grace, after) in [(40, 500), (2, 250)] {
+        let sim = Sim::killed_again(Rotation::Grace(secs(grace)), 1000, &[0]);
+        let next = Moment::from_millis(1_000_000 + after);
+        assert_eq!(sim.account.snapshot().next, Some(next), "{}", sim.log);
     }
 }
 

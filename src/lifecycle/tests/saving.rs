@@ -3,6 +3,7 @@
 use super::sim::Sim;
 use super::sim::granted;
 use super::sim::here;
+use super::sim::invalid_grant;
 use super::sim::plan;
 use super::sim::unreachable;
 use crate::error::RefreshError;
@@ -249,6 +250,26 @@ fn a_full_disk_does_not_hold_up_an_account_with_nothing_to_lose() {
     3550  saving                 Commit, Publish
     3550  fresh until 6171       Publish, token_changed, refresh_failed
     ");
+}
+
+/// What was refused before was no more than one of the provider's troubles.
+#[test]
+fn a_credential_that_works_is_no_suspect_though_no_disk_takes_what_it_brought() {
+    let mut sim = Sim::resumed(Rotation::Never, 1000);
+    for at in [3549, 3610] {
+        sim.fly(at);
+        sim.fails_at(at, invalid_grant());
+    }
+    sim.fly(4300);
+    sim.feed(4300, Input::Exchanged(sim.ticket(), granted(3600)));
+    sim.feed(4300, Input::Written(sim.ticket(), Err(StoreError::Full)));
+    assert_eq!(sim.account.snapshot().state, StateName::Fresh, "{}", sim.log);
+
+    for at in [6950, 7011] {
+        sim.fly(at);
+        sim.fails_at(at, invalid_grant());
+        assert_eq!(sim.account.snapshot().state, StateName::Suspect, "{}", sim.log);
+    }
 }
 
 #[test]
