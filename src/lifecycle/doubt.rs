@@ -91,7 +91,7 @@ impl Account {
     }
 
     /// When the next replay of a spend in doubt is due inside the grace; `None` where none is to come.
-    fn planned_replay(&self, doubt: Doubt, now: Now, jitter: Jitter) -> Option<Moment> {
+    pub(super) fn planned_replay(&self, doubt: Doubt, now: Now, jitter: Jitter) -> Option<Moment> {
         let lost_after = now.boot.since(doubt.grace_from);
         let grace = self.plan.rotation.grace().filter(|_| !doubt.late)?;
         let count = doubt.replays.saturating_add(1);

@@ -150,6 +150,9 @@ impl Account {
             }
             Class::Config => {
                 let until = now.boot + config_probe(error);
+                if let Some(next) = self.replay_all_the_same(now, jitter) {
+                    return State::InDoubt { next: next.min(until).max(self.budgeted(now.boot)) };
+                }
                 match self.tokens_due_without_sign_in().filter(|_| error.is_local()) {
                     Some(due) => {
                         State::Waiting { until: until.min(due).max(self.budgeted(now.boot)) }
@@ -175,6 +178,12 @@ impl Account {
                 }
             }
         }
+    }
+
+    /// When the next planned replay is due, though somebody has to mend something: that may be done
+    /// within the grace, and the replay afterwards comes too late.
+    fn replay_all_the_same(&self, now: Now, jitter: Jitter) -> Option<Moment> {
+        self.planned_replay(self.doubt?, now, jitter)
     }
 
     /// The refresh token is refused once more.

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::Account;
+use super::Attempt;
 use super::Series;
 use super::State;
 use super::What;
@@ -247,10 +248,8 @@ impl Account {
             self.lineage = lineage;
             self.begin_where_it_is_led();
         }
-        let mut wanted = false;
-        if let State::Queued(attempt) = self.state {
-            let own = attempt.stake != Stake::Staged;
-            wanted = own && attempt.reason == Reason::Requested;
+        let wanted = self.wanted();
+        if let State::Queued(_) = self.state {
             out.push(Command::Unqueue);
             self.state = State::Vacant;
         }
@@ -260,27 +259,39 @@ impl Account {
                 self.standing.failure = None;
             }
             self.settle(now, jitter, out);
-            if wanted {
-                self.still_go_on(now, out);
+            if let Some(because) = wanted {
+                self.still_go_on(because, now, out);
             }
         }
     }
 
+    /// Why somebody wants the attempt that waits for its turn, if anybody does: at its route, or, of a
+    /// login that is lost, for its budget.
+    const fn wanted(&self) -> Option<Reason> {
+        match (&self.state, self.standing.condition) {
+            (State::Queued(Attempt { reason: Reason::Scheduled, .. }), _) => None,
+            (State::Queued(Attempt { stake: Stake::Staged, .. }), _) => None,
+            (State::Queued(Attempt { reason, .. }), _) => Some(*reason),
+            (State::Waiting { .. }, Condition::NeedsLogin) => Some(Reason::Requested),
+            _ => None,
+        }
+    }
+
     /// Somebody wanted an attempt, which waited for its turn when the configuration changed.
-    fn still_go_on(&mut self, now: Now, out: &mut Vec<Command>) {
+    fn still_go_on(&mut self, because: Reason, now: Now, out: &mut Vec<Command>) {
         let may = match self.state {
             State::Fresh { .. } | State::Waiting { .. } | State::Suspect { .. } => true,
+            State::InDoubt { .. } => because == Reason::Replay,
             State::NeedsLogin => !self.leads_elsewhere(),
             State::Vacant
             | State::Queued(_)
             | State::Exchanging(..)
             | State::Saving(..)
             | State::Leaving(..)
-            | State::InDoubt { .. }
             | State::Frozen { .. } => false,
         };
         if may {
-            self.go_on(Reason::Requested, now, out);
+            self.go_on(because, now, out);
         }
     }
 

@@ -41,8 +41,8 @@ const FAILURES_TO_TRIP: usize = 5;
 const FIRST_REST: Duration = Duration::from_secs(15);
 const LONGEST_REST: Duration = Duration::from_secs(300);
 
-/// So much later than others an account may be the probe that has failed while the route rested, for
-/// each failure since then up to its own last one: those who were told to wait until the route has rested
+/// So much later than others an account may be the probe that was it in vain while the route rested, for
+/// each such attempt since then up to its own last one: those who were told to wait until the route has rested
 /// come back within half of that.
 const AFTER_OTHERS: Duration = Duration::from_secs(2);
 
@@ -70,7 +70,8 @@ pub(super) struct Host {
     allowance: f64,
     refilled: Moment,
     clean_since: Moment,
-    /// How each of the last attempts ended, and whose it was; while it rests, of those since then.
+    /// How each of the last attempts ended, and whose it was; while it rests, of those since then, and
+    /// also of probes that say nothing.
     recent: VecDeque<(AccountId, Ending)>,
     breaker: Breaker,
     refusals: Vec<(Moment, AccountId)>,
@@ -83,6 +84,8 @@ pub(super) struct Host {
 enum Ending {
     Answered,
     Failed,
+    /// It had its turn, and did not find out how the provider is.
+    Open,
 }
 
 /// Where a route is listed.
@@ -194,11 +197,11 @@ impl Host {
     /// provider does: the next probe is another one's, if there is one that wants to, and of those
     /// that have failed the one for which that is longest ago.
     fn rests_until(&self, account: &AccountId, now: Moment) -> Option<Moment> {
-        let failed =
-            |(whose, ending): &(AccountId, Ending)| whose == account && *ending == Ending::Failed;
+        let in_vain =
+            |(whose, ending): &(AccountId, Ending)| whose == account && *ending != Ending::Answered;
         let rest = match self.breaker {
             Breaker::Open { until, .. } => {
-                let last = self.recent.iter().rposition(failed).map_or(0, |index| index + 1);
+                let last = self.recent.iter().rposition(in_vain).map_or(0, |index| index + 1);
                 Some(until + AFTER_OTHERS * u32::try_from(last).unwrap_or(u32::MAX))
             }
             Breaker::Probing { .. } => Some(now + FIRST_REST),
@@ -253,6 +256,7 @@ impl Host {
                 self.refilled = now;
                 self.rate = (self.rate * 0.5).max(SLOWEST_RATE);
                 self.clean_since = now;
+                self.leaves_it_open(account);
                 self.rest_again(now, jitter);
             }
             Verdict::Failing => {
@@ -264,7 +268,20 @@ impl Host {
                     self.breaker = Breaker::Open { until: now + rest(0, jitter), trips: 0 };
                 }
             }
-            Verdict::Unused | Verdict::Unsent => self.rest_again(now, jitter),
+            Verdict::Unused | Verdict::Unsent => {
+                self.leaves_it_open(account);
+                // The provider was not asked: somebody else may find out.
+                if let Breaker::Probing { trips } = self.breaker {
+                    self.breaker = Breaker::Open { until: now, trips };
+                }
+            }
+        }
+    }
+
+    /// A probe has not found out how the provider is: the next one is another account's.
+    fn leaves_it_open(&mut self, account: &AccountId) {
+        if let Breaker::Probing { .. } = self.breaker {
+            self.remember(account, Ending::Open);
         }
     }
 

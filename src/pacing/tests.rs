@@ -179,6 +179,25 @@ fn an_account_that_failed_as_the_probe_leaves_the_next_one_to_others() {
     assert_eq!(admitted(&mut pacing, 69), ["hung"]);
 }
 
+/// Somebody's gate or secret was in the way, and the provider is not asked less often for that.
+#[test]
+fn a_probe_that_is_not_sent_is_followed_by_another_accounts() {
+    let mut pacing = Pacing::default();
+    pacing.join(&route("a"));
+    fill(&mut pacing, "a", 6, Rank::Planned);
+    for account in admitted(&mut pacing, 0) {
+        pacing.ended(&id(&account), &route("a"), Verdict::Failing, at(0), none());
+    }
+    let idle = || place("idle", urgency(Rank::Wanted, 0), Risk::None);
+    pacing.queue(&route("a"), idle(), at(20));
+    assert_eq!(admitted(&mut pacing, 20), ["idle"]);
+    pacing.ended(&id("idle"), &route("a"), Verdict::Unsent, at(20), none());
+
+    pacing.queue(&route("a"), idle(), at(20));
+    pacing.queue(&route("a"), place("well", urgency(Rank::Planned, 9), Risk::None), at(20));
+    assert_eq!(admitted(&mut pacing, 20), ["well"]);
+}
+
 #[test]
 fn a_replay_inside_its_grace_does_not_wait_until_a_provider_has_rested() {
     let mut pacing = Pacing::default();

@@ -3,11 +3,13 @@
 use super::sim::Sim;
 use super::sim::boot;
 use super::sim::granted;
+use super::sim::invalid_client;
 use super::sim::invalid_grant;
 use super::sim::lost;
 use super::sim::secs;
 use super::sim::unreachable;
 use super::sim::wall;
+use crate::error::RefreshError;
 use crate::lifecycle::words::Action;
 use crate::lifecycle::words::Input;
 use crate::plan::Rotation;
@@ -109,6 +111,25 @@ fn a_network_that_is_away_for_most_of_the_grace_costs_nothing() {
     }
     let last = Moment::from_millis(3_575_250);
     assert_eq!(sim.account.snapshot().next, Some(last), "{}", sim.log);
+}
+
+/// A file may be replaced within a moment; a client may be known again within a few.
+#[test]
+fn what_somebody_has_to_mend_ends_no_plan_of_replays() {
+    let no_secret =
+        || RefreshError::SecretUnavailable { slot: "client_secret".into(), why: "no file".into() };
+    for error in [no_secret(), invalid_client()] {
+        let mut sim = lost_at(3551, Rotation::Grace(secs(40)));
+        sim.fly(3551);
+        sim.fails_at(3552, error.clone());
+        assert_eq!(sim.account.snapshot().next, Some(boot(3554)), "{}", sim.log);
+
+        for at in [3554, 3559, 3569, 3584] {
+            sim.fly(at);
+            sim.fails_at(at, error.clone());
+        }
+        assert_eq!(sim.account.snapshot().state, StateName::Frozen, "{}", sim.log);
+    }
 }
 
 /// Where the provider had seen none of the others, it is the one that was taken.

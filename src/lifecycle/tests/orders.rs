@@ -18,6 +18,7 @@ use crate::lifecycle::words::Input;
 use crate::notice::Event;
 use crate::plan::Rotation;
 use crate::snapshot::Refusal;
+use crate::snapshot::StateName;
 use crate::token::Generation;
 
 #[test]
@@ -65,6 +66,39 @@ fn what_somebody_wanted_outlasts_a_change_of_the_configuration() {
         sim.renewed_at(3601, Generation(2));
         assert_eq!(sim.account.snapshot().generation, Generation(2), "{}", sim.log);
     }
+}
+
+/// The token that a program has reported is good for nothing; a strict account would rest again.
+#[test]
+fn a_report_and_a_retry_of_what_is_in_doubt_outlast_one_too() {
+    let report = || Action::Report { generation: Generation(1), stream: false };
+    for (is_lost, action) in [(false, report()), (true, Action::Retry)] {
+        let mut sim = Sim::resumed(Rotation::Strict, 1000);
+        if is_lost {
+            sim.fly(3549);
+            sim.fails_at(3550, lost());
+        }
+        sim.feed(3560, Input::Ordered(action));
+        sim.feed(3560, Input::Reconfigured(plan(Rotation::Strict), here()));
+        assert_eq!(sim.account.snapshot().state, StateName::Queued, "{}", sim.log);
+    }
+}
+
+/// It was told when that would be.
+#[test]
+fn a_retry_of_a_lost_login_that_waits_for_its_budget_outlasts_one_too() {
+    let mut sim = Sim::resumed(Rotation::Unknown, 1000);
+    sim.fly(3549);
+    sim.fails_at(3549, ended());
+    for at in 3550..3556 {
+        sim.feed(at, Input::Ordered(Action::Retry));
+        sim.go(at);
+        sim.fails_at(at, ended());
+    }
+    refused(&sim.feed(3556, Input::Ordered(Action::Retry)));
+    let next = sim.account.snapshot().next;
+    sim.feed(3557, Input::Reconfigured(plan(Rotation::Unknown), here()));
+    assert_eq!((sim.account.snapshot().next, next), (next, Some(boot(3610))), "{}", sim.log);
 }
 
 #[test]
