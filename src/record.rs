@@ -37,6 +37,8 @@ pub struct Record {
     pub current: Option<Saved>,
     /// Where a refresh token may be sent that an operator handed in and that waits to be proven.
     pub staged: Option<Lineage>,
+    /// What that is known by, as [`Standing::taken_over`]; nothing if it cannot be read.
+    pub staged_mark: Option<Box<str>>,
     /// The spend of the current refresh token that was not concluded when the last process ended.
     pub intent: Option<Intent>,
     /// The same of the staged one.

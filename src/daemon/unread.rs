@@ -58,6 +58,7 @@ fn unknown(account: &AccountId) -> Record {
         subject: None,
         current: None,
         staged: None,
+        staged_mark: None,
         intent: None,
         staged_intent: None,
         attempts: Vec::new(),

@@ -13,6 +13,7 @@ use super::words::Done;
 use crate::error::RefreshError;
 use crate::error::STORE_UNREADABLE;
 use crate::error::code::Code;
+use crate::notice::Reason;
 use crate::record::Hold;
 use crate::record::StoreError;
 use crate::record::Write;
@@ -47,6 +48,10 @@ impl Account {
         let lineage = self.lineage.clone();
         self.importer = Some(ticket);
         out.push(Command::AnswerLater(ticket));
+        if self.asks_once_more(&mark) {
+            self.go_on(Reason::Requested, now, out);
+            return;
+        }
         let replaces = self.candidate.take();
         if replaces.is_some() {
             self.take_up_again(now, jitter, out);
@@ -63,6 +68,15 @@ impl Account {
         }));
         let write = Write::Stage { account: self.id.clone(), lineage, refresh_token };
         out.push(Command::Write { ticket, write });
+    }
+
+    /// Whether it is the very one that waits to be proven: whoever handed it in did not hear what came
+    /// of it. What may have been spent goes on as that.
+    fn asks_once_more(&mut self, mark: &str) -> bool {
+        let waiting = self.candidate.as_mut().filter(|it| it.mark.as_deref() == Some(mark));
+        let Some(waiting) = waiting else { return false };
+        waiting.proof = Proof::Awaited;
+        true
     }
 
     fn why_not_taken(&self, mark: &str, found: bool) -> Option<Refusal> {

@@ -50,7 +50,16 @@ enum TooSoon {
     Budget(Wait),
     #[error("the request budget is used up; it is tried again in {0}")]
     Postponed(Wait),
+    #[error(
+        "what is left of the requests of this minute is for the replays that come by themselves, \
+         the next one in {0}; without them the login may be lost"
+    )]
+    ForReplays(Wait),
 }
+
+/// So many requests are left to the replays of a plan when a person wants one at once: to those at half
+/// of the grace and shortly before its end.
+const LEFT_TO_REPLAYS: usize = 2;
 
 /// How long it is until a moment, as people say it.
 #[derive(Debug)]
@@ -210,6 +219,11 @@ impl Account {
             | State::Saving(..)
             | State::Leaving(..) => {}
         }
+        if let Some(next) = self.replays_would_lack(now) {
+            let why = TooSoon::ForReplays(Wait(next.since(now.boot)));
+            out.push(Command::Answer(Err(too_soon(&why, next))));
+            return;
+        }
         self.arm_sign_in();
         let bound = self.series.not_before.filter(|bound| *bound > now.boot);
         if let Some(bound) = bound {
@@ -230,6 +244,16 @@ impl Account {
             let why = TooSoon::Postponed(Wait(at.since(now.boot)));
             out.push(Command::Answer(Err(too_soon(&why, at))));
         }
+    }
+
+    /// When the next replay comes by itself, if one more request now left none for those that are to
+    /// come within the grace.
+    fn replays_would_lack(&self, now: Now) -> Option<Moment> {
+        let State::InDoubt { next } = self.state else { return None };
+        let grace = self.plan.rotation.grace()?;
+        let doubt = self.doubt.filter(|doubt| !doubt.late && next < doubt.grace_from + grace);
+        let wanted = self.cost() * (1 + LEFT_TO_REPLAYS);
+        doubt.filter(|_| self.requests.earliest(now.boot, wanted) > now.boot).map(|_| next)
     }
 
     /// An operator wants the credential forgotten.

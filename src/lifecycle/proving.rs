@@ -68,7 +68,8 @@ impl Account {
         if let Some(next) = replay {
             self.state = State::InDoubt { next };
             out.push(Command::Publish);
-            self.answer_importer(Err(refusal), out);
+            let message = not_known_yet(error);
+            self.answer_importer(Err(Refusal { message, ..refusal }), out);
             self.heed_a_pause(now, jitter, out);
         } else if let Some(pause) = self.pause_of_a_login(class, error, now, jitter) {
             self.record_failure(error.clone(), now);
@@ -187,4 +188,12 @@ impl Account {
             out.push(Command::AnswerTo(ticket, answer));
         }
     }
+}
+
+/// What is said of a credential whose proof was not heard.
+fn not_known_yet(error: &RefreshError) -> String {
+    format!(
+        "whether the credential works is not known yet: {error}. It is kept, and the daemon asks \
+         again by itself; it may be handed in again, and goes nowhere else meanwhile"
+    )
 }

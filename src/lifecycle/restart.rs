@@ -45,7 +45,8 @@ impl Account {
         self.origin =
             if record.lineage == self.lineage { self.lineage.clone() } else { record.lineage };
         self.subject = record.subject;
-        self.candidate = record.staged.map(|lineage| Box::new(Candidate::left_over(lineage)));
+        let mark = record.staged_mark;
+        self.candidate = record.staged.map(|lineage| Box::new(Candidate::left_over(lineage, mark)));
         self.standing = record.standing;
         // A wall clock that is behind the newest of them knows at least how far they lie apart.
         let newest = record.attempts.iter().map(|begun| begun.wall).max();

@@ -121,8 +121,7 @@ pub(super) struct Candidate {
     pub(super) lineage: Lineage,
     /// The write that stages it, while that is under way.
     pub(super) staging: Option<Ticket>,
-    /// What is to become of [`Standing::taken_over`](crate::record::Standing::taken_over), where
-    /// this process took it over.
+    /// What is to become of [`Standing::taken_over`](crate::record::Standing::taken_over).
     pub(super) mark: Option<Box<str>>,
     /// AWS credentials that came with it, and when the request that brought them was sent.
     pub(super) aws: Option<(AwsGrant, Now)>,
@@ -138,11 +137,11 @@ pub(super) struct Candidate {
 
 impl Candidate {
     /// One that the store had staged before this process began.
-    pub(super) const fn left_over(lineage: Lineage) -> Self {
+    pub(super) const fn left_over(lineage: Lineage, mark: Option<Box<str>>) -> Self {
         Self {
             lineage,
             staging: None,
-            mark: None,
+            mark,
             aws: None,
             found: false,
             proof: Proof::LeftOver,

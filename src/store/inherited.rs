@@ -65,7 +65,7 @@ pub(super) fn stand_in(record: &mut Record, unsaved: &Unsaved) {
     record.standing = parse_standing(&unsaved.standing).unwrap_or_else(unreadable);
     record.intent = None;
     if unsaved.staged {
-        record.staged = None;
+        (record.staged, record.staged_mark) = (None, None);
         record.staged_intent = None;
     }
     record.unsaved = true;

@@ -121,6 +121,9 @@ impl Tables<'_> {
                         record.intent = intents.get(&(id, false)).copied();
                         record.staged_intent = intents.get(&(id, true)).copied();
                         record.staged = staged.get(&id).cloned();
+                        if record.staged.is_some() {
+                            record.staged_mark = self.staged_mark(&record.account);
+                        }
                         if let Some(unsaved) = self.inherited(&record.account) {
                             stand_in(&mut record, unsaved);
                         }
@@ -242,6 +245,13 @@ impl Tables<'_> {
         }
     }
 
+    /// What that is known by. Why it cannot be read, if so, is told when it is to be spent.
+    fn staged_mark(&self, account: &AccountId) -> Option<Box<str>> {
+        let seat = self.seat(account).ok()?;
+        let staged = self.staged(&seat, account).ok()??;
+        Some(staged.mark())
+    }
+
     /// One account secret.
     pub(super) fn secret(&self, slot: &str) -> Result<Option<Secret>, StoreError> {
         let mut statement = self.conn.prepare_cached("SELECT body FROM secret WHERE slot = ?")?;
@@ -301,6 +311,7 @@ impl Tables<'_> {
             subject: row.get::<_, Option<String>>(3)?.map(Into::into),
             current: newest.readable.map(|(generation, body)| self.saved(generation, body)),
             staged: None,
+            staged_mark: None,
             intent: None,
             staged_intent: None,
             attempts: attempts

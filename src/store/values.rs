@@ -193,6 +193,7 @@ impl Rows {
             subject: row.subject.clone(),
             current: row.newest.as_deref().map(|(number, body)| saved(*number, body, boot_id)),
             staged: row.staged.as_ref().map(|(lineage, _)| lineage.clone()),
+            staged_mark: row.staged.as_ref().map(|(_, token)| token.mark()),
             intent: row.intent.as_ref().map(intent),
             staged_intent: row.staged_intent.as_ref().map(intent),
             attempts: row.attempts.iter().map(|past| past.stamp(boot_id)).collect(),

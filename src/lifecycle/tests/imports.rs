@@ -424,3 +424,39 @@ fn throttled(secs: u64) -> RefreshError {
     let retry_after = Some(Duration::from_secs(secs));
     RefreshError::Throttled { answer: OauthError::status(429), retry_after }
 }
+
+/// A kill cut the answer to an import, and whoever handed it in does so again.
+#[test]
+fn what_an_earlier_process_left_staged_is_known_when_it_is_handed_in_again() {
+    let import = || Action::Import(Secret::new("staged").into());
+    let mut sim = Sim::left_with_a_staged_credential(Rotation::Strict, 1000);
+    sim.fly(1000);
+    sim.renewed_at(1001, Generation(2));
+    let commands = sim.feed(1100, Input::Ordered(import()));
+    let refused = commands.iter().find_map(|command| match command {
+        Command::Answer(Err(refusal)) => Some(refusal.message.as_str()),
+        _ => None,
+    });
+    assert_eq!(refused, Some("this refresh token was taken over already; nothing was sent"));
+
+    // What is in doubt is asked for again, and as what it is.
+    let mut sim = Sim::left_with_a_staged_credential(Rotation::Unknown, 1000);
+    sim.fly(1000);
+    sim.fails_at(1001, lost());
+    sim.feed(1001, Input::Ordered(import()));
+    sim.go(1001);
+    sim.renewed_at(1002, Generation(2));
+    insta::assert_snapshot!(sim.log, @r"
+    1000  queued                 Queue(1, Wanted), Publish
+    1000  queued                 -
+    1000  exchanging             refresh_started, Intend(1), Publish
+    1000  exchanging             Exchange(1, 10 s)
+    1001  in_doubt until 1001    Publish
+    1001  in_doubt until 1001    -
+    1001  queued                 answer 2 later, Queue(3, InDoubt), Publish
+    1001  exchanging             refresh_started, Intend(3), Publish
+    1001  exchanging             Exchange(3, 10 s)
+    1002  saving                 Commit, Publish
+    1002  fresh until 3622       Publish, token_changed, answer 2: Changed(Generation(2))
+    ");
+}

@@ -19,6 +19,7 @@ use crate::notice::Event;
 use crate::plan::Rotation;
 use crate::snapshot::Refusal;
 use crate::snapshot::StateName;
+use crate::time::Moment;
 use crate::token::Generation;
 
 #[test]
@@ -82,6 +83,23 @@ fn a_report_and_a_retry_of_what_is_in_doubt_outlast_one_too() {
         sim.feed(3560, Input::Reconfigured(plan(Rotation::Strict), here()));
         assert_eq!(sim.account.snapshot().state, StateName::Queued, "{}", sim.log);
     }
+}
+
+/// A person who asks again and again must not use up what would have saved the login.
+#[test]
+fn retries_leave_the_replays_of_a_doubt_what_they_need() {
+    let mut sim = Sim::resumed(Rotation::Grace(secs(30)), 1000);
+    sim.fly(3549);
+    sim.fails_at(3550, lost());
+    for at in 3551..3558 {
+        sim.feed(at, Input::Ordered(Action::Retry));
+        sim.go(at);
+        sim.fails_at(at, unreachable());
+    }
+    let refusal = refused(&sim.feed(3558, Input::Ordered(Action::Retry)));
+    insta::assert_snapshot!(refusal.message, @"what is left of the requests of this minute is for the replays that come by themselves, the next one in 18 s; without them the login may be lost");
+    let last = Moment::from_millis(3_575_250);
+    assert_eq!((refusal.retry_at, sim.account.snapshot().next), (Some(last), Some(last)));
 }
 
 /// It was told when that would be.

@@ -111,7 +111,8 @@ impl Sim {
 
     /// An account whose last process left a credential behind that had been handed in.
     pub(super) fn left_with_a_staged_credential(rotation: Rotation, at: u64) -> Self {
-        Self::of(plan(rotation), Some(Record { staged: Some(here()), ..record(at, None) }), at)
+        let (staged, staged_mark) = (Some(here()), Some(Secret::new("staged").mark()));
+        Self::of(plan(rotation), Some(Record { staged, staged_mark, ..record(at, None) }), at)
     }
 
     /// An account with tokens that an earlier process could not save.
@@ -265,6 +266,7 @@ fn record(at: u64, intent: Option<Intent>) -> Record {
             refreshable: true,
         }),
         staged: None,
+        staged_mark: None,
         intent,
         staged_intent: None,
         attempts: Vec::new(),

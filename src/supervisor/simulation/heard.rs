@@ -103,7 +103,6 @@ impl Witness {
             // A sign-in that is refused leaves nothing to confirm, and what was handed in is not
             // the login that the account has.
             (Some(Class::Suspect), Stake::SignIn) => life.refusals += REFUSALS,
-            (Some(Class::Config), _) => life.struggle.is_blocked(at, None, Why::Client),
             (Some(Class::Suspect), Stake::Staged)
             | (
                 Some(
@@ -111,6 +110,7 @@ impl Witness {
                     | Class::Transient
                     | Class::Throttled
                     | Class::Ambiguous
+                    | Class::Config
                     | Class::Definite,
                 ),
                 _,

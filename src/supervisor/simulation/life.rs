@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use super::cast::Part;
+use super::clocks::Clocks;
 use super::lost::Struggle;
 use super::lost::Why;
 use super::service::Serial;
@@ -116,12 +117,13 @@ impl Life {
     /// What is wrong with a request that is about to leave, if anything is.
     pub(super) fn wrong_to_send(
         &mut self,
-        at: Duration,
+        clocks: &Clocks,
         part: &Part,
         stake: Stake,
         token: Option<&Secret>,
         announced: bool,
     ) -> Option<String> {
+        let at = clocks.at();
         while self.sends.front().is_some_and(|sent| *sent + AN_HOUR.0 <= at) {
             self.sends.pop_front();
         }
@@ -153,7 +155,13 @@ impl Life {
         } else if in_doubt
             && self.hasty
             && stake == Stake::Current
-            && part.plan().rotation == Rotation::Strict
+            && match part.plan().rotation {
+                Rotation::Strict => true,
+                Rotation::Grace(_) => {
+                    serial.is_some_and(|serial| self.struggle.is_over(serial, at, clocks))
+                }
+                Rotation::Unknown | Rotation::Never => false,
+            }
         {
             Some(format!("spends {serial:?} again, while what a replay could kill is good"))
         } else {

@@ -125,6 +125,8 @@ struct Planned {
     /// What the last request was made with.
     stake: Stake,
     from: Duration,
+    /// How long it had been prepared by then: its grace may count from that long before.
+    prepared: Duration,
     /// What the daemon takes for the grace.
     grace: Duration,
     /// How often the host had been booted, and how far its wall clock was ahead.
@@ -202,7 +204,17 @@ impl Struggle {
             self.blocks.retain(|block| block.to.unwrap_or(block.from) >= oldest);
             let (boots, ahead) = (clocks.boots(), clocks.ahead());
             let (late, reply) = (plan.is_some(), Reply::Awaited);
-            self.plans.push(Planned { serial, stake, from: at, grace, boots, ahead, late, reply });
+            self.plans.push(Planned {
+                serial,
+                stake,
+                from: at,
+                prepared: at.saturating_sub(begun),
+                grace,
+                boots,
+                ahead,
+                late,
+                reply,
+            });
         }
         for plan in self.plans.iter_mut().filter(|plan| plan.serial == serial) {
             plan.stake = stake;
@@ -238,10 +250,10 @@ impl Struggle {
         self.plans.retain(|plan| plan.reply != Reply::Known);
     }
 
-    /// An attempt fails before it is sent: one with that, or nobody knows with what.
-    pub(super) fn fails_here(&mut self, begun: Duration, at: Duration, stake: Option<Stake>) {
+    /// An attempt fails before it is sent.
+    pub(super) fn fails_here(&mut self, begun: Duration, at: Duration, stake: Stake) {
         let plans = self.plans.iter().filter(|plan| plan.reply != Reply::Known);
-        let plans = plans.filter(|plan| stake.is_none_or(|stake| plan.stake == stake));
+        let plans = plans.filter(|plan| plan.stake == stake);
         for plan in plans.filter(|plan| at < plan.from + LONGEST) {
             let serial = plan.serial;
             self.tries.push(Try { serial, begun, from: at, to: Some(at), refused: false });
@@ -268,6 +280,15 @@ impl Struggle {
         }
     }
 
+    /// Whether the grace of the last request with a refresh token is over that may have been taken. After a
+    /// boot nobody knows for sure.
+    pub(super) fn is_over(&self, serial: Serial, at: Duration, clocks: &Clocks) -> bool {
+        let plan = self.plans.iter().rfind(|plan| plan.serial == serial);
+        let Some(plan) = plan.filter(|plan| plan.boots == clocks.boots()) else { return false };
+        let ours = self.tries.iter().filter(|it| it.serial == serial && it.to != Some(it.from));
+        ours.map(|it| it.from).max().is_some_and(|last| at > last + plan.grace + PROMPTLY)
+    }
+
     /// Why the reply was lost to a request that reached the provider at `since`; what was to be done for
     /// it and was not, if something was.
     pub(super) fn why_lost(&self, serial: Serial, since: Duration) -> Result<Why, String> {
@@ -277,18 +298,19 @@ impl Struggle {
         let replays = self.tries.iter().filter(|it| it.serial == serial && it.from > plan.from);
         let tries = replays.clone().filter(|it| it.from < end).collect::<Vec<_>>();
         let slots = plan.slots();
-        let empty = slots.iter().filter(|slot| !tries.iter().any(|it| slot.contains(it.from)));
-        let blocked = empty.filter_map(|slot| self.why_empty(serial, *slot)).collect::<Vec<_>>();
-        let made = tries.len() + blocked.len();
-        if made < slots.len() {
-            return Err(format!(
-                "of {} replays after {:?}, with a grace of {:?}, {} were made and {blocked:?} \
-                 excused",
-                slots.len(),
-                plan.from,
-                plan.grace,
-                tries.len()
-            ));
+        let made = |slot: &Slot| {
+            tries.iter().any(|it| slot.contains(it.from) || slot.contains(it.from + plan.prepared))
+        };
+        let empty = slots.iter().filter(|slot| !made(slot));
+        let mut excuse = None;
+        for slot in empty {
+            let Some(why) = self.why_empty(serial, *slot) else {
+                return Err(format!(
+                    "no replay was made from {:?} to {:?}, after {:?} and with a grace of {:?}",
+                    slot.from, slot.to, plan.from, plan.grace
+                ));
+            };
+            excuse = excuse.or(Some(why));
         }
         let more = self.one_more(plan, serial);
         let empty = more.filter(|slot| !replays.clone().any(|it| slot.contains(it.from)));
@@ -298,7 +320,7 @@ impl Struggle {
                 format!("no replay was made from {:?} on, after one was refused", slot.from)
             });
         }
-        Ok(blocked.first().copied().unwrap_or(Why::Tried))
+        Ok(excuse.unwrap_or(Why::Tried))
     }
 
     /// When one more replay is due, because the last one that was planned was refused.

@@ -358,9 +358,9 @@ impl Play {
         let kind = Kind::of_order(&action);
         let stale =
             matches!(&action, Action::Report { generation, .. } if Some(*generation) < held);
-        let (reply, nobody) = oneshot::channel();
-        drop(nobody);
+        let (reply, mut answer) = oneshot::channel();
         daemon.supervisor.order(Order { account: account.clone(), action, reply });
+        let refused = matches!(answer.try_recv(), Ok(Err(_)));
         let after = daemon.place_of(account);
         if kind == Kind::Logout && !place.is_exchange() && after.is_some_and(Place::is_exchange) {
             daemon.leaves(account);
@@ -375,15 +375,17 @@ impl Play {
         if kind == Kind::Retry && place == Place::InDoubt {
             scene.witness.urged(account);
         }
-        if !matches!(
-            kind,
-            Kind::Demand
-                | Kind::Refresh
-                | Kind::Report
-                | Kind::Retry
-                | Kind::Resume
-                | Kind::SecretChanged
-        ) {
+        if !refused
+            && !matches!(
+                kind,
+                Kind::Demand
+                    | Kind::Refresh
+                    | Kind::Report
+                    | Kind::Retry
+                    | Kind::Resume
+                    | Kind::SecretChanged
+            )
+        {
             // What it does for a person comes before what is in doubt.
             scene.witness.is_kept_busy(account, at);
         }

@@ -384,7 +384,7 @@ impl World for Outside {
         &self,
         account: &AccountId,
         _: &Arc<dyn Provider>,
-        _: Stake,
+        stake: Stake,
     ) -> impl Future<Output = Result<Vec<(&'static str, Secret)>, RefreshError>> + Send + 'static
     {
         let (outside, account) = (self.clone(), account.clone());
@@ -397,7 +397,7 @@ impl World for Outside {
             let mut scene = outside.scene();
             if scene.strikes(Fault::SecretMissing, &account) {
                 let at = scene.at();
-                scene.witness.lacks(&account, at);
+                scene.witness.lacks(&account, stake, at);
                 let slot = "client_secret".to_owned();
                 return Err(if scene.chance.happens(0.3) {
                     RefreshError::SecretNotStored { slot }

@@ -118,7 +118,7 @@ impl Witness {
         self.trace
             .note(at, || format!("{account} sends {stake:?} {:?}", token.map(Secret::expose)));
         let life = self.life(account);
-        let wrong = life.wrong_to_send(at, part, stake, token, announced);
+        let wrong = life.wrong_to_send(clocks, part, stake, token, announced);
         life.in_flight = true;
         life.announced = None;
         life.urged &= stake != Stake::Current;
@@ -152,10 +152,9 @@ impl Witness {
     }
 
     /// An attempt fails on this host, for want of what its client needs.
-    pub(super) fn lacks(&mut self, account: &AccountId, at: Duration) {
+    pub(super) fn lacks(&mut self, account: &AccountId, stake: Stake, at: Duration) {
         let life = self.life(account);
-        life.struggle.fails_here(life.begun, at, None);
-        life.struggle.is_blocked(at, None, Why::Client);
+        life.struggle.fails_here(life.begun, at, stake);
     }
 
     /// An attempt waits for something on this host.
@@ -193,7 +192,7 @@ impl Witness {
             }
             (Write::Intent { stake, .. }, Err(_)) => {
                 let life = self.life(account);
-                life.struggle.fails_here(life.begun, at, Some(*stake));
+                life.struggle.fails_here(life.begun, at, *stake);
             }
             (Write::Commit { .. } | Write::Salvage { .. } | Write::Settle { .. }, Err(_)) => {
                 self.unsaved.entry(account.clone()).or_insert(at);

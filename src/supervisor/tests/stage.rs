@@ -190,6 +190,7 @@ pub(super) fn record(name: &str) -> Record {
             refreshable: true,
         }),
         staged: None,
+        staged_mark: None,
         intent: None,
         staged_intent: None,
         attempts: Vec::new(),

@@ -116,6 +116,7 @@ impl Store {
             subject: self.subject.clone(),
             current: Some(current),
             staged: self.staged.as_ref().map(|_| self.lineage.clone()),
+            staged_mark: self.staged.as_ref().map(Secret::mark),
             intent: None,
             staged_intent: None,
             attempts: attempts.collect(),

@@ -384,6 +384,7 @@ fn a_staged_credential_waits_beside_the_current_one_until_it_is_proven() {
         refresh_token: Secret::new("s1"),
     });
     assert_eq!(store.only().staged, Some(Lineage("staged".into())));
+    assert_eq!(store.only().staged_mark, Some(Secret::new("s1").mark()));
     assert_eq!(access_of(&store.only()), "a1");
     assert_eq!(refresh_of(&store.spend("mail")), Some("r1"));
 
