@@ -153,10 +153,13 @@ pub fn retry_after(asked: Duration, jitter: Jitter) -> Duration {
     asked + jitter.of(asked / 10)
 }
 
+/// The count of a replay that is not planned any more.
+pub const NO_MORE: u32 = u32::MAX;
+
 /// A replay of a spend whose reply was lost.
 #[derive(Clone, Copy, Debug)]
 pub struct Replay {
-    /// Which one it is, from 1.
+    /// Which one it is, from 1; [`NO_MORE`] once the last one was made.
     pub count: u32,
     /// How long after the send the provider takes the same refresh token once more.
     pub grace: Duration,
@@ -168,23 +171,30 @@ pub struct Replay {
 /// half and seven eighths of the grace. `None` once those are used up.
 ///
 /// The last one is for a network that comes back late, and for the reply of the one before it. It comes
-/// even if there were others in between.
+/// however many there were before it.
 pub fn replay_after(replay: Replay, jitter: Jitter) -> Option<Duration> {
     const FIRST: Duration = Duration::from_millis(500);
 
     let Replay { count, grace, lost_after } = replay;
-    let last = grace - grace / 8;
-    let planned = match count {
-        1 => lost_after + jitter.of(FIRST.min(grace / 8)),
+    let spread = if count == 1 { jitter.of(FIRST.min(grace / 8)) } else { Duration::ZERO };
+    let due = planned_replay(count, grace).max(lost_after + spread);
+    (count != NO_MORE && due < grace).then_some(due)
+}
+
+/// When a replay is planned, after the send: the first one at once.
+pub fn planned_replay(count: u32, grace: Duration) -> Duration {
+    match count {
+        0 | 1 => Duration::ZERO,
         2 => grace / 8,
         3 => grace / 4,
         4 => grace / 2,
-        5 => last,
-        _ if lost_after < last => last,
-        _ => return None,
-    };
-    let due = planned.max(lost_after);
-    (due < grace).then_some(due)
+        _ => last_replay(grace),
+    }
+}
+
+/// When the last replay of a plan is due, after the send.
+pub fn last_replay(grace: Duration) -> Duration {
+    grace - grace / 8
 }
 
 #[cfg(test)]
@@ -227,7 +237,8 @@ mod tests {
             ("the last one shortly before its end", 5,   40,   4,  Some(35_000)),
             ("whatever came before",                9,   40,   4,  Some(35_000)),
             ("a late one comes at once",            5,   40,  36,  Some(36_000)),
-            ("there is no sixth after it",          6,   40,  35,  None),
+            ("also after others in between",        9,   40,  36,  Some(36_000)),
+            ("there is none after it",        NO_MORE,   40,   9,  None),
             ("never before the loss is known",      2,   30,   9,  Some(9_000)),
             ("never after the grace",               1,   10,  10,  None),
         ];

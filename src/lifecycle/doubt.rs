@@ -23,6 +23,25 @@ const BEFORE_LAST: u32 = 4;
 /// So long a provider may be at work on a request.
 const AT_WORK: Duration = Duration::from_millis(500);
 
+impl Doubt {
+    /// One more replay begins. One that a person has ordered, or that comes in the ordinary pace, takes
+    /// the place of none that is planned for later.
+    pub(super) fn is_replayed(&mut self, now: Moment, rotation: Rotation) {
+        let next = self.replays.saturating_add(1);
+        let Some(grace) = rotation.grace() else {
+            self.replays = next;
+            return;
+        };
+        // What is planned may fall between two whole milliseconds, which moments count.
+        let passed = now.since(self.grace_from) + Duration::from_micros(999);
+        if passed >= schedule::last_replay(grace) {
+            self.replays = schedule::NO_MORE;
+        } else if passed >= schedule::planned_replay(next, grace) {
+            self.replays = next;
+        }
+    }
+}
+
 impl Account {
     /// The doubt about a credential once one more reply to it was lost.
     ///
@@ -76,18 +95,25 @@ impl Account {
     }
 
     /// When the next planned replay is due, or `otherwise` where none is. Who has nothing to protect
-    /// does not wait for the last one.
+    /// does not wait for the last one, as long as the budget leaves a request for that.
     ///
     /// None follows the last request at once: the provider may be at work on that, also after a kill,
     /// and of two that it takes within the grace the one that it takes last is what it goes by.
     fn planned_or(&self, otherwise: Moment, doubt: Doubt, now: Now, jitter: Jitter) -> Moment {
         let next = match self.planned_replay(doubt, now, jitter) {
-            Some(last) if doubt.replays >= BEFORE_LAST => last.min(otherwise),
+            Some(last) if doubt.replays >= BEFORE_LAST && self.leaves_another(otherwise) => {
+                last.min(otherwise)
+            }
             Some(planned) => planned,
             None => otherwise,
         };
         let grace = self.plan.rotation.grace();
         next.max(doubt.last + grace.map_or(AT_WORK, |grace| AT_WORK.min(grace / 8)))
+    }
+
+    /// Whether the budget allows another attempt together with one at that moment.
+    fn leaves_another(&self, moment: Moment) -> bool {
+        self.requests.earliest(moment, 2 * self.cost()) <= moment
     }
 
     /// When the next replay of a spend in doubt is due inside the grace; `None` where none is to come.

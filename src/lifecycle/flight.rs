@@ -85,7 +85,7 @@ impl Account {
             Stake::SignIn => None,
         };
         if let Some(doubt) = doubt {
-            doubt.replays = doubt.replays.saturating_add(1);
+            doubt.is_replayed(now.boot, self.plan.rotation);
         }
         self.destination = self.lineage.clone();
         self.state = State::Exchanging(attempt, Step::Intending);

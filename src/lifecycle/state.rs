@@ -174,7 +174,7 @@ pub(super) struct Doubt {
     pub(super) grace_from: Moment,
     /// When the last request was sent whose reply was lost: it may be the one that was taken, too.
     pub(super) last: Moment,
-    /// Replays begun.
+    /// Replays begun; [`NO_MORE`](crate::schedule::NO_MORE) once the last one of the plan was.
     pub(super) replays: u32,
     /// Whether the grace is known to be over, or nothing can be said of it.
     pub(super) late: bool,

@@ -60,7 +60,8 @@ impl Account {
     pub(super) fn urgency(&self, reason: Reason, stake: Stake, now: Now) -> Urgency {
         let expiry = self.held.as_ref().map_or_else(Moment::default, |held| held.expires_boot);
         if let (Some(doubt), Some(grace)) = (self.doubt_about(stake), self.plan.rotation.grace()) {
-            let deadline = doubt.grace_from + grace;
+            // What is asked for once more than is planned comes within half of another grace.
+            let deadline = (doubt.last + grace).min(doubt.grace_from + grace + grace / 2);
             if !doubt.late && now.boot < deadline {
                 return Urgency { rank: Rank::InDoubt, deadline };
             }

@@ -1,5 +1,7 @@
 //! A spend whose reply was lost, and its replays.
 
+use std::time::Duration;
+
 use super::sim::Sim;
 use super::sim::boot;
 use super::sim::granted;
@@ -10,12 +12,14 @@ use super::sim::secs;
 use super::sim::unreachable;
 use super::sim::wall;
 use crate::error::RefreshError;
+use crate::lifecycle::Doubt;
 use crate::lifecycle::words::Action;
 use crate::lifecycle::words::Input;
 use crate::plan::Rotation;
 use crate::schedule;
 use crate::snapshot::StateName;
 use crate::time::Moment;
+use crate::time::Now;
 use crate::token::Generation;
 
 #[test]
@@ -101,6 +105,18 @@ fn replays_that_are_all_refused_end_in_a_suspicion() {
     assert_eq!(sim.account.snapshot().state, StateName::Suspect, "{}", sim.log);
 }
 
+/// An eighth of such a grace falls between two milliseconds, and moments have none in between.
+#[test]
+fn a_replay_that_is_made_when_it_was_planned_is_not_made_again() {
+    let rotation = Rotation::Grace(Duration::from_millis(30_001));
+    for (millis, replays) in [(3_749, 1), (3_750, 2)] {
+        let (sent, grace_from) = (Now { boot: boot(0), wall: wall(0, 0) }, boot(0));
+        let mut doubt = Doubt { sent, grace_from, last: boot(0), replays: 1, late: false };
+        doubt.is_replayed(Moment::from_millis(millis), rotation);
+        assert_eq!(doubt.replays, replays, "at {millis} ms");
+    }
+}
+
 /// A reply is lost with the network, which is back after 22 s.
 #[test]
 fn a_network_that_is_away_for_most_of_the_grace_costs_nothing() {
@@ -154,6 +170,8 @@ fn a_request_that_was_lost_after_others_is_asked_for_inside_its_own_grace() {
     assert_eq!(sim.account.snapshot().next, Some(boot(3654)), "{}", sim.log);
 
     sim.fly(3654);
+    let once_more = sim.log.lines().find(|line| line.contains("3654  queued"));
+    assert!(once_more.unwrap().contains("InDoubt"), "a route that rests holds it up:\n{}", sim.log);
     sim.fails_at(3655, invalid_grant());
     assert_eq!(sim.account.snapshot().state, StateName::Suspect, "{}", sim.log);
 }

@@ -19,7 +19,6 @@ use crate::notice::Event;
 use crate::plan::Rotation;
 use crate::snapshot::Refusal;
 use crate::snapshot::StateName;
-use crate::time::Moment;
 use crate::token::Generation;
 
 #[test]
@@ -85,6 +84,24 @@ fn a_report_and_a_retry_of_what_is_in_doubt_outlast_one_too() {
     }
 }
 
+/// What the plan has for later comes all the same.
+#[test]
+fn a_retry_of_what_is_in_doubt_takes_the_place_of_no_replay() {
+    let mut sim = Sim::resumed(Rotation::Grace(secs(40)), 1000);
+    sim.fly(3549);
+    sim.fails_at(3551, lost());
+    for at in [3551, 3554, 3559] {
+        sim.fly(at);
+        sim.fails_at(at, lost());
+    }
+    let half = Some(boot(3549 + 20));
+    assert_eq!(sim.account.snapshot().next, half);
+    sim.feed(3562, Input::Ordered(Action::Retry));
+    sim.go(3562);
+    sim.fails_at(3563, lost());
+    assert_eq!(sim.account.snapshot().next, half, "{}", sim.log);
+}
+
 /// A person who asks again and again must not use up what would have saved the login.
 #[test]
 fn retries_leave_the_replays_of_a_doubt_what_they_need() {
@@ -97,9 +114,9 @@ fn retries_leave_the_replays_of_a_doubt_what_they_need() {
         sim.fails_at(at, unreachable());
     }
     let refusal = refused(&sim.feed(3558, Input::Ordered(Action::Retry)));
-    insta::assert_snapshot!(refusal.message, @"what is left of the requests of this minute is for the replays that come by themselves, the next one in 18 s; without them the login may be lost");
-    let last = Moment::from_millis(3_575_250);
-    assert_eq!((refusal.retry_at, sim.account.snapshot().next), (Some(last), Some(last)));
+    insta::assert_snapshot!(refusal.message, @"what is left of the requests of this minute is for the replays that come by themselves, the next one in 6 s; without them the login may be lost");
+    let half = Some(boot(3549 + 15));
+    assert_eq!((refusal.retry_at, sim.account.snapshot().next), (half, half));
 }
 
 /// It was told when that would be.

@@ -37,6 +37,9 @@ pub(super) struct Life {
     pub(super) began_at: Option<Lineage>,
     pub(super) sent_to: Option<Lineage>,
     pub(super) sends: VecDeque<Duration>,
+    /// When attempts were announced that an end of the daemon cut before they were sent: it counts them,
+    /// too.
+    cut: Vec<Duration>,
     pub(super) reason: Option<Reason>,
     /// The number of the last attempt that was told.
     pub(super) attempt: u32,
@@ -174,11 +177,22 @@ impl Life {
         !self.odd.is_zero() && at < self.odd + AN_HOUR.0
     }
 
-    /// One more request was sent: with the last that a minute allows, no other is until it is over.
+    /// An attempt was cut before it was sent.
+    pub(super) fn is_cut(&mut self, announced: Duration) {
+        self.cut.push(announced);
+        self.counts_against_the_minute(announced);
+    }
+
+    /// There was one more request: with the last that a minute allows, no other is until it is over.
     pub(super) fn counts_against_the_minute(&mut self, at: Duration) {
-        let first = self.sends.len().checked_sub(A_MINUTE.1).map(|first| self.sends[first]);
-        if let Some(free) = first.map(|first| first + COUNTED).filter(|free| *free > at) {
-            self.struggle.is_blocked(at, Some(free), Why::Budget);
+        let counts = |start: &Duration| *start + COUNTED > at;
+        self.cut.retain(counts);
+        let mut counted = self.sends.iter().chain(&self.cut).copied().collect::<Vec<_>>();
+        counted.retain(counts);
+        counted.sort_unstable();
+        let first = counted.len().checked_sub(A_MINUTE.1).map(|first| counted[first]);
+        if let Some(first) = first {
+            self.struggle.is_blocked(at, Some(first + COUNTED), Why::Budget);
         }
     }
 

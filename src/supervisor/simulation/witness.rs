@@ -329,6 +329,7 @@ impl Witness {
         life.forgets();
         if let Some((announced, stake)) = life.announced.take() {
             // Sent or not, it counts as one of the attempts.
+            life.is_cut(announced);
             let serial = match stake {
                 Stake::Current => saved,
                 Stake::Staged => staged,
