@@ -56,6 +56,9 @@ mod outgoing;
 /// Longest time to a usable connection: name, TCP and TLS.
 const CONNECT_LIMIT: Duration = Duration::from_secs(3);
 
+/// So long after the time is up what has arrived may still be read.
+const LAST_LOOK: Duration = Duration::from_millis(50);
+
 /// Most headers of a response.
 const MAX_HEADERS: usize = 64;
 
@@ -128,7 +131,7 @@ impl Client {
         let client = self.client(&roots)?;
         let (request, taken) = prepared(request)?;
 
-        let mut time_is_up = pin!(tokio::time::sleep(limit));
+        let mut time_is_up = pin!(time_is_up(limit));
         let mut response = tokio::select! {
             biased;
             sent = client.execute(request) => {
@@ -289,6 +292,13 @@ fn append(body: &mut Zeroizing<Vec<u8>>, chunk: &[u8]) -> bool {
     }
     body.extend_from_slice(chunk);
     true
+}
+
+/// Ends when the time is up, and what has arrived by then could be read: where the process stood still
+/// for longer, the answer may be there.
+async fn time_is_up(limit: Duration) {
+    tokio::time::sleep(limit).await;
+    tokio::time::sleep(LAST_LOOK).await;
 }
 
 fn late(taken: &Taken) -> TransportError {

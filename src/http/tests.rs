@@ -125,6 +125,19 @@ async fn a_server_that_says_nothing_is_left_when_the_time_is_up() {
     assert_eq!(answer.err(), Some(TransportError::Lost("no answer in time".into())));
 }
 
+/// A debugger, a freezer or a host that swaps may hold the process up for longer than it waits.
+#[tokio::test(start_paused = true)]
+async fn who_stood_still_until_the_time_was_up_may_read_what_has_arrived() {
+    let mut time_is_up = pin!(time_is_up(SHORT));
+    let mut is_up =
+        async || poll_fn(|it| Poll::Ready(time_is_up.as_mut().poll(it).is_ready())).await;
+    assert!(!is_up().await);
+    tokio::time::advance(100 * SHORT).await;
+    assert!(!is_up().await, "the first look comes before what has arrived is read");
+    tokio::time::advance(LAST_LOOK).await;
+    assert!(is_up().await);
+}
+
 #[tokio::test]
 async fn a_body_that_stalls_is_handed_on_when_the_time_is_up() {
     let (listener, url) = listen("http").await;
