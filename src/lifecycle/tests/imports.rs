@@ -433,9 +433,9 @@ fn what_an_earlier_process_left_staged_is_known_when_it_is_handed_in_again() {
     sim.fly(1000);
     sim.renewed_at(1001, Generation(2));
     let commands = sim.feed(1100, Input::Ordered(import()));
-    let refused = commands.iter().find_map(|command| match command {
-        Command::Answer(Err(refusal)) => Some(refusal.message.as_str()),
-        _ => None,
+    let refused = commands.iter().find_map(|command| {
+        let Command::Answer(Err(refusal)) = command else { return None };
+        Some(refusal.message.as_str())
     });
     assert_eq!(refused, Some("this refresh token was taken over already; nothing was sent"));
 
