@@ -209,7 +209,8 @@ impl Play {
             let staged = disk.staged(account).as_ref().map(Serial::of);
             let serials = [(Stake::Current, saved), (Stake::Staged, staged)];
             let announced = serials.iter().filter(|(stake, _)| disk.is_announced(account, *stake));
-            let in_doubt = announced.filter_map(|(_, serial)| *serial).collect::<Vec<_>>();
+            let in_doubt = announced.filter_map(|(stake, serial)| Some(((*serial)?, *stake)));
+            let in_doubt = in_doubt.collect::<Vec<_>>();
             witness.ended(clocks, &parts[account], saved, staged, &in_doubt);
             scene.record_is_read(account);
         }

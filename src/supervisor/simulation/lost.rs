@@ -25,8 +25,12 @@ const LONGEST: Duration = Duration::from_secs(1_200);
 /// the turn for a day.
 const FORGOTTEN: Duration = Duration::from_secs(4 * 86_400);
 
-/// So many milliseconds a wall clock may be behind after a boot before nothing is made of it.
-const TRUSTED_SETBACK: i64 = 60_000;
+/// So many milliseconds a wall clock may be behind after a boot before a plan is played at other times: an
+/// eighth of the shortest grace.
+const A_MOMENT_OFF: i64 = 1_250;
+
+/// Between the announcement of a request and its sending, beside what it waits for.
+const A_MOMENT: Duration = Duration::from_millis(100);
 
 listed! {
     /// Why a refresh token was lost, or what kept a replay from being made.
@@ -134,6 +138,9 @@ struct Planned {
     ahead: i64,
     /// Whether it is about a replay that came after the grace.
     late: bool,
+    /// Why the daemon does not know any more from when it counts: a boot found a wall clock that does not
+    /// tell, or the process ended, and the disk knows of the first request alone.
+    unknown: Option<Why>,
     reply: Reply,
 }
 
@@ -195,7 +202,9 @@ impl Struggle {
     ) {
         self.plans.retain(|plan| plan.serial != serial || plan.reply != Reply::Known);
         let plan = self.plans.iter().rfind(|plan| plan.serial == serial).copied();
-        if plan.is_none_or(|plan| at >= plan.from + plan.grace) {
+        let over =
+            |plan: Planned| at >= plan.from + plan.grace || plan.late && plan.unknown.is_some();
+        if plan.is_none_or(over) {
             // What a newer one was brought for is not asked for again.
             self.plans.retain(|old| old.serial.login != serial.login || old.serial >= serial);
             self.plans.retain(|old| old.serial == serial || at < old.from + FORGOTTEN);
@@ -208,11 +217,12 @@ impl Struggle {
                 serial,
                 stake,
                 from: at,
-                prepared: at.saturating_sub(begun),
+                prepared: at.saturating_sub(begun) + A_MOMENT,
                 grace,
                 boots,
                 ahead,
                 late,
+                unknown: None,
                 reply,
             });
         }
@@ -239,15 +249,32 @@ impl Struggle {
     }
 
     /// The process has ended, and nobody hears what is yet to come. Of `in_doubt` the disk says that a
-    /// request may have been sent, whatever that process had heard of it.
-    pub(super) fn ends(&mut self, at: Duration, in_doubt: &[Serial]) {
-        self.hears(at, Heard::Nothing);
+    /// request may have been sent, whatever that process had heard of it, and if it was only about to
+    /// hear that the disk knows.
+    pub(super) fn ends(
+        &mut self,
+        begun: Duration,
+        clocks: &Clocks,
+        grace: Duration,
+        in_doubt: &[(Serial, Stake)],
+    ) {
+        self.hears(clocks.at(), Heard::Nothing);
         for plan in &mut self.plans {
-            if plan.reply == Reply::Known && in_doubt.contains(&plan.serial) {
+            let doubted = in_doubt.iter().any(|(serial, _)| *serial == plan.serial);
+            if plan.reply == Reply::Known && doubted {
                 plan.reply = Reply::Lost;
+            }
+            if plan.late {
+                plan.unknown = Some(Why::Away);
             }
         }
         self.plans.retain(|plan| plan.reply != Reply::Known);
+        for announced in in_doubt {
+            if !self.plans.iter().any(|plan| plan.serial == announced.0) {
+                self.sends(*announced, begun, clocks.at(), clocks, grace);
+                self.hears(clocks.at(), Heard::Nothing);
+            }
+        }
     }
 
     /// An attempt fails before it is sent.
@@ -271,12 +298,12 @@ impl Struggle {
 
     /// The daemon begins. After a boot the wall clock alone tells it how long ago a request was.
     pub(super) fn begins_again(&mut self, clocks: &Clocks) {
-        let misled = self.plans.iter().any(|plan| {
-            let trusted = -TRUSTED_SETBACK..=0;
-            plan.boots != clocks.boots() && !trusted.contains(&(clocks.ahead() - plan.ahead))
-        });
-        if misled {
-            self.is_blocked(clocks.at(), None, Why::Clock);
+        for plan in &mut self.plans {
+            let trusted = -A_MOMENT_OFF..=0;
+            let off = clocks.ahead() - plan.ahead;
+            if plan.boots != clocks.boots() && !trusted.contains(&off) {
+                plan.unknown = Some(Why::Clock);
+            }
         }
     }
 
@@ -304,7 +331,7 @@ impl Struggle {
         let empty = slots.iter().filter(|slot| !made(slot));
         let mut excuse = None;
         for slot in empty {
-            let Some(why) = self.why_empty(serial, *slot) else {
+            let Some(why) = self.why_empty(serial, *slot).or(plan.unknown) else {
                 return Err(format!(
                     "no replay was made from {:?} to {:?}, after {:?} and with a grace of {:?}",
                     slot.from, slot.to, plan.from, plan.grace
@@ -315,7 +342,7 @@ impl Struggle {
         let more = self.one_more(plan, serial);
         let empty = more.filter(|slot| !replays.clone().any(|it| slot.contains(it.from)));
         if let Some(slot) = empty {
-            let why = self.why_empty(serial, slot);
+            let why = self.why_empty(serial, slot).or(plan.unknown);
             return why.ok_or_else(|| {
                 format!("no replay was made from {:?} on, after one was refused", slot.from)
             });

@@ -318,7 +318,7 @@ impl Witness {
         part: &Part,
         saved: Option<Serial>,
         staged: Option<Serial>,
-        in_doubt: &[Serial],
+        in_doubt: &[(Serial, Stake)],
     ) {
         let (account, at) = (&part.id, clocks.at());
         self.trace.note(at, || format!("{account} ends with {saved:?}"));
@@ -340,7 +340,8 @@ impl Witness {
                 life.struggle.sends((serial, stake), life.begun, announced, clocks, grace);
             }
         }
-        life.struggle.ends(at, in_doubt);
+        let grace = part.plan().rotation.grace().unwrap_or_default();
+        life.struggle.ends(life.begun, clocks, grace, in_doubt);
         life.owed = None;
         life.urged = false;
         life.told = Told { failure: true, ..Told::default() };

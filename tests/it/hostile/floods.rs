@@ -48,7 +48,7 @@ fn ten_thousand_connections_are_served_and_a_user_with_its_share_is_told_so() {
     };
 
     // In parts: who says nothing for a second is cut off.
-    let share = |most: usize| (0..most).step_by(100).flat_map(|_| open(100)).collect::<Vec<_>>();
+    let share = |most: usize| (0..most).step_by(25).flat_map(|_| open(25)).collect::<Vec<_>>();
     let mut ours = share(CONNECTIONS_PER_UID);
 
     let socket = daemon.path("api.sock");
